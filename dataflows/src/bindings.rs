@@ -1,0 +1,89 @@
+//! Which records belong to which epoch: topics, partitions, offsets and the bindings between them and epochs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Micros;
+
+/// The five topics, whatever they are called on the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// Vehicle records.
+    Vehicle,
+    /// GPS pings.
+    Gps,
+    /// Traffic records of cameras.
+    Traffic,
+    /// Weather records.
+    Weather,
+    /// Emergency records.
+    Emergency,
+}
+
+impl Topic {
+    /// All topics, in the order of their discriminants.
+    pub const ALL: [Topic; 5] = [Topic::Vehicle, Topic::Gps, Topic::Traffic, Topic::Weather, Topic::Emergency];
+
+    /// The short name: `vehicle`, `gps`, `traffic`, `weather`, `emergency`.
+    pub fn name(self) -> &'static str {
+        ["vehicle", "gps", "traffic", "weather", "emergency"][self as usize]
+    }
+}
+
+/// One partition of one topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Partition {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition's number in its topic.
+    pub index: i32,
+}
+
+impl Partition {
+    /// The worker that reads this partition: a function of its id alone, so that a new partition moves no other.
+    pub fn owner(self, peers: usize) -> usize {
+        (self.topic as usize + self.index as usize * Topic::ALL.len()) % peers
+    }
+}
+
+/// The offset of the next record to read: one past the last one read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NextOffset(pub i64);
+
+/// Where a partition stands between two epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The partition.
+    pub partition: Partition,
+    /// The next offset to read.
+    pub next: NextOffset,
+    /// The greatest Kafka timestamp read so far, in microseconds; `None` before the first record.
+    pub log_clock: Option<Micros>,
+    /// Whether the leader has confirmed that nothing is left to read.
+    pub drained: bool,
+}
+
+/// What one epoch holds of one partition: the records with offsets in `first..next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The partition.
+    pub partition: Partition,
+    /// The next offset before the epoch.
+    pub first: NextOffset,
+    /// The next offset after the epoch.
+    pub next: NextOffset,
+    /// The records read, counted at the source (offsets may have gaps).
+    pub read: u64,
+    /// The partition's log clock after the epoch.
+    pub log_clock: Option<Micros>,
+    /// Whether the partition was drained when the epoch closed.
+    pub drained: bool,
+}
+
+impl Binding {
+    /// The position after the epoch.
+    pub fn position(&self) -> Position {
+        Position { partition: self.partition, next: self.next, log_clock: self.log_clock, drained: self.drained }
+    }
+}

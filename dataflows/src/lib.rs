@@ -1,0 +1,8 @@
+//! The dataflow of citystream and its types.
+//!
+//! Pure: no I/O, no wall clock, no environment. What happens here is a function of the records and of the
+//! [bindings] that say which epoch each of them belongs to.
+
+pub mod bindings;
+pub mod disposition;
+pub mod time;

@@ -1,0 +1,3 @@
+//! The lake: Parquet files, and the commits that say which of them count.
+
+pub mod commit;

@@ -1,0 +1,2 @@
+//! citystream
+fn main() {}

@@ -1,0 +1,79 @@
+//! Where records come from: Kafka or a directory of JSON lines, behind one contract.
+//!
+//! A [`Catalog`] says what partitions there are; each worker has one [`Reader`] for the partitions it owns.
+//! Neither decides anything about time: that is the clock's, in `run/`.
+
+use std::ops::ControlFlow;
+
+use citystream_dataflows::bindings::{NextOffset, Partition};
+use citystream_dataflows::time::Micros;
+
+/// One record as the log holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// The next offset after it.
+    pub next: NextOffset,
+    /// Its log timestamp.
+    pub log_time: Micros,
+    /// Its key, if any.
+    pub key: Option<&'a [u8]>,
+    /// Its value; `None` is a null payload.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// One worker's reader.
+///
+/// Contract: `poll` never blocks; it yields each record of a partition once, in offset order, from the offset
+/// given to `add`; after `take` breaks, the next `poll` goes on with the following record.
+pub trait Reader {
+    /// Starts reading a partition at `next`.
+    fn add(&mut self, partition: Partition, next: NextOffset) -> Result<(), SourceError>;
+
+    /// Hands what is there of one partition to `take`, until it breaks or nothing is left at hand.
+    fn poll(
+        &mut self,
+        partition: Partition,
+        take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), SourceError>;
+
+    /// Whether the log's owner confirmed within the last 2 s that all of the partition has been handed out.
+    fn drained(&mut self, partition: Partition) -> bool;
+}
+
+/// A partition that exists, as its owner describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Available {
+    /// The partition.
+    pub partition: Partition,
+    /// The identity of its topic: another id under the same name is another log.
+    pub topic_id: String,
+    /// The first offset that can still be read.
+    pub low: NextOffset,
+    /// The end, as seen by this reader.
+    pub high: NextOffset,
+}
+
+/// What there is to read. Blocking calls, made off the workers' threads.
+pub trait Catalog: Send + Sync {
+    /// All partitions of the five topics, in order.
+    fn discover(&self) -> Result<Vec<Available>, SourceError>;
+
+    /// The next offsets of the consumer group where it has any (`--from group`).
+    fn group_offsets(&self, partitions: &[Partition]) -> Result<Vec<(Partition, NextOffset)>, SourceError>;
+
+    /// Reports committed offsets to the consumer group, for lag tools only; errors are ignored by the caller.
+    fn report(&self, offsets: &[(Partition, NextOffset)]) -> Result<(), SourceError>;
+}
+
+/// Why a source cannot go on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The log no longer holds what is to be read, or is another log: exit code 6.
+    #[error("{0}")]
+    Lost(String),
+    /// Something the user must put right, such as a missing topic or wrong credentials: exit code 1.
+    #[error("{0}")]
+    Unusable(String),
+}
