@@ -222,9 +222,9 @@ pub struct Settings {
     /// Where a new lake starts: earliest, latest or group [default: earliest].
     #[arg(long, value_name = "WHERE")]
     pub from: Option<String>,
-    /// Accept that this much is lost: offsets, or a topic that was made anew (lost-offsets, new-topic).
-    #[arg(long, value_name = "WHAT")]
-    pub accept: Option<String>,
+    /// Pass over offsets that the log no longer holds.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub accept_loss: Option<String>,
     /// Log clock of dir: sources: log, or event for archives of bare records [default: log].
     #[arg(long, value_name = "WHAT")]
     pub log_clock: Option<String>,

@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use crate::cli::Settings;
 use crate::error::RunError;
+use crate::source::assignment::From;
 
 /// Settings that are not given have these values; those that depend on others are settled in [`Config::check`].
 const DEFAULTS: [(&str, &str); 23] = [
@@ -43,7 +44,7 @@ const DEFAULTS: [(&str, &str); 23] = [
 
 /// Settings without a default.
 const OPTIONAL: [&str; 8] =
-    ["accept", "commit-interval", "until-drained", "listen", "s3-endpoint", "s3-region", "hostfile", "kafka"];
+    ["accept-loss", "commit-interval", "until-drained", "listen", "s3-endpoint", "s3-region", "hostfile", "kafka"];
 
 /// The original program's names, and the usual ones of the services.
 const ALIASES: [(&str, &str); 7] = [
@@ -70,26 +71,6 @@ pub enum SourceConfig {
     },
 }
 
-/// Where a new lake starts to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
-    /// At the first offset of every partition.
-    Earliest,
-    /// At the end.
-    Latest,
-    /// Where the consumer group stands.
-    Group,
-}
-
-/// What the user accepts to lose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accept {
-    /// Offsets that the log no longer holds.
-    pub lost_offsets: bool,
-    /// A topic that was made anew.
-    pub new_topic: bool,
-}
-
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -111,8 +92,8 @@ pub struct Config {
     pub group: String,
     /// Where a new lake starts.
     pub from: From,
-    /// What may be lost.
-    pub accept: Accept,
+    /// Whether offsets that the log no longer holds may be passed over.
+    pub accept_loss: bool,
     /// Names of the five topics.
     pub topics: [String; 5],
     /// The zone's name.
@@ -251,6 +232,10 @@ impl Values<'_> {
         self.optional(key).unwrap_or_default()
     }
 
+    fn flag(&self, key: &str) -> bool {
+        self.optional(key).is_some_and(|v| v == "true")
+    }
+
     fn parse<T, E: std::fmt::Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RunError> {
         let text = self.text(key);
         parse(text.trim()).map_err(|e| usage(format!("--{key} {text}: {e}")))
@@ -340,7 +325,7 @@ impl Config {
                 "from",
                 &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)],
             )?,
-            accept: accept(&values)?,
+            accept_loss: values.flag("accept-loss"),
             topics: ["vehicle-topic", "gps-topic", "traffic-topic", "weather-topic", "emergency-topic"]
                 .map(|key| values.text(key)),
             timezone,
@@ -354,7 +339,7 @@ impl Config {
             epoch: values.duration("epoch")?,
             commit_interval,
             memory: values.size("memory")?,
-            until_drained: values.optional("until-drained").is_some_and(|v| v == "true"),
+            until_drained: values.flag("until-drained"),
             discover_interval: values.duration("discover-interval")?,
             listen: listen(&values, process),
             processes: values.number("processes")?,
@@ -366,6 +351,13 @@ impl Config {
         };
         config.bounds()?;
         Ok(config)
+    }
+
+    /// A hash of what must be equal on all processes of a cluster.
+    pub fn fingerprint(&self) -> u64 {
+        let equal = (&self.lake, &self.source, &self.bootstrap_servers, &self.topics, &self.timezone, self.policy);
+        let paced = (self.max_record, self.epoch, self.commit_interval, self.until_drained, env!("CARGO_PKG_VERSION"));
+        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}").as_bytes())
     }
 
     fn bounds(&self) -> Result<(), RunError> {
@@ -394,18 +386,6 @@ fn source(values: &Values<'_>) -> Result<SourceConfig, RunError> {
             _ => Err(usage(format!("--source {other}: expected kafka or dir:PATH"))),
         },
     }
-}
-
-fn accept(values: &Values<'_>) -> Result<Accept, RunError> {
-    let mut accept = Accept::default();
-    for what in values.text("accept").split(',').filter(|w| !w.is_empty()) {
-        match what {
-            "lost-offsets" => accept.lost_offsets = true,
-            "new-topic" => accept.new_topic = true,
-            other => return Err(usage(format!("--accept {other}: expected lost-offsets or new-topic"))),
-        }
-    }
-    Ok(accept)
 }
 
 fn kafka_settings(table: &Table) -> Result<Vec<(String, String)>, RunError> {

@@ -13,7 +13,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use citystream_cluster::Mesh;
+use citystream_cluster::{ClusterError, Mesh, Options, Topology};
+use timely::WorkerConfig;
 use tokio::runtime::Runtime;
 
 use crate::config::Config;
@@ -67,7 +68,7 @@ impl Run {
         });
         serve_metrics(config, &runtime, &metrics)?;
         let (lead, publishing) = if config.process == 0 {
-            let Opened { lead, publishing } = opening::open(config, &process, source.catalog()?, &runtime)?;
+            let Opened { lead, publishing } = opening::open(config, &process, source.catalog(), &runtime)?;
             (Some(lead), Some(publishing))
         } else {
             (None, None)
@@ -100,8 +101,13 @@ impl Run {
     }
 }
 
+/// Meets the other processes of the cluster.
 fn connect(config: &Config) -> Result<Mesh, RunError> {
-    todo_connect(config)
+    citystream_cluster::install_panic_hook(|text| tracing::error!("{text}"));
+    let topology = Topology::new(config.processes, config.workers, config.process, config.hostfile.as_deref())
+        .map_err(|e| RunError::Usage(e.to_string()))?;
+    let options = Options { deadline: config.connect_timeout, fingerprint: config.fingerprint() };
+    Mesh::connect(topology, options).map_err(RunError::from)
 }
 
 fn serve_metrics(config: &Config, runtime: &Runtime, metrics: &Arc<Metrics>) -> Result<(), RunError> {
@@ -126,8 +132,9 @@ fn spawn_workers(
     let process = Arc::clone(process);
     let lead = Arc::new(Mutex::new(lead));
     std::thread::spawn(move || {
-        let fatal = process.fatal.clone();
-        let done = mesh.run(move |worker| {
+        let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
+        let on_lost = move |peer: &citystream_cluster::PeerLost| lost.raise(RunError::PeerLost(peer.to_string()));
+        let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let lead = (worker.index() == 0)
                 .then(|| lead.lock().unwrap_or_else(PoisonError::into_inner).take())
                 .flatten();
@@ -141,11 +148,30 @@ fn spawn_workers(
                 }
                 worker.step_or_park(Some(PARK));
             }
+            Ok::<(), RunError>(())
         });
         match done {
             Ok(_) => drop(outcome.send(Ok(()))),
-            Err(error) => fatal.raise(error),
+            Err(error) => failed.raise(error),
         }
     });
     ended
+}
+
+impl From<ClusterError> for RunError {
+    fn from(error: ClusterError) -> Self {
+        RunError::Failed(error.to_string())
+    }
+}
+
+impl From<citystream_cluster::RunError<RunError>> for RunError {
+    fn from(error: citystream_cluster::RunError<RunError>) -> Self {
+        use citystream_cluster::RunError as Cluster;
+        match error {
+            Cluster::PeerLost(peer) => RunError::PeerLost(peer.to_string()),
+            Cluster::Failed { error, .. } => error,
+            Cluster::Panicked { .. } => RunError::Integrity(error.to_string()),
+            Cluster::Start(why) => RunError::Failed(why),
+        }
+    }
 }

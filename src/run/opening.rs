@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use citystream_dataflows::bindings::Position;
+use citystream_dataflows::bindings::{NextOffset, Partition, Position};
 use citystream_dataflows::ticks::{Added, Start};
 use citystream_dataflows::time::{Micros, TimePolicy};
 use tokio::runtime::Runtime;
@@ -14,13 +14,13 @@ use super::partitions::{Topics, discover};
 use super::pipeline::Lead;
 use super::process::Process;
 use crate::commit::Chair;
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta::Publisher;
-use crate::lake::settings::{self, Settings};
+use crate::lake::settings::{self, DEFINITIONS, Decides};
 use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
-use crate::source::assignment::start_positions;
-use crate::source::Catalog;
+use crate::source::assignment::{From, Known, Recovered, start_positions};
+use crate::source::{Available, Catalog, SourceError};
 
 /// A claimed lake, ready for the first tick.
 pub struct Opened {
@@ -44,9 +44,17 @@ pub async fn open_lake(config: &Config) -> Result<Lake, RunError> {
     Ok(Lake::init(&config.lake, &options).await?)
 }
 
-/// What the lake was, or will be, made for.
-pub fn lake_settings(config: &Config) -> Settings {
-    Settings::new(config.policy, &config.timezone, config.max_record)
+/// All that decides a row: what the lake was, or will be, made for.
+pub fn decides(config: &Config) -> Decides {
+    let event_clock = matches!(config.source, SourceConfig::Dir { event_clock: true, .. });
+    Decides {
+        time: config.policy,
+        timezone: config.timezone.clone(),
+        log_clock: if event_clock { "event" } else { "log" }.to_owned(),
+        max_record: config.max_record as u64,
+        resolutions: vec![8, 5],
+        definitions: DEFINITIONS,
+    }
 }
 
 /// Claims the lake and plans the start.
@@ -62,14 +70,14 @@ pub fn open(
     let lake = &process.lake;
     let available = catalog.discover()?;
     let (committer, state) = runtime.block_on(async {
-        settings::agree(lake, &lake_settings(config)).await?;
+        settings::agree(lake, decides(config)).await?;
         probe::check(lake).await?;
         let run = random_id()?;
         Ok::<_, RunError>(Committer::claim(lake, &run).await?)
     })?;
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
     topics.learn(&available)?;
-    let added = start_positions(&available, &state, config, catalog.as_ref())?;
+    let added = plan(config, &available, &state, catalog.as_ref())?;
     let closed_before = closed_before(config.policy, state.horizon, &added);
     let start = Start {
         run: state.run.clone(),
@@ -97,6 +105,34 @@ pub fn open(
     let publisher = runtime.block_on(Publisher::catch_up(lake, state.seq))?;
     let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, process.fatal.clone(), unrecorded);
     Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
+}
+
+/// Where every partition goes on.
+fn plan(
+    config: &Config,
+    available: &[Available],
+    state: &State,
+    catalog: &dyn Catalog,
+) -> Result<Vec<Added>, SourceError> {
+    let partitions: Vec<Partition> = available.iter().map(|a| a.partition).collect();
+    let group = if config.from == From::Group { catalog.group_offsets(&partitions)? } else { Vec::new() };
+    let recorded: Vec<(Partition, NextOffset)> = state.positions.iter().map(|p| (p.partition, p.next)).collect();
+    let topics = state.topics.iter().map(|(t, n)| (*t, Known { name: n.name.clone(), id: n.id.clone() })).collect();
+    let recovered = state.has_data.then_some(Recovered { positions: &recorded, topics: &topics });
+    let starts = start_positions(available, recovered, config.from, &group, config.accept_loss)?;
+    let stood = |partition| state.positions.iter().find(|p| p.partition == partition);
+    let added = starts.into_iter().map(|(partition, from)| {
+        let new = Position { partition, next: from, log_clock: None, drained: false };
+        let position = Position { drained: false, ..stood(partition).copied().unwrap_or(new) };
+        if from < position.next {
+            return Err(SourceError::Lost(format!(
+                "{}/{} ends at offset {}, but the lake has read up to {}: the log was cut or made anew; use another lake",
+                config.topics[partition.topic as usize], partition.index, from.0, position.next.0
+            )));
+        }
+        Ok(Added { position, from })
+    });
+    added.collect()
 }
 
 /// Whether the lake has this partition already.

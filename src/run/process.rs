@@ -10,10 +10,9 @@ use crate::decode::DecodeOptions;
 use crate::error::RunError;
 use crate::lake::store::Lake;
 use crate::metrics::Metrics;
-use crate::source::Source;
+use crate::source::open::Source;
 
 /// One process of a run.
-#[derive(Debug)]
 pub struct Process {
     /// Its index in the cluster.
     pub index: usize,

@@ -7,6 +7,7 @@ pub mod assignment;
 #[cfg(test)]
 pub mod contract;
 pub mod kafka;
+pub mod open;
 
 use std::ops::ControlFlow;
 
