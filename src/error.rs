@@ -1,0 +1,53 @@
+//! Why a run ends, and with which exit code.
+
+use crate::source::SourceError;
+
+/// Why a run ends. One line: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Anything the user or the environment must put right.
+    #[error("{0}")]
+    Failed(String),
+    /// The command line or configuration is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Another run has claimed the lake.
+    #[error("{0}")]
+    Replaced(String),
+    /// Another process of the cluster has gone.
+    #[error("{0}")]
+    PeerLost(String),
+    /// The lake or the run contradicts itself.
+    #[error("{0}")]
+    Integrity(String),
+    /// The log no longer holds what is to be read, or is another log.
+    #[error("{0}")]
+    SourceLost(String),
+    /// Something did not happen in the time given.
+    #[error("{0}")]
+    TimedOut(String),
+}
+
+impl RunError {
+    /// The process's exit code; a supervisor restarts on 1 and 4 only.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            RunError::Failed(_) => 1,
+            RunError::Usage(_) => 2,
+            RunError::Replaced(_) => 3,
+            RunError::PeerLost(_) => 4,
+            RunError::Integrity(_) => 5,
+            RunError::SourceLost(_) => 6,
+            RunError::TimedOut(_) => 7,
+        }
+    }
+}
+
+impl From<SourceError> for RunError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Lost(what) => RunError::SourceLost(what),
+            SourceError::Unusable(what) => RunError::Failed(what),
+        }
+    }
+}
