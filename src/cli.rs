@@ -120,9 +120,6 @@ pub enum TopicsCommand {
         /// Partitions of each topic.
         #[arg(long, default_value_t = 4)]
         partitions: i32,
-        /// Replicas of each partition.
-        #[arg(long, default_value_t = 1)]
-        replicas: i32,
         /// For simulated time: the producer's timestamps, and no retention.
         #[arg(long)]
         simulated: bool,

@@ -4,6 +4,7 @@
 //! as projections that a later run completes if this one dies.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use citystream_dataflows::bindings::{NextOffset, Partition};
 use citystream_dataflows::time::Epoch;
@@ -13,10 +14,10 @@ use tokio::task::JoinHandle;
 use crate::error::RunError;
 use crate::lake::commit::Commit;
 use crate::lake::delta::Publisher;
-use crate::lake::{CommitError, Committer, Lake};
+use crate::lake::{CommitError, Committer};
 use crate::run::clock::Committed;
 use crate::run::partitions::Topics;
-use crate::run::process::{Fatal, Mailbox};
+use crate::run::process::{Mailbox, Process};
 use crate::source::Catalog;
 
 /// A commit to be made.
@@ -45,12 +46,12 @@ impl Chair {
         publisher: Publisher,
         topics: Topics,
         catalog: Arc<dyn Catalog>,
-        fatal: Fatal,
+        process: Arc<Process>,
         unrecorded: bool,
     ) -> (Chair, JoinHandle<()>) {
         let (proposals, inbox) = mpsc::unbounded_channel();
-        let secretary = Secretary { committer, publisher, topics, catalog, fatal };
-        (Chair { proposals, unrecorded }, tokio::spawn(secretary.serve(inbox)))
+        let secretary = Secretary { committer, publisher, topics, catalog, process: Arc::clone(&process) };
+        (Chair { proposals, unrecorded }, process.runtime.spawn(secretary.serve(inbox)))
     }
 
     /// Hands over a proposal; the task outlives the seat.
@@ -69,7 +70,7 @@ struct Secretary {
     publisher: Publisher,
     topics: Topics,
     catalog: Arc<dyn Catalog>,
-    fatal: Fatal,
+    process: Arc<Process>,
 }
 
 impl Secretary {
@@ -85,7 +86,7 @@ impl Secretary {
                 Ok(Some(commit)) => {
                     mailbox.send(Ok((epoch, Committed { seq })));
                     if let Err(error) = self.follow(&commit).await {
-                        return self.fatal.raise(error);
+                        return self.process.fatal.raise(error);
                     }
                 }
             }
@@ -94,7 +95,10 @@ impl Secretary {
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
         commit.topics = self.topics.names();
+        let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
+        self.process.metrics.commit_seconds.observe(asked.elapsed().as_secs_f64());
+        self.process.metrics.committed(&commit);
         if commit.seq != seq {
             return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));
         }

@@ -56,7 +56,7 @@ impl Run {
         let process = Arc::new(Process {
             index: config.process,
             policy: config.policy,
-            decode: DecodeOptions::new(config),
+            decode: decode_options(config),
             source: source.clone(),
             lake: lake.clone(),
             budget: Budget::new(config.memory),
@@ -108,6 +108,16 @@ fn connect(config: &Config) -> Result<Mesh, RunError> {
         .map_err(|e| RunError::Usage(e.to_string()))?;
     let options = Options { deadline: config.connect_timeout, fingerprint: config.fingerprint() };
     Mesh::connect(topology, options).map_err(RunError::from)
+}
+
+/// How a configuration has records read.
+pub fn decode_options(config: &Config) -> DecodeOptions {
+    DecodeOptions {
+        timezone: config.zone.clone(),
+        max_record: config.max_record,
+        max_ahead: config.policy.max_ahead,
+        topic_names: config.topics.clone(),
+    }
 }
 
 fn serve_metrics(config: &Config, runtime: &Runtime, metrics: &Arc<Metrics>) -> Result<(), RunError> {

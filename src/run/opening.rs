@@ -35,13 +35,17 @@ pub struct Opened {
 /// # Errors
 /// What the user must put right, in one line.
 pub async fn open_lake(config: &Config) -> Result<Lake, RunError> {
-    let options = StoreOptions {
+    Ok(Lake::init(&config.lake, &store_options(config)).await?)
+}
+
+/// How a configuration reaches its lake's store.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
         endpoint: config.s3_endpoint.clone(),
         region: config.s3_region.clone(),
         keys: config.s3_credentials.clone(),
         virtual_hosted: false,
-    };
-    Ok(Lake::init(&config.lake, &options).await?)
+    }
 }
 
 /// All that decides a row: what the lake was, or will be, made for.
@@ -75,6 +79,7 @@ pub fn open(
         let run = random_id()?;
         Ok::<_, RunError>(Committer::claim(lake, &run).await?)
     })?;
+    process.metrics.ready(state.seq);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
     topics.learn(&available)?;
     let added = plan(config, &available, &state, catalog.as_ref())?;
@@ -103,7 +108,7 @@ pub fn open(
         found,
     ));
     let publisher = runtime.block_on(Publisher::catch_up(lake, state.seq))?;
-    let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, process.fatal.clone(), unrecorded);
+    let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);
     Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
 }
 

@@ -140,7 +140,7 @@ struct OpenEpoch {
 impl OpenEpoch {
     fn new(process: Arc<Process>, worker: usize, peers: usize) -> Self {
         let decoder = Decoder::new(process.decode.clone());
-        let rows = Rows::new(&process.decode);
+        let rows = decoder.rows();
         OpenEpoch {
             process,
             worker,
@@ -173,6 +173,8 @@ impl OpenEpoch {
 
     /// Closes the epoch.
     fn report(&mut self, epoch: Epoch) -> Report {
+        self.process.metrics.epoch.set(epoch as i64);
+        self.process.metrics.uncommitted.set(self.process.budget.used() as i64);
         self.uncommitted.push_back((epoch, std::mem::take(&mut self.taken)));
         let mut bindings = Vec::with_capacity(self.feeds.len());
         for feed in &mut self.feeds {
@@ -244,6 +246,7 @@ impl OpenEpoch {
             if polled == share || beyond(feed.log_clock) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         *left -= polled;
+        process.metrics.read.inc_by(polled as u64);
         let bytes = (rows.bytes() - before) as u64;
         process.budget.take(bytes);
         self.taken += bytes;

@@ -48,10 +48,10 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Starts the thread. `name` makes its files' names unique among the lanes of a run.
-    pub fn start(process: Arc<Process>, run: String, name: String, mailbox: Mailbox<Result<Sealed, RunError>>) -> Self {
+    /// Starts the thread. `number` is its own among the lanes of a run.
+    pub fn start(process: Arc<Process>, run: String, number: usize, mailbox: Mailbox<Result<Sealed, RunError>>) -> Self {
         let (jobs, inbox) = mpsc::channel();
-        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default()), process, run, name, files: 0 };
+        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default()), process, run, number, files: 0 };
         thread::spawn(move || {
             for job in inbox {
                 match worker.act(job) {
@@ -74,7 +74,7 @@ struct Worker {
     encoder: Encoder,
     process: Arc<Process>,
     run: String,
-    name: String,
+    number: usize,
     files: u64,
 }
 
@@ -102,7 +102,7 @@ impl Worker {
         let mut puts = Vec::new();
         for file in encoded {
             self.files += 1;
-            let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, &self.name, self.files);
+            let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, self.number, self.files);
             puts.push(put(&self.process, path, file));
         }
         self.process.runtime.block_on(try_join_all(puts))

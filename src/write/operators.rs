@@ -59,11 +59,11 @@ pub fn write<'scope>(
     let (few, few_stream) = builder.new_output_connection::<Vec<Remainder>, _>([]);
     let (mut written, mut few) = (OutputBuilder::from(written), OutputBuilder::from(few));
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
-    let name = format!("w{}", scope.index());
+    let lane = scope.index();
 
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
-        let mut stage = Stage::new(process, name, wake);
+        let mut stage = Stage::new(process, lane, wake);
         let mut waiting: BTreeMap<Epoch, Vec<Classified<RawBatch>>> = BTreeMap::new();
         let mut counts = Counts::default();
         move |frontiers| {
@@ -77,7 +77,7 @@ pub fn write<'scope>(
             // Plan and act: hand over whole epochs, in order.
             while let Some(tick) = stage.next(frontiers) {
                 for batch in waiting.remove(&tick.epoch).unwrap_or_default() {
-                    counts.add(&batch, &stage.process.decode.topic_names);
+                    counts.add(&batch);
                     let rows = complete(&batch.batch, tick.epoch, stage.seq, &batch.dispositions);
                     stage.hand_over(rows.map(|rows| Job::Rows(batch.batch.table, rows)));
                 }
@@ -113,11 +113,11 @@ pub fn gather<'scope>(
     let (written, stream) = builder.new_output_connection::<Vec<Written>, _>([]);
     let mut written = OutputBuilder::from(written);
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
-    let name = format!("g{}", scope.index());
+    let lane = scope.peers() + scope.index();
 
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
-        let mut stage = Stage::new(process, name, wake);
+        let mut stage = Stage::new(process, lane, wake);
         let mut waiting: BTreeMap<Epoch, Vec<Remainder>> = BTreeMap::new();
         move |frontiers| {
             // Read.
@@ -161,7 +161,7 @@ fn pass(held: &mut Capabilities, epoch: Epoch, last: Option<Epoch>) {
 /// What `write` and `gather` have in common: ticks in order, and a lane.
 struct Stage {
     process: Arc<Process>,
-    name: String,
+    number: usize,
     ticks: BTreeMap<Epoch, Tick>,
     lane: Option<Lane>,
     mailbox: Mailbox<Result<Sealed, RunError>>,
@@ -172,9 +172,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(process: Arc<Process>, name: String, wake: SyncActivator) -> Self {
+    fn new(process: Arc<Process>, number: usize, wake: SyncActivator) -> Self {
         let (mailbox, letters) = Mailbox::new(wake);
-        Stage { process, name, ticks: BTreeMap::new(), lane: None, mailbox, letters, seq: 0, last: None }
+        Stage { process, number, ticks: BTreeMap::new(), lane: None, mailbox, letters, seq: 0, last: None }
     }
 
     fn learn(&mut self, ticks: &mut Vec<Tick>) {
@@ -190,8 +190,8 @@ impl Stage {
         let tick = self.ticks.remove(&epoch)?;
         if let Some(start) = &tick.start {
             self.seq = start.seq + 1;
-            let (run, name) = (start.run.clone(), self.name.clone());
-            self.lane = Some(Lane::start(Arc::clone(&self.process), run, name, self.mailbox.clone()));
+            let (process, run) = (Arc::clone(&self.process), start.run.clone());
+            self.lane = Some(Lane::start(process, run, self.number, self.mailbox.clone()));
         }
         if tick.last {
             self.last = Some(epoch);
@@ -236,14 +236,12 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, rows: &Classified<RawBatch>, topics: &[String; 5]) {
-        match rows.batch.table.topic() {
-            Some(topic) => self.open.entry(topic).or_default().add(&rows.dispositions),
-            None => {
-                for topic in rows.batch.topics(topics) {
-                    self.open.entry(topic).or_default().dead += 1;
-                }
-            }
+    fn add(&mut self, rows: &Classified<RawBatch>) {
+        if let Some(topic) = rows.batch.table.topic() {
+            self.open.entry(topic).or_default().add(&rows.dispositions);
+        }
+        for (topic, dead) in Topic::ALL.into_iter().zip(rows.batch.dead).filter(|(_, dead)| *dead > 0) {
+            self.open.entry(topic).or_default().dead += dead;
         }
     }
 
