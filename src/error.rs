@@ -1,6 +1,11 @@
 //! Why a run ends, and with which exit code.
 
+use citystream_cluster::{ClusterError, RunError as WorkersError};
+
+use crate::lake::recover::ReadError;
+use crate::lake::{CommitError, StoreError};
 use crate::source::SourceError;
+use crate::write::EncodeError;
 
 /// Why a run ends. One line: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,54 @@ impl From<SourceError> for RunError {
         match error {
             SourceError::Lost(what) => RunError::SourceLost(what),
             SourceError::Unusable(what) => RunError::Failed(what),
+        }
+    }
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        RunError::Failed(error.to_string())
+    }
+}
+
+impl From<ReadError> for RunError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => error.into(),
+            ReadError::Integrity(violation) => RunError::Integrity(violation.to_string()),
+        }
+    }
+}
+
+impl From<CommitError> for RunError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Replaced { .. } => RunError::Replaced(error.to_string()),
+            CommitError::Integrity(what) => RunError::Integrity(what),
+            CommitError::Store(what) => RunError::Failed(what),
+        }
+    }
+}
+
+impl From<EncodeError> for RunError {
+    fn from(error: EncodeError) -> Self {
+        RunError::Integrity(error.to_string())
+    }
+}
+
+impl From<ClusterError> for RunError {
+    fn from(error: ClusterError) -> Self {
+        RunError::Failed(error.to_string())
+    }
+}
+
+impl From<WorkersError<RunError>> for RunError {
+    fn from(error: WorkersError<RunError>) -> Self {
+        match error {
+            WorkersError::PeerLost(peer) => RunError::PeerLost(peer.to_string()),
+            WorkersError::Failed { error, .. } => error,
+            WorkersError::Panicked { .. } => RunError::Integrity(error.to_string()),
+            WorkersError::Start(why) => RunError::Failed(why),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::error::RunError;
 use crate::lake::commit::Commit;
 use crate::lake::delta::Publisher;
-use crate::lake::{CommitError, Committer};
+use crate::lake::Committer;
 use crate::run::clock::Committed;
 use crate::run::partitions::Topics;
 use crate::run::process::{Mailbox, Process};
@@ -115,15 +115,5 @@ impl Secretary {
             tracing::debug!("the consumer group was not told: {error}");
         }
         Ok(())
-    }
-}
-
-impl From<CommitError> for RunError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Replaced { .. } => RunError::Replaced(error.to_string()),
-            CommitError::Integrity(what) => RunError::Integrity(what),
-            CommitError::Store(what) => RunError::Failed(what),
-        }
     }
 }

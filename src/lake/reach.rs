@@ -1,6 +1,6 @@
 //! What is in reach of the next record: read back from the raw files when a run starts.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use citystream_dataflows::bindings::{Partition, Topic};

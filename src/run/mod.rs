@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use citystream_cluster::{ClusterError, Mesh, Options, Topology};
+use citystream_cluster::{Mesh, Options, Topology};
 use timely::WorkerConfig;
 use tokio::runtime::Runtime;
 
@@ -166,22 +166,4 @@ fn spawn_workers(
         }
     });
     ended
-}
-
-impl From<ClusterError> for RunError {
-    fn from(error: ClusterError) -> Self {
-        RunError::Failed(error.to_string())
-    }
-}
-
-impl From<citystream_cluster::RunError<RunError>> for RunError {
-    fn from(error: citystream_cluster::RunError<RunError>) -> Self {
-        use citystream_cluster::RunError as Cluster;
-        match error {
-            Cluster::PeerLost(peer) => RunError::PeerLost(peer.to_string()),
-            Cluster::Failed { error, .. } => error,
-            Cluster::Panicked { .. } => RunError::Integrity(error.to_string()),
-            Cluster::Start(why) => RunError::Failed(why),
-        }
-    }
 }

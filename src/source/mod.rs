@@ -6,6 +6,7 @@
 pub mod assignment;
 #[cfg(test)]
 pub mod contract;
+pub mod jsonl;
 pub mod kafka;
 pub mod open;
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use citystream_dataflows::time::Epoch;
@@ -10,9 +11,13 @@ use futures::future::try_join_all;
 use super::encoder::{EncodedFile, Encoder, EncoderOptions, Remainder};
 use crate::error::RunError;
 use crate::lake::commit::File;
-use crate::lake::layout;
+use crate::lake::committer::Pause;
+use crate::lake::{StoreError, layout};
 use crate::run::process::{Mailbox, Process};
 use crate::tables::Table;
+
+/// Before an upload is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Work for a lane, done in order.
 pub enum Job {
@@ -49,9 +54,14 @@ pub struct Lane {
 
 impl Lane {
     /// Starts the thread. `number` is its own among the lanes of a run.
-    pub fn start(process: Arc<Process>, run: String, number: usize, mailbox: Mailbox<Result<Sealed, RunError>>) -> Self {
+    pub fn start(
+        process: Arc<Process>,
+        run: String,
+        number: usize,
+        mailbox: Mailbox<Result<Sealed, RunError>>,
+    ) -> Result<Self, RunError> {
         let (jobs, inbox) = mpsc::channel();
-        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default()), process, run, number, files: 0 };
+        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default())?, process, run, number, files: 0 };
         thread::spawn(move || {
             for job in inbox {
                 match worker.act(job) {
@@ -61,7 +71,7 @@ impl Lane {
                 }
             }
         });
-        Lane { jobs }
+        Ok(Lane { jobs })
     }
 
     /// Hands over work. A lane that failed has said so through its mailbox.
@@ -82,7 +92,7 @@ impl Worker {
     fn act(&mut self, job: Job) -> Result<Option<Sealed>, RunError> {
         match job {
             Job::Rows(table, rows) => self.encoder.append(table, rows)?,
-            Job::Few(few) => self.encoder.append_few(few)?,
+            Job::Few(few) => self.encoder.append_ipc(few.table, &few.ipc)?,
             Job::Seal { epoch, seq, send_few } => {
                 let (encoded, few) = if send_few {
                     let sealed = self.encoder.seal()?;
@@ -112,6 +122,13 @@ impl Worker {
 async fn put(process: &Process, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
     let EncodedFile { table, date, rows, event_time, data } = encoded;
     let bytes = data.len() as u64;
-    process.lake.put_data(&path, data).await?;
+    let mut pause = Pause::new(FIRST_PAUSE);
+    while let Err(error) = process.lake.put(&path, data.clone()).await {
+        match error {
+            // A store that stalls is waited for: the budget bounds what is read meanwhile.
+            StoreError::Transient(why) => pause.wait(&why).await,
+            error => return Err(error.into()),
+        }
+    }
     Ok((table, File { path, date, rows, bytes, event_time }))
 }

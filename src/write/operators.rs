@@ -26,7 +26,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::SyncActivator;
 
-use super::encoder::{Remainder, complete};
+use super::complete::complete;
+use super::encoder::Remainder;
 use super::lane::{Job, Lane, Sealed};
 use crate::decode::RawBatch;
 use crate::error::RunError;
@@ -78,8 +79,10 @@ pub fn write<'scope>(
             while let Some(tick) = stage.next(frontiers) {
                 for batch in waiting.remove(&tick.epoch).unwrap_or_default() {
                     counts.add(&batch);
-                    let rows = complete(&batch.batch, tick.epoch, stage.seq, &batch.dispositions);
-                    stage.hand_over(rows.map(|rows| Job::Rows(batch.batch.table, rows)));
+                    let Classified { batch, dispositions } = batch;
+                    let table = batch.table;
+                    let rows = complete(batch, tick.epoch, stage.seq, &dispositions);
+                    stage.hand_over(rows.map(|rows| Job::Rows(table, rows)));
                 }
                 if stage.seal(&tick, true) {
                     counts.seal(tick.epoch);
@@ -130,7 +133,7 @@ pub fn gather<'scope>(
             // Plan and act.
             while let Some(tick) = stage.next(frontiers) {
                 for few in waiting.remove(&tick.epoch).unwrap_or_default() {
-                    stage.hand_over(Ok(Job::Few(few)));
+                    stage.hand_over(Ok::<_, RunError>(Job::Few(few)));
                 }
                 stage.seal(&tick, false);
             }
@@ -191,7 +194,10 @@ impl Stage {
         if let Some(start) = &tick.start {
             self.seq = start.seq + 1;
             let (process, run) = (Arc::clone(&self.process), start.run.clone());
-            self.lane = Some(Lane::start(process, run, self.number, self.mailbox.clone()));
+            match Lane::start(process, run, self.number, self.mailbox.clone()) {
+                Ok(lane) => self.lane = Some(lane),
+                Err(error) => self.process.fatal.raise(error),
+            }
         }
         if tick.last {
             self.last = Some(epoch);
