@@ -2,5 +2,8 @@
 //!
 //! A record's way: `source -> decode -> classify -> write -> commit -> publish`.
 
+pub mod decode;
 pub mod lake;
 pub mod source;
+pub mod tables;
+pub mod write;
