@@ -11,7 +11,6 @@ pub mod error;
 pub mod lake;
 pub mod metrics;
 pub mod run;
-pub mod simulate;
 pub mod source;
 pub mod tables;
 pub mod write;
