@@ -5,6 +5,7 @@
 
 pub mod commit;
 pub mod committer;
+pub mod delta;
 pub mod history;
 pub mod layout;
 pub mod probe;
