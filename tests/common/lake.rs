@@ -131,11 +131,11 @@ impl Contents {
         assert_eq!(wrong, (0, 0, 0), "(lost, too many, doubled) records in {:?}", self.tables);
     }
 
-    /// The tables without what depends on the run: digests and dispositions.
-    pub(crate) fn rows(&self) -> (BTreeMap<String, (u64, String)>, BTreeMap<String, BTreeMap<String, u64>>) {
-        let mut tables = self.tables.clone();
-        tables.remove("commits");
-        (tables, self.dispositions.clone())
+    /// The same without what depends on the run: the version and the commits.
+    pub(crate) fn rows(mut self) -> Contents {
+        self.version = 0;
+        self.tables.remove("commits");
+        self
     }
 
     /// All rows of the raw tables.

@@ -15,11 +15,6 @@ impl Rng {
         Rng(seed)
     }
 
-    /// A generator that always makes the same choices.
-    pub(crate) fn fixed(seed: u64) -> Rng {
-        Rng(seed)
-    }
-
     /// Any 64 bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -82,7 +82,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if key not in objects:
             return self.error(404, "NoSuchKey")
         body = objects[key]
-        self.answer(200, body, ETag=tag(body), Last_Modified="Mon, 01 Jan 2024 00:00:00 GMT")
+        common = {"ETag": tag(body), "Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+        span = self.headers.get("Range")
+        if span is None:
+            return self.answer(200, body, **common)
+        first, last = span.removeprefix("bytes=").split("-")
+        end = min(int(last) + 1, len(body)) if last else len(body)
+        start = int(first) if first else len(body) - int(last)
+        self.answer(206, body[start:end], Content_Range=f"bytes {start}-{end - 1}/{len(body)}", **common)
 
     do_HEAD = do_GET
 

@@ -26,7 +26,7 @@ for name in lakes.TABLES:
     chosen = f"select * exclude ({drop}) from {name}" if drop else f"select * from {name}"
     rows, digest = connection.execute(
         f"select count(*), coalesce(sum(hash(t)::hugeint), 0)::varchar from ({chosen}) t"
-    ).fetchone()
+    ).fetchall()[0]
     tables[name] = [rows, digest]
     if "disposition" in columns:
         found = connection.execute(f"select disposition, count(*) from {name} group by 1").fetchall()
@@ -38,21 +38,21 @@ if len(set(versions.values())) != 1:
 places = " union all ".join(f"select '{t}' t, partition p, \"offset\" o from {t}" for t in lakes.RAW)
 dead = 'select topic t, partition p, "offset" o from dead_letters'
 doubled = sum(
-    connection.execute(f"select coalesce(sum(n - 1), 0) from (select count(*) n from ({q}) group by t, p, o)").fetchone()[0]
+    connection.execute(f"select coalesce(sum(n - 1), 0) from (select count(*) n from ({q}) group by t, p, o)").fetchall()[0][0]
     for q in (places, dead)
 )
 
 missing = extra = 0
 if arguments.ids:
-    made = connection.execute(
+    connection.execute(
         "create table made as select * from read_csv(?, delim='\t', header=false, columns={'t': 'varchar', 'id': 'varchar'})",
         [arguments.ids],
     )
     rows = " union all ".join(f"select '{t}' t, id from {t}" for t in lakes.RAW)
     connection.execute(f"create table there as {rows}")
     count = "select count(*) from (select t, id from {} except all select t, id from {})"
-    missing = connection.execute(count.format("made", "there")).fetchone()[0]
-    extra = connection.execute(count.format("there", "made")).fetchone()[0]
+    missing = connection.execute(count.format("made", "there")).fetchall()[0][0]
+    extra = connection.execute(count.format("there", "made")).fetchall()[0][0]
 
 print(json.dumps({
     "version": next(iter(versions.values())),
