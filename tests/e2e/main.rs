@@ -8,6 +8,7 @@
 mod common;
 
 mod bad_input;
+mod broker_away;
 mod errors;
 mod fencing;
 mod foreign_producer;
