@@ -1,4 +1,5 @@
-//! Decoding and encoding alone, on one thread, records in memory: where a record's nanoseconds go.
+//! Decoding and encoding alone, on one thread, records in memory: where a record's nanoseconds go. Times are this
+//! thread's time on a CPU, so that others on the machine disturb little.
 //!
 //! `cargo bench --bench rows [-- RECORDS]`; writes its files to a directory of its own under the system's temporary
 //! one and leaves them there, named on the last line, for a look with DuckDB.
@@ -6,7 +7,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use citystream::decode::{DecodeOptions, Decoder, Incoming, RawBatch};
 use citystream::source::Record;
@@ -55,6 +56,12 @@ fn main() {
     println!("{}", directory.display());
 }
 
+/// This thread's time on a CPU so far (Linux).
+fn on_cpu() -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
+}
+
 fn nanos(time: Duration, records: usize) -> f64 {
     time.as_nanos() as f64 / records as f64
 }
@@ -68,7 +75,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
         topic_names: Topic::ALL.map(|topic| format!("{}_data", topic.name())),
     });
     let mut rows = decoder.rows();
-    let start = Instant::now();
+    let start = on_cpu();
     for (number, (topic, key, payload)) in input.iter().enumerate() {
         let (offset, log_time) = (number as i64, common::START + 100 * number as i64);
         let record = Record {
@@ -87,18 +94,18 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
     let last = rows.finish();
     assert!(last.iter().all(|batch| batch.table != Table::DeadLetters));
     take(last);
-    start.elapsed()
+    on_cpu() - start
 }
 
 fn encode(batches: Vec<RawBatch>, directory: Option<&std::path::Path>) -> (Duration, usize) {
-    let start = Instant::now();
+    let start = on_cpu();
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
     for batch in batches {
         let (table, dispositions) = (batch.table, vec![Disposition::OnTime; batch.metas.len()]);
         encoder.append(table, complete(batch, 1, 1, &dispositions).unwrap()).unwrap();
     }
     let files = encoder.seal_all().unwrap();
-    let time = start.elapsed();
+    let time = on_cpu() - start;
     for (number, file) in files.iter().enumerate() {
         if let Some(directory) = directory {
             let name = format!("{}-{}-{number}.parquet", file.table.name(), file.date);
