@@ -1,0 +1,135 @@
+//! `lake.json`: what a lake was made for. All that decides a row is in it, so that it cannot change unnoticed (P3).
+
+use citystream_dataflows::time::TimePolicy;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lake::store::{Lake, StoreError, unusable};
+use crate::lake::{layout, random_id};
+
+/// The version of a lake's layout.
+pub const FORMAT: u32 = 1;
+/// The version of the definitions of columns and tables.
+pub const DEFINITIONS: u32 = 1;
+
+/// All that decides a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decides {
+    /// Lateness, slack and how far ahead, in microseconds.
+    pub time: TimePolicy,
+    /// The time zone of naive timestamps.
+    pub timezone: String,
+    /// What the log clock is: `kafka` (the log's timestamps) or `event` (archives of bare records).
+    pub log_clock: String,
+    /// The longest record in bytes that is read.
+    pub max_record: u64,
+    /// The H3 resolutions of cells.
+    pub resolutions: Vec<u8>,
+    /// The version of the definitions of columns and tables.
+    pub definitions: u32,
+}
+
+/// What `lake.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The version of the lake's layout.
+    pub format: u32,
+    /// The lake's identity: 128 random bits in hex.
+    pub lake: String,
+    /// All that decides a row.
+    pub decides: Decides,
+}
+
+/// The settings of a lake; `None` if it has none yet.
+pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
+    let Some(bytes) = lake.get(layout::SETTINGS).await? else { return Ok(None) };
+    let place = lake.address(layout::SETTINGS);
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| unusable(format!("{place} cannot be read: {e}")))?;
+    if value["format"] != FORMAT {
+        let found = &value["format"];
+        return Err(unusable(format!(
+            "{place} has format {found}; this program reads {FORMAT}: use the one that wrote it"
+        )));
+    }
+    serde_json::from_value(value).map(Some).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
+}
+
+/// Writes `wanted` into a new lake, or confirms that the lake has the same. Where they differ the error names each.
+pub async fn agree(lake: &Lake, wanted: Decides) -> Result<Settings, StoreError> {
+    if let Some(settings) = read(lake).await? {
+        return confirm(lake, settings, &wanted);
+    }
+    let settings = Settings { format: FORMAT, lake: random_id()?, decides: wanted };
+    let mut bytes = serde_json::to_vec_pretty(&settings).map_err(|e| unusable(e.to_string()))?;
+    bytes.push(b'\n');
+    match lake.put_same(layout::SETTINGS, bytes.into()).await? {
+        None => Ok(settings),
+        // Another process of the same start was faster.
+        Some(_) => match read(lake).await? {
+            Some(other) => confirm(lake, other, &settings.decides),
+            None => Err(StoreError::Transient(format!("{} vanished", lake.address(layout::SETTINGS)))),
+        },
+    }
+}
+
+fn confirm(lake: &Lake, settings: Settings, wanted: &Decides) -> Result<Settings, StoreError> {
+    let differ = differences(&settings.decides, wanted);
+    if differ.is_empty() {
+        return Ok(settings);
+    }
+    let place = lake.address(layout::SETTINGS);
+    Err(unusable(format!("{place} was made for other values: {}; use those, or another lake", differ.join(", "))))
+}
+
+/// Each value that differs: `time.lateness is 600000000 there and 1 here`.
+pub fn differences(lake: &Decides, wanted: &Decides) -> Vec<String> {
+    let mut found = Vec::new();
+    let json = |d: &Decides| serde_json::to_value(d).unwrap_or(Value::Null);
+    differ("", &json(lake), &json(wanted), &mut found);
+    found
+}
+
+fn differ(name: &str, there: &Value, here: &Value, found: &mut Vec<String>) {
+    match (there, here) {
+        (Value::Object(there), Value::Object(here)) => {
+            for (key, there) in there {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                differ(&name, there, here.get(key).unwrap_or(&Value::Null), found);
+            }
+        }
+        _ if there != here => found.push(format!("{name} is {there} there and {here} here")),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::lake::StoreOptions;
+
+    fn decides() -> Decides {
+        Decides {
+            time: TimePolicy { lateness: 600, slack: 120, max_ahead: 86400 },
+            timezone: "UTC".into(),
+            log_clock: "kafka".into(),
+            max_record: 262_144,
+            resolutions: vec![8, 5],
+            definitions: DEFINITIONS,
+        }
+    }
+
+    #[tokio::test]
+    async fn p3_a_lake_keeps_its_values_and_names_each_that_differs() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let (one, two) = tokio::join!(agree(&lake, decides()), agree(&lake, decides()));
+        assert_eq!(one.unwrap(), two.unwrap());
+        let mut other = decides();
+        (other.time.lateness, other.timezone) = (1, "Europe/London".into());
+        let error = agree(&lake, other).await.unwrap_err().to_string();
+        assert!(error.contains("time.lateness is 600 there and 1 here"), "{error}");
+        assert!(error.contains("timezone") && !error.contains("slack"), "{error}");
+        assert_eq!(error.lines().count(), 1);
+    }
+}
