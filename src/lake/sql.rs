@@ -1,13 +1,15 @@
 //! What to paste into DuckDB, Polars, Spark or Athena to read a lake's tables (`lake sql`).
 //!
 //! DuckDB needs no extension on a local lake: the live files are those added and not removed by the commits, read
-//! once into a variable, so that all tables are of one commit.
+//! once into variables, so that all tables are of one commit. A table without rows yet is an empty view.
+
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::lake::layout;
 use crate::lake::store::{Lake, StoreOptions};
 
 /// DuckDB statements that make a view of each table, all of the same commit; run again, they show the newest one.
-pub fn duckdb(lake: &Lake, options: &StoreOptions) -> String {
+pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
     let root = quoted(lake.location());
     let mut sql = String::from("-- DuckDB: one commit of the lake as views; paste again for the newest.\n");
     if lake.local_root().is_none() {
@@ -24,10 +26,16 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions) -> String {
          \x20   (SELECT unnest(flatten(map_extract(removed, name))) FROM lake_commits));\n",
         layout::COMMITS
     );
-    for table in layout::record_tables() {
+    for (table, schema) in tables {
+        let columns: Vec<_> =
+            schema.fields().iter().map(|f| format!("NULL::{} AS {}", duckdb_type(f.data_type()), f.name())).collect();
         sql += &format!(
             "SET VARIABLE {table}_files = (SELECT lake_files('{table}'));\n\
-             CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet(getvariable('{table}_files'), hive_partitioning = true);\n"
+             CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM query(if(getvariable('{table}_files') IS NULL,\n\
+             \x20 'SELECT {}, NULL::DATE AS {} LIMIT 0',\n\
+             \x20 'SELECT * FROM read_parquet(getvariable(''{table}_files''), hive_partitioning = true)'));\n",
+            columns.join(", "),
+            layout::DATE_COLUMN
         );
     }
     let commits = layout::table(layout::COMMITS_TABLE);
@@ -35,13 +43,14 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions) -> String {
         "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('lake') || '/{commits}/*.parquet')\n\
          \x20 WHERE seq <= (SELECT max(seq) FROM lake_commits);\n"
     );
-    sql += "-- A table without rows yet has no files: its view says so until its first row.\n";
     sql + "SELECT disposition, count(*) FROM raw_gps GROUP BY ALL;\n"
 }
 
 /// Everything for every reader.
-pub fn all(lake: &Lake, options: &StoreOptions) -> String {
-    [duckdb(lake, options), polars(lake, options), spark(lake)].join("\n")
+///
+/// `tables` are the tables of records.
+pub fn all(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
+    [duckdb(lake, options, tables), polars(lake, options), spark(lake)].join("\n")
 }
 
 /// Polars through `deltalake`: all tables at one version.
@@ -90,6 +99,21 @@ fn secret(options: &StoreOptions) -> String {
     )
 }
 
+fn duckdb_type(arrow: &DataType) -> String {
+    match arrow {
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Int32 => "INTEGER".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Binary => "BLOB".into(),
+        DataType::Date32 => "DATE".into(),
+        DataType::Timestamp(..) => "TIMESTAMPTZ".into(),
+        DataType::List(item) => format!("{}[]", duckdb_type(item.data_type())),
+        _ => "VARCHAR".into(),
+    }
+}
+
 fn quoted(text: &str) -> String {
     text.replace('\'', "''")
 }
@@ -97,6 +121,8 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use arrow::datatypes::{Field, Schema};
+
     use super::*;
 
     #[tokio::test]
@@ -104,8 +130,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions::default();
         let lake = Lake::open(&dir.path().to_string_lossy(), &options).await.unwrap();
-        let sql = all(&lake, &options);
+        let time = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+        let schema: SchemaRef = Schema::new(vec![Field::new("event_time", time, false)]).into();
+        let tables: Vec<_> = layout::record_tables().map(|name| (name, schema.clone())).collect();
+        let sql = all(&lake, &options, &tables);
         assert!(!sql.contains("INSTALL") && !sql.contains("//"), "{sql}");
         assert!(layout::record_tables().all(|table| sql.contains(&format!("VIEW {table} "))));
+        assert!(sql.contains("NULL::TIMESTAMPTZ AS event_time"));
     }
 }
