@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
-    RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder,
+    Int64Builder, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::disposition::RowMeta;
@@ -148,14 +148,14 @@ impl Column {
 
     fn finish(&mut self, arrays: &mut Vec<ArrayRef>) {
         match self {
-            Column::Text(column) => arrays.push(Arc::new(column.finish())),
-            Column::Number(column) => arrays.push(Arc::new(column.finish())),
-            Column::Integer(column) => arrays.push(Arc::new(column.finish())),
+            Column::Text(column) => arrays.push(texts(column)),
+            Column::Number(column) => arrays.push(values(column)),
+            Column::Integer(column) => arrays.push(values(column)),
             Column::Flag(column) => arrays.push(Arc::new(column.finish())),
             Column::Texts(column) => arrays.push(Arc::new(column.finish())),
             Column::Place(lats, lons) => {
-                arrays.push(Arc::new(lats.finish()));
-                arrays.push(Arc::new(lons.finish()));
+                arrays.push(values(lats));
+                arrays.push(values(lons));
             }
             Column::Elsewhere => {}
         }
@@ -184,6 +184,23 @@ impl Default for LogColumns {
     }
 }
 
+/// Takes a column and leaves room for as much again: epochs are alike, and growing by copying is not free.
+fn texts(column: &mut StringBuilder) -> ArrayRef {
+    let room = StringBuilder::with_capacity(with_room(column.len()), with_room(column.values_slice().len()));
+    Arc::new(std::mem::replace(column, room).finish())
+}
+
+/// The same for values of fixed length.
+fn values<T: ArrowPrimitiveType>(column: &mut PrimitiveBuilder<T>) -> ArrayRef {
+    let array = column.finish();
+    *column = PrimitiveBuilder::with_capacity(with_room(array.len())).with_data_type(array.data_type().clone());
+    Arc::new(array)
+}
+
+fn with_room(length: usize) -> usize {
+    length + length / 8
+}
+
 fn times() -> TimestampMicrosecondBuilder {
     TimestampMicrosecondBuilder::new().with_data_type(time_type())
 }
@@ -203,11 +220,11 @@ impl LogColumns {
     }
 
     fn finish(&mut self, arrays: &mut Vec<ArrayRef>) {
-        arrays.push(Arc::new(self.topic.finish()));
-        arrays.push(Arc::new(self.partition.finish()));
-        arrays.push(Arc::new(self.offset.finish()));
-        arrays.push(Arc::new(self.key.finish()));
-        arrays.push(Arc::new(self.log_time.finish()));
+        arrays.push(texts(&mut self.topic));
+        arrays.push(values(&mut self.partition));
+        arrays.push(values(&mut self.offset));
+        arrays.push(texts(&mut self.key));
+        arrays.push(values(&mut self.log_time));
     }
 }
 
@@ -258,15 +275,16 @@ impl RowColumns {
     }
 
     fn finish(&mut self, topic_name: &str) -> RawBatch {
-        let metas = std::mem::take(&mut self.metas);
+        let room = with_room(self.metas.len());
+        let metas = std::mem::replace(&mut self.metas, Vec::with_capacity(room));
         self.log.topic.append_value_n(topic_name, metas.len());
         let mut arrays = Vec::with_capacity(32);
         for column in &mut self.fields {
             column.finish(&mut arrays);
         }
-        arrays.push(Arc::new(self.extra.finish()));
+        arrays.push(texts(&mut self.extra));
         self.log.finish(&mut arrays);
-        arrays.push(Arc::new(self.event_time.finish()));
+        arrays.push(values(&mut self.event_time));
         RawBatch { table: self.table, columns: batch(self.table, arrays), metas, dead: [0; 5] }
     }
 }

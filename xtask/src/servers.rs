@@ -37,20 +37,18 @@ pub struct Kafka {
 /// What a broker is to be like.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KafkaOptions {
-    /// The port to listen on; a free one if `None`.
-    pub port: Option<u16>,
-    /// The port that clients are told, where it is another one (a proxy's).
-    pub advertised: Option<u16>,
+    /// A second port to listen on, and the port (a proxy's) that its clients are sent to.
+    pub proxied: Option<(u16, u16)>,
 }
 
 impl Kafka {
     /// Starts a broker whose files are in `dir`; a log that is there already goes on.
     pub fn start(stack: &Stack, dir: &Path, start: Start, options: KafkaOptions) -> Result<Kafka> {
         fs::create_dir_all(dir)?;
-        let [free, controller, internal] = free_ports()?;
-        let port = options.port.unwrap_or(free);
+        let [port, controller, internal, unused] = free_ports()?;
+        let (second, advertised) = options.proxied.unwrap_or((unused, unused));
         let config = dir.join("server.properties");
-        fs::write(&config, properties(dir, [port, options.advertised.unwrap_or(port), controller, internal]))?;
+        fs::write(&config, properties(dir, [port, controller, internal, second, advertised]))?;
         fs::write(dir.join("log4j2.properties"), LOG4J)?;
         let log = dir.join("kafka.log");
         let _ = fs::remove_file(&log);
@@ -93,7 +91,7 @@ fn format_storage(stack: &Stack, dir: &Path, config: &Path) -> Result<()> {
     Ok(())
 }
 
-fn properties(dir: &Path, [port, advertised, controller, internal]: [u16; 4]) -> String {
+fn properties(dir: &Path, [port, controller, internal, second, advertised]: [u16; 5]) -> String {
     let data = dir.join("data");
     let data = data.display();
     format!(
@@ -101,10 +99,10 @@ fn properties(dir: &Path, [port, advertised, controller, internal]: [u16; 4]) ->
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=CLIENTS://127.0.0.1:{port},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENTS://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}
+listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{second},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}
 inter.broker.listener.name=INTERNAL
-listener.security.protocol.map=CLIENTS:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENTS:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
