@@ -191,7 +191,7 @@ fn a_directory_gets_what_was_sent_and_simulated_time_goes_on() {
         let (mut sent, mut read) = (wanted[&topic].clone(), got[&topic].clone());
         assert_eq!(sent.len(), read.len());
         // What breaks its envelope comes back as the whole line; everything else byte for byte.
-        sent.retain(|value| serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok());
+        sent.retain(|value| serde_json::from_slice::<serde_json::Value>(value).is_ok());
         read.retain(|value| !value.starts_with(b"{\"ts\""));
         sent.sort();
         read.sort();
