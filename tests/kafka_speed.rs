@@ -6,11 +6,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use citystream::source::Reader;
-use citystream::source::Record;
+use citystream::source::kafka::KafkaSettings;
+use citystream::source::{Reader, Record};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use rdkafka::ClientConfig;
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -44,6 +43,50 @@ fn fill(log: &KafkaLog, count: u64) {
     producer.flush(Duration::from_secs(60)).unwrap();
 }
 
+/// Fills in a process of its own, so that the producer's memory is not counted.
+fn fill_elsewhere(log: &KafkaLog, count: u64) {
+    let program = std::env::current_exe().unwrap();
+    let filled = std::process::Command::new(program)
+        .env("CITYSTREAM_SPEED_FILL", log.settings.topics.join(","))
+        .env("CITYSTREAM_SPEED", count.to_string())
+        .arg("fill_for_another_process")
+        .status();
+    assert!(filled.unwrap().success());
+}
+
+#[test]
+fn fill_for_another_process() {
+    let Ok(names) = std::env::var("CITYSTREAM_SPEED_FILL") else { return };
+    let names: Vec<_> = names.split(',').map(str::to_string).collect();
+    let settings = KafkaSettings::new(kafka_log::servers().unwrap(), names.try_into().unwrap());
+    fill(&KafkaLog::over(settings), std::env::var("CITYSTREAM_SPEED").unwrap().parse().unwrap());
+}
+
+/// One partition with a backlog, the others idle at their end.
+fn one_behind(log: &KafkaLog, count: u64) -> f64 {
+    let mut reader = log.catalog.reader().unwrap();
+    let (all, count) = (partitions(), count / 10);
+    for p in &all[1..] {
+        reader.add(*p, NextOffset(count as i64)).unwrap();
+        contract::until_drained(&mut reader, *p);
+    }
+    let start = Instant::now();
+    reader.add(all[0], NextOffset(0)).unwrap();
+    let mut n = 0;
+    while n < count {
+        let before = n;
+        let mut count_one = |_: Record<'_>| {
+            n += 1;
+            ControlFlow::Continue(())
+        };
+        reader.poll(all[0], &mut count_one).unwrap();
+        if n == before {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+    count as f64 / start.elapsed().as_secs_f64()
+}
+
 fn ours(log: &KafkaLog, count: u64) -> f64 {
     let mut reader = log.catalog.reader().unwrap();
     for p in partitions() {
@@ -67,6 +110,7 @@ fn ours(log: &KafkaLog, count: u64) -> f64 {
             std::thread::sleep(Duration::from_micros(500));
         }
     }
+    assert!(bytes > 0);
     n as f64 / start.elapsed().as_secs_f64()
 }
 
@@ -109,6 +153,7 @@ fn plain(log: &KafkaLog, count: u64, split: bool) -> f64 {
             n += 1;
         }
     }
+    assert!(bytes > 0);
     n as f64 / start.elapsed().as_secs_f64()
 }
 
@@ -128,7 +173,17 @@ fn speed() {
     let Some(count) = std::env::var("CITYSTREAM_SPEED").ok().and_then(|n| n.parse().ok()) else { return };
     let Some(servers) = kafka_log::servers() else { return };
     let log = KafkaLog::new(&servers);
-    fill(&log, count);
+    fill_elsewhere(&log, count);
+    println!("nothing read: {}", memory());
+    {
+        let mut reader = log.catalog.reader().unwrap();
+        for p in partitions() {
+            reader.add(p, NextOffset(0)).unwrap();
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        println!("10 full queues, unread: {}", memory());
+    }
+    println!("one behind: {:.0} records/s; {}", one_behind(&log, count), memory());
     for _ in 0..3 {
         for (name, run) in [
             ("ours", &(|| ours(&log, count)) as &dyn Fn() -> f64),
@@ -141,10 +196,4 @@ fn speed() {
             println!("{name:20} {:>9.0} records/s, {cpu:>5.0} ns CPU a record; {}", rate, memory());
         }
     }
-    let mut reader = log.catalog.reader().unwrap();
-    for p in partitions() {
-        reader.add(p, NextOffset(0)).unwrap();
-    }
-    std::thread::sleep(Duration::from_secs(3));
-    println!("10 full queues, unread: {}", memory());
 }
