@@ -2,5 +2,15 @@
 //!
 //! A record's way: `source -> decode -> classify -> write -> commit -> publish`.
 
+pub mod cli;
+pub mod commands;
+pub mod commit;
+pub mod config;
+pub mod decode;
+pub mod error;
 pub mod lake;
+pub mod metrics;
+pub mod run;
 pub mod source;
+pub mod tables;
+pub mod write;

@@ -4,5 +4,9 @@
 //! [bindings] that say which epoch each of them belongs to.
 
 pub mod bindings;
+pub mod classify;
 pub mod disposition;
+pub mod progress;
+pub mod repeats;
+pub mod ticks;
 pub mod time;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use citystream_dataflows::bindings::{Binding, Position, Topic};
+use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -95,4 +96,18 @@ pub struct Ledger {
     pub duplicate: u64,
     /// Dead letters.
     pub dead: u64,
+}
+
+impl Ledger {
+    /// Counts rows by disposition.
+    pub fn add(&mut self, dispositions: &[Disposition]) {
+        for disposition in dispositions {
+            match disposition {
+                Disposition::OnTime => self.on_time += 1,
+                Disposition::Late => self.late += 1,
+                Disposition::Expired => self.expired += 1,
+                Disposition::Duplicate => self.duplicate += 1,
+            }
+        }
+    }
 }

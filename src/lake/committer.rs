@@ -206,16 +206,16 @@ impl Committer {
 }
 
 /// Waits longer each time, up to five seconds, and says why.
-struct Pause {
+pub(crate) struct Pause {
     next: Duration,
 }
 
 impl Pause {
-    fn new(first: Duration) -> Self {
+    pub(crate) fn new(first: Duration) -> Self {
         Pause { next: first }
     }
 
-    async fn wait(&mut self, why: &str) {
+    pub(crate) async fn wait(&mut self, why: &str) {
         tracing::warn!("the lake's store: {why}; trying again in {:?}", self.next);
         tokio::time::sleep(self.next).await;
         self.next = (self.next * 2).min(Duration::from_secs(5));

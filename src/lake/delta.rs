@@ -4,18 +4,20 @@
 //! the same. Nobody else may write there: a foreign version is a violation (exit 5). Reader version 1, writer 2, so
 //! that every reader can read them.
 
+use std::time::Duration;
+
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::lake::commit::{Commit, File};
-use crate::lake::committer::CommitError;
+use crate::lake::committer::{CommitError, Pause};
 use crate::lake::delta_schema::schema_string;
 use crate::lake::history::Violation;
 use crate::lake::recover::{self, ReadError};
 use crate::lake::store::{Lake, StoreError};
-use crate::lake::{commits_table, digest, layout};
+use crate::lake::{commits_table, digest, layout, settings};
 
 /// A table with a Delta log.
 #[derive(Clone, Debug)]
@@ -48,6 +50,11 @@ impl Table {
     fn is_commits(&self) -> bool {
         self.partition.is_none()
     }
+}
+
+/// All tables of a lake that have a Delta log.
+pub fn tables() -> Result<Vec<Table>, Violation> {
+    Table::all(crate::tables::Table::ALL.into_iter().map(|table| (table.name(), crate::tables::schema(table))))
 }
 
 /// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
@@ -141,8 +148,30 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// Opens the logs of all tables of a lake and publishes what is missing up to its last commit, `head`. A store
+    /// that fails for now delays it.
+    pub async fn catch_up(lake: &Lake, head: u64) -> Result<Publisher, CommitError> {
+        let mut pause = Pause::new(Duration::from_millis(100));
+        let settings = loop {
+            match settings::read(lake).await {
+                Err(StoreError::Transient(why)) => pause.wait(&why).await,
+                read => break read?.ok_or_else(|| Violation(format!("{} has no lake.json", lake.location())))?,
+            }
+        };
+        let mut publisher = loop {
+            match Self::open(lake, &settings.lake, tables()?, head).await {
+                Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
+                opened => break opened?,
+            }
+        };
+        while !publisher.publish_up_to(head).await? {
+            pause.wait("Delta tables are behind").await;
+        }
+        Ok(publisher)
+    }
+
     /// Looks how far each table's log is. `head` is the lake's last commit: a version beyond it is foreign.
-    pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
+    pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
         let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
         let tables = tables.into_iter().zip(next).collect();
         Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables })
@@ -162,9 +191,10 @@ impl Publisher {
     }
 
     /// Publishes everything up to and including the commit `head`, reading what is missing.
-    pub async fn catch_up(&mut self, head: u64) -> Result<bool, CommitError> {
+    pub async fn publish_up_to(&mut self, head: u64) -> Result<bool, CommitError> {
         match recover::commit(&self.lake, head).await {
             Ok((_, commit)) => self.publish(&commit).await,
+            Err(ReadError::Store(StoreError::Transient(_))) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -301,7 +331,7 @@ mod tests {
         assert!(one.publish(&commits[2]).await.unwrap());
         let mut two = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
         assert_eq!(two.next(), 3);
-        assert!(two.catch_up(4).await.unwrap());
+        assert!(two.publish_up_to(4).await.unwrap());
         assert!(one.publish(&commits[4]).await.unwrap());
         for table in tables() {
             assert_eq!(log(&dir, &table.name).len(), 5, "{}", table.name);
@@ -326,7 +356,7 @@ mod tests {
             }
             let mut running = open().await.unwrap();
             lake.put(&layout::delta_version("raw_gps", place), "{}\n".into()).await.unwrap();
-            assert!(matches!(open().await, Err(CommitError::Integrity(_))), "{place} {published}");
+            assert!(matches!(open().await, Err(ReadError::Integrity(_))), "{place} {published}");
             let found = running.publish(&commits[2]).await;
             assert_eq!(found.is_err(), (published as u64..3).contains(&place), "{place} {published}");
         }
@@ -336,8 +366,9 @@ mod tests {
     async fn a_failing_store_delays_publication_only() {
         let dir = tempfile::tempdir().unwrap();
         let (lake, commits) = lake_with_commits(&dir, 2).await;
-        let failing = lake
-            .wrap(Faulty::new(lake.store(), |p| p.as_ref().starts_with("tables/raw_traffic").then_some(Fault::Failed)));
+        let failing = lake.wrap(Faulty::wrap(lake.store(), |p| {
+            p.as_ref().starts_with("tables/raw_traffic").then_some(Fault::Failed)
+        }));
         let mut publisher = Publisher::open(&failing, "id", tables(), 2).await.unwrap();
         assert!(!publisher.publish(&commits[1]).await.unwrap());
         publisher.lake = lake;

@@ -12,6 +12,7 @@ pub mod history;
 pub mod layout;
 pub mod probe;
 pub mod protocol;
+pub mod reach;
 pub mod recover;
 pub mod s3;
 pub mod settings;

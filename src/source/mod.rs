@@ -3,6 +3,13 @@
 //! A [`Catalog`] says what partitions there are; each worker has one [`Reader`] for the partitions it owns.
 //! Neither decides anything about time: that is the clock's, in `run/`.
 
+pub mod assignment;
+#[cfg(test)]
+pub mod contract;
+pub mod jsonl;
+pub mod kafka;
+pub mod open;
+
 use std::ops::ControlFlow;
 
 use citystream_dataflows::bindings::{NextOffset, Partition};

@@ -1,0 +1,144 @@
+//! The frames that processes exchange before timely takes the sockets over.
+//!
+//! `magic (8) | version (2) | kind (2) | length (4) | payload`, big-endian. The version stands before anything whose
+//! meaning may change, so that two releases can tell each other what is wrong. A hello of a later version may be
+//! longer (a generation, a proof of a shared secret).
+
+use std::io::{self, Read, Write};
+
+/// What every frame starts with; no HTTP, TLS or SSH client does.
+pub(crate) const MAGIC: [u8; 8] = *b"CITYSTRM";
+/// The version of all that is written here.
+pub(crate) const VERSION: u16 = 1;
+/// The bytes before the payload.
+pub(crate) const HEADER: usize = 16;
+/// The longest payload of a handshake: what a stranger can make us hold.
+pub(crate) const SHORT: usize = 4096;
+/// The longest payload between checked peers.
+pub(crate) const LONG: usize = 256 << 20;
+
+/// What a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Who this is.
+    Hello,
+    /// You do not belong here, or: I give up. The payload says why.
+    Refuse,
+    /// All of my links are there.
+    Ready,
+    /// Bytes for all.
+    Share,
+}
+
+impl Kind {
+    fn code(self) -> u16 {
+        match self {
+            Kind::Hello => 1,
+            Kind::Refuse => 2,
+            Kind::Ready => 3,
+            Kind::Share => 4,
+        }
+    }
+
+    fn of(code: u16) -> Option<Kind> {
+        [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Share].into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// A frame's first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// What it says.
+    pub(crate) kind: Kind,
+    /// The bytes of its payload.
+    pub(crate) length: usize,
+}
+
+/// Why bytes are no frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    /// Not one of ours.
+    #[error("it is not a citystream process")]
+    Stranger,
+    /// One of ours, of another release.
+    #[error("it speaks version {0} of the handshake")]
+    Version(u16),
+    /// The connection failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The bytes of a frame.
+pub(crate) fn encode(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    bytes.extend(MAGIC);
+    bytes.extend(VERSION.to_be_bytes());
+    bytes.extend(kind.code().to_be_bytes());
+    bytes.extend((payload.len() as u32).to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// What the first `HEADER` bytes say; `most` bounds the payload.
+pub(crate) fn header(bytes: &[u8; HEADER], most: usize) -> Result<Header, FrameError> {
+    if bytes[..8] != MAGIC {
+        return Err(FrameError::Stranger);
+    }
+    let version = u16::from_be_bytes([bytes[8], bytes[9]]);
+    if version != VERSION {
+        return Err(FrameError::Version(version));
+    }
+    let kind = Kind::of(u16::from_be_bytes([bytes[10], bytes[11]])).ok_or(FrameError::Stranger)?;
+    let length = u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]) as usize;
+    if length > most {
+        return Err(FrameError::Stranger);
+    }
+    Ok(Header { kind, length })
+}
+
+/// Writes a frame.
+pub(crate) fn write(to: &mut impl Write, kind: Kind, payload: &[u8]) -> io::Result<()> {
+    to.write_all(&encode(kind, payload))
+}
+
+/// Reads a frame; blocks as `from` does.
+pub(crate) fn read(from: &mut impl Read, most: usize) -> Result<(Kind, Vec<u8>), FrameError> {
+    let mut first = [0; HEADER];
+    from.read_exact(&mut first)?;
+    let header = header(&first, most)?;
+    let mut payload = vec![0; header.length];
+    from.read_exact(&mut payload)?;
+    Ok((header.kind, payload))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_as_it_was() {
+        for kind in [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Share] {
+            let bytes = encode(kind, b"payload");
+            assert_eq!(read(&mut &bytes[..], SHORT).unwrap(), (kind, b"payload".to_vec()));
+        }
+    }
+
+    #[test]
+    fn strangers_are_told_from_other_releases() {
+        let http = *b"GET / HTTP/1.1\r\n";
+        assert!(matches!(header(&http, SHORT), Err(FrameError::Stranger)));
+        let mut bytes: [u8; HEADER] = encode(Kind::Ready, b"").try_into().unwrap();
+        bytes[9] = 2;
+        bytes[11] = 99;
+        assert!(matches!(header(&bytes, SHORT), Err(FrameError::Version(2))));
+        bytes[9] = 1;
+        assert!(matches!(header(&bytes, SHORT), Err(FrameError::Stranger)));
+    }
+
+    #[test]
+    fn a_long_payload_is_refused_before_it_is_held() {
+        let bytes = encode(Kind::Hello, &vec![0; SHORT + 1]);
+        assert!(matches!(read(&mut &bytes[..], SHORT), Err(FrameError::Stranger)));
+    }
+}

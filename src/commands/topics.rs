@@ -1,0 +1,62 @@
+//! `citystream topics`: the five topics on the broker.
+
+use serde_json::json;
+
+use super::load;
+use crate::cli::TopicsCommand;
+use crate::error::RunError;
+use crate::source::kafka::topics::{self, PartitionStatus};
+use crate::source::kafka::KafkaCatalog;
+use crate::source::open::kafka_settings;
+
+/// Does what the command says.
+pub fn topics(command: TopicsCommand, file: Option<&str>) -> Result<i32, RunError> {
+    match command {
+        TopicsCommand::Create { partitions, simulated, settings } => {
+            let config = load(&settings, file)?;
+            for topic in topics::create(&kafka_settings(&config), partitions, simulated)? {
+                let done = if topic.created { "created" } else { "was there" };
+                println!("{:<24} {done}", topic.name);
+            }
+        }
+        TopicsCommand::Status { json, settings } => {
+            let config = load(&settings, file)?;
+            let status = topics::status(&KafkaCatalog::connect(kafka_settings(&config))?)?;
+            if json {
+                println!("{}", serde_json::Value::from_iter(status.iter().map(as_json)));
+            } else {
+                table(&status);
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn as_json(line: &PartitionStatus) -> serde_json::Value {
+    json!({
+        "topic": line.name, "id": line.topic_id, "partition": line.partition.map(|p| p.0),
+        "low": line.partition.map(|p| p.1.0), "end": line.partition.map(|p| p.2.0),
+        "group": line.group.map(|g| g.0), "lag": line.lag,
+        "timestamps": line.timestamps.as_ref().map(|t| t.kind.as_str()),
+    })
+}
+
+fn table(status: &[PartitionStatus]) {
+    println!("{:<20} {:>9} {:>12} {:>12} {:>12} {:>10}  timestamps", "topic", "partition", "first", "end", "group", "lag");
+    for line in status {
+        let Some((partition, low, end)) = line.partition else {
+            println!("{:<20} missing: `citystream topics create` makes it", line.name);
+            continue;
+        };
+        let or_dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
+        println!(
+            "{:<20} {partition:>9} {:>12} {:>12} {:>12} {:>10}  {}",
+            line.name,
+            low.0,
+            end.0,
+            or_dash(line.group.map(|g| g.0)),
+            or_dash(line.lag),
+            line.timestamps.as_ref().map_or("-", |t| t.kind.as_str())
+        );
+    }
+}

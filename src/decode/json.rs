@@ -1,0 +1,130 @@
+//! One JSON object to the raw text of its known fields; all others are collected as the text of `extra`.
+//!
+//! `serde_json` checks the syntax of everything; values stay slices of the payload, so nothing is copied, and a
+//! number can be read exactly (serde_json's own reading may be off by one unit in the last place).
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::reason::{Reason, Rejection};
+use crate::tables::fields::{Field, Kind, MAX_FIELDS};
+
+/// The raw text of each field, by its place among the topic's fields; empty where absent.
+pub(super) type RawFields<'a> = [&'a str; MAX_FIELDS];
+
+/// Reads one object and nothing after it. Of a repeated name the last value counts.
+pub(super) fn object<'a>(
+    text: &'a str,
+    fields: &'static [Field],
+    extra: &mut String,
+) -> Result<RawFields<'a>, Rejection> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let object = deserializer.deserialize_map(ObjectVisitor { fields, extra });
+    object.and_then(|raw| deserializer.end().map(|()| raw)).map_err(rejection)
+}
+
+/// Adds a member to an unclosed object in `extra`.
+pub(super) fn keep(extra: &mut String, name: &str, raw: &str) {
+    push_name(extra, name);
+    extra.push_str(raw);
+}
+
+/// Closes the object, if there is one, and returns it.
+pub(super) fn closed(extra: &mut String) -> Option<&str> {
+    if extra.is_empty() {
+        return None;
+    }
+    extra.push('}');
+    Some(extra)
+}
+
+fn push_name(extra: &mut String, name: &str) {
+    extra.push(if extra.is_empty() { '{' } else { ',' });
+    if name.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
+        extra.push_str(&serde_json::Value::from(name).to_string());
+    } else {
+        extra.push('"');
+        extra.push_str(name);
+        extra.push('"');
+    }
+    extra.push(':');
+}
+
+fn rejection(error: serde_json::Error) -> Rejection {
+    let reason = match error.classify() {
+        Category::Data => Reason::WrongType,
+        Category::Io | Category::Syntax | Category::Eof => Reason::NotJson,
+    };
+    Rejection::new(reason, error.to_string())
+}
+
+struct ObjectVisitor<'s> {
+    fields: &'static [Field],
+    extra: &'s mut String,
+}
+
+impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+    type Value = RawFields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawFields<'de>, A::Error> {
+        let mut raw = [""; MAX_FIELDS];
+        let mut next = 0;
+        while let Some(found) = map.next_key_seed(NameSeed { fields: self.fields, next, extra: &mut *self.extra })? {
+            let value = map.next_value::<&'de RawValue>()?.get();
+            match found {
+                Some(index) => {
+                    *raw.get_mut(index).ok_or_else(|| A::Error::custom("too many fields"))? = value;
+                    next = index + 1;
+                }
+                None => self.extra.push_str(value),
+            }
+        }
+        Ok(raw)
+    }
+}
+
+/// Finds a name among the fields, first where the last record's order says; writes an unknown one to `extra`.
+struct NameSeed<'s> {
+    fields: &'static [Field],
+    next: usize,
+    extra: &'s mut String,
+}
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
+        if self.fields.get(self.next).is_some_and(|field| field.json == name) {
+            return Ok(Some(self.next));
+        }
+        let found = self.fields.iter().position(|field| is_called(field, name));
+        if found.is_none() {
+            push_name(self.extra, name);
+        }
+        Ok(found)
+    }
+}
+
+/// A position goes by either name in every topic.
+fn is_called(field: &Field, name: &str) -> bool {
+    field.json == name || (field.kind == Kind::Place && (name == "location" || name == "coordinates"))
+}

@@ -1,0 +1,152 @@
+//! What process 0 does before the first tick: it opens the lake, claims it, and decides where every partition goes on.
+
+use std::sync::{Arc, mpsc};
+
+use citystream_dataflows::bindings::{NextOffset, Partition, Position};
+use citystream_dataflows::ticks::{Added, Start};
+use citystream_dataflows::time::{Micros, TimePolicy};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::clock::Opening;
+use super::pacer::{Pace, Pacer};
+use super::partitions::{Topics, discover};
+use super::pipeline::Lead;
+use super::process::Process;
+use crate::commit::Chair;
+use crate::config::{Config, SourceConfig};
+use crate::error::RunError;
+use crate::lake::delta::Publisher;
+use crate::lake::settings::{self, DEFINITIONS, Decides};
+use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
+use crate::source::assignment::{From, Known, Recovered, start_positions};
+use crate::source::{Available, Catalog, SourceError};
+
+/// A claimed lake, ready for the first tick.
+pub struct Opened {
+    /// For worker 0.
+    pub lead: Lead,
+    /// Ends when everything after the last commit is done.
+    pub publishing: JoinHandle<()>,
+}
+
+/// Opens the lake of a configuration.
+///
+/// # Errors
+/// What the user must put right, in one line.
+pub async fn open_lake(config: &Config) -> Result<Lake, RunError> {
+    Ok(Lake::init(&config.lake, &store_options(config)).await?)
+}
+
+/// How a configuration reaches its lake's store.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        endpoint: config.s3_endpoint.clone(),
+        region: config.s3_region.clone(),
+        keys: config.s3_credentials.clone(),
+        virtual_hosted: false,
+    }
+}
+
+/// All that decides a row: what the lake was, or will be, made for.
+pub fn decides(config: &Config) -> Decides {
+    let event_clock = matches!(config.source, SourceConfig::Dir { event_clock: true, .. });
+    Decides {
+        time: config.policy,
+        timezone: config.timezone.clone(),
+        log_clock: if event_clock { "event" } else { "log" }.to_owned(),
+        max_record: config.max_record as u64,
+        resolutions: vec![8, 5],
+        definitions: DEFINITIONS,
+    }
+}
+
+/// Claims the lake and plans the start.
+///
+/// # Errors
+/// A lake made for other settings, a store that breaks its word, a log that has lost what is to be read.
+pub fn open(
+    config: &Config,
+    process: &Arc<Process>,
+    catalog: Arc<dyn Catalog>,
+    runtime: &Runtime,
+) -> Result<Opened, RunError> {
+    let lake = &process.lake;
+    let available = catalog.discover()?;
+    let (committer, state) = runtime.block_on(async {
+        settings::agree(lake, decides(config)).await?;
+        probe::check(lake).await?;
+        let run = random_id()?;
+        Ok::<_, RunError>(Committer::claim(lake, &run).await?)
+    })?;
+    process.metrics.ready(state.seq);
+    let topics = Topics::new(config.topics.clone(), state.topics.clone());
+    topics.learn(&available)?;
+    let added = plan(config, &available, &state, catalog.as_ref())?;
+    let closed_before = closed_before(config.policy, state.horizon, &added);
+    let start = Start {
+        run: state.run.clone(),
+        seq: state.seq,
+        horizon: state.horizon,
+        closed_before,
+        reach: reach::files(&state, closed_before),
+    };
+    let unrecorded = added.iter().any(|a| a.from != a.position.next || !stands(&state, &a.position));
+    let pace = Pace {
+        epoch: config.epoch,
+        commit: config.commit_interval,
+        budget: config.memory,
+        until_drained: config.until_drained,
+    };
+    let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
+    let (found, discovered) = mpsc::channel();
+    runtime.spawn(discover(
+        Arc::clone(process),
+        Arc::clone(&catalog),
+        topics.clone(),
+        config.discover_interval,
+        found,
+    ));
+    let publisher = runtime.block_on(Publisher::catch_up(lake, state.seq))?;
+    let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);
+    Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
+}
+
+/// Where every partition goes on.
+fn plan(
+    config: &Config,
+    available: &[Available],
+    state: &State,
+    catalog: &dyn Catalog,
+) -> Result<Vec<Added>, SourceError> {
+    let partitions: Vec<Partition> = available.iter().map(|a| a.partition).collect();
+    let group = if config.from == From::Group { catalog.group_offsets(&partitions)? } else { Vec::new() };
+    let recorded: Vec<(Partition, NextOffset)> = state.positions.iter().map(|p| (p.partition, p.next)).collect();
+    let topics = state.topics.iter().map(|(t, n)| (*t, Known { name: n.name.clone(), id: n.id.clone() })).collect();
+    let recovered = state.has_data.then_some(Recovered { positions: &recorded, topics: &topics });
+    let starts = start_positions(available, recovered, config.from, &group, config.accept_loss)?;
+    let stood = |partition| state.positions.iter().find(|p| p.partition == partition);
+    let added = starts.into_iter().map(|(partition, from)| {
+        let new = Position { partition, next: from, log_clock: None, drained: false };
+        let position = Position { drained: false, ..stood(partition).copied().unwrap_or(new) };
+        if from < position.next {
+            return Err(SourceError::Lost(format!(
+                "{}/{} ends at offset {}, but the lake has read up to {}: the log was cut or made anew; use another lake",
+                config.topics[partition.topic as usize], partition.index, from.0, position.next.0
+            )));
+        }
+        Ok(Added { position, from })
+    });
+    added.collect()
+}
+
+/// Whether the lake has this partition already.
+fn stands(state: &State, position: &Position) -> bool {
+    state.positions.iter().any(|p| p.partition == position.partition && p.next == position.next)
+}
+
+/// The event time before which no row of any partition can be on time any more.
+fn closed_before(policy: TimePolicy, horizon: Option<Micros>, added: &[Added]) -> Option<Micros> {
+    let bound = |a: &Added| horizon.max(a.position.log_clock.map(|c| c.saturating_sub(policy.lateness)));
+    added.iter().map(bound).min().flatten()
+}

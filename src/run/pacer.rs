@@ -1,0 +1,172 @@
+//! When an epoch closes and when a commit ends: the clock's decisions, apart from its operator.
+//!
+//! Bounded by construction: at most [`OPEN_EPOCHS`] epochs are unanswered, one commit is in flight, and with a
+//! spent budget nothing is minted until that commit has landed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::bindings::Partition;
+use citystream_dataflows::progress::Progress;
+use citystream_dataflows::ticks::{Added, Report, Start, Tick};
+use citystream_dataflows::time::{Epoch, TimePolicy};
+
+/// Epochs minted and not yet answered by every worker.
+const OPEN_EPOCHS: u64 = 8;
+
+/// How often epochs and commits end.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The length of an epoch.
+    pub epoch: Duration,
+    /// The time between commits.
+    pub commit: Duration,
+    /// The byte budget of one process.
+    pub budget: u64,
+    /// End when everything that is there has been read and committed.
+    pub until_drained: bool,
+}
+
+/// The state of the clock.
+#[derive(Debug)]
+pub struct Pacer {
+    pace: Pace,
+    progress: Progress,
+    start: Option<Start>,
+    added: Vec<Added>,
+    known: Vec<Partition>,
+    /// Minted and not yet answered.
+    open: VecDeque<Tick>,
+    reports: BTreeMap<Epoch, Vec<Report>>,
+    next: Epoch,
+    /// The last commit that landed.
+    seq: u64,
+    sealing: bool,
+    sealed_at: Instant,
+    ticked_at: Option<Instant>,
+    /// Offsets or the horizon have moved since the last seal, as far as answers have come.
+    changed: bool,
+    uncommitted: BTreeMap<usize, u64>,
+    stopping: bool,
+    ended: bool,
+}
+
+impl Pacer {
+    /// A clock that goes on after epoch `last` with the partitions `added`; `unrecorded` if the lake does not hold them yet.
+    pub fn new(
+        pace: Pace,
+        policy: TimePolicy,
+        last: Epoch,
+        start: Start,
+        added: Vec<Added>,
+        unrecorded: bool,
+    ) -> Self {
+        Pacer {
+            pace,
+            progress: Progress::new(policy),
+            seq: start.seq,
+            start: Some(start),
+            known: added.iter().map(|a| a.position.partition).collect(),
+            added,
+            open: VecDeque::new(),
+            reports: BTreeMap::new(),
+            next: last + 1,
+            sealing: false,
+            sealed_at: Instant::now(),
+            ticked_at: None,
+            changed: unrecorded,
+            uncommitted: BTreeMap::new(),
+            stopping: false,
+            ended: false,
+        }
+    }
+
+    /// Takes partitions that have appeared; known ones change nothing.
+    pub fn discovered(&mut self, found: impl IntoIterator<Item = Added>) {
+        for added in found {
+            if !self.known.contains(&added.position.partition) {
+                self.known.push(added.position.partition);
+                self.added.push(added);
+            }
+        }
+    }
+
+    /// Takes one worker's answer.
+    pub fn reported(&mut self, epoch: Epoch, report: Report) {
+        self.stopping |= report.stop;
+        self.uncommitted.insert(report.process, report.uncommitted);
+        self.reports.entry(epoch).or_default().push(report);
+    }
+
+    /// All answers to the epochs before `epoch` have been taken.
+    pub fn answered_before(&mut self, epoch: Epoch) {
+        while self.open.front().is_some_and(|t| t.epoch < epoch) {
+            let Some(tick) = self.open.pop_front() else { break };
+            let reports = self.reports.remove(&tick.epoch).unwrap_or_default();
+            let horizon = self.progress.horizon();
+            let mut bindings = reports.iter().flat_map(|r| &r.bindings);
+            self.changed |= bindings.any(|b| b.next != b.first) || (tick.start.is_none() && !tick.added.is_empty());
+            self.progress.advance(&tick, reports.iter().flat_map(|r| &r.bindings));
+            self.changed |= tick.start.is_none() && horizon != self.progress.horizon();
+        }
+    }
+
+    /// Commit `seq` has landed.
+    pub fn committed(&mut self, seq: u64) {
+        self.seq = seq;
+        self.sealing = false;
+    }
+
+    /// Asks for an orderly end.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether the last tick has been minted.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The tick that is due, if one is.
+    pub fn tick(&mut self, now: Instant) -> Option<Tick> {
+        let behind = self.open.len() as u64 >= OPEN_EPOCHS;
+        if self.ended || behind || self.ticked_at.is_some_and(|at| now < at + self.pace.epoch) {
+            return None;
+        }
+        let used = self.uncommitted.values().max().copied().unwrap_or(0);
+        let last = !self.sealing && self.start.is_none() && (self.stopping || self.is_done());
+        if self.sealing && used >= self.pace.budget {
+            return None;
+        }
+        let due = now >= self.sealed_at + self.pace.commit || used >= self.pace.budget / 2;
+        let seal = (last || (due && self.changed && !self.sealing)).then_some(self.seq + 1);
+        Some(self.mint(seal, last, now))
+    }
+
+    fn mint(&mut self, seal: Option<u64>, last: bool, now: Instant) -> Tick {
+        let tick = Tick {
+            epoch: self.next,
+            seal,
+            limit: self.progress.limit(),
+            added: std::mem::take(&mut self.added),
+            start: self.start.take(),
+            last,
+        };
+        if seal.is_some() {
+            self.sealing = true;
+            self.sealed_at = now;
+            self.changed = false;
+        }
+        self.ended = last;
+        self.ticked_at = Some(now);
+        self.next += 1;
+        self.open.push_back(tick.clone());
+        tick
+    }
+
+    /// With `until_drained`: all answers are in, everything there was has been read, and it is committed.
+    fn is_done(&self) -> bool {
+        let positions = self.progress.positions();
+        self.pace.until_drained && !self.changed && !positions.is_empty() && positions.iter().all(|p| p.drained)
+    }
+}

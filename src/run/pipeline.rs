@@ -1,0 +1,49 @@
+//! The whole graph on one page. The same on every worker: what only worker 0 does is inside its operators.
+
+use std::sync::Arc;
+
+use citystream_dataflows::classify::classify;
+use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::Handle};
+use timely::worker::Worker;
+
+use super::clock::{Opening, clock};
+use super::process::Process;
+use super::read::read;
+use super::recall::recall;
+use crate::commit::{Chair, commit};
+use crate::write::{gather, write};
+
+/// What only worker 0 has: the clock's state and the seat of the committer.
+pub struct Lead {
+    /// For the clock.
+    pub opening: Opening,
+    /// For the commit operator.
+    pub chair: Chair,
+}
+
+/// Builds the dataflow on one worker:
+///
+/// ```text
+/// clock -> read -> classify -> write -> gather -> commit -> (back to clock)
+///             \-- recall --^
+/// ```
+pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
+    let (opening, chair) = lead.map(|l| (l.opening, l.chair)).unzip();
+    let committed_probe = Handle::new();
+    worker.dataflow_named("citystream", |scope| {
+        let (reports_loop, reports_back) = scope.feedback(1);
+        let (committed_loop, committed_back) = scope.feedback(1);
+
+        let ticks = clock(opening, reports_back, committed_back);
+        let (rows, reports) = read(Arc::clone(process), committed_probe.clone(), ticks.clone());
+        let seen = recall(Arc::clone(process), ticks.clone());
+        let classified = classify(process.policy, rows, ticks.clone(), reports.clone(), seen);
+        let (plenty, few) = write(Arc::clone(process), classified, ticks.clone());
+        let gathered = gather(Arc::clone(process), few, ticks.clone());
+        let written = plenty.concat(gathered);
+        let committed = commit(Arc::clone(process), chair, written, reports.clone(), ticks);
+
+        reports.connect_loop(reports_loop);
+        committed.probe_with(&committed_probe).connect_loop(committed_loop);
+    });
+}

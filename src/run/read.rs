@@ -1,0 +1,255 @@
+//! The source operator: polls the partitions its worker owns, decodes what comes, and binds it to epochs.
+//!
+//! ```text
+//! ticks -- broadcast --> read -> rows     (stay on this worker)
+//!                             -> reports  (broadcast: bindings, bytes, the wish to stop)
+//! ```
+//!
+//! Every worker holds a capability for the epoch that is open and moves it past a tick's epoch once that epoch's
+//! rows and report are sent. A record belongs to the epoch that is open when it is taken. Partitions are polled in
+//! turn, in small shares, so that the worker's other operators run; one beyond the tick's limit is left alone, and
+//! all of them once the budget is spent or the epoch has its share. A source error is raised and keeps the
+//! capability: the frontier never passes what could not be read.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position};
+use citystream_dataflows::ticks::{Report, Tick};
+use citystream_dataflows::time::{Epoch, Micros};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::probe::Handle;
+use timely::dataflow::operators::vec::Broadcast;
+
+use super::process::Process;
+use crate::decode::{Decoder, Incoming, RawBatch, Rows};
+use crate::source::{Reader, SourceError};
+
+/// Records taken in one turn of the operator.
+const TURN: usize = 2048;
+/// Input bytes after which an open epoch's rows are sent on.
+const BATCH: usize = 4 << 20;
+/// How long an operator that found nothing rests.
+const REST: Duration = Duration::from_millis(2);
+
+/// Rows and reports of this worker's partitions; see the module. `committed` tells what no longer counts against
+/// the budget.
+pub fn read<'scope>(
+    process: Arc<Process>,
+    committed: Handle<Epoch>,
+    ticks: StreamVec<'scope, Epoch, Tick>,
+) -> (StreamVec<'scope, Epoch, RawBatch>, StreamVec<'scope, Epoch, Report>) {
+    let scope = ticks.scope();
+    let (worker, peers) = (scope.index(), scope.peers());
+    let mut builder = OperatorBuilder::new("read".to_owned(), scope);
+    let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
+    let (rows, row_stream) = builder.new_output_connection::<Vec<RawBatch>, _>([]);
+    let (reports, report_stream) = builder.new_output_connection::<Vec<Report>, _>([]);
+    let (mut rows, mut reports) = (OutputBuilder::from(rows), OutputBuilder::from(reports));
+    let activator = scope.activator_for(builder.operator_info().address);
+
+    builder.build(move |capabilities| {
+        let mut open = Some(Capabilities::new(capabilities));
+        let mut source = OpenEpoch::new(process, worker, peers);
+        move |_| {
+            // Read.
+            let mut closing = Vec::new();
+            ticks.for_each(|_, batch| closing.append(batch));
+            closing.sort_unstable_by_key(|tick| tick.epoch);
+            let Some(held) = &mut open else { return };
+            source.settle(&committed);
+            let (mut rows, mut reports) = (rows.activate(), reports.activate());
+            for tick in closing {
+                // Act and emit: the rows and the report of the epoch that closes.
+                rows.session(&held.rows.delayed(&tick.epoch)).give_iterator(source.take_rows().into_iter());
+                reports.session(&held.reports.delayed(&tick.epoch)).give(source.report(tick.epoch));
+                if tick.last {
+                    // Drops the capabilities: nothing follows.
+                    open = None;
+                    return;
+                }
+                // Downgrade, and open the next one.
+                held.downgrade(tick.epoch + 1);
+                if let Err(error) = source.begin(tick) {
+                    return source.process.fatal.raise(error);
+                }
+            }
+            match source.turn() {
+                Err(error) => return source.process.fatal.raise(error),
+                Ok(true) => activator.activate(),
+                Ok(false) => activator.activate_after(REST),
+            }
+            if source.rows.bytes() > BATCH {
+                rows.session(&held.rows).give_iterator(source.take_rows().into_iter());
+            }
+        }
+    });
+    (row_stream, report_stream.broadcast())
+}
+
+/// The capabilities of the open epoch.
+struct Capabilities {
+    rows: Capability<Epoch>,
+    reports: Capability<Epoch>,
+}
+
+impl Capabilities {
+    fn new(mut minted: Vec<Capability<Epoch>>) -> Self {
+        let reports = minted.remove(1);
+        Capabilities { rows: minted.remove(0), reports }
+    }
+
+    fn downgrade(&mut self, epoch: Epoch) {
+        self.rows.downgrade(&epoch);
+        self.reports.downgrade(&epoch);
+    }
+}
+
+/// One partition of this worker, and what the open epoch has taken of it.
+struct Feed {
+    partition: Partition,
+    first: NextOffset,
+    next: NextOffset,
+    read: u64,
+    log_clock: Option<Micros>,
+}
+
+/// What this worker has read since the last tick.
+struct OpenEpoch {
+    process: Arc<Process>,
+    worker: usize,
+    peers: usize,
+    reader: Option<Box<dyn Reader>>,
+    decoder: Decoder,
+    rows: Rows,
+    feeds: Vec<Feed>,
+    /// The feed whose turn it is.
+    turn: usize,
+    limit: Option<Micros>,
+    /// Bytes taken in the open epoch, and in those closed but not committed.
+    taken: u64,
+    uncommitted: VecDeque<(Epoch, u64)>,
+}
+
+impl OpenEpoch {
+    fn new(process: Arc<Process>, worker: usize, peers: usize) -> Self {
+        let decoder = Decoder::new(process.decode.clone());
+        let rows = decoder.rows();
+        OpenEpoch {
+            process,
+            worker,
+            peers,
+            reader: None,
+            decoder,
+            rows,
+            feeds: Vec::new(),
+            turn: 0,
+            limit: None,
+            taken: 0,
+            uncommitted: VecDeque::new(),
+        }
+    }
+
+    /// Gives back what has been committed.
+    fn settle(&mut self, committed: &Handle<Epoch>) {
+        while let Some(&(epoch, bytes)) = self.uncommitted.front() {
+            if committed.less_equal(&epoch) {
+                break;
+            }
+            self.process.budget.give_back(bytes);
+            self.uncommitted.pop_front();
+        }
+    }
+
+    fn take_rows(&mut self) -> Vec<RawBatch> {
+        self.rows.finish()
+    }
+
+    /// Closes the epoch.
+    fn report(&mut self, epoch: Epoch) -> Report {
+        self.process.metrics.epoch.set(epoch as i64);
+        self.process.metrics.uncommitted.set(self.process.budget.used() as i64);
+        self.uncommitted.push_back((epoch, std::mem::take(&mut self.taken)));
+        let mut bindings = Vec::with_capacity(self.feeds.len());
+        for feed in &mut self.feeds {
+            let drained = self.reader.as_mut().is_some_and(|r| r.drained(feed.partition));
+            let Feed { partition, first, next, read, log_clock } = *feed;
+            bindings.push(Binding { partition, first, next, read, log_clock, drained });
+            feed.first = feed.next;
+            feed.read = 0;
+        }
+        Report {
+            process: self.process.index,
+            uncommitted: self.process.budget.used(),
+            stop: self.process.is_stopping(),
+            bindings,
+        }
+    }
+
+    /// Opens the epoch after a tick.
+    fn begin(&mut self, tick: Tick) -> Result<(), SourceError> {
+        self.limit = tick.limit;
+        for added in tick.added {
+            let Position { partition, next, log_clock, .. } = added.position;
+            if partition.owner(self.peers) != self.worker {
+                continue;
+            }
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => none.insert(self.process.source.reader()?),
+            };
+            reader.add(partition, added.from)?;
+            self.feeds.push(Feed { partition, first: next, next: added.from, read: 0, log_clock });
+        }
+        Ok(())
+    }
+
+    /// Polls each partition at most once; true if there may be more at hand.
+    fn turn(&mut self) -> Result<bool, SourceError> {
+        let (mut left, mut more) = (TURN, false);
+        for _ in 0..self.feeds.len() {
+            if left == 0 || self.taken >= self.process.epoch_share || self.process.budget.is_spent() {
+                break;
+            }
+            self.turn = (self.turn + 1) % self.feeds.len();
+            more |= self.poll(self.turn, &mut left)?;
+        }
+        Ok(more)
+    }
+
+    /// Takes a share of one partition; true if it was a whole one.
+    fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
+        let OpenEpoch { reader: Some(reader), feeds, decoder, rows, limit, process, .. } = self else {
+            return Ok(false);
+        };
+        let feed = &mut feeds[index];
+        let beyond = |clock: Option<Micros>| clock.zip(*limit).is_some_and(|(clock, limit)| clock > limit);
+        if beyond(feed.log_clock) {
+            return Ok(false);
+        }
+        let share = (*left).min(TURN / 4);
+        let mut polled = 0;
+        let before = rows.bytes();
+        reader.poll(feed.partition, &mut |record| {
+            let log_clock = feed.log_clock.map_or(record.log_time, |clock| clock.max(record.log_time));
+            decoder.decode(Incoming { partition: feed.partition, log_clock, record }, rows);
+            feed.log_clock = Some(log_clock);
+            feed.next = record.next;
+            feed.read += 1;
+            polled += 1;
+            if polled == share || beyond(feed.log_clock) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        *left -= polled;
+        process.metrics.read.inc_by(polled as u64);
+        let bytes = (rows.bytes() - before) as u64;
+        process.budget.take(bytes);
+        self.taken += bytes;
+        Ok(polled == share)
+    }
+}

@@ -1,0 +1,185 @@
+//! What there is to read from Kafka, and the maker of readers. Every call here ends within [`TIMEOUT`] or little more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::super::{Available, Catalog, SourceError};
+use super::context::Context;
+use super::offsets::{self, Which};
+use super::probe::Prober;
+use super::reader::KafkaReader;
+use super::settings::KafkaSettings;
+use super::topic_id::{self, Described};
+use super::{errors, topics};
+
+/// How long one question to the cluster may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The cluster as a catalog: one a process, shared by all workers.
+pub struct KafkaCatalog {
+    settings: Arc<KafkaSettings>,
+    consumer: Arc<BaseConsumer<Context>>,
+    prober: Mutex<Option<Arc<Prober>>>,
+}
+
+impl KafkaCatalog {
+    /// Checks the settings and makes the client. Does not wait for a broker.
+    pub fn connect(settings: KafkaSettings) -> Result<Self, SourceError> {
+        settings.check()?;
+        // What only a reader's client takes is refused here too, not later on a worker.
+        settings.reader_config().create_native_config().map_err(errors::client)?;
+        let consumer = settings.control_config().create_with_context(Context::default()).map_err(errors::client)?;
+        Ok(KafkaCatalog { settings: Arc::new(settings), consumer: Arc::new(consumer), prober: Mutex::new(None) })
+    }
+
+    /// A reader for one worker. Readers of one process share the thread that asks for the ends of partitions.
+    pub fn reader(&self) -> Result<KafkaReader, SourceError> {
+        let mut prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner);
+        let prober = match &*prober {
+            Some(prober) => prober.clone(),
+            None => {
+                // A client of its own: it is asked five times a second, also while discovery waits.
+                let context = Context::default();
+                let client = self.settings.control_config().create_with_context(context).map_err(errors::client)?;
+                prober.insert(Arc::new(Prober::start(Arc::new(client), self.settings.clone())?)).clone()
+            }
+        };
+        KafkaReader::new(self.settings.clone(), prober)
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &KafkaSettings {
+        &self.settings
+    }
+
+    /// One line for each topic whose timestamps its producers set and nothing bounds within `lateness_ms`.
+    pub fn timestamp_warnings(&self, lateness_ms: i64) -> Result<Vec<String>, SourceError> {
+        topics::timestamp_warnings(&self.settings, lateness_ms)
+    }
+
+    /// The five topics as described, in the order of [`Topic::ALL`]; a missing one is in its `error`.
+    pub(super) fn describe(&self) -> Result<Vec<Described>, SourceError> {
+        let names: Vec<_> = Topic::ALL.iter().map(|t| self.settings.name(*t)).collect();
+        let context = self.consumer.context().clone();
+        let go_on = || {
+            self.serve_events();
+            context.refused().is_none()
+        };
+        let described = topic_id::describe(&self.consumer, &names, TIMEOUT, go_on)
+            .map_err(|e| self.failed("the description of the topics", &e))?;
+        let order = |d: &Described| names.iter().position(|n| *n == d.name);
+        let mut described: Vec<_> = described.into_iter().filter(|d| order(d).is_some()).collect();
+        described.sort_by_key(order);
+        if described.len() != names.len() {
+            let error = KafkaError::AdminOp(RDKafkaErrorCode::BadMessage);
+            return Err(self.failed("the description of the topics", &error));
+        }
+        Ok(described)
+    }
+
+    /// The first and the end offset of partitions, in their order.
+    pub(super) fn ranges(&self, partitions: &[Partition]) -> Result<Vec<(NextOffset, NextOffset)>, SourceError> {
+        let names: Vec<_> = partitions.iter().map(|p| (self.settings.name(p.topic), p.index)).collect();
+        let ask = |which| {
+            offsets::list(&self.consumer, &names, which, TIMEOUT).map_err(|e| {
+                self.serve_events();
+                self.failed("the offsets of the partitions", &e)
+            })
+        };
+        let (low, high) = (ask(Which::First)?, ask(Which::End)?);
+        Ok(low.into_iter().map(NextOffset).zip(high.into_iter().map(NextOffset)).collect())
+    }
+
+    fn failed(&self, what: &str, error: &KafkaError) -> SourceError {
+        errors::asking(what, error, &self.settings, self.consumer.context())
+    }
+
+    /// Serves log, error and commit events; nothing else polls this client.
+    fn serve_events(&self) {
+        for _ in 0..32 {
+            let _ = self.consumer.poll(Duration::ZERO);
+        }
+    }
+
+    fn list(&self, offsets: impl IntoIterator<Item = (Partition, Offset)>) -> Result<TopicPartitionList, SourceError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(self.settings.name(partition.topic), partition.index, offset)
+                .map_err(|e| self.failed("offsets", &e))?;
+        }
+        Ok(list)
+    }
+}
+
+/// All topics must be there; one line names those that are not.
+fn require_all(described: &[Described], settings: &KafkaSettings) -> Result<(), SourceError> {
+    let missing: Vec<_> = described
+        .iter()
+        .filter(|d| matches!(d.error, Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)))
+        .map(|d| format!("`{}`", d.name))
+        .collect();
+    let servers = &settings.bootstrap_servers;
+    if !missing.is_empty() {
+        return Err(SourceError::Unusable(format!(
+            "kafka at {servers} has no topic {}; create what is missing with `citystream topics create`",
+            missing.join(", ")
+        )));
+    }
+    match described.iter().find_map(|d| d.error.map(|e| (&d.name, e))) {
+        None => Ok(()),
+        Some((name, error)) => {
+            Err(SourceError::Unusable(format!("kafka at {servers}: topic `{name}` cannot be read: {error}")))
+        }
+    }
+}
+
+impl Catalog for KafkaCatalog {
+    fn discover(&self) -> Result<Vec<Available>, SourceError> {
+        let described = self.describe()?;
+        require_all(&described, &self.settings)?;
+        let mut found = Vec::new();
+        for (topic, described) in Topic::ALL.into_iter().zip(&described) {
+            found.extend(described.partitions.iter().map(|index| (Partition { topic, index: *index }, &described.id)));
+        }
+        let partitions: Vec<_> = found.iter().map(|(p, _)| *p).collect();
+        let ranges = self.ranges(&partitions)?;
+        Ok(found
+            .into_iter()
+            .zip(ranges)
+            .map(|((partition, id), (low, high))| Available { partition, topic_id: id.clone(), low, high })
+            .collect())
+    }
+
+    fn group_offsets(&self, partitions: &[Partition]) -> Result<Vec<(Partition, NextOffset)>, SourceError> {
+        let asked = self.list(partitions.iter().map(|p| (*p, Offset::Invalid)))?;
+        let answer = self.consumer.committed_offsets(asked, TIMEOUT).map_err(|e| {
+            self.serve_events();
+            self.failed("the offsets of the group", &e)
+        })?;
+        let mut found = Vec::new();
+        for partition in partitions {
+            let Some(element) = answer.find_partition(self.settings.name(partition.topic), partition.index) else {
+                continue;
+            };
+            element.error().map_err(|e| self.failed("the offsets of the group", &e))?;
+            if let Offset::Offset(next) = element.offset() {
+                found.push((*partition, NextOffset(next)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn report(&self, offsets: &[(Partition, NextOffset)]) -> Result<(), SourceError> {
+        self.serve_events();
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let list = self.list(offsets.iter().map(|(p, next)| (*p, Offset::Offset(next.0))))?;
+        self.consumer.commit(&list, CommitMode::Async).map_err(|e| self.failed("a report of offsets", &e))
+    }
+}

@@ -1,0 +1,19 @@
+//! Kafka as a source: one [`KafkaReader`] per worker, one [`KafkaCatalog`] per process.
+//!
+//! Partitions are assigned by id and never by a group's rebalance; the consumer group exists for lag tools only.
+//! Transport errors are retried for ever and logged; what cannot heal is a [`SourceError`](super::SourceError).
+
+mod catalog;
+mod context;
+mod errors;
+mod offsets;
+mod probe;
+mod queue;
+mod reader;
+mod settings;
+mod topic_id;
+pub mod topics;
+
+pub use catalog::KafkaCatalog;
+pub use reader::KafkaReader;
+pub use settings::KafkaSettings;

@@ -1,0 +1,64 @@
+//! The source that a configuration names.
+
+use std::sync::Arc;
+
+use super::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
+use super::kafka::{KafkaCatalog, KafkaSettings};
+use super::{Catalog, Reader, SourceError};
+use crate::config::{Config, SourceConfig};
+
+/// A source that can be opened, any number of times, on any thread.
+#[derive(Clone)]
+pub enum Source {
+    /// Kafka: one catalog a process, which also makes the readers.
+    Kafka(Arc<KafkaCatalog>),
+    /// A directory of JSON lines.
+    Dir(JsonlOptions),
+}
+
+impl Source {
+    /// The source of a configuration, not opened yet.
+    ///
+    /// # Errors
+    /// Settings that the source does not take.
+    pub fn new(config: &Config) -> Result<Source, SourceError> {
+        match &config.source {
+            SourceConfig::Kafka => {
+                let catalog = KafkaCatalog::connect(kafka_settings(config))?;
+                Ok(Source::Kafka(Arc::new(catalog)))
+            }
+            SourceConfig::Dir { path, event_clock } => {
+                Ok(Source::Dir(JsonlOptions::new(path.clone(), config.topics.clone(), *event_clock)))
+            }
+        }
+    }
+
+    /// One worker's reader.
+    ///
+    /// # Errors
+    /// The source's, in one line.
+    pub fn reader(&self) -> Result<Box<dyn Reader>, SourceError> {
+        Ok(match self {
+            Source::Kafka(catalog) => Box::new(catalog.reader()?),
+            Source::Dir(options) => Box::new(JsonlReader::new(options.clone())),
+        })
+    }
+
+    /// What there is to read.
+    pub fn catalog(&self) -> Arc<dyn Catalog> {
+        match self {
+            Source::Kafka(catalog) => Arc::<KafkaCatalog>::clone(catalog),
+            Source::Dir(options) => Arc::new(JsonlCatalog::new(options.clone())),
+        }
+    }
+}
+
+/// How a configuration reaches Kafka.
+pub fn kafka_settings(config: &Config) -> KafkaSettings {
+    KafkaSettings {
+        bootstrap_servers: config.bootstrap_servers.clone(),
+        topics: config.topics.clone(),
+        group: config.group.clone(),
+        extra: config.kafka.clone(),
+    }
+}

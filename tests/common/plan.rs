@@ -1,0 +1,142 @@
+//! What a run is to do: the one place that knows the program's flags.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::cluster::{self, Cluster};
+use super::{Lake, Servers, Topics};
+
+/// A run's settings, and a folder for its logs and hostfiles. Clones share the folder.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    dir: TempDir,
+    flags: Vec<String>,
+    variables: Vec<(String, String)>,
+    lake: String,
+}
+
+impl Plan {
+    /// From these topics into a fresh lake on S3.
+    pub(crate) fn kafka_to_s3(servers: &Servers, topics: &Topics) -> Plan {
+        let lake = format!("s3://{}/{}-{}", servers.bucket, topics.prefix(), fresh());
+        Plan::new(lake).kafka(&servers.kafka, topics).flag("s3-endpoint", &servers.s3)
+    }
+
+    /// From these topics into a fresh local lake.
+    pub(crate) fn kafka_to_files(servers: &Servers, topics: &Topics) -> Plan {
+        Plan::new(String::new()).local_lake().kafka(&servers.kafka, topics)
+    }
+
+    /// From a directory of JSON lines into a fresh local lake.
+    pub(crate) fn files(source: &Path) -> Plan {
+        Plan::new(String::new()).local_lake().flag("source", &format!("dir:{}", source.display()))
+    }
+
+    fn new(lake: String) -> Plan {
+        let dir = TempDir::with_prefix("citystream-e2e-").expect("a temporary folder");
+        let plan = Plan { dir, flags: Vec::new(), variables: Vec::new(), lake };
+        plan.flag("commit-interval", "1s").flag("connect-timeout", "20s").flag("listen", "none")
+    }
+
+    fn local_lake(mut self) -> Plan {
+        self.lake = self.dir.path().join("lake").display().to_string();
+        self
+    }
+
+    fn kafka(self, bootstrap: &str, topics: &Topics) -> Plan {
+        let names = topics.names();
+        ["vehicle-topic", "gps-topic", "traffic-topic", "weather-topic", "emergency-topic"]
+            .iter()
+            .zip(names)
+            .fold(self.flag("bootstrap-servers", bootstrap), |plan, (flag, name)| plan.flag(flag, &name))
+    }
+
+    /// Sets a flag; a later value replaces an earlier one.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Plan {
+        let flag = format!("--{name}");
+        self.flags.retain(|given| !given.starts_with(&format!("{flag}=")));
+        self.flags.push(format!("{flag}={value}"));
+        self
+    }
+
+    /// Sets an environment variable of the program.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Plan {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Writes into another lake.
+    pub(crate) fn into_lake(mut self, lake: &str) -> Plan {
+        self.lake = lake.into();
+        self
+    }
+
+    /// The lake, as its readers see it.
+    pub(crate) fn lake(&self) -> Lake {
+        Lake::at(&self.lake)
+    }
+
+    /// Where logs and hostfiles are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path in the plan's folder that is not used yet.
+    pub(crate) fn fresh_path(&self, stem: &str) -> PathBuf {
+        self.dir.path().join(format!("{stem}-{}", fresh()))
+    }
+
+    /// The program with these words and the plan's settings.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_citystream"));
+        command.args(words).args(&self.flags).arg(format!("--lake={}", self.lake));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.current_dir(self.dir.path());
+        command
+    }
+
+    /// Starts `processes` processes of `workers` workers.
+    pub(crate) fn start(&self, processes: usize, workers: usize) -> Cluster {
+        Cluster::start(self, processes, workers, &[])
+    }
+
+    /// Runs until all that is there is committed; every process ends with 0.
+    pub(crate) fn drain(&self, processes: usize, workers: usize) {
+        Cluster::start(self, processes, workers, &["--until-drained"]).expect_success();
+    }
+
+    /// Runs one process, which is to end by itself, and gives its exit code and what it said.
+    pub(crate) fn end_of_run(&self, flags: &[&str]) -> (i32, String) {
+        let mut cluster = Cluster::start(self, 1, 1, flags);
+        let codes = cluster.wait(cluster::LONG);
+        (codes[0], cluster.said(0))
+    }
+
+    /// A command that looks after the lake or the topics, to its end.
+    pub(crate) fn manage(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the program starts")
+    }
+
+    /// `lake init`: creates the lake, and its bucket where missing.
+    pub(crate) fn init(&self) -> &Plan {
+        let output = self.manage(&["lake", "init"]);
+        assert!(output.status.success(), "lake init: {output:?}");
+        self
+    }
+
+    /// `lake verify`: P2 and P4 from the lake alone.
+    pub(crate) fn verify(&self) {
+        let output = self.manage(&["lake", "verify"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "lake verify of {}: {said}\n{output:?}", self.lake);
+    }
+}
+
+/// Text that no other test of this machine uses.
+fn fresh() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}

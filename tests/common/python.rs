@@ -1,0 +1,93 @@
+//! Independent readers, producers and faults: scripts in `tests/python/` under the stack's pinned packages.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use xtask::Stack;
+
+fn command(script: &str, args: &[&str]) -> Command {
+    let stack = Stack::locate().expect("the stack folder");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
+    let mut command = Command::new(stack.python());
+    command.arg(path).args(args).stdin(Stdio::null()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Whether the readers are there; where servers are required they must be.
+pub(crate) fn available() -> bool {
+    let there = Stack::locate().is_ok_and(|stack| stack.python().exists());
+    let required = std::env::var_os("CITYSTREAM_REQUIRE_SERVERS").is_some();
+    assert!(there || !required, "the Python readers are not provisioned, and they are required");
+    if !there {
+        println!("SKIPPED: needs the Python readers; run `cargo xtask test`");
+    }
+    there
+}
+
+/// Runs a script to its end and gives what it printed.
+pub(crate) fn run(script: &str, args: &[&str]) -> String {
+    let output = command(script, args).output().expect("python starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} {args:?}: {}\n{said}", output.status);
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// A script that is told what to do, line by line.
+#[derive(Debug)]
+pub(crate) struct Script {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Script {
+    /// Starts it.
+    pub(crate) fn start(name: &str, args: &[&str]) -> Script {
+        let mut child =
+            command(name, args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().expect("its output");
+        let (sender, lines) = channel();
+        thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l)));
+        Script { name: name.into(), child, stdin, lines }
+    }
+
+    /// Tells it one line.
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("a script that runs");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("a script that listens");
+    }
+
+    /// Its next line.
+    pub(crate) fn hear(&self) -> String {
+        self.hear_within(Duration::from_secs(90)).unwrap_or_else(|| panic!("{} says nothing", self.name))
+    }
+
+    /// Its next line, if one comes in time.
+    pub(crate) fn hear_within(&self, limit: Duration) -> Option<String> {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("{} has ended", self.name),
+        }
+    }
+
+    /// Tells it one line and waits until it says `done`.
+    pub(crate) fn ask(&mut self, line: &str) {
+        self.say(line);
+        assert_eq!(self.hear(), "done", "{} {line}", self.name);
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,53 @@
+//! P1, P3: a broker that cannot be reached for longer than L, while records arrive there, makes nothing expired.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use xtask::process::{Server, free_ports};
+use xtask::servers::{Kafka, KafkaOptions};
+
+use crate::common::faults::Proxy;
+use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, sized, wait_until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn produce_for(topics: &Topics, made: &mut Generator, time: Duration) {
+    let mut feed = topics.feed();
+    let began = Instant::now();
+    while began.elapsed() < time {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
+        (0..40).for_each(|_| feed.send(&made.next(now)));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    feed.finish();
+}
+
+#[test]
+fn a_broker_out_of_reach_for_longer_than_the_lateness_expires_nothing() {
+    let Some(servers) = Servers::find() else { return };
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let [second] = free_ports().expect("a free port");
+    let proxy = Proxy::before(&servers, folder.path(), &format!("127.0.0.1:{second}"));
+    let options = KafkaOptions { proxied: Some((second, proxy.port)) };
+    let kafka = Kafka::start(&servers.stack, &folder.path().join("kafka"), Server::guarded, options).expect("Kafka");
+    let topics = Topics::at(&kafka.bootstrap(), "away");
+    topics.make(4, "CreateTime");
+
+    let plan = Plan::kafka_to_files(&servers, &topics)
+        .flag("bootstrap-servers", &format!("127.0.0.1:{}", proxy.port))
+        .flag("lateness", "4s")
+        .flag("slack", "1s");
+    let shape = Shape { partitions: 4, late: 0.0, repeated: 0.0, disordered: 0.0 };
+    let mut made = Generator::new(Rng::from_environment(), shape);
+    let mut run = plan.start(1, 2);
+    produce_for(&topics, &mut made, Duration::from_secs(2));
+    wait_until("it commits", SOON, || plan.lake().read() > 0);
+    ["upstream", "downstream"].iter().for_each(|way| proxy.add("timeout", way, r#"{"timeout": 0}"#));
+    produce_for(&topics, &mut made, sized(Duration::from_secs(10), Duration::from_secs(60)));
+    assert!(run.running(), "the run ended: {}", run.said(0));
+    ["upstream", "downstream"].iter().for_each(|way| proxy.remove("timeout", way));
+    produce_for(&topics, &mut made, Duration::from_secs(2));
+    wait_until("all is committed", SOON, || plan.lake().read() == made.ids.len() as u64);
+    run.interrupt();
+    plan.verify();
+    plan.lake().check(&plan, &made);
+}

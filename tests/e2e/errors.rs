@@ -1,0 +1,124 @@
+//! What goes wrong ends in one clear line with its exit code, and nothing is lost.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, python};
+
+const START: i64 = 1_790_000_000_000;
+
+fn log(servers: &Servers, test: &str) -> (Topics, Generator) {
+    let topics = Topics::create(servers, test, 1);
+    let shape = Shape { partitions: 1, late: 0.0, repeated: 0.0, disordered: 0.0 };
+    let mut made = Generator::new(Rng::from_environment(), shape);
+    topics.produce((0..1_000).map(|n| made.next(START + n)));
+    (topics, made)
+}
+
+/// The run ends by itself with this code and a last line that names these words.
+fn ends_with(plan: &Plan, flags: &[&str], code: i32, words: &[&str]) {
+    let (ended, said) = plan.end_of_run(flags);
+    assert_eq!(ended, code, "{flags:?}: {said}");
+    assert!(!said.contains("panicked"), "{flags:?}: {said}");
+    let last = said.trim_end().lines().last().unwrap_or_default().to_lowercase();
+    println!("{ended}: {last}");
+    for word in words {
+        assert!(last.contains(word), "{word:?} is not in the last line: {said}");
+    }
+}
+
+#[test]
+fn a_missing_topic_is_named() {
+    let Some(servers) = Servers::find() else { return };
+    let topics = Topics::absent(&servers, "absent");
+    let plan = Plan::kafka_to_files(&servers, &topics);
+    ends_with(&plan, &["--until-drained"], 1, &[topics.prefix(), "topics create"]);
+}
+
+#[test]
+fn a_topic_made_anew_and_offsets_that_are_lost_stop_the_run() {
+    let Some(servers) = Servers::find() else { return };
+    let (topics, _) = log(&servers, "anew");
+    let plan = Plan::kafka_to_files(&servers, &topics);
+    plan.drain(1, 1);
+    let before = plan.lake().commits().len();
+    topics.delete(1);
+    topics.create_one(1, 1);
+    ends_with(&plan, &["--until-drained"], 6, &[&topics.names()[1], "--accept"]);
+    let data = plan.lake().commits()[before..].iter().any(|commit| !commit.added.is_empty());
+    assert!(!data, "a run that was stopped wrote data");
+    plan.verify();
+
+    let (topics, made) = log(&servers, "lost");
+    let plan = Plan::kafka_to_files(&servers, &topics);
+    plan.drain(1, 1);
+    let gps = topics.names()[1].clone();
+    let mut later = made;
+    topics.produce((0..100).map(|n| later.next_in(1, 0, START + 5_000 + n)));
+    python::run("delete_records.py", &[topics.bootstrap(), &gps, "0"]);
+    ends_with(&plan, &["--until-drained"], 6, &[&gps, "--accept"]);
+    plan.verify();
+}
+
+#[test]
+fn a_changed_setting_of_the_lake_is_refused_by_name() {
+    let Some(servers) = Servers::find() else { return };
+    let (topics, made) = log(&servers, "changed");
+    let plan = Plan::kafka_to_files(&servers, &topics);
+    plan.drain(1, 1);
+    let (code, said) = plan.end_of_run(&["--lateness=5m", "--until-drained"]);
+    assert!(code == 1 || code == 2, "{code}: {said}");
+    assert!(said.trim_end().lines().last().unwrap_or_default().contains("lateness"), "{said}");
+    plan.drain(1, 1);
+    plan.lake().check(&plan, &made);
+}
+
+#[test]
+fn a_cluster_that_cannot_form_says_why() {
+    let Some(servers) = Servers::find() else { return };
+    let (topics, _) = log(&servers, "form");
+    let plan = Plan::kafka_to_files(&servers, &topics).flag("connect-timeout", "2s");
+    let [mine, peer] = xtask::process::free_ports().expect("free ports");
+    let write = |lines: String| {
+        let path = plan.fresh_path("hosts");
+        std::fs::write(&path, lines).expect("a hostfile");
+        path.display().to_string()
+    };
+    let short = write(format!("127.0.0.1:{mine}\n"));
+    let both = write(format!("127.0.0.1:{mine}\n127.0.0.1:{peer}\n"));
+    ends_with(&plan, &["-n2", "-p0", "-h", &short], 2, &["hostfile"]);
+
+    let (code, said) = plan.end_of_run(&["-n2", "-p0", "-h", &both]);
+    assert!([1, 4, 7].contains(&code), "an absent peer: {code}: {said}");
+    assert!(said.contains(&peer.to_string()) || said.contains("process 1"), "an absent peer: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+
+    let taken = TcpListener::bind(("127.0.0.1", mine)).expect("the port");
+    ends_with(&plan, &["-n2", "-p0", "-h", &both], 1, &[&mine.to_string()]);
+    drop(taken);
+    stranger(&plan, &both, peer);
+}
+
+/// A peer's port where something else answers.
+fn stranger(plan: &Plan, hosts: &str, peer: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", peer)).expect("the port");
+    listener.set_nonblocking(true).expect("a listener");
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        while receiver
+            .recv_timeout(Duration::from_millis(20))
+            .is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
+            if let Ok((mut stream, _)) = listener.accept() {
+                let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            }
+        }
+    });
+    for process in ["-p0", "-p1"] {
+        let (code, said) = plan.end_of_run(&["-n2", process, "-h", hosts]);
+        assert!([1, 4, 7].contains(&code), "{process} {code}: {said}");
+        assert!(!said.contains("panicked"), "{process}: {said}");
+    }
+    drop(sender);
+    server.join().expect("the stranger");
+}

@@ -1,0 +1,19 @@
+//! End-to-end tests: the program as processes against a real broker, a real S3 server and independent readers.
+//!
+//! One file a promise or an edge. `cargo xtask test` starts the servers; without them these tests are skipped, and say
+//! so. One binary, so that it is linked once.
+#![allow(clippy::print_stdout, reason = "a failed test shows its seed and its processes' logs")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod broker_away;
+mod errors;
+mod fencing;
+mod foreign_producer;
+mod kafka_edges;
+mod kill;
+mod readers;
+mod real_servers;
+mod store_edges;

@@ -1,0 +1,89 @@
+"""Reads a lake again and again while it is being written: every read must be exactly one commit.
+
+readers.py LAKE READS    ends with 1 at the first read that is not.
+
+Each read takes a version that all tables have, reads all tables at it (DuckDB; every tenth read Polars), and compares
+the rows by disposition with the ledgers of the commits up to that version.
+"""
+
+import collections
+import json
+import sys
+import time
+
+import duckdb
+import polars
+
+import lakes
+
+LAKE, READS = sys.argv[1], int(sys.argv[2])
+DISPOSITIONS = ["on_time", "late", "expired", "duplicate"]
+ledgers = {}
+
+
+def ledger(version):
+    """Counts of all commits up to a version: (topic, what) -> n."""
+    total = collections.Counter()
+    for seq in range(version + 1):
+        if seq not in ledgers:
+            ledgers[seq] = lakes.commit(LAKE, seq)["ledger"]
+        for topic, counts in ledgers[seq].items():
+            for what, n in counts.items():
+                total[topic, what] += n
+    return total
+
+
+def common_version(tables):
+    for name, table in tables.items():
+        table.update_incremental()
+    return min(table.version() for table in tables.values())
+
+
+def by_duckdb(name, version):
+    connection = duckdb.connect()
+    connection.register("t", lakes.table(LAKE, name, version).to_pyarrow_table(columns=columns_of(name)))
+    what = "null" if name == "dead_letters" else "disposition"
+    found = connection.execute(f"select {what}, count(*), max(seq) from t group by 1").fetchall()
+    return {w: n for w, n, _ in found}, max((seq for _, _, seq in found), default=-1)
+
+
+def by_polars(name, version):
+    frame = polars.read_delta(lakes.uri(LAKE, name), version=version, columns=columns_of(name))
+    last = frame["seq"].max() if len(frame) else -1
+    if name == "dead_letters":
+        return ({None: len(frame)} if len(frame) else {}), last
+    return {row["disposition"]: row["len"] for row in frame.group_by("disposition").len().to_dicts()}, last
+
+
+def columns_of(name):
+    return ["seq"] if name == "dead_letters" else ["disposition", "seq"]
+
+
+def check(version, read):
+    total = ledger(version)
+    for name in [*lakes.RAW, "dead_letters"]:
+        rows, last = read(name, version)
+        if last is not None and last > version:
+            raise SystemExit(f"{name} at version {version} has a row of commit {last}")
+        if name == "dead_letters":
+            want = {None: sum(n for (_, what), n in total.items() if what == "dead")}
+        else:
+            topic = name.removeprefix("raw_")
+            want = {d: total[topic, d] for d in DISPOSITIONS}
+        want = {d: n for d, n in want.items() if n}
+        if rows != want:
+            raise SystemExit(f"{name} at version {version}: {rows} rows, its commits say {want}")
+
+
+began = time.monotonic()
+tables = {name: lakes.table(LAKE, name) for name in lakes.TABLES}
+versions = []
+while len(versions) < READS:
+    version = common_version(tables)
+    check(version, by_polars if len(versions) % 10 == 9 else by_duckdb)
+    versions.append(version)
+    if len(versions) % 7 == 3 and version > 1:
+        check(version // 2, by_duckdb)  # an older one is still there
+print(json.dumps({"reads": len(versions), "versions": len(set(versions)), "last": versions[-1],
+                  "seconds": round(time.monotonic() - began, 1)}))
+lakes.finish()

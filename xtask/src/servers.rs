@@ -1,0 +1,196 @@
+//! How each server is started: one Kafka process (KRaft), one S3 server, toxiproxy. All on loopback ports that were
+//! free a moment before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::Stack;
+use crate::process::{Server, accepts, free_ports, log_says};
+
+/// The bucket that is there from the start.
+pub const BUCKET: &str = "citystream-test";
+/// The access key of the S3 servers started here.
+pub const ACCESS_KEY: &str = "citystream-access";
+/// Their secret; it protects nothing, they serve test data to loopback.
+pub const SECRET_KEY: &str = "citystream-secret";
+
+const LOG4J: &str = include_str!("../assets/log4j2.properties");
+const READY: Duration = Duration::from_secs(60);
+
+/// Starts a server: [`Server::guarded`] or [`Server::detached`].
+pub type Start = fn(&str, &Command, &Path) -> Result<Server>;
+
+/// A running broker.
+#[derive(Debug)]
+pub struct Kafka {
+    /// What clients connect to.
+    pub port: u16,
+    /// Its process.
+    pub server: Server,
+    log: PathBuf,
+}
+
+/// What a broker is to be like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KafkaOptions {
+    /// A second port to listen on, and the port (a proxy's) that its clients are sent to.
+    pub proxied: Option<(u16, u16)>,
+}
+
+impl Kafka {
+    /// Starts a broker whose files are in `dir`; a log that is there already goes on.
+    pub fn start(stack: &Stack, dir: &Path, start: Start, options: KafkaOptions) -> Result<Kafka> {
+        fs::create_dir_all(dir)?;
+        let [port, controller, internal, unused] = free_ports()?;
+        let (second, advertised) = options.proxied.unwrap_or((unused, unused));
+        let config = dir.join("server.properties");
+        fs::write(&config, properties(dir, [port, controller, internal, second, advertised]))?;
+        fs::write(dir.join("log4j2.properties"), LOG4J)?;
+        let log = dir.join("kafka.log");
+        let _ = fs::remove_file(&log);
+        if !dir.join("data/meta.properties").exists() {
+            format_storage(stack, dir, &config)?;
+        }
+        let mut java = java(stack, dir);
+        java.args(["-Xms32m", "-Xmx320m", "kafka.Kafka"]).arg(&config);
+        let mut server = start("Kafka", &java, &log)?;
+        server.wait_ready(READY, || log_says(&log, "Kafka Server started") && accepts(port))?;
+        Ok(Kafka { port, server, log })
+    }
+
+    /// `host:port`, as clients want it.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+}
+
+fn java(stack: &Stack, dir: &Path) -> Command {
+    let mut java = Command::new("java");
+    java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
+    java.arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()));
+    java.arg("-cp").arg(stack.kafka_libs().join("*"));
+    java
+}
+
+fn format_storage(stack: &Stack, dir: &Path, config: &Path) -> Result<()> {
+    let mut java = java(stack, dir);
+    java.args(["kafka.tools.StorageTool", "format", "-t", "Y2l0eXN0cmVhbS10ZXN0cw", "-c"]).arg(config);
+    let output = java.stdin(Stdio::null()).output().context("cannot run java")?;
+    if !output.status.success() {
+        bail!("Kafka cannot format its storage: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn properties(dir: &Path, [port, controller, internal, second, advertised]: [u16; 5]) -> String {
+    let data = dir.join("data");
+    let data = data.display();
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{second},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}
+inter.broker.listener.name=INTERNAL
+listener.security.protocol.map=CLIENTS:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=4194304
+log.retention.check.interval.ms=3600000
+"
+    )
+}
+
+/// A running S3 server.
+#[derive(Debug)]
+pub struct S3 {
+    /// Where it listens.
+    pub port: u16,
+    /// Its process.
+    pub server: Server,
+    /// The folder that holds a folder a bucket.
+    pub buckets: PathBuf,
+}
+
+impl S3 {
+    /// Starts versitygw over `dir/buckets`.
+    pub fn versitygw(stack: &Stack, dir: &Path, start: Start, port: Option<u16>) -> Result<S3> {
+        let (buckets, iam) = (dir.join("buckets"), dir.join("iam"));
+        fs::create_dir_all(buckets.join(BUCKET))?;
+        fs::create_dir_all(&iam)?;
+        let port = chosen(port)?;
+        let mut command = Command::new(stack.bin("versitygw"));
+        command.args(["--port", &format!("127.0.0.1:{port}"), "--keep-alive", "--quiet", "--health", "/healthz"]);
+        command.arg("--iam-dir").arg(&iam).arg("posix").arg(&buckets);
+        command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
+        let mut server = start("versitygw", &command, &dir.join("s3.log"))?;
+        server.wait_ready(READY, || accepts(port))?;
+        Ok(S3 { port, server, buckets })
+    }
+
+    /// Starts MinIO over `dir/buckets`.
+    pub fn minio(stack: &Stack, dir: &Path, start: Start) -> Result<S3> {
+        let buckets = dir.join("buckets");
+        fs::create_dir_all(buckets.join(BUCKET))?;
+        let port = chosen(None)?;
+        let [console] = free_ports()?;
+        let mut command = Command::new(stack.bin("minio"));
+        command.args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")]);
+        command.args(["--console-address", &format!("127.0.0.1:{console}")]).arg(&buckets);
+        command.env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
+        command.env("MINIO_BROWSER", "off").env("MINIO_UPDATE", "off");
+        let mut server = start("MinIO", &command, &dir.join("s3.log"))?;
+        server.wait_ready(READY, || accepts(port))?;
+        Ok(S3 { port, server, buckets })
+    }
+
+    /// Its endpoint.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// A running toxiproxy; its proxies and toxics are made through its API.
+#[derive(Debug)]
+pub struct Toxiproxy {
+    /// The port of its API.
+    pub api: u16,
+    /// Its process.
+    pub server: Server,
+}
+
+impl Toxiproxy {
+    /// Starts it without any proxy.
+    pub fn start(stack: &Stack, dir: &Path) -> Result<Toxiproxy> {
+        fs::create_dir_all(dir)?;
+        let [api] = free_ports()?;
+        let mut command = Command::new(stack.bin("toxiproxy-server"));
+        command.args(["-host", "127.0.0.1", "-port", &api.to_string()]);
+        let mut server = Server::guarded("toxiproxy", &command, &dir.join("toxiproxy.log"))?;
+        server.wait_ready(READY, || accepts(api))?;
+        Ok(Toxiproxy { api, server })
+    }
+}
+
+fn chosen(port: Option<u16>) -> Result<u16> {
+    match port {
+        Some(port) => Ok(port),
+        None => Ok(free_ports::<1>()?[0]),
+    }
+}
