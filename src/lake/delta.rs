@@ -17,7 +17,7 @@ use crate::lake::delta_schema::schema_string;
 use crate::lake::history::Violation;
 use crate::lake::recover::{self, ReadError};
 use crate::lake::store::{Lake, StoreError};
-use crate::lake::{commits_table, digest, layout, settings};
+use crate::lake::{commits_table, digest, layout};
 
 /// A table with a Delta log.
 #[derive(Clone, Debug)]
@@ -50,11 +50,6 @@ impl Table {
     fn is_commits(&self) -> bool {
         self.partition.is_none()
     }
-}
-
-/// All tables of a lake that have a Delta log.
-pub fn tables() -> Result<Vec<Table>, Violation> {
-    Table::all(crate::tables::Table::ALL.into_iter().map(|table| (table.name(), crate::tables::schema(table))))
 }
 
 /// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
@@ -148,30 +143,23 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Opens the logs of all tables of a lake and publishes what is missing up to its last commit, `head`. A store
-    /// that fails for now delays it.
-    pub async fn catch_up(lake: &Lake, head: u64) -> Result<Publisher, CommitError> {
+    /// Looks how far each table's log is, and publishes what is missing up to `head`, the lake's last commit. A
+    /// version beyond it is foreign. A store that fails for now is waited for.
+    pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
         let mut pause = Pause::new(Duration::from_millis(100));
-        let settings = loop {
-            match settings::read(lake).await {
-                Err(StoreError::Transient(why)) => pause.wait(&why).await,
-                read => break read?.ok_or_else(|| Violation(format!("{} has no lake.json", lake.location())))?,
-            }
-        };
         let mut publisher = loop {
-            match Self::open(lake, &settings.lake, tables()?, head).await {
+            match Self::look(lake, lake_id, tables.clone(), head).await {
                 Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
-                opened => break opened?,
+                looked => break looked?,
             }
         };
-        while !publisher.publish_up_to(head).await? {
-            pause.wait("Delta tables are behind").await;
+        while !publisher.catch_up(head).await? {
+            pause.wait("the Delta tables are behind the commits").await;
         }
         Ok(publisher)
     }
 
-    /// Looks how far each table's log is. `head` is the lake's last commit: a version beyond it is foreign.
-    pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
+    async fn look(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
         let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
         let tables = tables.into_iter().zip(next).collect();
         Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables })
@@ -191,7 +179,7 @@ impl Publisher {
     }
 
     /// Publishes everything up to and including the commit `head`, reading what is missing.
-    pub async fn publish_up_to(&mut self, head: u64) -> Result<bool, CommitError> {
+    pub async fn catch_up(&mut self, head: u64) -> Result<bool, CommitError> {
         match recover::commit(&self.lake, head).await {
             Ok((_, commit)) => self.publish(&commit).await,
             Err(ReadError::Store(StoreError::Transient(_))) => Ok(false),
@@ -327,11 +315,12 @@ mod tests {
     async fn p2_versions_are_the_commits_missing_ones_first_and_twice_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let (lake, commits) = lake_with_commits(&dir, 4).await;
-        let mut one = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
+        let mut one = Publisher::look(&lake, "id", tables(), 4).await.unwrap();
         assert!(one.publish(&commits[2]).await.unwrap());
-        let mut two = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
+        let mut two = Publisher::look(&lake, "id", tables(), 4).await.unwrap();
         assert_eq!(two.next(), 3);
-        assert!(two.publish_up_to(4).await.unwrap());
+        assert!(two.catch_up(4).await.unwrap());
+        assert_eq!(Publisher::open(&lake, "id", tables(), 4).await.unwrap().next(), 5);
         assert!(one.publish(&commits[4]).await.unwrap());
         for table in tables() {
             assert_eq!(log(&dir, &table.name).len(), 5, "{}", table.name);
@@ -350,7 +339,7 @@ mod tests {
         for (place, published) in [(1, 0), (0, 0), (1, 1), (2, 2), (3, 3), (9, 1)] {
             let dir = tempfile::tempdir().unwrap();
             let (lake, commits) = lake_with_commits(&dir, 2).await;
-            let open = || Publisher::open(&lake, "id", tables(), 2);
+            let open = || Publisher::look(&lake, "id", tables(), 2);
             for commit in &commits[..published] {
                 open().await.unwrap().publish(commit).await.unwrap();
             }
@@ -369,7 +358,7 @@ mod tests {
         let failing = lake.wrap(Faulty::wrap(lake.store(), |p| {
             p.as_ref().starts_with("tables/raw_traffic").then_some(Fault::Failed)
         }));
-        let mut publisher = Publisher::open(&failing, "id", tables(), 2).await.unwrap();
+        let mut publisher = Publisher::look(&failing, "id", tables(), 2).await.unwrap();
         assert!(!publisher.publish(&commits[1]).await.unwrap());
         publisher.lake = lake;
         assert!(publisher.publish(&commits[2]).await.unwrap());

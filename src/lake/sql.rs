@@ -9,11 +9,11 @@ use crate::lake::layout;
 use crate::lake::store::{Lake, StoreOptions};
 
 /// DuckDB statements that make a view of each table, all of the same commit; run again, they show the newest one.
-pub fn duckdb(lake: &Lake, tables: &[(&str, SchemaRef)]) -> String {
+pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
     let root = quoted(lake.location());
     let mut sql = String::from("-- DuckDB: one commit of the lake as views; paste again for the newest.\n");
     if lake.local_root().is_none() {
-        sql += &secret(lake.options());
+        sql += &secret(options);
     }
     sql += &format!(
         "SET VARIABLE lake = '{root}';\n\
@@ -47,15 +47,16 @@ pub fn duckdb(lake: &Lake, tables: &[(&str, SchemaRef)]) -> String {
 }
 
 /// Everything for every reader.
-pub fn print(lake: &Lake) -> String {
-    let tables = crate::tables::Table::ALL.map(|table| (table.name(), crate::tables::schema(table)));
-    [duckdb(lake, &tables), polars(lake), spark(lake)].join("\n")
+///
+/// `tables` are the tables of records.
+pub fn all(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
+    [duckdb(lake, options, tables), polars(lake, options), spark(lake)].join("\n")
 }
 
 /// Polars through `deltalake`: all tables at one version.
-pub fn polars(lake: &Lake) -> String {
+pub fn polars(lake: &Lake, options: &StoreOptions) -> String {
     let (location, table) = (lake.location(), layout::table("raw_gps"));
-    let endpoint = lake.options().endpoint.as_deref();
+    let endpoint = options.endpoint.as_deref();
     let storage = match (lake.local_root(), endpoint) {
         (Some(_), _) => String::new(),
         (None, None) => ", storage_options={\"AWS_REGION\": \"...\"}".into(),
@@ -120,13 +121,19 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use arrow::datatypes::{Field, Schema};
+
     use super::*;
 
     #[tokio::test]
     async fn local_sql_needs_no_extension_and_names_every_table() {
         let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
-        let sql = print(&lake);
+        let options = StoreOptions::default();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &options).await.unwrap();
+        let time = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
+        let schema: SchemaRef = Schema::new(vec![Field::new("event_time", time, false)]).into();
+        let tables: Vec<_> = layout::record_tables().map(|name| (name, schema.clone())).collect();
+        let sql = all(&lake, &options, &tables);
         assert!(!sql.contains("INSTALL") && !sql.contains("//"), "{sql}");
         assert!(layout::record_tables().all(|table| sql.contains(&format!("VIEW {table} "))));
         assert!(sql.contains("NULL::TIMESTAMPTZ AS event_time"));

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::lake::commit::Ledger;
 use crate::lake::history::{self, State};
 use crate::lake::recover::{self, ReadError};
-use crate::lake::store::{Lake, unusable};
+use crate::lake::store::Lake;
 
 /// Where a lake stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,11 +47,9 @@ pub struct Size {
     pub bytes: u64,
 }
 
-/// Reads a lake's status.
-pub async fn status(lake: &Lake) -> Result<Status, ReadError> {
-    let state = recover::state(lake).await?;
-    let state = state.ok_or_else(|| unusable(format!("the lake at {} has no commit yet", lake.location())))?;
-    Ok(of(&state, lake.location(), SystemTime::now()))
+/// Reads a lake's status; `None` if it has no commit yet.
+pub async fn read(lake: &Lake) -> Result<Option<Status>, ReadError> {
+    Ok(recover::state(lake).await?.map(|state| of(&state, lake.location(), SystemTime::now())))
 }
 
 /// The status that a state means at a time.

@@ -75,7 +75,6 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     location: Arc<str>,
     local: Option<PathBuf>,
-    options: Arc<StoreOptions>,
     durable_dirs: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
@@ -86,7 +85,7 @@ impl Lake {
             Location::Local(path) => Self::open_local(&path),
             Location::S3 { bucket, prefix } => {
                 let store = s3::open(&bucket, &prefix, options, false).await?;
-                Ok(Self::with_store(store, &uri(&bucket, &prefix)).with_options(options))
+                Ok(Self::with_store(store, &uri(&bucket, &prefix)))
             }
         }
     }
@@ -101,24 +100,14 @@ impl Lake {
             }
             Location::S3 { bucket, prefix } => {
                 let store = s3::open(&bucket, &prefix, options, true).await?;
-                Ok(Self::with_store(store, &uri(&bucket, &prefix)).with_options(options))
+                Ok(Self::with_store(store, &uri(&bucket, &prefix)))
             }
         }
     }
 
     /// A lake over any store; `location` is what to call it.
     pub fn with_store(store: Arc<dyn ObjectStore>, location: &str) -> Lake {
-        Lake { store, location: location.into(), local: None, options: Arc::default(), durable_dirs: Arc::default() }
-    }
-
-    fn with_options(self, options: &StoreOptions) -> Lake {
-        let options = StoreOptions { keys: None, ..options.clone() };
-        Lake { options: Arc::new(options), ..self }
-    }
-
-    /// How the store is reached; without keys.
-    pub fn options(&self) -> &StoreOptions {
-        &self.options
+        Lake { store, location: location.into(), local: None, durable_dirs: Arc::default() }
     }
 
     /// A local lake whose store is wrapped, for tests with faults.

@@ -16,8 +16,8 @@ use crate::lake::commit::{Commit, File, Ledger};
 use crate::lake::delta::{self, Table};
 use crate::lake::history::{self, Violation, bindings, name};
 use crate::lake::recover::{self, ReadError};
-use crate::lake::store::{Lake, unusable};
-use crate::lake::{commits_table, digest, layout, settings};
+use crate::lake::store::Lake;
+use crate::lake::{commits_table, digest, layout};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -53,34 +53,8 @@ impl Report {
     }
 }
 
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Report { commits, bindings, files, rows, bytes, versions, behind, violations } = self;
-        writeln!(
-            f,
-            "{commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions"
-        )?;
-        for (table, behind) in behind {
-            writeln!(f, "note: Delta table {table} is {behind} versions behind; the next run publishes them")?;
-        }
-        violations.iter().try_for_each(|violation| writeln!(f, "violation: {violation}"))?;
-        match violations.len() {
-            0 => writeln!(f, "sound"),
-            n => writeln!(f, "{n} violations"),
-        }
-    }
-}
-
-/// Reads all of a lake. An error is a store that cannot be read, or that holds no lake.
-pub async fn verify(lake: &Lake) -> Result<Report, ReadError> {
-    let settings = settings::read(lake).await?;
-    let settings =
-        settings.ok_or_else(|| unusable(format!("there is no lake at {}: no lake.json", lake.location())))?;
-    verify_with(lake, &settings.lake, &delta::tables()?).await
-}
-
-/// The same for a lake's id and its tables with Delta logs.
-pub(crate) async fn verify_with(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Report, ReadError> {
+/// Reads all of a lake. `tables` are those with Delta logs. An error is a store that cannot be read.
+pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Report, ReadError> {
     let mut report = Report::default();
     let Some(head) = recover::head(lake, None).await? else { return Ok(report) };
     let mut removed_later = BTreeSet::new();

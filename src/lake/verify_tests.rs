@@ -46,7 +46,7 @@ async fn sound(dir: &tempfile::TempDir) -> Lake {
     let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
     let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
     let mut publisher = Publisher::open(&lake, "id", tables(), 0).await.unwrap();
-    publisher.publish_up_to(0).await.unwrap();
+    publisher.catch_up(0).await.unwrap();
     for _ in 0..3 {
         let mut commit = data(committer.state().unwrap(), "a", 5, 2);
         commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: "x".into() });
@@ -67,7 +67,7 @@ async fn sound(dir: &tempfile::TempDir) -> Lake {
 async fn p2_p4_a_sound_lake_verifies() {
     let dir = tempfile::tempdir().unwrap();
     let lake = sound(&dir).await;
-    let report = verify_with(&lake, "id", &tables()).await.unwrap();
+    let report = verify(&lake, "id", &tables()).await.unwrap();
     assert_eq!(report.violations, Vec::<String>::new());
     let counts = (report.commits, report.bindings, report.files, report.rows, report.versions);
     assert_eq!(counts, (4, 3, 6, 21, 28));
@@ -106,7 +106,7 @@ async fn p2_p4_each_way_of_spoiling_a_lake_is_found() {
                 "version 9 is no commit's"
             }
         };
-        let report = verify_with(&lake, "id", &tables()).await.unwrap();
+        let report = verify(&lake, "id", &tables()).await.unwrap();
         assert!(report.violations.iter().any(|v| v.contains(expected)), "{expected}: {report:?}");
     }
 }
