@@ -1,4 +1,347 @@
-//! tmp
-use super::*; use super::commit::Commit;
-/// x
-pub struct Publisher; impl Publisher { pub async fn catch_up(_: &Lake, _: u64) -> Result<Publisher, CommitError> { Ok(Publisher) } pub async fn publish(&mut self, _: &Commit) -> Result<(), CommitError> { Ok(()) } }
+//! The same truth as Delta tables: version = seq in every table, each version's bytes a function of the commit.
+//!
+//! Projected after the commit, in order, missing ones first, put if absent: whoever writes a version twice writes
+//! the same. Nobody else may write there: a foreign version is a violation (exit 5). Reader version 1, writer 2, so
+//! that every reader can read them.
+
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::lake::commit::{Commit, File};
+use crate::lake::committer::CommitError;
+use crate::lake::delta_schema::schema_string;
+use crate::lake::history::Violation;
+use crate::lake::recover::{self, ReadError};
+use crate::lake::store::{Lake, StoreError};
+use crate::lake::{commits_table, digest, layout};
+
+/// A table with a Delta log.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name below `tables/`.
+    pub name: String,
+    schema_string: String,
+    partition: Option<&'static str>,
+}
+
+impl Table {
+    /// A table of records, partitioned by log date.
+    pub fn records(name: &str, schema: &SchemaRef) -> Result<Table, Violation> {
+        let partition = Some(layout::DATE_COLUMN);
+        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition })
+    }
+
+    /// The table of commits.
+    pub fn commits() -> Result<Table, Violation> {
+        let schema_string = schema_string(&commits_table::schema(), None)?;
+        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None })
+    }
+
+    /// All tables of a lake, the table of commits last.
+    pub fn all<'a>(records: impl IntoIterator<Item = (&'a str, SchemaRef)>) -> Result<Vec<Table>, Violation> {
+        let records = records.into_iter().map(|(name, schema)| Table::records(name, &schema));
+        records.chain([Table::commits()]).collect()
+    }
+
+    fn is_commits(&self) -> bool {
+        self.partition.is_none()
+    }
+}
+
+/// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
+pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) -> Bytes {
+    let mut actions = vec![json!({"commitInfo": {
+        "timestamp": commit.time_ms,
+        "operation": "WRITE",
+        "operationParameters": {},
+        "engineInfo": "citystream",
+        "seq": commit.seq,
+        "run": commit.run,
+    }})];
+    if commit.seq == 0 {
+        actions.push(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}));
+        actions.push(json!({"metaData": metadata(lake_id, table, commit.time_ms)}));
+    }
+    if table.is_commits() {
+        actions.push(json!({"add": add_row(commit, row_bytes)}));
+    } else {
+        let removed = commit.removed.get(&table.name).into_iter().flatten();
+        actions.extend(removed.map(|path| json!({"remove": remove(table, path, commit.time_ms)})));
+        let added = commit.added.get(&table.name).into_iter().flatten();
+        actions.extend(added.map(|file| json!({"add": add(table, file, commit.time_ms)})));
+    }
+    let lines = actions.iter().map(|action| format!("{action}\n"));
+    lines.collect::<String>().into()
+}
+
+fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
+    let hash = digest(format!("{lake_id}/{}", table.name).as_bytes());
+    let id = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
+    json!({
+        "id": id,
+        "name": table.name,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": table.schema_string,
+        "partitionColumns": table.partition.into_iter().collect::<Vec<_>>(),
+        "configuration": {},
+        "createdTime": time_ms,
+    })
+}
+
+fn add(table: &Table, file: &File, time_ms: i64) -> Value {
+    let mut stats = json!({"numRecords": file.rows});
+    if let Some((least, greatest)) = file.event_time.and_then(|(a, b)| time(a).zip(time(b))) {
+        stats["minValues"] = json!({"event_time": least});
+        stats["maxValues"] = json!({"event_time": greatest});
+    }
+    json!({
+        "path": below(table, &file.path),
+        "partitionValues": {layout::DATE_COLUMN: file.date},
+        "size": file.bytes,
+        "modificationTime": time_ms,
+        "dataChange": true,
+        "stats": stats.to_string(),
+    })
+}
+
+fn add_row(commit: &Commit, bytes: u64) -> Value {
+    json!({
+        "path": format!("{:020}.parquet", commit.seq),
+        "partitionValues": {},
+        "size": bytes,
+        "modificationTime": commit.time_ms,
+        "dataChange": true,
+        "stats": json!({"numRecords": 1, "minValues": {"seq": commit.seq}, "maxValues": {"seq": commit.seq}}).to_string(),
+    })
+}
+
+fn remove(table: &Table, path: &str, time_ms: i64) -> Value {
+    json!({"path": below(table, path), "deletionTimestamp": time_ms, "dataChange": true})
+}
+
+/// A file's path as seen from its table.
+fn below<'a>(table: &Table, path: &'a str) -> &'a str {
+    path.strip_prefix(&layout::table(&table.name)).map_or(path, |rest| rest.trim_start_matches('/'))
+}
+
+/// Microseconds as ISO 8601; `None` beyond the years that can be written.
+fn time(micros: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_microsecond(micros).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+}
+
+/// Keeps the Delta logs of a lake up with its commits.
+#[derive(Debug)]
+pub struct Publisher {
+    lake: Lake,
+    lake_id: String,
+    tables: Vec<(Table, u64)>,
+}
+
+impl Publisher {
+    /// Looks how far each table's log is. `head` is the lake's last commit: a version beyond it is foreign.
+    pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
+        let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
+        let tables = tables.into_iter().zip(next).collect();
+        Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables })
+    }
+
+    /// Publishes everything up to and including `commit`. `false`: the store failed for now, and the next call
+    /// catches up.
+    pub async fn publish(&mut self, commit: &Commit) -> Result<bool, CommitError> {
+        match self.up_to(commit).await {
+            Ok(()) => Ok(true),
+            Err(ReadError::Store(StoreError::Transient(why))) => {
+                tracing::warn!("commit {} is not in all Delta tables yet: {why}", commit.seq);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Publishes everything up to and including the commit `head`, reading what is missing.
+    pub async fn catch_up(&mut self, head: u64) -> Result<bool, CommitError> {
+        match recover::commit(&self.lake, head).await {
+            Ok((_, commit)) => self.publish(&commit).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The first version that is not in every table.
+    pub fn next(&self) -> u64 {
+        self.tables.iter().map(|(_, next)| *next).min().unwrap_or(0)
+    }
+
+    async fn up_to(&mut self, commit: &Commit) -> Result<(), ReadError> {
+        for seq in self.next()..commit.seq {
+            let (_, missing) = recover::commit(&self.lake, seq).await?;
+            self.one(&missing).await?;
+        }
+        self.one(commit).await
+    }
+
+    /// One version, in all tables that do not have it.
+    async fn one(&mut self, commit: &Commit) -> Result<(), ReadError> {
+        let (lake, lake_id) = (&self.lake, &self.lake_id);
+        let missing = self.tables.iter_mut().filter(|(_, next)| *next == commit.seq);
+        let written = missing.map(|(table, next)| async move {
+            write_version(lake, lake_id, table, commit).await?;
+            *next += 1;
+            Ok::<_, ReadError>(())
+        });
+        try_join_all(written).await.map(|_| ())
+    }
+}
+
+async fn write_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commit) -> Result<(), ReadError> {
+    let row_bytes = if table.is_commits() { write_row(lake, commit).await? } else { 0 };
+    let path = layout::delta_version(&table.name, commit.seq);
+    match lake.put_same(&path, version(lake_id, table, commit, row_bytes)).await? {
+        None => Ok(()),
+        Some(_) => Err(foreign(lake, &path).into()),
+    }
+}
+
+/// Writes the commit's row; its length. One that another version of the writer has left is as good.
+async fn write_row(lake: &Lake, commit: &Commit) -> Result<u64, ReadError> {
+    let path = layout::commits_file(commit.seq);
+    let bytes = commits_table::encode(commit)?;
+    match lake.put_same(&path, bytes.clone()).await? {
+        None => Ok(bytes.len() as u64),
+        Some(found) if commits_table::holds(found.clone(), commit)? => Ok(found.len() as u64),
+        Some(_) => Err(foreign(lake, &path).into()),
+    }
+}
+
+fn foreign(lake: &Lake, path: &str) -> Violation {
+    Violation(format!(
+        "{} was not written by citystream for this commit; only citystream may write there",
+        lake.address(path)
+    ))
+}
+
+/// The first version that a table lacks, after checking that the last one it has is ours. Looks at the end of a
+/// long log only.
+async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> Result<u64, ReadError> {
+    let log = layout::delta_log(&table.name);
+    let mut begin = head.saturating_sub(200);
+    let near = begin.checked_sub(1).map(|before| layout::delta_version(&table.name, before));
+    let mut listed = lake.list(&log, near.as_deref()).await?;
+    if listed.is_empty() && near.is_some() {
+        listed = lake.list(&log, None).await?;
+        begin = 0;
+    }
+    let mut next = begin;
+    for found in listed.iter().filter_map(|object| layout::numbered(&object.path)) {
+        if found != next || found > head {
+            return Err(foreign(lake, &layout::delta_version(&table.name, found)).into());
+        }
+        next = found + 1;
+    }
+    if next > begin {
+        confirm_version(lake, lake_id, table, next - 1).await?;
+    }
+    Ok(next)
+}
+
+/// Whether a version is what its commit says.
+async fn confirm_version(lake: &Lake, lake_id: &str, table: &Table, seq: u64) -> Result<(), ReadError> {
+    let (_, commit) = recover::commit(lake, seq).await?;
+    let row_bytes = match table.is_commits() {
+        true => lake.size(&layout::commits_file(seq)).await?.unwrap_or(0),
+        false => 0,
+    };
+    let path = layout::delta_version(&table.name, seq);
+    match lake.get(&path).await? {
+        Some(found) if found == version(lake_id, table, &commit, row_bytes) => Ok(()),
+        _ => Err(foreign(lake, &path).into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+    use crate::lake::testing::{Fault, Faulty, data};
+    use crate::lake::{Committer, StoreOptions};
+
+    fn tables() -> Vec<Table> {
+        let schema: SchemaRef = Schema::new(vec![Field::new("id", DataType::Utf8, false)]).into();
+        Table::all(layout::record_tables().map(|name| (name, schema.clone()))).unwrap()
+    }
+
+    async fn lake_with_commits(dir: &tempfile::TempDir, n: u64) -> (Lake, Vec<Commit>) {
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
+        let mut commits = vec![recover::commit(&lake, 0).await.unwrap().1];
+        for _ in 0..n {
+            let commit = data(committer.state().unwrap(), "a", 3, 1);
+            commits.push(committer.propose(commit).await.unwrap());
+        }
+        (lake, commits)
+    }
+
+    fn log(dir: &tempfile::TempDir, table: &str) -> Vec<String> {
+        let log = dir.path().join(layout::delta_log(table));
+        let mut names: Vec<_> =
+            std::fs::read_dir(log).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn p2_versions_are_the_commits_missing_ones_first_and_twice_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (lake, commits) = lake_with_commits(&dir, 4).await;
+        let mut one = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
+        assert!(one.publish(&commits[2]).await.unwrap());
+        let mut two = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
+        assert_eq!(two.next(), 3);
+        assert!(two.catch_up(4).await.unwrap());
+        assert!(one.publish(&commits[4]).await.unwrap());
+        for table in tables() {
+            assert_eq!(log(&dir, &table.name).len(), 5, "{}", table.name);
+        }
+        let gps = lake.get(&layout::delta_version("raw_gps", 1)).await.unwrap().unwrap();
+        let gps = String::from_utf8(gps.to_vec()).unwrap();
+        assert!(gps.contains("\"path\":\"log_date=2026-11-23/a-") && gps.contains("numRecords"), "{gps}");
+        assert!(gps.contains("2023-11-14T22:13:20.123456Z"), "{gps}");
+        let weather = lake.get(&layout::delta_version("raw_weather", 1)).await.unwrap().unwrap();
+        assert_eq!(weather.iter().filter(|b| **b == b'\n').count(), 1, "an empty version is one line");
+    }
+
+    #[tokio::test]
+    async fn a_foreign_version_is_a_violation() {
+        // Before the first of ours, in its place, and beyond the last commit.
+        for (place, published) in [(1, 0), (0, 0), (1, 1), (2, 2), (3, 3), (9, 1)] {
+            let dir = tempfile::tempdir().unwrap();
+            let (lake, commits) = lake_with_commits(&dir, 2).await;
+            let open = || Publisher::open(&lake, "id", tables(), 2);
+            for commit in &commits[..published] {
+                open().await.unwrap().publish(commit).await.unwrap();
+            }
+            let mut running = open().await.unwrap();
+            lake.put(&layout::delta_version("raw_gps", place), "{}\n".into()).await.unwrap();
+            assert!(matches!(open().await, Err(CommitError::Integrity(_))), "{place} {published}");
+            let found = running.publish(&commits[2]).await;
+            assert_eq!(found.is_err(), (published as u64..3).contains(&place), "{place} {published}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failing_store_delays_publication_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let (lake, commits) = lake_with_commits(&dir, 2).await;
+        let failing = lake
+            .wrap(Faulty::new(lake.store(), |p| p.as_ref().starts_with("tables/raw_traffic").then_some(Fault::Failed)));
+        let mut publisher = Publisher::open(&failing, "id", tables(), 2).await.unwrap();
+        assert!(!publisher.publish(&commits[1]).await.unwrap());
+        publisher.lake = lake;
+        assert!(publisher.publish(&commits[2]).await.unwrap());
+        assert_eq!(publisher.next(), 3);
+    }
+}

@@ -4,8 +4,10 @@
 //! Everything else (snapshots, Delta logs) is a function of it and may be missing.
 
 pub mod commit;
+pub mod commits_table;
 pub mod committer;
 pub mod delta;
+pub mod delta_schema;
 pub mod history;
 pub mod layout;
 pub mod probe;
@@ -14,9 +16,12 @@ pub mod reach;
 pub mod recover;
 pub mod s3;
 pub mod settings;
+pub mod sql;
+pub mod status;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod verify;
 
 pub use committer::{CommitError, Committer};
 pub use history::State;

@@ -226,3 +226,7 @@ impl CredentialProvider for Chain {
         Box::pin(async move { Ok(self.get().await?) })
     }
 }
+
+#[cfg(test)]
+#[path = "s3_tests.rs"]
+mod tests;

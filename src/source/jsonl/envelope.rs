@@ -1,0 +1,146 @@
+//! One line: an envelope, a bare record, or neither.
+
+use std::borrow::Cow;
+
+use citystream_dataflows::time::Micros;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::JsonlOptions;
+use crate::decode::Zone;
+
+/// The line as it stands in the file; the values are borrowed from it.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    ts: i64,
+    #[serde(borrow, default)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: &'a RawValue,
+}
+
+/// The only field that is read of a bare record.
+#[derive(Deserialize)]
+struct Bare<'a> {
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+}
+
+/// What a line holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parsed<'a> {
+    /// `None` if it cannot be read: the last one holds.
+    pub(super) log_time: Option<Micros>,
+    /// The key; borrowed unless it has escapes.
+    pub(super) key: Option<Cow<'a, [u8]>>,
+    /// The record's bytes; `None` is a null payload.
+    pub(super) payload: Option<&'a [u8]>,
+}
+
+/// How lines are read.
+#[derive(Clone, Debug)]
+pub(super) enum Format {
+    Envelopes,
+    Bare(Zone),
+}
+
+impl Format {
+    /// The format of a log.
+    pub(super) fn of(options: &JsonlOptions) -> Format {
+        options.event_clock.clone().map_or(Format::Envelopes, |timezone| Format::Bare(Zone::new(timezone)))
+    }
+
+    /// Reads a line, given without its newline. Never fails: what is not understood is a payload.
+    pub(super) fn parse<'a>(&self, line: &'a [u8]) -> Parsed<'a> {
+        let whole = Parsed { log_time: None, key: None, payload: Some(line) };
+        match self {
+            Format::Envelopes => envelope(line).unwrap_or(whole),
+            Format::Bare(zone) => {
+                let log_time = serde_json::from_slice::<Bare<'_>>(line).ok().and_then(|b| zone.read(&b.timestamp));
+                Parsed { log_time, ..whole }
+            }
+        }
+    }
+}
+
+fn envelope(line: &[u8]) -> Option<Parsed<'_>> {
+    let Envelope { ts, key, value } = serde_json::from_slice(line).ok()?;
+    let log_time = Some(ts.checked_mul(1000)?);
+    let key = match key {
+        None => None,
+        Some(raw) => Some(text(raw.get())?),
+    };
+    let payload = Some(value.get().as_bytes()).filter(|bytes| *bytes != b"null");
+    Some(Parsed { log_time, key, payload })
+}
+
+/// The content of a JSON string; `None` if it is none.
+fn text(raw: &str) -> Option<Cow<'_, [u8]>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner.as_bytes()));
+    }
+    serde_json::from_str::<String>(raw).ok().map(|key| Cow::Owned(key.into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    fn parse(line: &str) -> Parsed<'_> {
+        Format::Envelopes.parse(line.as_bytes())
+    }
+
+    #[test]
+    fn an_envelope_gives_its_parts_as_they_stand() {
+        let line = r#"{"ts": 1700000000123, "key": "a-b", "value": {"n": 1.50,  "s": "é\n"}}"#;
+        let parsed = parse(line);
+        assert_eq!(parsed.log_time, Some(1_700_000_000_123_000));
+        assert!(matches!(parsed.key, Some(Cow::Borrowed(b"a-b"))));
+        assert_eq!(parsed.payload, Some(r#"{"n": 1.50,  "s": "é\n"}"#.as_bytes()));
+        let turned = parse(r#"{"value":[],"other":{},"key":"q\"\u0041","ts":-1}"#);
+        assert_eq!(turned.log_time, Some(-1000));
+        assert_eq!(turned.key.as_deref(), Some(&b"q\"A"[..]));
+        assert_eq!(turned.payload, Some(&b"[]"[..]));
+    }
+
+    #[test]
+    fn key_and_value_may_be_null_and_the_key_absent() {
+        let both = Parsed { log_time: Some(5000), key: None, payload: None };
+        assert_eq!(parse(r#"{"ts":5,"key":null,"value":null}"#), both);
+        assert_eq!(parse(r#"{"ts":5,"value":null}"#), both);
+        assert_eq!(parse(r#"{"ts":5,"value":"null"}"#).payload, Some(&b"\"null\""[..]));
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_a_payload() {
+        for line in [
+            "",
+            "not json",
+            "[1]",
+            r#"{"ts":1}"#,
+            r#"{"value":{}}"#,
+            r#"{"ts":1.5,"value":{}}"#,
+            r#"{"ts":"1","value":{}}"#,
+            r#"{"ts":1,"key":7,"value":{}}"#,
+            r#"{"ts":1,"value":{"#,
+            r#"{"ts":1,"value":{}} x"#,
+            r#"{"ts":9223372036854775807,"value":{}}"#,
+        ] {
+            assert_eq!(parse(line), Parsed { log_time: None, key: None, payload: Some(line.as_bytes()) }, "{line}");
+        }
+        let invalid = b"{\"ts\":1,\"value\":\"\xff\"}";
+        assert_eq!(Format::Envelopes.parse(invalid).payload, Some(&invalid[..]));
+    }
+
+    #[test]
+    fn a_bare_record_carries_its_log_time() {
+        let format = Format::Bare(Zone::new(TimeZone::UTC));
+        let line = br#"{"id": "x", "timestamp": "1970-01-01T00:00:01.5", "speed": 1}"#;
+        assert_eq!(format.parse(line), Parsed { log_time: Some(1_500_000), key: None, payload: Some(line) });
+        assert_eq!(format.parse(b"{\"timestamp\": 5}").log_time, None);
+        assert_eq!(format.parse(b"rubbish").payload, Some(&b"rubbish"[..]));
+    }
+}

@@ -1,0 +1,45 @@
+//! The partitions that one worker reads.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use citystream_dataflows::bindings::{NextOffset, Partition};
+
+use super::JsonlOptions;
+use super::envelope::Format;
+use super::tail::Tail;
+use crate::source::{Reader, Record, SourceError};
+
+/// Reads partitions of a directory of JSON lines.
+pub struct JsonlReader {
+    options: JsonlOptions,
+    format: Format,
+    tails: BTreeMap<Partition, Tail>,
+}
+
+impl JsonlReader {
+    /// A reader without partitions.
+    pub fn new(options: JsonlOptions) -> Self {
+        JsonlReader { format: Format::of(&options), options, tails: BTreeMap::new() }
+    }
+}
+
+impl Reader for JsonlReader {
+    fn add(&mut self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
+        let tail = Tail::open(self.options.path(partition), next, &self.format)?;
+        self.tails.insert(partition, tail);
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        partition: Partition,
+        take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<(), SourceError> {
+        self.tails.get_mut(&partition).map_or(Ok(()), |tail| tail.poll(&self.format, take))
+    }
+
+    fn drained(&mut self, partition: Partition) -> bool {
+        self.tails.get_mut(&partition).is_some_and(Tail::drained)
+    }
+}
