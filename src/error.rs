@@ -2,6 +2,7 @@
 
 use citystream_cluster::{ClusterError, RunError as WorkersError};
 
+use crate::lake::history::Violation;
 use crate::lake::recover::ReadError;
 use crate::lake::{CommitError, StoreError};
 use crate::source::SourceError;
@@ -79,6 +80,12 @@ impl From<CommitError> for RunError {
             CommitError::Integrity(what) => RunError::Integrity(what),
             CommitError::Store(what) => RunError::Failed(what),
         }
+    }
+}
+
+impl From<Violation> for RunError {
+    fn from(violation: Violation) -> Self {
+        RunError::Integrity(violation.to_string())
     }
 }
 

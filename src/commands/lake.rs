@@ -3,11 +3,12 @@
 use tokio::runtime::{Builder, Runtime};
 
 use super::load;
-use crate::cli::{LakeCommand, Settings};
+use crate::cli::LakeCommand;
 use crate::config::Config;
 use crate::error::RunError;
-use crate::lake::{Lake, probe, settings, sql, status, verify};
+use crate::lake::{Lake, delta, probe, settings, sql, status, verify};
 use crate::run::opening::{decides, store_options};
+use crate::tables;
 
 /// Exit code of a verification that found something.
 const BROKEN: i32 = 5;
@@ -20,19 +21,19 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         .map_err(|e| RunError::Failed(format!("cannot start I/O: {e}")))?;
     match command {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
-        LakeCommand::Status { json, settings } => show_status(&runtime, &settings, file, json),
-        LakeCommand::Verify { json, settings } => show_verify(&runtime, &settings, file, json),
+        LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
         LakeCommand::Sql { settings } => {
-            let lake = open(&runtime, &settings, file)?;
-            print!("{}", sql::print(&lake));
+            let config = load(&settings, file)?;
+            let lake = open(&runtime, &config)?;
+            print!("{}", sql::all(&lake, &store_options(&config), &tables::all().collect::<Vec<_>>()));
             Ok(0)
         }
     }
 }
 
-fn open(runtime: &Runtime, settings: &Settings, file: Option<&str>) -> Result<Lake, RunError> {
-    let config = load(settings, file)?;
-    Ok(runtime.block_on(Lake::open(&config.lake, &store_options(&config)))?)
+fn open(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
+    Ok(runtime.block_on(Lake::open(&config.lake, &store_options(config)))?)
 }
 
 fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
@@ -45,18 +46,41 @@ fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
     })
 }
 
-fn show_status(runtime: &Runtime, settings: &Settings, file: Option<&str>, json: bool) -> Result<i32, RunError> {
-    let lake = open(runtime, settings, file)?;
-    let status = runtime.block_on(status::status(&lake))?;
-    print!("{}", if json { to_json(&status) } else { status.to_string() });
+fn show_status(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+    let lake = open(runtime, config)?;
+    match runtime.block_on(status::read(&lake))? {
+        Some(status) => print!("{}", if json { to_json(&status) } else { status.to_string() }),
+        None if json => println!("null"),
+        None => println!("lake at {}: no commit yet; `citystream run` makes the first", lake.location()),
+    }
     Ok(0)
 }
 
-fn show_verify(runtime: &Runtime, settings: &Settings, file: Option<&str>, json: bool) -> Result<i32, RunError> {
-    let lake = open(runtime, settings, file)?;
-    let report = runtime.block_on(verify::verify(&lake))?;
-    print!("{}", if json { to_json(&report) } else { report.to_string() });
-    Ok(if report.violations.is_empty() { 0 } else { BROKEN })
+fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+    let lake = open(runtime, config)?;
+    let report = runtime.block_on(async {
+        let settings = settings::read(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        let tables = delta::Table::all(tables::all())?;
+        Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
+    })?;
+    if json { print!("{}", to_json(&report)) } else { print_report(&report) }
+    Ok(if report.sound() { 0 } else { BROKEN })
+}
+
+fn print_report(report: &verify::Report) {
+    report.violations.iter().for_each(|violation| println!("broken: {violation}"));
+    for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
+        println!("{table}: {versions} Delta versions behind; the next start publishes them");
+    }
+    let verify::Report { commits, bindings, files, rows, bytes, versions, .. } = report;
+    println!(
+        "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions",
+        if report.sound() { "sound" } else { "NOT SOUND" }
+    );
+}
+
+fn no_lake(lake: &Lake) -> RunError {
+    RunError::Failed(format!("no lake at {}: it has no lake.json", lake.location()))
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {

@@ -1,6 +1,7 @@
 //! The commands: what the user typed, to what is called and printed.
 #![allow(clippy::print_stdout)] // Printing is what commands are for.
 
+mod lake;
 mod progress;
 mod run;
 mod topics;
@@ -51,7 +52,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
         Command::Run { settings } => run::run(&load(&settings, file)?),
         Command::Demo { .. } => Ok(0),
         Command::Simulate { .. } => Ok(0),
-        Command::Lake { .. } => Ok(0),
+        Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
         Command::Config { settings } => {
             let effective = config::effective(&settings, file)?;

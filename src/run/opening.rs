@@ -16,9 +16,10 @@ use super::process::Process;
 use crate::commit::Chair;
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
-use crate::lake::delta::Publisher;
+use crate::lake::delta::{self, Publisher};
 use crate::lake::settings::{self, DEFINITIONS, Decides};
 use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
+use crate::tables;
 use crate::source::assignment::{From, Known, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
 
@@ -73,11 +74,12 @@ pub fn open(
 ) -> Result<Opened, RunError> {
     let lake = &process.lake;
     let available = catalog.discover()?;
-    let (committer, state) = runtime.block_on(async {
-        settings::agree(lake, decides(config)).await?;
+    let (lake_id, committer, state) = runtime.block_on(async {
+        let settings = settings::agree(lake, decides(config)).await?;
         probe::check(lake).await?;
         let run = random_id()?;
-        Ok::<_, RunError>(Committer::claim(lake, &run).await?)
+        let (committer, state) = Committer::claim(lake, &run).await?;
+        Ok::<_, RunError>((settings.lake, committer, state))
     })?;
     process.metrics.ready(state.seq);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
@@ -107,7 +109,8 @@ pub fn open(
         config.discover_interval,
         found,
     ));
-    let publisher = runtime.block_on(Publisher::catch_up(lake, state.seq))?;
+    let delta_tables = delta::Table::all(tables::all())?;
+    let publisher = runtime.block_on(Publisher::open(lake, &lake_id, delta_tables, state.seq))?;
     let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);
     Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
 }

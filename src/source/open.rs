@@ -28,7 +28,8 @@ impl Source {
                 Ok(Source::Kafka(Arc::new(catalog)))
             }
             SourceConfig::Dir { path, event_clock } => {
-                Ok(Source::Dir(JsonlOptions::new(path.clone(), config.topics.clone(), *event_clock)))
+                let options = JsonlOptions::new(path.clone(), config.topics.clone(), *event_clock);
+                Ok(Source::Dir(options.timezone(config.zone.clone())))
             }
         }
     }

@@ -11,6 +11,11 @@ use citystream_dataflows::bindings::Topic;
 
 use fields::{Field, Kind};
 
+/// All tables with their schemas, by name.
+pub fn all() -> impl Iterator<Item = (&'static str, SchemaRef)> {
+    Table::ALL.into_iter().map(|table| (table.name(), schema(table)))
+}
+
 /// A table whose rows are records, or what could not be read as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Table {
