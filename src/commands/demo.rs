@@ -56,7 +56,7 @@ fn supervise(
 ) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new()?);
     let pipeline = Run::start(config, Arc::clone(&metrics))?;
-    let mut progress = Progress::new(metrics);
+    let mut progress = Progress::new(metrics, 0);
     let outcome = thread::scope(|scope| {
         let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_, _| {}));
         let mut ended: Option<Instant> = None;

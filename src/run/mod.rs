@@ -68,6 +68,7 @@ impl Run {
         });
         serve_metrics(config, &runtime, &metrics)?;
         let (lead, publishing) = if config.process == 0 {
+            source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
             let Opened { lead, publishing } = opening::open(config, &process, source.catalog(), &runtime)?;
             (Some(lead), Some(publishing))
         } else {

@@ -51,6 +51,11 @@ impl JsonlOptions {
         self
     }
 
+    /// Whether a record's log time is the time that it carries.
+    pub fn has_event_clock(&self) -> bool {
+        self.event_clock.is_some()
+    }
+
     fn topic_dir(&self, topic: Topic) -> PathBuf {
         self.dir.join(&self.topics[topic as usize])
     }
