@@ -11,6 +11,7 @@ pub mod error;
 pub mod lake;
 pub mod metrics;
 pub mod run;
+pub mod simulate;
 pub mod source;
 pub mod tables;
 pub mod write;

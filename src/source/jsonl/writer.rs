@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 
+use super::envelope::Format;
 use super::file_of;
 use super::header::{self, Start};
 
@@ -43,6 +44,8 @@ pub enum WriteError {
 pub struct JsonlWriter {
     /// By topic discriminant, then by partition.
     files: Vec<Vec<PartitionFile>>,
+    /// The greatest log time of the last lines when it was opened.
+    last_log_time_ms: Option<i64>,
 }
 
 struct PartitionFile {
@@ -56,8 +59,18 @@ struct PartitionFile {
 impl JsonlWriter {
     /// Opens the log in `dir` with at least `partitions` partitions of each topic, and creates what is missing.
     pub fn open(dir: &Path, topics: &[String; 5], partitions: u32) -> Result<JsonlWriter, WriteError> {
-        let files = topics.iter().map(|topic| open_topic(&dir.join(topic), partitions)).collect::<Result<_, _>>()?;
-        Ok(JsonlWriter { files })
+        let files: Vec<Vec<PartitionFile>> =
+            topics.iter().map(|topic| open_topic(&dir.join(topic), partitions)).collect::<Result<_, _>>()?;
+        let mut last_log_time_ms = None;
+        for file in files.iter().flatten() {
+            last_log_time_ms = last_log_time_ms.max(file.last_log_time_ms().map_err(|e| failed(&file.path, e))?);
+        }
+        Ok(JsonlWriter { files, last_log_time_ms })
+    }
+
+    /// The greatest log time found at the ends of the files when they were opened, in milliseconds since 1970.
+    pub fn last_log_time_ms(&self) -> Option<i64> {
+        self.last_log_time_ms
     }
 
     /// The number of partitions of a topic: those asked for, or more if more were there.
@@ -147,6 +160,15 @@ impl PartitionFile {
             end = header.len() as i64;
         }
         Ok(PartitionFile { file, path, buffer: Vec::with_capacity(BUFFER + 4096), end })
+    }
+
+    /// The log time of the last line that has one, near the end.
+    fn last_log_time_ms(&self) -> io::Result<Option<i64>> {
+        let mut block = vec![0; (self.end as usize).min(BUFFER)];
+        let start = self.end as u64 - block.len() as u64;
+        self.file.read_exact_at(&mut block, start)?;
+        let found = block.rsplit(|b| *b == b'\n').find_map(|line| Format::Envelopes.parse(line).log_time);
+        Ok(found.map(|micros| micros / 1000))
     }
 
     fn append(&mut self, ts_ms: i64, key: Option<&str>, value: Option<&[u8]>) -> Result<NextOffset, WriteError> {

@@ -1,0 +1,158 @@
+//! Kafka as a sink: idempotent, acknowledged by all replicas, compressed, with the records' own timestamps.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::bindings::Topic;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+
+use super::simulator::SimRecord;
+use super::sink::{Sink, SinkError};
+
+/// How long the broker may take to answer a question.
+const ANSWER: Duration = Duration::from_secs(15);
+/// How long the last records may take to arrive.
+const ARRIVE: Duration = Duration::from_secs(120);
+/// How many records are sent between two looks at what was delivered.
+const LOOK: u32 = 256;
+
+const DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "citystream-simulate"),
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("compression.type", "lz4"),
+    ("linger.ms", "20"),
+    ("batch.size", "1000000"),
+    ("queue.buffering.max.messages", "100000"),
+    ("queue.buffering.max.kbytes", "65536"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Produces to the five topics.
+pub struct KafkaSink {
+    producer: BaseProducer<Deliveries>,
+    topics: [String; 5],
+    /// By topic discriminant.
+    partitions: [u64; 5],
+    failure: Arc<Mutex<Option<String>>>,
+    unseen: u32,
+}
+
+/// Keeps the first failed delivery.
+#[derive(Clone)]
+struct Deliveries {
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!("kafka: {error}: {reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert_with(|| error.to_string());
+        }
+    }
+}
+
+impl KafkaSink {
+    /// Connects, and looks up the partitions of the five topics, which must exist. `extra` are librdkafka's settings.
+    pub fn connect(
+        bootstrap_servers: &str,
+        topics: &[String; 5],
+        extra: &[(String, String)],
+    ) -> Result<Self, SinkError> {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Warning).set("bootstrap.servers", bootstrap_servers);
+        for (key, value) in DEFAULTS {
+            config.set(*key, *value);
+        }
+        for (key, value) in extra {
+            config.set(key, value);
+        }
+        let failure = Arc::default();
+        let context = Deliveries { failure: Arc::clone(&failure) };
+        let producer: BaseProducer<Deliveries> =
+            config.create_with_context(context).map_err(|e| SinkError::Kafka(format!("kafka settings: {e}")))?;
+        let mut partitions = [0; 5];
+        for topic in Topic::ALL {
+            partitions[topic as usize] = count(&producer, bootstrap_servers, &topics[topic as usize])?;
+        }
+        Ok(KafkaSink { producer, topics: topics.clone(), partitions, failure, unseen: 0 })
+    }
+
+    fn failed(&self) -> Result<(), SinkError> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map_or(Ok(()), |e| Err(SinkError::Kafka(format!("kafka did not take a record: {e}"))))
+    }
+}
+
+/// The number of partitions of a topic.
+fn count(producer: &BaseProducer<Deliveries>, servers: &str, topic: &str) -> Result<u64, SinkError> {
+    let metadata = producer.client().fetch_metadata(Some(topic), ANSWER);
+    let metadata = metadata.map_err(|e| SinkError::Kafka(format!("no answer from Kafka at {servers}: {e}")))?;
+    match metadata.topics().iter().find(|t| t.name() == topic).map(|t| t.partitions().len()) {
+        Some(partitions) if partitions > 0 => Ok(partitions as u64),
+        _ => Err(SinkError::Kafka(format!(
+            "topic {topic} does not exist; create it with `citystream topics create --simulated`"
+        ))),
+    }
+}
+
+impl Sink for KafkaSink {
+    fn send(&mut self, record: &SimRecord<'_>) -> Result<(), SinkError> {
+        let topic = record.topic as usize;
+        let partition = (record.partition_hash % self.partitions[topic]) as i32;
+        let mut message = BaseRecord::to(&self.topics[topic])
+            .partition(partition)
+            .key(record.key)
+            .payload(record.value)
+            .timestamp(record.log_time_ms);
+        self.unseen += 1;
+        if self.unseen >= LOOK {
+            self.unseen = 0;
+            self.producer.poll(Duration::ZERO);
+            self.failed()?;
+        }
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => return Ok(()),
+                // The broker is slower than we are: wait for it.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent)) => {
+                    message = unsent;
+                    self.producer.poll(Duration::from_millis(20));
+                    self.failed()?;
+                }
+                Err((error, _)) => return Err(SinkError::Kafka(format!("kafka did not take a record: {error}"))),
+            }
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), SinkError> {
+        self.producer.poll(Duration::ZERO);
+        self.failed()
+    }
+
+    fn finish(&mut self) -> Result<(), SinkError> {
+        let end = Instant::now() + ARRIVE;
+        while self.producer.in_flight_count() > 0 && Instant::now() < end {
+            // Short, so that a failure is said when it happens.
+            let _ = self.producer.flush(Duration::from_millis(500));
+            self.failed()?;
+        }
+        match self.producer.in_flight_count() {
+            0 => self.failed(),
+            left => Err(SinkError::Kafka(format!("{left} records did not reach Kafka within {} s", ARRIVE.as_secs()))),
+        }
+    }
+}
