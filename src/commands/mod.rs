@@ -45,7 +45,12 @@ fn usage(error: &clap::Error) -> i32 {
 fn start_log() {
     let filter = EnvFilter::try_from_env("CITYSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new("warn,citystream=info"));
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .with_target(false)
+        .init();
 }
 
 fn dispatch(cli: Cli) -> Result<i32, RunError> {

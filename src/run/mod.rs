@@ -146,9 +146,8 @@ fn spawn_workers(
         let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
         let on_lost = move |peer: &citystream_cluster::PeerLost| lost.raise(RunError::PeerLost(peer.to_string()));
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
-            let lead = (worker.index() == 0)
-                .then(|| lead.lock().unwrap_or_else(PoisonError::into_inner).take())
-                .flatten();
+            let lead =
+                (worker.index() == 0).then(|| lead.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
             build(worker, &process, lead);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {

@@ -18,6 +18,7 @@ mod tail;
 pub mod writer;
 
 #[cfg(test)]
+#[allow(clippy::print_stdout)]
 mod tests;
 
 use std::path::{Path, PathBuf};
