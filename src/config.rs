@@ -34,7 +34,7 @@ const DEFAULTS: [(&str, &str); 23] = [
     ("max-ahead", "24h"),
     ("max-record", "256KiB"),
     ("epoch", "250ms"),
-    ("memory", "256MiB"),
+    ("memory", "512MiB"),
     ("discover-interval", "10s"),
     ("processes", "1"),
     ("workers", "1"),

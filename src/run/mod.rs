@@ -60,7 +60,7 @@ impl Run {
             source: source.clone(),
             lake: lake.clone(),
             budget: Budget::new(config.memory),
-            epoch_share: (config.memory / 8 / config.workers as u64).max(64 << 10),
+            epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
             fatal: fatal.clone(),
             runtime: runtime.handle().clone(),
             metrics: Arc::clone(&metrics),

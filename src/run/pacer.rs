@@ -1,6 +1,6 @@
 //! When an epoch closes and when a commit ends: the clock's decisions, apart from its operator.
 //!
-//! Bounded by construction: at most [`OPEN_EPOCHS`] epochs are unanswered, one commit is in flight, and with a
+//! Bounded by construction: at most `OPEN_EPOCHS` epochs are unanswered, one commit is in flight, and with a
 //! spent budget nothing is minted until that commit has landed.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -8,7 +8,7 @@ use crate::common::{Plan, Servers, Shape, Topics, python, sized, wait_until, whi
 fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
     let Some(servers) = Servers::find() else { return };
     let topics = Topics::create(&servers, "readers", 2);
-    let plan = Plan::kafka_to_s3(&servers, &topics).flag("commit-interval", "2s");
+    let plan = Plan::kafka_to_s3(&servers, &topics).flag("commit-interval", "5s");
     let shape = Shape { partitions: 2, ..Shape::mixed() };
     let made = while_producing(&topics, shape, 20, || {
         let mut run = plan.start(2, 1);
