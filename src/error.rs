@@ -6,7 +6,6 @@ use crate::lake::history::Violation;
 use crate::lake::recover::ReadError;
 use crate::lake::{CommitError, StoreError};
 use crate::source::SourceError;
-use crate::write::EncodeError;
 
 /// Why a run ends. One line: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +85,6 @@ impl From<CommitError> for RunError {
 impl From<Violation> for RunError {
     fn from(violation: Violation) -> Self {
         RunError::Integrity(violation.to_string())
-    }
-}
-
-impl From<EncodeError> for RunError {
-    fn from(error: EncodeError) -> Self {
-        RunError::Integrity(error.to_string())
     }
 }
 

@@ -69,3 +69,10 @@ pub struct Seen {
     /// The hash of its id and event time.
     pub identity: u128,
 }
+
+/// A commit that landed, told to every worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Its number.
+    pub seq: u64,
+}

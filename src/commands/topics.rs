@@ -7,7 +7,7 @@ use crate::cli::TopicsCommand;
 use crate::error::RunError;
 use crate::source::kafka::KafkaCatalog;
 use crate::source::kafka::topics::{self, PartitionStatus};
-use crate::source::open::kafka_settings;
+use crate::sources::kafka_settings;
 
 /// Does what the command says.
 pub fn topics(command: TopicsCommand, file: Option<&str>) -> Result<i32, RunError> {

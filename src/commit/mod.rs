@@ -3,6 +3,8 @@
 mod assemble;
 mod operator;
 mod task;
+mod topics;
 
 pub use operator::commit;
 pub use task::{Chair, Proposal};
+pub use topics::Topics;

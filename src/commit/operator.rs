@@ -23,9 +23,9 @@ use timely::dataflow::operators::vec::Broadcast;
 
 use super::assemble::Assembly;
 use super::task::{Chair, Proposal};
-use crate::run::clock::Committed;
-use crate::run::process::{Mailbox, Process};
+use crate::process::{Mailbox, Process};
 use crate::write::Written;
+use citystream_dataflows::ticks::Committed;
 
 /// Commits, told to every worker; see the module. `chair` is given on worker 0 only.
 pub fn commit<'scope>(

@@ -11,14 +11,14 @@ use citystream_dataflows::time::Epoch;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::topics::Topics;
 use crate::error::RunError;
 use crate::lake::Committer;
 use crate::lake::commit::Commit;
 use crate::lake::delta::Publisher;
-use crate::run::clock::Committed;
-use crate::run::partitions::Topics;
-use crate::run::process::{Mailbox, Process};
+use crate::process::{Mailbox, Process};
 use crate::source::Catalog;
+use citystream_dataflows::ticks::Committed;
 
 /// A commit to be made.
 pub struct Proposal {

@@ -11,7 +11,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::ticks::{Added, Report, Tick};
+use citystream_dataflows::ticks::{Added, Committed, Report, Tick};
 use citystream_dataflows::time::Epoch;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -20,13 +20,6 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
 
 use super::pacer::Pacer;
-
-/// A commit that landed, told to every worker.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Committed {
-    /// Its number.
-    pub seq: u64,
-}
 
 /// What worker 0 needs to keep time: made once the lake is claimed.
 #[derive(Debug)]

@@ -5,7 +5,6 @@ pub mod opening;
 pub mod pacer;
 pub mod partitions;
 pub mod pipeline;
-pub mod process;
 pub mod read;
 pub mod recall;
 
@@ -21,10 +20,10 @@ use crate::config::Config;
 use crate::decode::DecodeOptions;
 use crate::error::RunError;
 use crate::metrics::{self, Metrics};
-use crate::source::open::Source;
+use crate::process::{Budget, Fatal, Process};
+use crate::sources::Source;
 use opening::{Opened, open_lake};
 use pipeline::{Lead, build};
-use process::{Budget, Fatal, Process};
 
 /// How long a worker sleeps when it has nothing to do.
 const PARK: Duration = Duration::from_millis(5);

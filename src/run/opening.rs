@@ -10,15 +10,15 @@ use tokio::task::JoinHandle;
 
 use super::clock::Opening;
 use super::pacer::{Pace, Pacer};
-use super::partitions::{Topics, discover};
+use super::partitions::discover;
 use super::pipeline::Lead;
-use super::process::Process;
-use crate::commit::Chair;
+use crate::commit::{Chair, Topics};
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta::{self, Publisher};
 use crate::lake::settings::{self, DEFINITIONS, Decides};
 use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
+use crate::process::Process;
 use crate::source::assignment::{From, Known, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
 use crate::tables;

@@ -7,10 +7,10 @@ use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::H
 use timely::worker::Worker;
 
 use super::clock::{Opening, clock};
-use super::process::Process;
 use super::read::read;
 use super::recall::recall;
 use crate::commit::{Chair, commit};
+use crate::process::Process;
 use crate::write::{gather, write};
 
 /// What only worker 0 has: the clock's state and the seat of the committer.

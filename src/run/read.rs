@@ -27,8 +27,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::Broadcast;
 
-use super::process::Process;
 use crate::decode::{Decoder, Incoming, RawBatch, Rows};
+use crate::process::Process;
 use crate::source::{Reader, SourceError};
 
 /// Records taken in one turn of the operator.

@@ -18,8 +18,8 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::progress::Antichain;
 
-use super::process::{Mailbox, Process};
 use crate::lake::reach;
+use crate::process::{Mailbox, Process};
 
 /// The rows in reach of the run's start; see the module.
 pub fn recall<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Tick>) -> StreamVec<'scope, Epoch, Seen> {

@@ -8,7 +8,6 @@ pub mod assignment;
 pub mod contract;
 pub mod jsonl;
 pub mod kafka;
-pub mod open;
 
 use std::ops::ControlFlow;
 

@@ -13,7 +13,7 @@ use crate::error::RunError;
 use crate::lake::commit::File;
 use crate::lake::committer::Pause;
 use crate::lake::{StoreError, layout};
-use crate::run::process::{Mailbox, Process};
+use crate::process::{Mailbox, Process};
 use crate::tables::Table;
 
 /// Before an upload is tried again.

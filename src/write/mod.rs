@@ -15,6 +15,8 @@ pub use complete::complete;
 pub use encoder::{EncodedFile, Encoder, EncoderOptions, Remainder, Sealed};
 pub use operators::{Written, gather, write};
 
+use crate::error::RunError;
+
 /// Rows that do not fit their table's schema, or a codec that failed: always a fault of this program.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
@@ -24,4 +26,10 @@ pub enum EncodeError {
     /// A Parquet file that could not be written.
     #[error("a Parquet file could not be written: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+}
+
+impl From<EncodeError> for RunError {
+    fn from(error: EncodeError) -> Self {
+        RunError::Integrity(error.to_string())
+    }
 }

@@ -32,7 +32,7 @@ use super::lane::{Job, Lane, Sealed};
 use crate::decode::RawBatch;
 use crate::error::RunError;
 use crate::lake::commit::{File, Ledger};
-use crate::run::process::{Mailbox, Process};
+use crate::process::{Mailbox, Process};
 use crate::tables::Table;
 
 /// What one worker made durable for one commit.

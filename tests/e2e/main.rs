@@ -9,6 +9,7 @@ mod common;
 
 mod bad_input;
 mod broker_away;
+mod disk_full;
 mod errors;
 mod fencing;
 mod foreign_producer;

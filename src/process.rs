@@ -10,7 +10,7 @@ use crate::decode::DecodeOptions;
 use crate::error::RunError;
 use crate::lake::store::Lake;
 use crate::metrics::Metrics;
-use crate::source::open::Source;
+use crate::sources::Source;
 
 /// One process of a run.
 pub struct Process {

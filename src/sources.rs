@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use citystream_dataflows::time::Micros;
 
-use super::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
-use super::kafka::{KafkaCatalog, KafkaSettings};
-use super::{Catalog, Reader, SourceError};
 use crate::config::{Config, SourceConfig};
+use crate::source::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
+use crate::source::kafka::{KafkaCatalog, KafkaSettings};
+use crate::source::{Catalog, Reader, SourceError};
 
 /// A source that can be opened, any number of times, on any thread.
 #[derive(Clone)]
