@@ -37,7 +37,7 @@ fn main() {
     let mut batches = Vec::new();
     decode(&input, &mut |epoch| batches.extend(epoch));
     if std::env::args().any(|argument| argument == PROFILE) {
-        (0..5).for_each(|_| _ = decode(&input, &mut drop));
+        (0..20).for_each(|_| _ = decode(&input, &mut drop));
     }
     println!("decode all        {:>6.0} ns/record", nanos(decoding, records));
     for table in Table::ALL {

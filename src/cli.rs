@@ -261,7 +261,7 @@ pub struct Settings {
     /// Time between commits [default: 2s on a local lake, 60s on S3].
     #[arg(long, value_name = "TIME")]
     pub commit_interval: Option<String>,
-    /// Bytes read and not yet committed, a process [default: 256MiB].
+    /// Bytes read and not yet committed, a process [default: 512MiB].
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<String>,
     /// End once everything that is there is committed.

@@ -34,7 +34,7 @@ const DEFAULTS: [(&str, &str); 23] = [
     ("max-ahead", "24h"),
     ("max-record", "256KiB"),
     ("epoch", "250ms"),
-    ("memory", "256MiB"),
+    ("memory", "512MiB"),
     ("discover-interval", "10s"),
     ("processes", "1"),
     ("workers", "1"),
@@ -321,10 +321,8 @@ impl Config {
             bootstrap_servers: values.text("bootstrap-servers"),
             kafka: kafka_settings(table)?,
             group: values.text("group"),
-            from: values.choice(
-                "from",
-                &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)],
-            )?,
+            from: values
+                .choice("from", &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)])?,
             accept_loss: values.flag("accept-loss"),
             topics: ["vehicle-topic", "gps-topic", "traffic-topic", "weather-topic", "emergency-topic"]
                 .map(|key| values.text(key)),

@@ -9,7 +9,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use citystream_dataflows::bindings::{Position, Topic};
 use citystream_dataflows::time::Micros;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::error::RunError;
 use crate::lake::commit::{Commit, Ledger};
@@ -64,8 +66,9 @@ impl Metrics {
         registry.register(Box::new(records.clone()))?;
         let read = IntCounter::new("citystream_read_total", "Records read by this process, committed or not")?;
         registry.register(Box::new(read.clone()))?;
-        let seconds = HistogramOpts::new("citystream_commit_seconds", "From the proposal of a commit to its being durable")
-            .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]);
+        let seconds =
+            HistogramOpts::new("citystream_commit_seconds", "From the proposal of a commit to its being durable")
+                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]);
         let commit_seconds = Histogram::with_opts(seconds)?;
         registry.register(Box::new(commit_seconds.clone()))?;
         Ok(Metrics {

@@ -1,5 +1,5 @@
 //! The dispositions of random logs at 1, 2 and 4 workers, against a plain loop over the same log (P1, P3).
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};

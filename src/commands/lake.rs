@@ -63,7 +63,11 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
         let tables = delta::Table::all(tables::all())?;
         Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
     })?;
-    if json { print!("{}", to_json(&report)) } else { print_report(&report) }
+    if json {
+        print!("{}", to_json(&report))
+    } else {
+        print_report(&report)
+    }
     Ok(if report.sound() { 0 } else { BROKEN })
 }
 

@@ -1,9 +1,11 @@
 //! The commands: what the user typed, to what is called and printed.
 #![allow(clippy::print_stdout)] // Printing is what commands are for.
 
+mod demo;
 mod lake;
 mod progress;
 mod run;
+mod simulate;
 mod topics;
 
 use std::io::IsTerminal;
@@ -43,15 +45,20 @@ fn usage(error: &clap::Error) -> i32 {
 fn start_log() {
     let filter = EnvFilter::try_from_env("CITYSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new("warn,citystream=info"));
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .with_target(false)
+        .init();
 }
 
 fn dispatch(cli: Cli) -> Result<i32, RunError> {
     let file = cli.config.as_deref();
     match cli.command {
         Command::Run { settings } => run::run(&load(&settings, file)?),
-        Command::Demo { .. } => Ok(0),
-        Command::Simulate { .. } => Ok(0),
+        Command::Demo { demo, settings } => demo::demo(&demo, &settings, file),
+        Command::Simulate { simulate, settings } => simulate::simulate(&simulate, &load(&settings, file)?),
         Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
         Command::Config { settings } => {

@@ -16,6 +16,8 @@ const IN_A_LOG: Duration = Duration::from_secs(10);
 /// Live progress on standard error.
 pub struct Progress {
     metrics: Arc<Metrics>,
+    /// Commits are made, and shown, by process 0.
+    process: usize,
     terminal: bool,
     shown: Instant,
     rows: u64,
@@ -24,8 +26,8 @@ pub struct Progress {
 
 impl Progress {
     /// Nothing shown yet.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Progress { metrics, terminal: std::io::stderr().is_terminal(), shown: Instant::now(), rows: 0, seq: 0 }
+    pub fn new(metrics: Arc<Metrics>, process: usize) -> Self {
+        Progress { metrics, process, terminal: std::io::stderr().is_terminal(), shown: Instant::now(), rows: 0, seq: 0 }
     }
 
     /// Shows the line if it is time.
@@ -46,6 +48,10 @@ impl Progress {
 
     fn line(&mut self, elapsed: Duration) -> String {
         let m = &self.metrics;
+        if self.process > 0 {
+            self.shown = Instant::now();
+            return format!("process {}  epoch {:>6}  {:>9} records read", self.process, m.epoch.get(), m.read.get());
+        }
         let rows = m.committed_records();
         let rate = (rows - self.rows) as f64 / elapsed.as_secs_f64().max(0.001);
         (self.rows, self.seq, self.shown) = (rows, m.seq(), Instant::now());

@@ -18,7 +18,7 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
     let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new()?);
     let run = Run::start(config, Arc::clone(&metrics))?;
-    let mut progress = Progress::new(metrics);
+    let mut progress = Progress::new(metrics, config.process);
     let outcome = loop {
         if let Some(outcome) = run.wait(Duration::from_millis(200)) {
             break outcome;

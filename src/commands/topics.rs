@@ -5,8 +5,8 @@ use serde_json::json;
 use super::load;
 use crate::cli::TopicsCommand;
 use crate::error::RunError;
-use crate::source::kafka::topics::{self, PartitionStatus};
 use crate::source::kafka::KafkaCatalog;
+use crate::source::kafka::topics::{self, PartitionStatus};
 use crate::source::open::kafka_settings;
 
 /// Does what the command says.
@@ -42,7 +42,10 @@ fn as_json(line: &PartitionStatus) -> serde_json::Value {
 }
 
 fn table(status: &[PartitionStatus]) {
-    println!("{:<20} {:>9} {:>12} {:>12} {:>12} {:>10}  timestamps", "topic", "partition", "first", "end", "group", "lag");
+    println!(
+        "{:<20} {:>9} {:>12} {:>12} {:>12} {:>10}  timestamps",
+        "topic", "partition", "first", "end", "group", "lag"
+    );
     for line in status {
         let Some((partition, low, end)) = line.partition else {
             println!("{:<20} missing: `citystream topics create` makes it", line.name);

@@ -52,8 +52,10 @@ pub fn commit<'scope>(
         let mut last = None;
         move |frontiers| {
             // Read.
-            written.for_each(|time, batch| pending.written.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
-            reports.for_each(|time, batch| pending.reports.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
+            written
+                .for_each(|time, batch| pending.written.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
+            reports
+                .for_each(|time, batch| pending.reports.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
             ticks.for_each(|_, batch| pending.ticks.extend(batch.drain(..).map(|tick| (tick.epoch, tick))));
             let Some((chair, capability)) = &mut held else { return pending.clear() };
             // Plan and act: take up whole epochs in order; a seal is proposed to the task.

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::RunError;
+use crate::lake::Committer;
 use crate::lake::commit::Commit;
 use crate::lake::delta::Publisher;
-use crate::lake::Committer;
 use crate::run::clock::Committed;
 use crate::run::partitions::Topics;
 use crate::run::process::{Mailbox, Process};

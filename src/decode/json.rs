@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::reason::{Reason, Rejection};
+use super::scan;
 use crate::tables::fields::{Field, Kind, MAX_FIELDS};
 
 /// The raw text of each field, by its place among the topic's fields; empty where absent.
@@ -17,6 +18,18 @@ pub(super) type RawFields<'a> = [&'a str; MAX_FIELDS];
 
 /// Reads one object and nothing after it. Of a repeated name the last value counts.
 pub(super) fn object<'a>(
+    text: &'a str,
+    fields: &'static [Field],
+    extra: &mut String,
+) -> Result<RawFields<'a>, Rejection> {
+    match scan::object(text, fields, extra) {
+        Some(raw) => Ok(raw),
+        None => any_object(text, fields, extra),
+    }
+}
+
+/// As [`object`], for whatever JSON there is.
+pub(super) fn any_object<'a>(
     text: &'a str,
     fields: &'static [Field],
     extra: &mut String,
@@ -90,7 +103,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// Finds a name among the fields, first where the last record's order says; writes an unknown one to `extra`.
+/// Finds a name among the fields; writes an unknown one to `extra`.
 struct NameSeed<'s> {
     fields: &'static [Field],
     next: usize,
@@ -113,15 +126,20 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        if self.fields.get(self.next).is_some_and(|field| field.json == name) {
-            return Ok(Some(self.next));
-        }
-        let found = self.fields.iter().position(|field| is_called(field, name));
+        let found = find(self.fields, self.next, name);
         if found.is_none() {
             push_name(self.extra, name);
         }
         Ok(found)
     }
+}
+
+/// The field of that name; looks first where the order of the fields says.
+pub(super) fn find(fields: &[Field], next: usize, name: &str) -> Option<usize> {
+    if fields.get(next).is_some_and(|field| field.json == name) {
+        return Some(next);
+    }
+    fields.iter().position(|field| is_called(field, name))
 }
 
 /// A position goes by either name in every topic.

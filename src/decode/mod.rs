@@ -6,6 +6,7 @@
 mod json;
 mod reason;
 mod rows;
+mod scan;
 mod time;
 mod value;
 

@@ -387,3 +387,65 @@ fn random_record(random: &mut Random, topic: Topic) -> (String, Vec<Value>, Valu
     let parts: Vec<String> = members.iter().map(|(name, value)| format!("{} : {value}", json!(name))).collect();
     (format!(" {{{}}}\n", parts.join(" ,\t")), expected, extra)
 }
+
+/// Payloads, most of them broken by a few bytes.
+fn mutated(random: &mut Random, topic: Topic) -> String {
+    const BYTES: &[u8] = b"\"\\{}[]:,.-+eE0123456789 \n\t\x01tfnu\xc3\xa9azN";
+    let plain = [("speed", json!(12.5)), ("note", json!("plain caf\u{e9}")), ("roadClosure", json!(true))];
+    let text = if random.one_in(2) { with(topic, &plain) } else { random_record(random, topic).0 };
+    let mut bytes = text.into_bytes();
+    for _ in 0..random.below(4) {
+        let (at, byte) = (random.below(bytes.len() as u64) as usize, BYTES[random.below(BYTES.len() as u64) as usize]);
+        match random.below(3) {
+            0 => bytes[at] = byte,
+            1 => bytes.insert(at, byte),
+            _ => _ = bytes.remove(at),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn the_fast_way_says_what_serde_json_says_or_nothing() {
+    let mut random = Random::new();
+    let (mut fast, mut slow) = (0, 0);
+    for _ in 0..30_000 {
+        let topic = Topic::ALL[random.below(5) as usize];
+        let text = mutated(&mut random, topic);
+        let (mut extra, mut reference) = (String::new(), String::new());
+        match scan::object(&text, fields::of(topic), &mut extra) {
+            Some(raw) => {
+                let expected = json::any_object(&text, fields::of(topic), &mut reference);
+                assert_eq!(raw, expected.unwrap_or_else(|_| panic!("accepted {text}")), "{text}");
+                assert_eq!(extra, reference, "{text}");
+                fast += 1;
+            }
+            None => {
+                assert_eq!(extra, "");
+                slow += 1;
+            }
+        }
+    }
+    assert!(fast > 500 && slow > 500, "both ways are taken: {fast} {slow}");
+}
+
+#[test]
+fn ordinary_records_go_the_fast_way() {
+    for topic in Topic::ALL {
+        for value in [json!(1.5), json!(-3), json!(true), json!(null), json!("caf\u{e9}")] {
+            let text = with(topic, &[("other", value)]);
+            assert!(scan::object(&text, fields::of(topic), &mut String::new()).is_some(), "{text}");
+        }
+    }
+    let text = format!("{{\"a\": \"{}\"}}", "x".repeat(100));
+    for at in 7..107 {
+        for byte in ["\"", "\\", "\n", "\u{1}", "\u{1f}"] {
+            let mut broken = text.clone();
+            broken.replace_range(at..at + 1, byte);
+            assert!(scan::object(&broken, fields::of(Topic::Gps), &mut String::new()).is_none(), "{broken}");
+        }
+        let mut accented = text.clone();
+        accented.replace_range(at..at + 1, "\u{7f}\u{e9}\u{1f6b2} #![]");
+        assert!(scan::object(&accented, fields::of(Topic::Gps), &mut String::new()).is_some(), "{accented}");
+    }
+}

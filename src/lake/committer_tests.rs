@@ -18,7 +18,7 @@ async fn lake(dir: &tempfile::TempDir) -> Lake {
 /// Breaks the nth put-if-absent of a commit from now, counting from 1, in the way given.
 fn break_nth(lake: &Lake, nth: usize, fault: Fault) -> Lake {
     let count = AtomicUsize::new(0);
-    lake.wrap(Faulty::new(lake.store(), move |path| {
+    lake.wrap(Faulty::wrap(lake.store(), move |path| {
         let ours = path.as_ref().starts_with(layout::COMMITS);
         (ours && count.fetch_add(1, SeqCst) + 1 == nth).then_some(fault)
     }))
@@ -73,7 +73,7 @@ async fn p2_a_put_that_lands_after_its_successors_start_leaves_one_line() {
         let (mut dying, _) = Committer::claim_with(&lake, "dying", SHORT).await.unwrap();
         // Its put hangs, and the writer dies before it can look again.
         let fault = Fault::Late(Duration::from_millis(delay));
-        dying.lake = lake.wrap(Faulty::new(lake.store(), move |_| Some(fault)));
+        dying.lake = lake.wrap(Faulty::wrap(lake.store(), move |_| Some(fault)));
         let commit = data(dying.state().unwrap(), "dying", 5, 0);
         let task = tokio::spawn(async move { dying.propose(commit).await });
         tokio::time::sleep(SHORT).await;
@@ -126,7 +126,7 @@ async fn p2_random_faults_and_rivals_leave_a_dense_chain() {
         let random = Arc::new(Mutex::new(Random(seed.wrapping_add(round * 2))));
         let sound = lake(&dir).await;
         let dice = random.clone();
-        let faulty = sound.wrap(Faulty::new(sound.store(), move |_| {
+        let faulty = sound.wrap(Faulty::wrap(sound.store(), move |_| {
             let mut random = dice.lock().unwrap();
             match random.below(8) {
                 0 => Some(Fault::LostReply),

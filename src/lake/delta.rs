@@ -4,13 +4,15 @@
 //! the same. Nobody else may write there: a foreign version is a violation (exit 5). Reader version 1, writer 2, so
 //! that every reader can read them.
 
+use std::time::Duration;
+
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::lake::commit::{Commit, File};
-use crate::lake::committer::CommitError;
+use crate::lake::committer::{CommitError, Pause};
 use crate::lake::delta_schema::schema_string;
 use crate::lake::history::Violation;
 use crate::lake::recover::{self, ReadError};
@@ -141,8 +143,23 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Looks how far each table's log is. `head` is the lake's last commit: a version beyond it is foreign.
+    /// Looks how far each table's log is, and publishes what is missing up to `head`, the lake's last commit. A
+    /// version beyond it is foreign. A store that fails for now is waited for.
     pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
+        let mut pause = Pause::new(Duration::from_millis(100));
+        let mut publisher = loop {
+            match Self::look(lake, lake_id, tables.clone(), head).await {
+                Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
+                looked => break looked?,
+            }
+        };
+        while !publisher.catch_up(head).await? {
+            pause.wait("the Delta tables are behind the commits").await;
+        }
+        Ok(publisher)
+    }
+
+    async fn look(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
         let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
         let tables = tables.into_iter().zip(next).collect();
         Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables })
@@ -165,6 +182,7 @@ impl Publisher {
     pub async fn catch_up(&mut self, head: u64) -> Result<bool, CommitError> {
         match recover::commit(&self.lake, head).await {
             Ok((_, commit)) => self.publish(&commit).await,
+            Err(ReadError::Store(StoreError::Transient(_))) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -297,11 +315,12 @@ mod tests {
     async fn p2_versions_are_the_commits_missing_ones_first_and_twice_the_same() {
         let dir = tempfile::tempdir().unwrap();
         let (lake, commits) = lake_with_commits(&dir, 4).await;
-        let mut one = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
+        let mut one = Publisher::look(&lake, "id", tables(), 4).await.unwrap();
         assert!(one.publish(&commits[2]).await.unwrap());
-        let mut two = Publisher::open(&lake, "id", tables(), 4).await.unwrap();
+        let mut two = Publisher::look(&lake, "id", tables(), 4).await.unwrap();
         assert_eq!(two.next(), 3);
         assert!(two.catch_up(4).await.unwrap());
+        assert_eq!(Publisher::open(&lake, "id", tables(), 4).await.unwrap().next(), 5);
         assert!(one.publish(&commits[4]).await.unwrap());
         for table in tables() {
             assert_eq!(log(&dir, &table.name).len(), 5, "{}", table.name);
@@ -320,13 +339,13 @@ mod tests {
         for (place, published) in [(1, 0), (0, 0), (1, 1), (2, 2), (3, 3), (9, 1)] {
             let dir = tempfile::tempdir().unwrap();
             let (lake, commits) = lake_with_commits(&dir, 2).await;
-            let open = || Publisher::open(&lake, "id", tables(), 2);
+            let open = || Publisher::look(&lake, "id", tables(), 2);
             for commit in &commits[..published] {
                 open().await.unwrap().publish(commit).await.unwrap();
             }
             let mut running = open().await.unwrap();
             lake.put(&layout::delta_version("raw_gps", place), "{}\n".into()).await.unwrap();
-            assert!(matches!(open().await, Err(CommitError::Integrity(_))), "{place} {published}");
+            assert!(matches!(open().await, Err(ReadError::Integrity(_))), "{place} {published}");
             let found = running.publish(&commits[2]).await;
             assert_eq!(found.is_err(), (published as u64..3).contains(&place), "{place} {published}");
         }
@@ -336,9 +355,10 @@ mod tests {
     async fn a_failing_store_delays_publication_only() {
         let dir = tempfile::tempdir().unwrap();
         let (lake, commits) = lake_with_commits(&dir, 2).await;
-        let failing = lake
-            .wrap(Faulty::new(lake.store(), |p| p.as_ref().starts_with("tables/raw_traffic").then_some(Fault::Failed)));
-        let mut publisher = Publisher::open(&failing, "id", tables(), 2).await.unwrap();
+        let failing = lake.wrap(Faulty::wrap(lake.store(), |p| {
+            p.as_ref().starts_with("tables/raw_traffic").then_some(Fault::Failed)
+        }));
+        let mut publisher = Publisher::look(&failing, "id", tables(), 2).await.unwrap();
         assert!(!publisher.publish(&commits[1]).await.unwrap());
         publisher.lake = lake;
         assert!(publisher.publish(&commits[2]).await.unwrap());

@@ -241,7 +241,8 @@ mod tests {
         let state = apply(None, &claim("a"), "d0".into());
         let state = apply(Some(state.clone()), &data(&state, "a", 5, 1), "d1".into());
         let good = data(&state, "a", 3, 1);
-        let wrong: [(&str, fn(&mut Commit)); 12] = [
+        type Spoil = fn(&mut Commit);
+        let wrong: [(&str, Spoil); 12] = [
             ("stands where", |c| c.seq += 1),
             ("does not follow", |c| c.previous = "other".into()),
             ("horizon goes back", |c| c.horizon = None),

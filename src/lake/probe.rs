@@ -104,7 +104,7 @@ mod tests {
         let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
         check(&lake).await.unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        let silent = lake.wrap(Faulty::new(lake.store(), |_| Some(Fault::Failed)));
+        let silent = lake.wrap(Faulty::wrap(lake.store(), |_| Some(Fault::Failed)));
         assert!(matches!(check(&silent).await, Err(StoreError::Transient(_))));
     }
 }

@@ -41,9 +41,8 @@ fn decode(topic: Topic, bytes: Bytes, time: Option<Micros>) -> Result<Vec<Seen>,
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
     let mut seen = Vec::new();
     for batch in builder.with_projection(mask).build()? {
-        collect(topic, &batch?, time, &mut seen).ok_or_else(|| {
-            parquet::errors::ParquetError::General("a raw table has other columns".to_owned())
-        })?;
+        collect(topic, &batch?, time, &mut seen)
+            .ok_or_else(|| parquet::errors::ParquetError::General("a raw table has other columns".to_owned()))?;
     }
     Ok(seen)
 }

@@ -135,7 +135,7 @@ async fn preflight(
             "bucket {bucket} at {place} refuses the credentials; check access key, secret key, permissions and clock"
         ))),
         Some(301 | 400) => Err(unusable(format!(
-            "bucket {bucket} at {place} is in another region than {region}, or no S3 answers there"
+            "bucket {bucket} at {place} refuses the request: the region is not {region}, the name is no bucket's, or no S3 answers there"
         ))),
         _ => Err(unreachable_store(bucket, place, error)),
     }

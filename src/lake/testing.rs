@@ -90,7 +90,7 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     /// Breaks `inner`.
-    pub(crate) fn new(
+    pub(crate) fn wrap(
         inner: &Arc<dyn ObjectStore>,
         decide: impl Fn(&Path) -> Option<Fault> + Send + Sync + 'static,
     ) -> Arc<dyn ObjectStore> {

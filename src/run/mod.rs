@@ -60,7 +60,7 @@ impl Run {
             source: source.clone(),
             lake: lake.clone(),
             budget: Budget::new(config.memory),
-            epoch_share: (config.memory / 8 / config.workers as u64).max(64 << 10),
+            epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
             fatal: fatal.clone(),
             runtime: runtime.handle().clone(),
             metrics: Arc::clone(&metrics),
@@ -68,6 +68,7 @@ impl Run {
         });
         serve_metrics(config, &runtime, &metrics)?;
         let (lead, publishing) = if config.process == 0 {
+            source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
             let Opened { lead, publishing } = opening::open(config, &process, source.catalog(), &runtime)?;
             (Some(lead), Some(publishing))
         } else {
@@ -145,9 +146,8 @@ fn spawn_workers(
         let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
         let on_lost = move |peer: &citystream_cluster::PeerLost| lost.raise(RunError::PeerLost(peer.to_string()));
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
-            let lead = (worker.index() == 0)
-                .then(|| lead.lock().unwrap_or_else(PoisonError::into_inner).take())
-                .flatten();
+            let lead =
+                (worker.index() == 0).then(|| lead.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
             build(worker, &process, lead);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {

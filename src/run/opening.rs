@@ -19,9 +19,9 @@ use crate::error::RunError;
 use crate::lake::delta::{self, Publisher};
 use crate::lake::settings::{self, DEFINITIONS, Decides};
 use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
-use crate::tables;
 use crate::source::assignment::{From, Known, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
+use crate::tables;
 
 /// A claimed lake, ready for the first tick.
 pub struct Opened {
@@ -31,12 +31,18 @@ pub struct Opened {
     pub publishing: JoinHandle<()>,
 }
 
-/// Opens the lake of a configuration.
+/// Opens the lake of a configuration. A directory is made where it is missing; a bucket is `lake init`'s to make.
 ///
 /// # Errors
 /// What the user must put right, in one line.
 pub async fn open_lake(config: &Config) -> Result<Lake, RunError> {
-    Ok(Lake::init(&config.lake, &store_options(config)).await?)
+    let options = store_options(config);
+    let lake = if config.lake.starts_with("s3://") {
+        Lake::open(&config.lake, &options).await?
+    } else {
+        Lake::init(&config.lake, &options).await?
+    };
+    Ok(lake)
 }
 
 /// How a configuration reaches its lake's store.
@@ -102,13 +108,7 @@ pub fn open(
     };
     let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
     let (found, discovered) = mpsc::channel();
-    runtime.spawn(discover(
-        Arc::clone(process),
-        Arc::clone(&catalog),
-        topics.clone(),
-        config.discover_interval,
-        found,
-    ));
+    runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), topics.clone(), config.discover_interval, found));
     let delta_tables = delta::Table::all(tables::all())?;
     let publisher = runtime.block_on(Publisher::open(lake, &lake_id, delta_tables, state.seq))?;
     let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);

@@ -1,6 +1,6 @@
 //! When an epoch closes and when a commit ends: the clock's decisions, apart from its operator.
 //!
-//! Bounded by construction: at most [`OPEN_EPOCHS`] epochs are unanswered, one commit is in flight, and with a
+//! Bounded by construction: at most `OPEN_EPOCHS` epochs are unanswered, one commit is in flight, and with a
 //! spent budget nothing is minted until that commit has landed.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -53,14 +53,7 @@ pub struct Pacer {
 
 impl Pacer {
     /// A clock that goes on after epoch `last` with the partitions `added`; `unrecorded` if the lake does not hold them yet.
-    pub fn new(
-        pace: Pace,
-        policy: TimePolicy,
-        last: Epoch,
-        start: Start,
-        added: Vec<Added>,
-        unrecorded: bool,
-    ) -> Self {
+    pub fn new(pace: Pace, policy: TimePolicy, last: Epoch, start: Start, added: Vec<Added>, unrecorded: bool) -> Self {
         Pacer {
             pace,
             progress: Progress::new(policy),
@@ -138,7 +131,7 @@ impl Pacer {
         if self.sealing && used >= self.pace.budget {
             return None;
         }
-        let due = now >= self.sealed_at + self.pace.commit || used >= self.pace.budget / 2;
+        let due = now >= self.sealed_at + self.pace.commit || used >= self.pace.budget / 2 || self.is_drained();
         let seal = (last || (due && self.changed && !self.sealing)).then_some(self.seq + 1);
         Some(self.mint(seal, last, now))
     }
@@ -164,9 +157,113 @@ impl Pacer {
         tick
     }
 
-    /// With `until_drained`: all answers are in, everything there was has been read, and it is committed.
-    fn is_done(&self) -> bool {
+    /// With `until_drained`: everything there was has been read.
+    fn is_drained(&self) -> bool {
         let positions = self.progress.positions();
-        self.pace.until_drained && !self.changed && !positions.is_empty() && positions.iter().all(|p| p.drained)
+        self.pace.until_drained && !positions.is_empty() && positions.iter().all(|p| p.drained)
+    }
+
+    /// With `until_drained`: and committed.
+    fn is_done(&self) -> bool {
+        !self.changed && self.is_drained()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_dataflows::bindings::{Binding, NextOffset, Position, Topic};
+
+    use super::*;
+
+    const PARTITION: Partition = Partition { topic: Topic::Gps, index: 0 };
+    const BUDGET: u64 = 1000;
+
+    fn pacer(until_drained: bool) -> Pacer {
+        let pace = Pace { epoch: Duration::ZERO, commit: Duration::from_secs(3600), budget: BUDGET, until_drained };
+        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
+        let start = Start { run: "run".into(), seq: 4, horizon: None, closed_before: None, reach: Vec::new() };
+        let position = Position { partition: PARTITION, next: NextOffset(0), log_clock: None, drained: false };
+        Pacer::new(pace, policy, 9, start, vec![Added { position, from: NextOffset(0) }], false)
+    }
+
+    fn answer(pacer: &mut Pacer, tick: &Tick, read: i64, uncommitted: u64, drained: bool) {
+        let first = pacer.progress.position(PARTITION).map_or(NextOffset(0), |p| p.next);
+        let next = NextOffset(first.0 + read);
+        let log_clock = Some(1_000_000);
+        let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, drained };
+        pacer.reported(tick.epoch, Report { process: 0, uncommitted, stop: false, bindings: vec![binding] });
+        pacer.answered_before(tick.epoch + 1);
+    }
+
+    fn tick(pacer: &mut Pacer) -> Option<Tick> {
+        pacer.tick(Instant::now())
+    }
+
+    #[test]
+    fn epochs_go_on_from_the_last_commit_and_the_first_tick_starts_the_run() {
+        let mut pacer = pacer(false);
+        let first = tick(&mut pacer).unwrap();
+        assert_eq!((first.epoch, first.start.is_some(), first.added.len()), (10, true, 1));
+        let second = tick(&mut pacer).unwrap();
+        assert_eq!((second.epoch, second.start, second.added.len()), (11, None, 0));
+    }
+
+    #[test]
+    fn unanswered_epochs_are_bounded() {
+        let mut pacer = pacer(false);
+        let minted = std::iter::from_fn(|| tick(&mut pacer)).take(100).count();
+        assert_eq!(minted as u64, OPEN_EPOCHS);
+    }
+
+    #[test]
+    fn half_a_budget_seals_and_a_spent_one_waits_for_the_commit_in_flight() {
+        let mut pacer = pacer(false);
+        let first = tick(&mut pacer).unwrap();
+        answer(&mut pacer, &first, 10, BUDGET / 2 - 1, false);
+        let second = tick(&mut pacer).unwrap();
+        assert_eq!(second.seal, None, "below half of the budget");
+        answer(&mut pacer, &second, 10, BUDGET / 2, false);
+        let third = tick(&mut pacer).unwrap();
+        assert_eq!(third.seal, Some(5), "C1: the tick names its commit");
+        answer(&mut pacer, &third, 10, BUDGET, false);
+        assert_eq!(tick(&mut pacer), None, "B1: spent, and a commit in flight");
+        pacer.committed(5);
+        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
+    }
+
+    #[test]
+    fn nothing_new_seals_nothing() {
+        let mut pacer = pacer(false);
+        for _ in 0..20 {
+            let tick = tick(&mut pacer).unwrap();
+            assert_eq!(tick.seal, None);
+            let binding = Binding {
+                partition: PARTITION,
+                first: NextOffset(0),
+                next: NextOffset(0),
+                read: 0,
+                log_clock: None,
+                drained: true,
+            };
+            pacer
+                .reported(tick.epoch, Report { process: 0, uncommitted: BUDGET, stop: false, bindings: vec![binding] });
+            pacer.answered_before(tick.epoch + 1);
+        }
+    }
+
+    #[test]
+    fn until_drained_seals_at_once_and_ends_when_that_is_committed() {
+        let mut pacer = pacer(true);
+        let first = tick(&mut pacer).unwrap();
+        answer(&mut pacer, &first, 10, 1, true);
+        let sealing = tick(&mut pacer).unwrap();
+        assert_eq!((sealing.seal, sealing.last), (Some(5), false));
+        answer(&mut pacer, &sealing, 0, 1, true);
+        assert!(!tick(&mut pacer).unwrap().last, "the commit is still in flight");
+        pacer.committed(5);
+        let last = tick(&mut pacer).unwrap();
+        assert_eq!((last.seal, last.last), (Some(6), true), "the last tick always seals");
+        assert_eq!(tick(&mut pacer), None);
     }
 }

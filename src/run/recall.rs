@@ -22,10 +22,7 @@ use super::process::{Mailbox, Process};
 use crate::lake::reach;
 
 /// The rows in reach of the run's start; see the module.
-pub fn recall<'scope>(
-    process: Arc<Process>,
-    ticks: StreamVec<'scope, Epoch, Tick>,
-) -> StreamVec<'scope, Epoch, Seen> {
+pub fn recall<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Tick>) -> StreamVec<'scope, Epoch, Seen> {
     let scope = ticks.scope();
     let (worker, peers) = (scope.index(), scope.peers());
     let mut builder = OperatorBuilder::new("recall".to_owned(), scope);
@@ -83,4 +80,3 @@ fn begin(process: &Arc<Process>, start: Start, worker: usize, peers: usize, mail
         mailbox.send(Letter::Done);
     });
 }
-

@@ -1,7 +1,7 @@
 //! The same tests for every source: what [`Reader`] promises, over a log that a test can append to.
 //!
 //! Compiled into the unit tests here and, by path, into integration tests; hence `super::`.
-#![allow(clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Not every program uses all of it.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use citystream_dataflows::time::Micros;
+
 use super::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
 use super::kafka::{KafkaCatalog, KafkaSettings};
 use super::{Catalog, Reader, SourceError};
@@ -50,6 +52,20 @@ impl Source {
         match self {
             Source::Kafka(catalog) => Arc::<KafkaCatalog>::clone(catalog),
             Source::Dir(options) => Arc::new(JsonlCatalog::new(options.clone())),
+        }
+    }
+
+    /// What the user should know about the log before it is read, one line each.
+    pub fn warnings(&self, lateness: Micros) -> Vec<String> {
+        match self {
+            Source::Kafka(catalog) => catalog.timestamp_warnings(lateness / 1000).unwrap_or_else(|error| {
+                vec![format!("whether producers' timestamps are bounded could not be asked: {error}")]
+            }),
+            Source::Dir(options) if options.has_event_clock() => vec![
+                "the log clock is the records' own event time: one wrong time in the archive makes what follows it late"
+                    .to_owned(),
+            ],
+            Source::Dir(_) => Vec::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows in, Parquet files out. Synchronous and in memory: one encoder per worker, on a thread beside it.
 //!
-//! Rows wait in groups by table and log date. A group of [`GROUP_ROWS`](super::group::GROUP_ROWS) is sorted by event
+//! Rows wait in groups by table and log date. A group of 128 Ki rows is sorted by event
 //! time (dead letters by log time) and becomes a row group of the group's open file; a file that has reached its
 //! target is closed and the next begins. [`Encoder::seal`] closes all of them; groups with few rows come out as
 //! [`Remainder`]s for one encoder per table to collect, so that a short commit makes no swarm of tiny files.

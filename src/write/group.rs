@@ -118,6 +118,11 @@ struct Place {
     row: u32,
 }
 
+/// The rows of each row group when so many are written at once: about equal, and below twice the least.
+pub(super) fn group_length(rows: usize) -> usize {
+    rows.div_ceil((rows / GROUP_ROWS).max(1)).max(1)
+}
+
 fn pairs(places: &[Place]) -> Vec<(usize, usize)> {
     places.iter().map(|place| (place.batch as usize, place.row as usize)).collect()
 }
@@ -157,8 +162,7 @@ impl OpenFile {
 
     /// Writes rows in their order, in row groups of about equal length.
     fn write(&mut self, table: Table, batches: &[RecordBatch], sorted: &[Place]) -> Result<(), EncodeError> {
-        let groups = (sorted.len() / GROUP_ROWS).max(1);
-        for part in sorted.chunks(sorted.len().div_ceil(groups)) {
+        for part in sorted.chunks(group_length(sorted.len())) {
             self.writer.write(&interleave(table, batches, &pairs(part))?)?;
             self.writer.flush()?;
         }

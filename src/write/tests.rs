@@ -155,10 +155,36 @@ fn few_rows_travel_as_remainders_and_become_one_file_a_date() {
 }
 
 #[test]
-fn long_rows_make_smaller_row_groups_and_an_empty_batch_makes_none() {
+fn an_empty_batch_makes_no_file_and_an_encoder_may_move_to_a_thread() {
+    fn may_move<T: Send>(_: &T) {}
+
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
+    may_move(&encoder);
     encoder.append(Table::RawGps, RecordBatch::new_empty(schema(Table::RawGps))).unwrap();
     assert!(encoder.seal_all().unwrap().is_empty());
+}
+
+#[test]
+fn row_groups_are_about_equal_however_many_rows_come_at_once() {
+    for rows in [0, 1, 500, group::GROUP_ROWS - 1, group::GROUP_ROWS, 300_000, 1_000_003, 8 * group::GROUP_ROWS] {
+        let length = group::group_length(rows);
+        assert!(length >= rows.min(group::GROUP_ROWS) && length < 2 * group::GROUP_ROWS, "{rows} {length}");
+        let last = rows % length;
+        assert!(last == 0 || last > length / 2, "{rows} {length}");
+    }
+}
+
+#[test]
+fn long_rows_do_not_wait_for_as_many() {
+    let mut waiting = group::Group::new(Table::DeadLetters);
+    let (_, dead) = batches(0, 100).remove(1);
+    let long = arrow::array::BinaryArray::from_vec(vec![&vec![b'x'; 100 << 20]]);
+    let mut columns = dead.columns().to_vec();
+    columns[schema(Table::DeadLetters).index_of("payload").unwrap()] = std::sync::Arc::new(long);
+    waiting.push(dead);
+    assert!(!waiting.is_full());
+    waiting.push(RecordBatch::try_new(schema(Table::DeadLetters), columns).unwrap());
+    assert!(waiting.is_full());
 }
 
 #[test]

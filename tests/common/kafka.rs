@@ -182,8 +182,14 @@ impl Feed {
     }
 
     fn end(&self, topic: usize, partition: i32) -> i64 {
-        let ends = self.producer.client().fetch_watermarks(&self.names[topic], partition, WAIT);
-        ends.expect("the partition's end").1
+        // A topic just made may have no leader yet.
+        let mut end = None;
+        super::wait_until("the partition has a leader", WAIT, || {
+            let ends = self.producer.client().fetch_watermarks(&self.names[topic], partition, WAIT);
+            end = ends.ok().map(|(_, high)| high);
+            end.is_some()
+        });
+        end.expect("the partition's end")
     }
 }
 

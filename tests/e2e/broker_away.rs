@@ -1,11 +1,12 @@
 //! P1, P3: a broker that cannot be reached for longer than L, while records arrive there, makes nothing expired.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use xtask::process::{Server, free_ports};
 use xtask::servers::{Kafka, KafkaOptions};
 
 use crate::common::faults::Proxy;
+use crate::common::live::now_ms;
 use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, sized, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -14,7 +15,7 @@ fn produce_for(topics: &Topics, made: &mut Generator, time: Duration) {
     let mut feed = topics.feed();
     let began = Instant::now();
     while began.elapsed() < time {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
+        let now = now_ms();
         (0..40).for_each(|_| feed.send(&made.next(now)));
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -44,7 +44,7 @@ fn a_topic_made_anew_and_offsets_that_are_lost_stop_the_run() {
     let before = plan.lake().commits().len();
     topics.delete(1);
     topics.create_one(1, 1);
-    ends_with(&plan, &["--until-drained"], 6, &[&topics.names()[1], "--accept"]);
+    ends_with(&plan, &["--until-drained"], 6, &[&topics.names()[1], "made anew"]);
     let data = plan.lake().commits()[before..].iter().any(|commit| !commit.added.is_empty());
     assert!(!data, "a run that was stopped wrote data");
     plan.verify();
@@ -56,7 +56,7 @@ fn a_topic_made_anew_and_offsets_that_are_lost_stop_the_run() {
     let mut later = made;
     topics.produce((0..100).map(|n| later.next_in(1, 0, START + 5_000 + n)));
     python::run("delete_records.py", &[topics.bootstrap(), &gps, "0"]);
-    ends_with(&plan, &["--until-drained"], 6, &[&gps, "--accept"]);
+    ends_with(&plan, &["--until-drained"], 6, &[&gps, "--accept-loss"]);
     plan.verify();
 }
 

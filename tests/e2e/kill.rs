@@ -1,10 +1,9 @@
 //! P2: nothing is lost or doubled, whatever process is killed, whenever, at any width afterwards.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, files, python, sized, wait_until};
+use crate::common::{Cluster, Plan, Rng, Servers, Shape, Topics, files, python, sized, wait_until, while_producing};
 
 #[test]
 fn killed_processes_lose_and_double_nothing_on_kafka_and_s3() {
@@ -12,13 +11,7 @@ fn killed_processes_lose_and_double_nothing_on_kafka_and_s3() {
     let mut rng = Rng::from_environment();
     let topics = Topics::create(&servers, "kill", 4);
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("commit-interval", "700ms");
-    let stop = AtomicBool::new(false);
-    let made = thread::scope(|scope| {
-        let producer = scope.spawn(|| produce_until(&topics, &stop));
-        rounds(&plan, &mut rng, sized(5, 20));
-        stop.store(true, Ordering::Relaxed);
-        producer.join().expect("the producer")
-    });
+    let made = while_producing(&topics, Shape::mixed(), 80, || rounds(&plan, &mut rng, sized(5, 20)));
     end(&plan, &mut rng);
     plan.lake().check(&plan, &made);
 }
@@ -39,19 +32,6 @@ fn killed_processes_lose_and_double_nothing_on_files() {
     assert!(simulator.wait().expect("the simulator").success());
     end(&plan, &mut rng);
     plan.lake().contents_with(&files::ids(&plan, folder.path())).check_ids();
-}
-
-/// Produces some thousand records a second with the time of day until `stop`; gives the account of them.
-fn produce_until(topics: &Topics, stop: &AtomicBool) -> Generator {
-    let mut made = Generator::new(Rng::from_environment(), Shape::mixed());
-    let mut feed = topics.feed();
-    while !stop.load(Ordering::Relaxed) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
-        (0..80).for_each(|_| feed.send(&made.next(now)));
-        thread::sleep(Duration::from_millis(20));
-    }
-    feed.finish();
-    made
 }
 
 fn shape(rng: &mut Rng) -> (usize, usize) {

@@ -74,6 +74,8 @@ fn a_budget_smaller_than_a_file_does_not_deadlock() {
     plan.drain(1, 2);
     plan.verify();
     plan.lake().check(&plan, &made);
+    let data = plan.lake().commits().iter().filter(|commit| !commit.added.is_empty()).count();
+    assert!(data > 3, "{data} data commits: a full budget is to seal before the interval is over");
 }
 
 #[test]

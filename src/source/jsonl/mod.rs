@@ -18,6 +18,7 @@ mod tail;
 pub mod writer;
 
 #[cfg(test)]
+#[allow(clippy::print_stdout)]
 mod tests;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +50,11 @@ impl JsonlOptions {
     pub fn timezone(mut self, timezone: TimeZone) -> Self {
         self.event_clock = self.event_clock.map(|_| timezone);
         self
+    }
+
+    /// Whether a record's log time is the time that it carries.
+    pub fn has_event_clock(&self) -> bool {
+        self.event_clock.is_some()
     }
 
     fn topic_dir(&self, topic: Topic) -> PathBuf {

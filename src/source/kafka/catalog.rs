@@ -1,7 +1,7 @@
 //! What there is to read from Kafka, and the maker of readers. Every call here ends within [`TIMEOUT`] or little more.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::{Available, Catalog, SourceError};
 use super::context::Context;
+use super::identity::Identities;
 use super::offsets::{self, Which};
 use super::probe::Prober;
 use super::reader::KafkaReader;
@@ -20,11 +21,15 @@ use super::{errors, topics};
 /// How long one question to the cluster may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How soon a question is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// The cluster as a catalog: one a process, shared by all workers.
 pub struct KafkaCatalog {
     settings: Arc<KafkaSettings>,
     consumer: Arc<BaseConsumer<Context>>,
     prober: Mutex<Option<Arc<Prober>>>,
+    identities: Arc<Identities>,
 }
 
 impl KafkaCatalog {
@@ -34,7 +39,12 @@ impl KafkaCatalog {
         // What only a reader's client takes is refused here too, not later on a worker.
         settings.reader_config().create_native_config().map_err(errors::client)?;
         let consumer = settings.control_config().create_with_context(Context::default()).map_err(errors::client)?;
-        Ok(KafkaCatalog { settings: Arc::new(settings), consumer: Arc::new(consumer), prober: Mutex::new(None) })
+        Ok(KafkaCatalog {
+            settings: Arc::new(settings),
+            consumer: Arc::new(consumer),
+            prober: Mutex::new(None),
+            identities: Arc::default(),
+        })
     }
 
     /// A reader for one worker. Readers of one process share the thread that asks for the ends of partitions.
@@ -46,7 +56,9 @@ impl KafkaCatalog {
                 // A client of its own: it is asked five times a second, also while discovery waits.
                 let context = Context::default();
                 let client = self.settings.control_config().create_with_context(context).map_err(errors::client)?;
-                prober.insert(Arc::new(Prober::start(Arc::new(client), self.settings.clone())?)).clone()
+                prober
+                    .insert(Arc::new(Prober::start(Arc::new(client), self.settings.clone(), self.identities.clone())?))
+                    .clone()
             }
         };
         KafkaReader::new(self.settings.clone(), prober)
@@ -85,14 +97,36 @@ impl KafkaCatalog {
     /// The first and the end offset of partitions, in their order.
     pub(super) fn ranges(&self, partitions: &[Partition]) -> Result<Vec<(NextOffset, NextOffset)>, SourceError> {
         let names: Vec<_> = partitions.iter().map(|p| (self.settings.name(p.topic), p.index)).collect();
-        let ask = |which| {
-            offsets::list(&self.consumer, &names, which, TIMEOUT).map_err(|e| {
-                self.serve_events();
-                self.failed("the offsets of the partitions", &e)
-            })
-        };
-        let (low, high) = (ask(Which::First)?, ask(Which::End)?);
+        let end = Instant::now() + TIMEOUT;
+        let (low, high) = (self.offsets(&names, Which::First, end)?, self.offsets(&names, Which::End, end)?);
         Ok(low.into_iter().map(NextOffset).zip(high.into_iter().map(NextOffset)).collect())
+    }
+
+    /// Asks until `end`: while a leader is being elected, or a new topic is spread, a question fails for a moment.
+    fn offsets(&self, names: &[(&str, i32)], which: Which, end: Instant) -> Result<Vec<i64>, SourceError> {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let error = match offsets::list(&self.consumer, names, which, left.max(AGAIN)) {
+                Ok(offsets) => return Ok(offsets),
+                Err(error) => error,
+            };
+            self.serve_events();
+            if Instant::now() + AGAIN >= end || self.consumer.context().refused().is_some() {
+                return Err(self.failed("the offsets of the partitions", &error));
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// Waits until all topics are there with a leader for each partition.
+    pub(super) fn wait_for_topics(&self) -> Result<(), SourceError> {
+        let end = Instant::now() + TIMEOUT;
+        loop {
+            match self.discover() {
+                Err(_) if Instant::now() < end => std::thread::sleep(AGAIN),
+                result => return result.map(|_| ()),
+            }
+        }
     }
 
     fn failed(&self, what: &str, error: &KafkaError) -> SourceError {
@@ -144,6 +178,7 @@ impl Catalog for KafkaCatalog {
         require_all(&described, &self.settings)?;
         let mut found = Vec::new();
         for (topic, described) in Topic::ALL.into_iter().zip(&described) {
+            self.identities.first(topic, &described.id);
             found.extend(described.partitions.iter().map(|index| (Partition { topic, index: *index }, &described.id)));
         }
         let partitions: Vec<_> = found.iter().map(|(p, _)| *p).collect();

@@ -71,7 +71,7 @@ pub(super) fn asking(what: &str, error: &KafkaError, settings: &KafkaSettings, c
             one_line(&reason)
         ));
     }
-    match error.rdkafka_error_code() {
+    match code(error) {
         Some(
             code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed),
         ) => SourceError::Unusable(format!("kafka at {servers} does not allow {what} ({code}); ask for the rights")),
@@ -84,6 +84,14 @@ pub(super) fn asking(what: &str, error: &KafkaError, settings: &KafkaSettings, c
             ))
         }
         _ => SourceError::Unusable(format!("kafka at {servers}: {what} failed: {}", one_line(&error.to_string()))),
+    }
+}
+
+/// The code in an error; `rdkafka` does not find that of an admin call.
+pub(super) fn code(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
     }
 }
 

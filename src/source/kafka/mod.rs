@@ -6,6 +6,7 @@
 mod catalog;
 mod context;
 mod errors;
+mod identity;
 mod offsets;
 mod probe;
 mod queue;

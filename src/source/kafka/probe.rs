@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::Partition;
+use citystream_dataflows::bindings::{Partition, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::super::SourceError;
 use super::context::Context;
+use super::identity::Identities;
 use super::offsets::{self, Which};
 use super::settings::KafkaSettings;
+use super::topic_id::describe;
 
 /// How often each leader is asked: shorter than the default epoch of 250 ms.
 const EVERY: Duration = Duration::from_millis(200);
@@ -21,8 +23,12 @@ const EVERY: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_millis(400);
 /// How long a leader that did not answer is left alone.
 const BACK_OFF: Duration = Duration::from_millis(1500);
-/// How old the knowledge of who leads may grow.
-const LEADERS: Duration = Duration::from_secs(30);
+/// How often it is asked whether the topics are still the same.
+const COMPARE_EVERY: Duration = Duration::from_secs(2);
+/// How often it is asked who leads what.
+const LEADERS_EVERY: Duration = Duration::from_secs(30);
+/// How soon that is asked again after a leader was unknown or silent.
+const LEADERS_AGAIN: Duration = Duration::from_millis(600);
 /// How old an answer may be, counted from the question.
 pub(super) const FRESH: Duration = Duration::from_secs(2);
 
@@ -38,6 +44,7 @@ pub(super) struct Probe {
 /// The watched partitions and their latest answers. Dropping it ends the thread.
 pub(super) struct Prober {
     shared: Arc<Shared>,
+    identities: Arc<Identities>,
 }
 
 #[derive(Default)]
@@ -64,14 +71,17 @@ impl Prober {
     pub(super) fn start(
         consumer: Arc<BaseConsumer<Context>>,
         settings: Arc<KafkaSettings>,
+        identities: Arc<Identities>,
     ) -> Result<Self, SourceError> {
         let shared = Arc::new(Shared::default());
-        let worker = Worker { shared: shared.clone(), consumer, settings, leaders: Leaders::default() };
+        let leaders = Leaders::default();
+        let (ours, theirs) = (shared.clone(), identities.clone());
+        let worker = Worker { shared: ours, consumer, settings, identities: theirs, compared: None, leaders };
         std::thread::Builder::new()
             .name("kafka-probe".into())
             .spawn(move || worker.run())
             .map_err(|e| SourceError::Unusable(format!("kafka: no thread can be started: {e}")))?;
-        Ok(Prober { shared })
+        Ok(Prober { shared, identities })
     }
 
     /// Asks for this partition's end from now on.
@@ -80,6 +90,11 @@ impl Prober {
         state.watched.entry(partition).or_insert(None);
         state.now = true;
         self.shared.wake.notify_one();
+    }
+
+    /// Fails once a topic is found to be gone or another one.
+    pub(super) fn check(&self) -> Result<(), SourceError> {
+        self.identities.check()
     }
 
     /// The latest answer.
@@ -99,7 +114,9 @@ impl Drop for Prober {
 #[derive(Default)]
 struct Leaders {
     of: BTreeMap<Partition, i32>,
-    known: Option<Instant>,
+    asked: Option<Instant>,
+    /// Something did not fit: a leader unknown or silent.
+    doubt: bool,
     silent: BTreeMap<i32, Instant>,
 }
 
@@ -107,6 +124,8 @@ struct Worker {
     shared: Arc<Shared>,
     consumer: Arc<BaseConsumer<Context>>,
     settings: Arc<KafkaSettings>,
+    identities: Arc<Identities>,
+    compared: Option<Instant>,
     leaders: Leaders,
 }
 
@@ -132,9 +151,13 @@ impl Worker {
     }
 
     fn round(&mut self, partitions: &[Partition]) {
-        let old = self.leaders.known.is_none_or(|at| at.elapsed() > LEADERS);
-        if old || partitions.iter().any(|p| !self.leaders.of.contains_key(p)) {
+        let doubt = self.leaders.doubt || partitions.iter().any(|p| !self.leaders.of.contains_key(p));
+        let every = if doubt { LEADERS_AGAIN } else { LEADERS_EVERY };
+        if self.leaders.asked.is_none_or(|at| at.elapsed() >= every) {
             self.find_leaders(partitions);
+        }
+        if self.compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY) {
+            self.compare(partitions);
         }
         let mut by_leader: BTreeMap<i32, Vec<Partition>> = BTreeMap::new();
         for partition in partitions {
@@ -164,26 +187,45 @@ impl Worker {
             Err(error) => {
                 tracing::debug!(target: "kafka", leader, "ends not confirmed: {error}");
                 self.leaders.silent.insert(leader, Instant::now());
-                self.leaders.known = None;
+                self.leaders.doubt = true;
             }
         }
     }
 
-    /// Reads the leaders anew; what is not known now is asked again in the next round.
+    /// Asks who leads what. What stays unanswered is asked again soon.
     fn find_leaders(&mut self, partitions: &[Partition]) {
-        let mut topics: Vec<_> = partitions.iter().map(|p| p.topic).collect();
-        topics.dedup();
-        for topic in topics {
+        self.leaders.doubt = false;
+        for topic in topics(partitions) {
             let Ok(metadata) = self.consumer.fetch_metadata(Some(self.settings.name(topic)), TIMEOUT) else {
-                return;
+                self.leaders.doubt = true;
+                break;
             };
             self.leaders.of.retain(|p, _| p.topic != topic);
-            for found in metadata.topics().iter().flat_map(|t| t.partitions()) {
-                if found.leader() >= 0 {
-                    self.leaders.of.insert(Partition { topic, index: found.id() }, found.leader());
-                }
+            for found in metadata.topics().iter().flat_map(|t| t.partitions()).filter(|p| p.leader() >= 0) {
+                self.leaders.of.insert(Partition { topic, index: found.id() }, found.leader());
             }
         }
-        self.leaders.known = Some(Instant::now());
+        self.leaders.asked = Some(Instant::now());
     }
+
+    /// Compares the topics' identities; without an answer nothing is concluded.
+    fn compare(&mut self, partitions: &[Partition]) {
+        let topics = topics(partitions);
+        let names: Vec<_> = topics.iter().map(|t| self.settings.name(*t)).collect();
+        let answer = if names.is_empty() { Ok(Vec::new()) } else { describe(&self.consumer, &names, TIMEOUT, || true) };
+        let now = Instant::now();
+        self.compared = Some(now);
+        for described in answer.unwrap_or_default() {
+            if let Some(at) = names.iter().position(|name| *name == described.name) {
+                self.identities.compare(topics[at], &described, now);
+            }
+        }
+    }
+}
+
+/// The topics of ordered partitions.
+fn topics(partitions: &[Partition]) -> Vec<Topic> {
+    let mut topics: Vec<_> = partitions.iter().map(|p| p.topic).collect();
+    topics.dedup();
+    topics
 }

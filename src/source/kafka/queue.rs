@@ -1,8 +1,10 @@
 //! One partition's queue, read in batches. The only place where records cross from librdkafka.
 //!
-//! Unsafe on purpose: `rdkafka` takes one event a record from a queue (a lock, an event, an `Arc` and two virtual
-//! dispatches each), and does not tell the offset at which a partition ended. Measured on 2 cores with the broker
-//! beside it: see `MEASURED` below.
+//! Unsafe on purpose: `rdkafka` takes one event a record from a queue (a lock, an event and an `Arc` each), and does
+//! not tell the offset at which a partition ended, which `drained` rests on. Measured (`tests/kafka_speed.rs`:
+//! 2,000,000 records of 300 B in 10 partitions, 2 loaded cores with the broker beside it, three alternating runs):
+//! here 1.94 to 2.23 M records/s and 270 to 305 ns of CPU a record in all threads; split queues of `rdkafka` 1.26 to
+//! 1.36 M/s and 410 to 450 ns; its one queue 1.17 to 1.34 M/s. Ten full, unread queues: 103 MB.
 //!
 //! Audit: pointers come from librdkafka and are used only while their owner lives: the queue and its messages are
 //! destroyed in `Drop`, before the `Arc` of the client that they belong to; each message is destroyed exactly once,

@@ -61,6 +61,7 @@ impl KafkaReader {
             return Ok(());
         }
         self.events_at = Instant::now();
+        self.prober.check()?;
         // Bounded: a client in trouble must not keep a worker.
         for _ in 0..16 {
             match self.consumer.poll(Duration::ZERO) {

@@ -52,7 +52,7 @@ pub struct PartitionStatus {
     pub lag: Option<i64>,
 }
 
-/// Creates the topics that are missing, with `partitions` each.
+/// Creates the topics that are missing, with `partitions` each, and waits until they can be used.
 ///
 /// The broker sets their timestamps (`LogAppendTime`), which bounds wrong clocks. `simulated`: the producer does,
 /// and nothing expires, for simulated time that starts in the past.
@@ -79,7 +79,10 @@ pub fn create(settings: &KafkaSettings, partitions: i32, simulated: bool) -> Res
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
     let results = block_on(admin.create_topics(&new, &options))
         .map_err(|e| errors::asking("the creation of topics", &e, settings, admin.inner().context()))?;
-    results.into_iter().map(|result| outcome(result, settings)).collect()
+    let created = results.into_iter().map(|result| outcome(result, settings)).collect::<Result<_, _>>()?;
+    // Brokers learn of new topics a little later; whoever starts next must find them.
+    KafkaCatalog::connect(settings.clone())?.wait_for_topics()?;
+    Ok(created)
 }
 
 fn outcome(

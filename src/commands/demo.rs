@@ -1,0 +1,90 @@
+//! `citystream demo`: simulator -> JSON-lines log -> pipeline -> local lake, in one process, without any server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::progress::Progress;
+use super::run::Signals;
+use super::simulate::{start_after, time};
+use crate::cli::{DemoArgs, Settings};
+use crate::config::{self, Config};
+use crate::error::RunError;
+use crate::metrics::Metrics;
+use crate::run::Run;
+use crate::simulate::{Faults, JsonlSink, Pace, SimOptions, Simulator, run};
+
+/// Simulated seconds a second.
+const TIME_SCALE: f64 = 60.0;
+/// A little of everything that goes wrong in a city.
+const FAULTS: Faults = Faults { out_of_order: 0.05, late: 0.002, duplicates: 0.005, malformed: 0.001 };
+
+/// Runs the demo to a signal, or for `--duration`.
+pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> Result<i32, RunError> {
+    let signals = Signals::listen()?;
+    let duration = args.duration.as_deref().map(time).transpose()?;
+    let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
+    let place = Settings { source: Some(format!("dir:{log}")), lake: Some(lake.clone()), ..settings.clone() };
+    let config = Config::check(&config::effective(&place, file)?)?;
+    println!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
+    let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;
+    let start_ms = start_after(sink.last_log_time_ms(), TIME_SCALE);
+    // A seed of its own for each start: the ids of an earlier one do not come again.
+    let options = SimOptions {
+        seed: start_ms as u64,
+        vehicles: args.vehicles,
+        start_ms,
+        faults: FAULTS,
+        lateness_ms: config.policy.lateness / 1000,
+        ..SimOptions::default()
+    };
+    let simulator = Simulator::new(options.paced(Some(args.rate), TIME_SCALE)?)?;
+    let pace = Pace { rate: Some(args.rate), time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
+    supervise(&config, simulator, sink, pace, &signals)?;
+    println!("\n{}", query(&lake));
+    Ok(0)
+}
+
+/// Runs the simulator beside the pipeline; when the one ends, the other commits what is left and ends.
+fn supervise(
+    config: &Config,
+    mut simulator: Simulator,
+    mut sink: JsonlSink,
+    pace: Pace,
+    signals: &Signals,
+) -> Result<(), RunError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let pipeline = Run::start(config, Arc::clone(&metrics))?;
+    let mut progress = Progress::new(metrics, 0);
+    let outcome = thread::scope(|scope| {
+        let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_, _| {}));
+        let mut ended: Option<Instant> = None;
+        loop {
+            if let Some(outcome) = pipeline.wait(Duration::from_millis(100)) {
+                break outcome;
+            }
+            if city.is_finished() && ended.is_none() {
+                ended = Some(Instant::now());
+            }
+            // Half a second for the last lines of the log to be read.
+            if ended.is_some_and(|at| at.elapsed() > Duration::from_millis(500)) {
+                pipeline.stop();
+            }
+            progress.show();
+        }
+    });
+    progress.end();
+    outcome?;
+    pipeline.finish();
+    Ok(())
+}
+
+fn query(lake: &str) -> String {
+    format!(
+        "Read it with DuckDB (no extension needed):\n\n  \
+         citystream lake sql --lake {lake} > lake.sql\n  \
+         duckdb -init lake.sql -c \"SELECT disposition, count(*) AS rows, round(avg(speed_kmh), 1) AS kmh FROM raw_gps \
+         GROUP BY ALL ORDER BY rows DESC\"\n\nand check it:  citystream lake verify --lake {lake}"
+    )
+}
