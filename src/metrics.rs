@@ -168,3 +168,7 @@ async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, &'static str
         (StatusCode::SERVICE_UNAVAILABLE, "the lake is not claimed yet\n")
     }
 }
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;
