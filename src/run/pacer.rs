@@ -200,6 +200,13 @@ mod tests {
         pacer.tick(Instant::now())
     }
 
+    /// The first tick only says what is to be read: its epoch holds nothing.
+    fn begin(pacer: &mut Pacer) {
+        let first = tick(pacer).unwrap();
+        pacer.reported(first.epoch, Report { process: 0, uncommitted: 0, stop: false, bindings: Vec::new() });
+        pacer.answered_before(first.epoch + 1);
+    }
+
     #[test]
     fn epochs_go_on_from_the_last_commit_and_the_first_tick_starts_the_run() {
         let mut pacer = pacer(false);
@@ -219,6 +226,7 @@ mod tests {
     #[test]
     fn half_a_budget_seals_and_a_spent_one_waits_for_the_commit_in_flight() {
         let mut pacer = pacer(false);
+        begin(&mut pacer);
         let first = tick(&mut pacer).unwrap();
         answer(&mut pacer, &first, 10, BUDGET / 2 - 1, false);
         let second = tick(&mut pacer).unwrap();
@@ -235,6 +243,7 @@ mod tests {
     #[test]
     fn nothing_new_seals_nothing() {
         let mut pacer = pacer(false);
+        begin(&mut pacer);
         for _ in 0..20 {
             let tick = tick(&mut pacer).unwrap();
             assert_eq!(tick.seal, None);
@@ -255,6 +264,7 @@ mod tests {
     #[test]
     fn until_drained_seals_at_once_and_ends_when_that_is_committed() {
         let mut pacer = pacer(true);
+        begin(&mut pacer);
         let first = tick(&mut pacer).unwrap();
         answer(&mut pacer, &first, 10, 1, true);
         let sealing = tick(&mut pacer).unwrap();
