@@ -106,6 +106,9 @@ pub enum LakeCommand {
     },
     /// Print what to paste into DuckDB, Polars, Spark or Athena.
     Sql {
+        /// The reader: duckdb, polars or spark (Athena too).
+        #[arg(long = "for", value_name = "READER", default_value = "duckdb", value_parser = ["duckdb", "polars", "spark"])]
+        reader: String,
         /// Settings.
         #[command(flatten)]
         settings: Box<Settings>,

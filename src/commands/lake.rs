@@ -23,10 +23,16 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
-        LakeCommand::Sql { settings } => {
+        LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
             let lake = open(&runtime, &config)?;
-            print!("{}", sql::all(&lake, &store_options(&config), &tables::all().collect::<Vec<_>>()));
+            let options = store_options(&config);
+            let text = match reader.as_str() {
+                "polars" => sql::polars(&lake, &options),
+                "spark" => sql::spark(&lake),
+                _ => sql::duckdb(&lake, &options, &tables::all().collect::<Vec<_>>()),
+            };
+            print!("{text}");
             Ok(0)
         }
     }

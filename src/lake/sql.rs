@@ -43,14 +43,7 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
         "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('lake') || '/{commits}/*.parquet')\n\
          \x20 WHERE seq <= (SELECT max(seq) FROM lake_commits);\n"
     );
-    sql + "SELECT disposition, count(*) FROM raw_gps GROUP BY ALL;\n"
-}
-
-/// Everything for every reader.
-///
-/// `tables` are the tables of records.
-pub fn all(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
-    [duckdb(lake, options, tables), polars(lake, options), spark(lake)].join("\n")
+    sql
 }
 
 /// Polars through `deltalake`: all tables at one version.
