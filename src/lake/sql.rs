@@ -126,7 +126,7 @@ mod tests {
         let time = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
         let schema: SchemaRef = Schema::new(vec![Field::new("event_time", time, false)]).into();
         let tables: Vec<_> = layout::record_tables().map(|name| (name, schema.clone())).collect();
-        let sql = all(&lake, &options, &tables);
+        let sql = duckdb(&lake, &options, &tables);
         assert!(!sql.contains("INSTALL") && !sql.contains("//"), "{sql}");
         assert!(layout::record_tables().all(|table| sql.contains(&format!("VIEW {table} "))));
         assert!(sql.contains("NULL::TIMESTAMPTZ AS event_time"));
