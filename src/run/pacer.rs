@@ -123,7 +123,10 @@ impl Pacer {
     /// The tick that is due, if one is.
     pub fn tick(&mut self, now: Instant) -> Option<Tick> {
         let behind = self.open.len() as u64 >= OPEN_EPOCHS;
-        if self.ended || behind || self.ticked_at.is_some_and(|at| now < at + self.pace.epoch) {
+        // A bounded run that has read everything does not wait for the time to pass.
+        let hurry = !self.sealing && self.is_drained();
+        let early = self.ticked_at.is_some_and(|at| now < at + self.pace.epoch);
+        if self.ended || behind || (early && !hurry) {
             return None;
         }
         let used = self.uncommitted.values().max().copied().unwrap_or(0);
