@@ -22,12 +22,18 @@ def send(path):
             producer.produce(TOPIC, partition=int(PARTITION), timestamp=int(time), key=key, value=text)
 
 
+def abort():
+    # What is aborted is to be in the log; and the broker refuses the end of a transaction that it has not seen begin.
+    producer.flush(60)
+    producer.abort_transaction(60)
+
+
 COMMANDS = {
     "begin": producer.begin_transaction,
     "send": send,
     "flush": lambda: producer.flush(60),
     "commit": lambda: producer.commit_transaction(60),
-    "abort": lambda: producer.abort_transaction(60),
+    "abort": abort,
     "quit": lakes.finish,
 }
 print("done", flush=True)
