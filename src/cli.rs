@@ -222,7 +222,7 @@ pub struct Settings {
     /// Where a new lake starts: earliest, latest or group [default: earliest].
     #[arg(long, value_name = "WHERE")]
     pub from: Option<String>,
-    /// Pass over offsets that the log no longer holds.
+    /// Go on although records are lost: offsets that the log no longer holds, or a topic that was made anew.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub accept_loss: Option<String>,
     /// Log clock of dir: sources: log, or event for archives of bare records [default: log].

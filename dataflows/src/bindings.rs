@@ -30,6 +30,12 @@ impl Topic {
     }
 }
 
+/// Whether two identities of topics under one name are of two topics: the first was deleted, the other made anew. A
+/// log without identities (empty) is taken at its name.
+pub fn is_another_topic(known: &str, found: &str) -> bool {
+    !known.is_empty() && !found.is_empty() && known != found
+}
+
 /// One partition of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Partition {

@@ -16,6 +16,7 @@ use crate::error::RunError;
 use crate::lake::Committer;
 use crate::lake::commit::Commit;
 use crate::lake::delta::Publisher;
+use crate::lake::history;
 use crate::process::{Mailbox, Process};
 use crate::source::Catalog;
 use citystream_dataflows::ticks::Committed;
@@ -95,6 +96,9 @@ impl Secretary {
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
         commit.topics = self.topics.names();
+        if let Some(state) = self.committer.state() {
+            history::keep_positions(state, &mut commit)?;
+        }
         let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
         self.process.metrics.commit_seconds.observe(asked.elapsed().as_secs_f64());

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use citystream_dataflows::bindings::Topic;
 
 use crate::lake::commit::TopicName;
-use crate::source::{Available, SourceError};
+use crate::source::Available;
+use crate::source::assignment::Known;
 
 /// The names and identities of the topics read so far, shared by the committer and discovery.
 #[derive(Clone, Debug)]
@@ -26,24 +27,23 @@ impl Topics {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes up what a catalog says.
-    ///
-    /// # Errors
-    /// Lost, if a topic is not the one whose records the lake holds.
-    pub fn learn(&self, available: &[Available]) -> Result<(), SourceError> {
+    /// The same, for a decision about what to read.
+    pub fn known(&self) -> BTreeMap<Topic, Known> {
+        self.names().into_iter().map(|(topic, TopicName { name, id })| (topic, Known { name, id })).collect()
+    }
+
+    /// Takes up what a catalog says. That these are the topics to read was decided in
+    /// [`assignment`](crate::source::assignment).
+    pub fn learn(&self, available: &[Available]) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for Available { partition, topic_id, .. } in available {
             let name = &self.names[partition.topic as usize];
-            let told = TopicName { name: name.clone(), id: topic_id.clone() };
-            let held = known.entry(partition.topic).or_insert(told);
-            if held.id != *topic_id {
-                return Err(SourceError::Lost(format!(
-                    "topic {name} is not the one this lake has read (its id is {topic_id}, the lake has {}): it was \
-                     deleted and made anew; use another lake for the new topic",
-                    held.id
-                )));
+            let held =
+                known.entry(partition.topic).or_insert_with(|| TopicName { name: String::new(), id: String::new() });
+            held.name.clone_from(name);
+            if !topic_id.is_empty() {
+                held.id.clone_from(topic_id);
             }
         }
-        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position, Topic};
+use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position, Topic, is_another_topic};
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,8 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
     let digest = previous.map_or("", |state| &state.digest);
     ensure!(commit.previous == digest, "P2: commit {seq} does not follow the bytes of the commit before");
     check_time(previous, commit)?;
-    let positions = check_bindings(previous, commit)?;
+    let anew = topics_anew(previous, commit)?;
+    let positions = check_bindings(previous, commit, &anew)?;
     check_positions(&positions, commit)?;
     match commit.kind {
         Kind::Claim => check_claim(commit),
@@ -116,39 +117,69 @@ fn check_time(previous: Option<&State>, commit: &Commit) -> Result<(), Violation
     Ok(())
 }
 
-/// Each binding begins where the one before it ended. The positions after all of them.
-fn check_bindings(
-    previous: Option<&State>,
-    commit: &Commit,
-) -> Result<BTreeMap<Partition, (NextOffset, Option<Micros>)>, Violation> {
+/// The topics that a commit says were deleted and made anew since `previous`: their offsets begin anew in it. Only a
+/// run that reads the new one may say so.
+fn topics_anew(previous: Option<&State>, commit: &Commit) -> Result<BTreeSet<Topic>, Violation> {
+    let known = previous.into_iter().flat_map(|state| &state.topics);
+    let another = |(topic, known): &(&Topic, &TopicName)| {
+        commit.topics.get(topic).is_some_and(|found| is_another_topic(&known.id, &found.id))
+    };
+    let anew: BTreeSet<Topic> = known.filter(another).map(|(topic, _)| *topic).collect();
+    ensure!(commit.kind == Kind::Data || anew.is_empty(), "P4: commit {} is a claim to another topic", commit.seq);
+    Ok(anew)
+}
+
+/// Where partitions stand: the next offset, which those of a topic made anew do not have yet, and the log clock.
+type Standing = BTreeMap<Partition, (Option<NextOffset>, Option<Micros>)>;
+
+/// Each binding begins where the one before it ended; the first one of a partition in a topic made anew, anywhere. The
+/// positions after all of them.
+fn check_bindings(previous: Option<&State>, commit: &Commit, anew: &BTreeSet<Topic>) -> Result<Standing, Violation> {
     let known = previous.into_iter().flat_map(|state| &state.positions);
-    let mut at: BTreeMap<_, _> = known.map(|p| (p.partition, (p.next, p.log_clock))).collect();
+    let next = |p: &Position| (!anew.contains(&p.partition.topic)).then_some(p.next);
+    let mut at: Standing = known.map(|p| (p.partition, (next(p), p.log_clock))).collect();
     for (epoch, binding) in bindings(commit) {
         let Binding { partition, first, next, read, log_clock, .. } = *binding;
         let what = || format!("{} in epoch {epoch} of commit {}", name(partition), commit.seq);
         if let Some((position, clock)) = at.get(&partition) {
-            ensure!(first == *position, "P4: {} begins at {}, not at {}", what(), first.0, position.0);
+            let position = position.unwrap_or(first);
+            ensure!(first == position, "P4: {} begins at {}, not at {}", what(), first.0, position.0);
             ensure!(log_clock >= *clock, "P1: the log clock of {} goes back", what());
         }
         ensure!(next >= first && read <= next.0.abs_diff(first.0), "P4: {} has more records than offsets", what());
-        at.insert(partition, (next, log_clock));
+        at.insert(partition, (Some(next), log_clock));
     }
     Ok(at)
 }
 
-fn check_positions(
-    expected: &BTreeMap<Partition, (NextOffset, Option<Micros>)>,
-    commit: &Commit,
-) -> Result<(), Violation> {
-    let given: BTreeMap<_, _> = commit.positions.iter().map(|p| (p.partition, p.next)).collect();
+/// A commit names every partition where it stands. A topic made anew may have fewer than the old one.
+fn check_positions(expected: &Standing, commit: &Commit) -> Result<(), Violation> {
+    let given: BTreeMap<_, _> = commit.positions.iter().map(|p| (p.partition, (p.next, p.log_clock))).collect();
     ensure!(given.len() == commit.positions.len(), "commit {} names a partition twice", commit.seq);
-    for (partition, (next, _)) in expected {
+    for (partition, (next, clock)) in expected {
         let (name, seq) = (name(*partition), commit.seq);
-        let Some(given) = given.get(partition) else {
-            return Err(Violation(format!("P4: commit {seq} forgets {name}")));
-        };
-        ensure!(given == next, "P4: commit {seq} puts {name} at {}, its bindings at {}", given.0, next.0);
+        match (given.get(partition), next) {
+            (None, None) => {}
+            (None, Some(_)) => return Err(Violation(format!("P4: commit {seq} forgets {name}"))),
+            (Some((given, given_clock)), next) => {
+                let next = next.unwrap_or(*given);
+                ensure!(*given == next, "P4: commit {seq} puts {name} at {}, its bindings at {}", given.0, next.0);
+                ensure!(given_clock >= clock, "P1: commit {seq} sets the log clock of {name} back");
+            }
+        }
     }
+    Ok(())
+}
+
+/// Keeps in `commit` the partitions that its run does not read because they are gone: where they stood is what the lake
+/// holds of them. Those of a topic made anew are of another log.
+pub fn keep_positions(previous: &State, commit: &mut Commit) -> Result<(), Violation> {
+    let anew = topics_anew(Some(previous), commit)?;
+    let named: BTreeSet<Partition> = commit.positions.iter().map(|p| p.partition).collect();
+    let kept =
+        previous.positions.iter().filter(|p| !named.contains(&p.partition) && !anew.contains(&p.partition.topic));
+    commit.positions.extend(kept);
+    commit.positions.sort_by_key(|p| p.partition);
     Ok(())
 }
 
@@ -264,6 +295,67 @@ mod tests {
                 Err(Violation(text)) => assert!(text.contains(what) || what == "no file", "{what}: {text}"),
                 Ok(()) => panic!("accepted a commit that should say: {what}"),
             }
+        }
+    }
+
+    fn named(mut commit: Commit, id: &str) -> Commit {
+        commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: id.into() });
+        commit
+    }
+
+    /// A state of topic `a` at offset 6, and a commit that reads 4 records of topic `id` from offset 0.
+    fn made_anew(id: &str) -> (State, Commit) {
+        let state = apply(None, &claim("a"), "d0".into());
+        let state = apply(Some(state.clone()), &named(data(&state, "a", 5, 1), "a"), "d1".into());
+        let mut commit = named(data(&state, "a", 3, 1), id);
+        (commit.epochs[0].bindings[0].first, commit.epochs[0].bindings[0].next) = (NextOffset(0), NextOffset(4));
+        commit.positions[0].next = NextOffset(4);
+        (state, commit)
+    }
+
+    #[test]
+    fn p4_offsets_begin_anew_only_in_the_commit_that_names_another_topic() {
+        let (state, commit) = made_anew("b");
+        check(Some(&state), &commit).unwrap();
+        for same in ["a", ""] {
+            let (state, commit) = made_anew(same);
+            assert!(check(Some(&state), &commit).unwrap_err().0.contains("begins at 0, not at 6"), "{same}");
+        }
+        let after = apply(Some(state.clone()), &commit, "d2".into());
+        assert_eq!((after.positions[0].next.0, after.totals[&Topic::Gps].read), (4, 10));
+        check(Some(&after), &named(data(&after, "a", 2, 0), "b")).unwrap();
+        let mut again = named(data(&after, "a", 2, 0), "b");
+        (again.epochs[0].bindings[0].first, again.epochs[0].bindings[0].next) = (NextOffset(0), NextOffset(2));
+        again.positions[0].next = NextOffset(2);
+        assert!(check(Some(&after), &again).unwrap_err().0.contains("begins at 0, not at 4"));
+        let claimed = Commit { seq: state.seq + 1, previous: state.digest.clone(), epoch: state.epoch, ..claim("b") };
+        let claimed = Commit { horizon: state.horizon, positions: state.positions.clone(), ..claimed };
+        assert!(check(Some(&state), &named(claimed, "b")).unwrap_err().0.contains("another topic"));
+    }
+
+    #[test]
+    fn p1_the_log_clock_outlives_its_topic() {
+        let (state, mut commit) = made_anew("b");
+        commit.epochs[0].bindings[0].log_clock = Some(1);
+        assert!(check(Some(&state), &commit).unwrap_err().0.contains("P1"));
+        let (state, mut commit) = made_anew("b");
+        commit.positions[0].log_clock = None;
+        assert!(check(Some(&state), &commit).unwrap_err().0.contains("P1"));
+    }
+
+    #[test]
+    fn a_partition_that_is_gone_is_kept_unless_its_topic_was_made_anew() {
+        for (id, kept) in [("a", 2), ("b", 1)] {
+            let (mut state, mut commit) = made_anew(id);
+            let other = Partition { topic: Topic::Gps, index: 7 };
+            state.positions.push(Position { partition: other, ..state.positions[0] });
+            if id == "a" {
+                commit = named(data(&state, "a", 3, 1), id);
+                assert!(check(Some(&state), &commit).unwrap_err().0.contains("forgets gps/7"));
+            }
+            keep_positions(&state, &mut commit).unwrap();
+            assert_eq!(commit.positions.len(), kept, "{id}");
+            check(Some(&state), &commit).unwrap();
         }
     }
 

@@ -195,7 +195,7 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
 }
 
 /// P4 and P2: each binding's count is its distinct offsets in the files, nothing else is in them, and the ledger is
-/// what they add up to. As bindings are adjacent, no offset can come twice in the whole history.
+/// what they add up to. As bindings are adjacent, no offset of one topic id can come twice in the whole history.
 fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(), Violation> {
     let seq = commit.seq;
     let broker_name = |topic: Topic| commit.topics.get(&topic).map_or(topic.name(), |t| t.name.as_str()).to_string();

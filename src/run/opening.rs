@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::clock::Opening;
 use super::pacer::{Pace, Pacer};
-use super::partitions::discover;
+use super::partitions::{Watch, discover};
 use super::pipeline::Lead;
 use crate::commit::{Chair, Topics};
 use crate::config::{Config, SourceConfig};
@@ -19,7 +19,7 @@ use crate::lake::delta::{self, Publisher};
 use crate::lake::settings::{self, DEFINITIONS, Decides};
 use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
 use crate::process::Process;
-use crate::source::assignment::{From, Known, Recovered, start_positions};
+use crate::source::assignment::{Beginning, From, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
 use crate::tables;
 
@@ -89,8 +89,8 @@ pub fn open(
     })?;
     process.metrics.ready(state.seq);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
-    topics.learn(&available)?;
-    let added = plan(config, &available, &state, catalog.as_ref())?;
+    let added = plan(config, &available, &state, &topics, catalog.as_ref())?;
+    topics.learn(&available);
     let closed_before = closed_before(config.policy, state.horizon, &added);
     let start = Start {
         run: state.run.clone(),
@@ -99,7 +99,9 @@ pub fn open(
         closed_before,
         reach: reach::files(&state, closed_before),
     };
-    let unrecorded = added.iter().any(|a| a.from != a.position.next || !stands(&state, &a.position));
+    let moved = |a: &Added| a.from != a.position.next || !stands(&state, &a.position);
+    let unrecorded = topics.names() != state.topics || added.iter().any(moved);
+    let watch = Watch::new(topics.clone(), &added, &state.positions);
     let pace = Pace {
         epoch: config.epoch,
         commit: config.commit_interval,
@@ -108,39 +110,38 @@ pub fn open(
     };
     let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
     let (found, discovered) = mpsc::channel();
-    runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), topics.clone(), config.discover_interval, found));
+    runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), watch, config.discover_interval, found));
     let delta_tables = delta::Table::all(tables::all())?;
     let publisher = runtime.block_on(Publisher::open(lake, &lake_id, delta_tables, state.seq))?;
     let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);
     Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
 }
 
-/// Where every partition goes on.
+/// Where every partition goes on. What is lost by it, and was accepted, is said.
 fn plan(
     config: &Config,
     available: &[Available],
     state: &State,
+    topics: &Topics,
     catalog: &dyn Catalog,
 ) -> Result<Vec<Added>, SourceError> {
     let partitions: Vec<Partition> = available.iter().map(|a| a.partition).collect();
     let group = if config.from == From::Group { catalog.group_offsets(&partitions)? } else { Vec::new() };
     let recorded: Vec<(Partition, NextOffset)> = state.positions.iter().map(|p| (p.partition, p.next)).collect();
-    let topics = state.topics.iter().map(|(t, n)| (*t, Known { name: n.name.clone(), id: n.id.clone() })).collect();
-    let recovered = state.has_data.then_some(Recovered { positions: &recorded, topics: &topics });
+    let known = topics.known();
+    let recovered = state.has_data.then_some(Recovered { positions: &recorded, topics: &known });
     let starts = start_positions(available, recovered, config.from, &group, config.accept_loss)?;
-    let stood = |partition| state.positions.iter().find(|p| p.partition == partition);
-    let added = starts.into_iter().map(|(partition, from)| {
-        let new = Position { partition, next: from, log_clock: None, drained: false };
-        let position = Position { drained: false, ..stood(partition).copied().unwrap_or(new) };
-        if from < position.next {
-            return Err(SourceError::Lost(format!(
-                "{}/{} ends at offset {}, but the lake has read up to {}: the log was cut or made anew; use another lake",
-                config.topics[partition.topic as usize], partition.index, from.0, position.next.0
-            )));
-        }
-        Ok(Added { position, from })
-    });
-    added.collect()
+    starts.accepted.iter().for_each(|loss| tracing::warn!("{loss}"));
+    Ok(starts.partitions.iter().map(|beginning| added(beginning, state)).collect())
+}
+
+/// A partition as it is to be read. In a topic made anew offsets begin anew, but its log clock never goes back (P1).
+fn added(beginning: &Beginning, state: &State) -> Added {
+    let Beginning { partition, from, anew } = *beginning;
+    let stood = state.positions.iter().find(|p| p.partition == partition);
+    let next = stood.filter(|_| !anew).map_or(from, |p| p.next);
+    let position = Position { partition, next, log_clock: stood.and_then(|p| p.log_clock), drained: false };
+    Added { position, from }
 }
 
 /// Whether the lake has this partition already.

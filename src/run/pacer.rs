@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::Partition;
 use citystream_dataflows::progress::Progress;
 use citystream_dataflows::ticks::{Added, Report, Start, Tick};
 use citystream_dataflows::time::{Epoch, TimePolicy};
@@ -34,7 +33,6 @@ pub struct Pacer {
     progress: Progress,
     start: Option<Start>,
     added: Vec<Added>,
-    known: Vec<Partition>,
     /// Minted and not yet answered.
     open: VecDeque<Tick>,
     reports: BTreeMap<Epoch, Vec<Report>>,
@@ -59,7 +57,6 @@ impl Pacer {
             progress: Progress::new(policy),
             seq: start.seq,
             start: Some(start),
-            known: added.iter().map(|a| a.position.partition).collect(),
             added,
             open: VecDeque::new(),
             reports: BTreeMap::new(),
@@ -74,14 +71,9 @@ impl Pacer {
         }
     }
 
-    /// Takes partitions that have appeared; known ones change nothing.
-    pub fn discovered(&mut self, found: impl IntoIterator<Item = Added>) {
-        for added in found {
-            if !self.known.contains(&added.position.partition) {
-                self.known.push(added.position.partition);
-                self.added.push(added);
-            }
-        }
+    /// Takes partitions that have appeared.
+    pub fn discovered(&mut self, found: Vec<Added>) {
+        self.added.extend(found);
     }
 
     /// Takes one worker's answer.
@@ -175,7 +167,7 @@ impl Pacer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use citystream_dataflows::bindings::{Binding, NextOffset, Position, Topic};
+    use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position, Topic};
 
     use super::*;
 

@@ -1,11 +1,11 @@
 //! Where reading starts: a pure decision over what there is, what the lake recorded, and `--from`.
 //!
-//! Invariant: a partition in the lake goes on exactly where it stood, or the run stops; a partition that is new to a
-//! lake with data is read from its first offset.
+//! Invariant: a partition in the lake goes on exactly where it stood, or the run stops unless the user accepts what is
+//! lost; a partition that is new to a lake with data, or of a topic made anew, is read from its first offset.
 
 use std::collections::BTreeMap;
 
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::bindings::{NextOffset, Partition, Topic, is_another_topic};
 
 use super::{Available, SourceError};
 
@@ -42,124 +42,170 @@ pub struct Recovered<'a> {
     pub topics: &'a BTreeMap<Topic, Known>,
 }
 
-/// Where to start each available partition, in their order.
+/// Where reading starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// One for each available partition, in their order.
+    pub partitions: Vec<Beginning>,
+    /// What is lost by it and was accepted, one line each.
+    pub accepted: Vec<String>,
+}
+
+/// Where one partition starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// The partition.
+    pub partition: Partition,
+    /// The first offset to read.
+    pub from: NextOffset,
+    /// Whether its topic is another one than the lake has read: offsets begin anew.
+    pub anew: bool,
+}
+
+/// Where to start each available partition.
 ///
 /// `recovered` is `None` until the lake's first data commit: only then `from` counts (with `group` for
-/// [`From::Group`]). With `accept_loss`, what would be [`SourceError::Lost`] starts at the nearest offset there is.
+/// [`From::Group`]). With `accept_loss`, what would be [`SourceError::Lost`] starts at the nearest offset there is, if
+/// there is one that does not go back.
 pub fn start_positions(
     available: &[Available],
     recovered: Option<Recovered<'_>>,
     from: From,
     group: &[(Partition, NextOffset)],
     accept_loss: bool,
-) -> Result<Vec<(Partition, NextOffset)>, SourceError> {
-    if let Some(recovered) = recovered.filter(|_| !accept_loss) {
-        check_topics(available, recovered)?;
-        check_gone(available, recovered)?;
+) -> Result<Starts, SourceError> {
+    let mut losses = Losses { accept: accept_loss, accepted: Vec::new() };
+    if let Some(recovered) = recovered {
+        other_topics(available, recovered, &mut losses)?;
+        gone(available, recovered, &mut losses)?;
     }
-    available
-        .iter()
-        .map(|a| {
-            let next = match recovered {
-                Some(recovered) => go_on(a, recovered, accept_loss),
-                None => begin(a, from, group, accept_loss),
-            };
-            next.map(|next| (a.partition, next))
-        })
-        .collect()
+    let partitions = available.iter().map(|a| {
+        let anew = recovered.is_some_and(|r| is_other(a, r));
+        let from = match recovered {
+            Some(_) if anew => a.low,
+            Some(recovered) => go_on(a, recovered, &mut losses)?,
+            None => begin(a, from, group, &mut losses)?,
+        };
+        Ok(Beginning { partition: a.partition, from, anew })
+    });
+    let partitions = partitions.collect::<Result<_, SourceError>>()?;
+    Ok(Starts { partitions, accepted: losses.accepted })
 }
 
 /// Partitions that are not in `known` yet: they have appeared since, and are read from their first offset.
 ///
-/// Fails if a known topic has another id or a known partition is gone: it was deleted under the run.
-pub fn appeared(
-    available: &[Available],
-    recovered: Recovered<'_>,
-) -> Result<Vec<(Partition, NextOffset)>, SourceError> {
-    check_topics(available, recovered)?;
-    check_gone(available, recovered)?;
-    let new = available.iter().filter(|a| position(recovered.positions, a.partition).is_none());
+/// Fails if a known topic has another id or a known partition is gone: it was deleted under the run, and only a new
+/// start can accept that.
+pub fn appeared(available: &[Available], known: Recovered<'_>) -> Result<Vec<(Partition, NextOffset)>, SourceError> {
+    let mut losses = Losses { accept: false, accepted: Vec::new() };
+    other_topics(available, known, &mut losses)?;
+    gone(available, known, &mut losses)?;
+    let new = available.iter().filter(|a| position(known.positions, a.partition).is_none());
     Ok(new.map(|a| (a.partition, a.low)).collect())
+}
+
+/// What is lost: an error, or accepted.
+struct Losses {
+    accept: bool,
+    accepted: Vec<String>,
+}
+
+impl Losses {
+    /// Takes a loss, and what the flag does about it.
+    fn take(&mut self, what: &str, then: &str) -> Result<(), SourceError> {
+        if !self.accept {
+            return Err(SourceError::Lost(format!("{what}; {ACCEPT_FLAG} {then}")));
+        }
+        self.accepted.push(format!("{what}; {ACCEPT_FLAG} {then}"));
+        Ok(())
+    }
 }
 
 fn position(positions: &[(Partition, NextOffset)], partition: Partition) -> Option<NextOffset> {
     positions.iter().find(|(p, _)| *p == partition).map(|(_, next)| *next)
 }
 
-/// The same name with another id is another log. A log without ids is taken at its name.
-fn other_topic(available: &Available, recovered: Recovered<'_>) -> bool {
-    recovered
-        .topics
-        .get(&available.partition.topic)
-        .is_some_and(|known| !known.id.is_empty() && !available.topic_id.is_empty() && known.id != available.topic_id)
+/// The same name with another id is another log.
+fn is_other(available: &Available, recovered: Recovered<'_>) -> bool {
+    let known = recovered.topics.get(&available.partition.topic);
+    known.is_some_and(|known| is_another_topic(&known.id, &available.topic_id))
 }
 
-fn check_topics(available: &[Available], recovered: Recovered<'_>) -> Result<(), SourceError> {
-    let Some(other) = available.iter().find(|a| other_topic(a, recovered)) else { return Ok(()) };
-    let known = &recovered.topics[&other.partition.topic];
-    Err(SourceError::Lost(format!(
-        "topic `{}` is another one now (id {}, the lake read {}): what the lake had not read of it is lost; \
-         {ACCEPT_FLAG} reads the new one from its start",
-        known.name, other.topic_id, known.id
-    )))
-}
-
-fn check_gone(available: &[Available], recovered: Recovered<'_>) -> Result<(), SourceError> {
-    let gone = recovered.positions.iter().find(|(p, _)| !available.iter().any(|a| a.partition == *p));
-    let Some((partition, next)) = gone else { return Ok(()) };
-    Err(SourceError::Lost(format!(
-        "{} is gone, the lake read it up to offset {}: what it had not read is lost; {ACCEPT_FLAG} goes on without it",
-        show(*partition, Some(recovered)),
-        next.0
-    )))
-}
-
-fn go_on(a: &Available, recovered: Recovered<'_>, accept_loss: bool) -> Result<NextOffset, SourceError> {
-    match position(recovered.positions, a.partition) {
-        None => Ok(a.low),
-        Some(_) if other_topic(a, recovered) => Ok(a.low),
-        Some(next) => within(a, next, &show(a.partition, Some(recovered)), accept_loss),
+/// The topics that were deleted and made anew, once each.
+fn other_topics(available: &[Available], recovered: Recovered<'_>, losses: &mut Losses) -> Result<(), SourceError> {
+    let others = available.iter().filter(|a| is_other(a, recovered));
+    let others: BTreeMap<Topic, &Available> = others.map(|a| (a.partition.topic, a)).collect();
+    for (topic, other) in others {
+        let known = &recovered.topics[&topic];
+        let what = format!(
+            "topic `{}` was deleted and made anew (id {}, the lake read {}): what the lake had not read of it is lost",
+            known.name, other.topic_id, known.id
+        );
+        let then = "reads the new one from its first offset; an offset of it then names two records of the lake, told \
+                    apart by their seq";
+        losses.take(&what, then)?;
     }
+    Ok(())
+}
+
+/// The partitions that are no more, of topics that are still the same.
+fn gone(available: &[Available], recovered: Recovered<'_>, losses: &mut Losses) -> Result<(), SourceError> {
+    for (partition, next) in recovered.positions {
+        let there = available.iter().any(|a| a.partition == *partition);
+        if there || available.iter().any(|a| a.partition.topic == partition.topic && is_other(a, recovered)) {
+            continue;
+        }
+        let shown = show(*partition, Some(recovered));
+        let what = format!("{shown} is gone, the lake read it up to offset {}: what it had not read is lost", next.0);
+        losses.take(&what, "goes on without it")?;
+    }
+    Ok(())
+}
+
+fn go_on(a: &Available, recovered: Recovered<'_>, losses: &mut Losses) -> Result<NextOffset, SourceError> {
+    let Some(next) = position(recovered.positions, a.partition) else { return Ok(a.low) };
+    let shown = show(a.partition, Some(recovered));
+    if next > a.high {
+        // Going on at the end would give offsets that the lake holds to other records: no flag can accept that.
+        return Err(SourceError::Lost(format!(
+            "{shown}: the log ends at offset {}, the lake has read up to {}: it was truncated; use another lake",
+            a.high.0, next.0
+        )));
+    }
+    not_before(a, next, &shown, losses)
 }
 
 fn begin(
     a: &Available,
     from: From,
     group: &[(Partition, NextOffset)],
-    accept_loss: bool,
+    losses: &mut Losses,
 ) -> Result<NextOffset, SourceError> {
-    match from {
-        From::Earliest => Ok(a.low),
-        From::Latest => Ok(a.high),
-        From::Group => match position(group, a.partition) {
-            None => Ok(a.low),
-            Some(next) => within(a, next, &show(a.partition, None), accept_loss),
-        },
+    let next = match from {
+        From::Earliest => return Ok(a.low),
+        From::Latest => return Ok(a.high),
+        From::Group => position(group, a.partition).unwrap_or(a.low),
+    };
+    let shown = show(a.partition, None);
+    if next > a.high {
+        let (high, next) = (a.high.0, next.0);
+        let what = format!("{shown}: the log ends at offset {high}, the group stands at {next}: it was made anew");
+        losses.take(&what, &format!("goes on at {high}"))?;
+        return Ok(a.high);
     }
+    not_before(a, next, &shown, losses)
 }
 
-fn within(a: &Available, next: NextOffset, shown: &str, accept_loss: bool) -> Result<NextOffset, SourceError> {
-    if accept_loss {
-        return Ok(next.clamp(a.low, a.high));
-    }
+fn not_before(a: &Available, next: NextOffset, shown: &str, losses: &mut Losses) -> Result<NextOffset, SourceError> {
     if next < a.low {
-        return Err(SourceError::Lost(format!(
-            "{shown}: up to {} records are lost: the log starts at offset {}, the next to read is {}; {ACCEPT_FLAG} goes on \
-             at {}",
-            a.low.0 - next.0,
-            a.low.0,
-            next.0,
-            a.low.0
-        )));
+        let (low, lost) = (a.low.0, a.low.0 - next.0);
+        let next = next.0;
+        let what = format!(
+            "{shown}: up to {lost} records are lost: the log starts at offset {low}, the next to read is {next}"
+        );
+        losses.take(&what, &format!("goes on at {low}"))?;
     }
-    if next > a.high {
-        return Err(SourceError::Lost(format!(
-            "{shown}: the log ends at offset {}, the next to read is {}: it was truncated or made anew; {ACCEPT_FLAG} goes on \
-             at {}",
-            a.high.0, next.0, a.high.0
-        )));
-    }
-    Ok(next)
+    Ok(next.max(a.low))
 }
 
 fn show(partition: Partition, recovered: Option<Recovered<'_>>) -> String {
@@ -175,6 +221,7 @@ mod tests {
 
     const GPS0: Partition = Partition { topic: Topic::Gps, index: 0 };
     const GPS1: Partition = Partition { topic: Topic::Gps, index: 1 };
+    const GPS2: Partition = Partition { topic: Topic::Gps, index: 2 };
 
     fn available(partition: Partition, id: &str, low: i64, high: i64) -> Available {
         Available { partition, topic_id: id.into(), low: NextOffset(low), high: NextOffset(high) }
@@ -196,7 +243,10 @@ mod tests {
         let recovered = recorded.map(|_| Recovered { positions: &positions, topics: &topics });
         let group = [(GPS0, NextOffset(15))];
         match start_positions(available, recovered, from, &group, accept) {
-            Ok(starts) => Ok(starts.into_iter().map(|(_, n)| n.0).collect()),
+            Ok(starts) => {
+                assert!(accept || starts.accepted.is_empty(), "{starts:?}");
+                Ok(starts.partitions.into_iter().map(|b| b.from.0).collect())
+            }
             Err(SourceError::Lost(text)) => Err(text),
             Err(other) => panic!("not Lost: {other}"),
         }
@@ -224,7 +274,8 @@ mod tests {
         let high = start(&logs, Some(21), "a", From::Latest, false).unwrap_err();
         assert!(high.contains("20") && high.contains("21"), "{high}");
         assert_eq!(start(&logs, Some(7), "a", From::Latest, true).unwrap(), [10]);
-        assert_eq!(start(&logs, Some(21), "a", From::Latest, true).unwrap(), [20]);
+        let high = start(&logs, Some(21), "a", From::Latest, true).unwrap_err();
+        assert!(high.contains("another lake"), "an offset never goes back in the same topic: {high}");
     }
 
     #[test]
@@ -240,6 +291,29 @@ mod tests {
         assert!(error.contains("gps_data") && error.contains(ACCEPT_FLAG) && !error.contains('\n'), "{error}");
         assert_eq!(start(&logs, Some(12), "a", From::Earliest, true).unwrap(), [0]);
         assert_eq!(start(&logs, Some(12), "", From::Earliest, false).unwrap(), [12], "no id recorded, no claim");
+        assert_eq!(
+            start(&logs, Some(21), "a", From::Earliest, true).unwrap(),
+            [0],
+            "the end of the new one is no bound"
+        );
+    }
+
+    #[test]
+    fn what_is_accepted_is_said_once_a_topic_and_begins_anew() {
+        let topics = topics("a");
+        let positions = [(GPS0, NextOffset(12)), (GPS1, NextOffset(3)), (GPS2, NextOffset(4))];
+        let recovered = Some(Recovered { positions: &positions, topics: &topics });
+        let anew = [available(GPS0, "b", 1, 20), available(GPS1, "b", 0, 2)];
+        let starts = start_positions(&anew, recovered, From::Latest, &[], true).unwrap();
+        let began: Vec<_> = starts.partitions.iter().map(|b| (b.from.0, b.anew)).collect();
+        assert_eq!(began, [(1, true), (0, true)], "from the first offset, whatever --from says");
+        let [said] = &starts.accepted[..] else { panic!("{:?}", starts.accepted) };
+        assert!(said.contains("made anew") && said.contains("seq") && said.contains(ACCEPT_FLAG), "{said}");
+
+        let same = [available(GPS0, "a", 15, 20), available(GPS1, "a", 0, 3)];
+        let starts = start_positions(&same, recovered, From::Latest, &[], true).unwrap();
+        let began: Vec<_> = starts.partitions.iter().map(|b| (b.from.0, b.anew)).collect();
+        assert_eq!((began, starts.accepted.len()), (vec![(15, false), (3, false)], 2), "a gap and a partition gone");
     }
 
     #[test]

@@ -67,15 +67,7 @@ impl Topics {
     /// Creates all five.
     pub(crate) fn make(&self, partitions: i32, timestamps: &str) {
         let names = self.names();
-        let topics: Vec<NewTopic<'_>> = names
-            .iter()
-            .map(|name| {
-                NewTopic::new(name, partitions, TopicReplication::Fixed(1))
-                    .set("message.timestamp.type", timestamps)
-                    .set("message.timestamp.after.max.ms", "9223372036854775807")
-                    .set("retention.ms", "-1")
-            })
-            .collect();
+        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| new_topic(name, partitions, timestamps)).collect();
         let results = block_on(self.admin().create_topics(&topics, &options())).expect("the broker answers");
         results.into_iter().for_each(|result| drop(result.expect("a topic is created")));
     }
@@ -89,7 +81,7 @@ impl Topics {
     /// Creates one again, under its old name.
     pub(crate) fn create_one(&self, topic: usize, partitions: i32) {
         let name = self.names()[topic].clone();
-        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let new = new_topic(&name, partitions, "CreateTime");
         super::wait_until("the topic is created anew", WAIT, || {
             let results = block_on(self.admin().create_topics([&new], &options()));
             results.is_ok_and(|results| results.iter().all(Result::is_ok))
@@ -191,6 +183,13 @@ impl Feed {
         });
         end.expect("the partition's end")
     }
+}
+
+fn new_topic<'a>(name: &'a str, partitions: i32, timestamps: &'a str) -> NewTopic<'a> {
+    NewTopic::new(name, partitions, TopicReplication::Fixed(1))
+        .set("message.timestamp.type", timestamps)
+        .set("message.timestamp.after.max.ms", "9223372036854775807")
+        .set("retention.ms", "-1")
 }
 
 fn options() -> AdminOptions {

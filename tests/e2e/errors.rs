@@ -1,9 +1,13 @@
 //! What goes wrong ends in one clear line with its exit code, and nothing is lost.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, python};
+use citystream_dataflows::bindings::Topic;
+
+use crate::common::cluster::LONG;
+use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, python, wait_until};
 
 const START: i64 = 1_790_000_000_000;
 
@@ -36,19 +40,8 @@ fn a_missing_topic_is_named() {
 }
 
 #[test]
-fn a_topic_made_anew_and_offsets_that_are_lost_stop_the_run() {
+fn offsets_that_are_lost_stop_the_run() {
     let Some(servers) = Servers::find() else { return };
-    let (topics, _) = log(&servers, "anew");
-    let plan = Plan::kafka_to_files(&servers, &topics);
-    plan.drain(1, 1);
-    let before = plan.lake().commits().len();
-    topics.delete(1);
-    topics.create_one(1, 1);
-    ends_with(&plan, &["--until-drained"], 6, &[&topics.names()[1], "made anew"]);
-    let data = plan.lake().commits()[before..].iter().any(|commit| !commit.added.is_empty());
-    assert!(!data, "a run that was stopped wrote data");
-    plan.verify();
-
     let (topics, made) = log(&servers, "lost");
     let plan = Plan::kafka_to_files(&servers, &topics);
     plan.drain(1, 1);
@@ -58,6 +51,64 @@ fn a_topic_made_anew_and_offsets_that_are_lost_stop_the_run() {
     python::run("delete_records.py", &[topics.bootstrap(), &gps, "0"]);
     ends_with(&plan, &["--until-drained"], 6, &[&gps, "--accept-loss"]);
     plan.verify();
+}
+
+/// The records of the GPS topic that the lake has.
+fn pings(plan: &Plan) -> u64 {
+    let commits = plan.lake().commits();
+    commits.iter().filter_map(|commit| commit.ledger.get(&Topic::Gps)).map(|ledger| ledger.read).sum()
+}
+
+/// Every record made is there once, `doubled` of them at an offset that another one had in an earlier topic.
+fn check_incarnations(plan: &Plan, made: &Generator, doubled: u64) {
+    plan.verify();
+    let contents = plan.lake().contents(plan, made);
+    assert_eq!((contents.missing, contents.extra, contents.doubled), (0, 0, doubled), "(lost, too many, doubled)");
+}
+
+#[test]
+fn a_topic_made_anew_stops_the_run_and_is_read_where_the_loss_is_accepted() {
+    let Some(servers) = Servers::find() else { return };
+    let (topics, mut made) = log(&servers, "anew");
+    let plan = Plan::kafka_to_files(&servers, &topics).flag("discover-interval", "1s");
+    plan.drain(1, 1);
+    let (before, old) = (plan.lake().commits().len(), pings(&plan));
+    topics.delete(1);
+    topics.create_one(1, 1);
+    ends_with(&plan, &["--until-drained"], 6, &[&topics.names()[1], "made anew", "--accept-loss"]);
+    let data = plan.lake().commits()[before..].iter().any(|commit| !commit.added.is_empty());
+    assert!(!data, "a run that was stopped wrote data");
+    plan.verify();
+
+    let new = 300;
+    topics.produce((0..new).map(|n| made.next_in(1, 0, START + 5_000 + n)));
+    let (code, said) = plan.end_of_run(&["--until-drained", "--accept-loss"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("made anew") && said.contains("told apart by their seq"), "{said}");
+    let doubled = old.min(new as u64);
+    check_incarnations(&plan, &made, doubled);
+
+    // Accepted once and for all: the next start needs no flag, and goes on where the new topic stood.
+    topics.produce((0..100).map(|n| made.next_in(3, 0, START + 6_000 + n)));
+    plan.drain(2, 1);
+    check_incarnations(&plan, &made, doubled);
+    let commits = plan.lake().commits();
+    let ids: BTreeSet<_> = commits.iter().filter_map(|commit| commit.topics.get(&Topic::Gps)).map(|t| &t.id).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+
+    // While running it always is a stop.
+    let claims = plan.lake().claims().len();
+    let mut run = Cluster::start(&plan, 1, 1, &["--accept-loss"]);
+    wait_until("the run has claimed the lake", LONG, || plan.lake().claims().len() > claims);
+    topics.delete(1);
+    topics.create_one(1, 1);
+    assert_eq!(run.wait(LONG), [6], "{}", run.said(0));
+    assert!(
+        run.said(0).trim_end().lines().last().is_some_and(|line| line.contains("--accept-loss")),
+        "{}",
+        run.said(0)
+    );
+    check_incarnations(&plan, &made, doubled);
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::bindings::{Topic, is_another_topic};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::SourceError;
+use super::super::assignment::ACCEPT_FLAG;
 use super::topic_id::Described;
 
 /// How long a topic must be unknown before it is gone: a broker that has just started may not know it yet.
@@ -48,24 +49,26 @@ impl Identities {
             let since = *state.missing_since.entry(topic).or_insert(now);
             if now.duration_since(since) >= GONE_AFTER {
                 state.lost.get_or_insert(format!(
-                    "kafka: topic `{}` is gone: what was not read of it is lost; was it deleted?",
+                    "kafka: topic `{}` is gone: what was not read of it is lost; where it was deleted, make it anew and start \
+                     with {ACCEPT_FLAG}",
                     described.name
                 ));
             }
             return;
         }
-        if described.error.is_some() || described.id.is_empty() {
+        if described.error.is_some() {
             return;
         }
         state.missing_since.remove(&topic);
-        let known = state.ids.entry(topic).or_insert_with(|| described.id.clone());
-        if *known != described.id {
+        let known = state.ids.entry(topic).or_default();
+        if known.is_empty() {
+            known.clone_from(&described.id);
+        }
+        if is_another_topic(known, &described.id) {
             state.lost.get_or_insert(format!(
-                "kafka: topic `{}` was deleted and made anew (id {}, read until now {known}): what was not read of it is lost; {} \
-                 reads the new one from its start",
-                described.name,
-                described.id,
-                crate::source::assignment::ACCEPT_FLAG
+                "kafka: topic `{}` was deleted and made anew (id {}, read until now {known}): what was not read of it is lost; \
+                 a start with {ACCEPT_FLAG} reads the new one from its first offset",
+                described.name, described.id
             ));
         }
     }

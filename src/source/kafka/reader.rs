@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::super::assignment::ACCEPT_FLAG;
 use super::super::{Reader, Record, SourceError};
 use super::context::Context;
 use super::errors::{self, Class, classify};
@@ -166,11 +167,11 @@ fn failure(shown: &str, next: i64, class: Class, code: RDKafkaErrorCode, text: &
             Class::Lost,
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::LogTruncation,
         ) => SourceError::Lost(format!(
-            "kafka {shown}: offset {next} is no longer in the log ({text}); {} starts at what is there",
-            crate::source::assignment::ACCEPT_FLAG
+            "kafka {shown}: offset {next} is no longer in the log ({text}); {ACCEPT_FLAG} starts at what is there"
         )),
         (Class::Lost, _) => SourceError::Lost(format!(
-            "kafka {shown}: the topic or partition is gone while it was read up to offset {next} ({text}); was it deleted?"
+            "kafka {shown}: the topic or partition is gone while it was read up to offset {next} ({text}); where it was \
+             deleted, make it anew and start with {ACCEPT_FLAG}"
         )),
         _ => SourceError::Unusable(format!("kafka {shown} at offset {next}: {text} ({code})")),
     }
