@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use citystream_dataflows::bindings::{Position, Topic};
+use citystream_dataflows::bindings::{Partition, Position, Topic};
 use citystream_dataflows::time::Micros;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::error::RunError;
 use crate::lake::commit::{Commit, Ledger};
@@ -34,6 +37,7 @@ pub struct Metrics {
     log_clock: IntGaugeVec,
     next_offset: IntGaugeVec,
     drained: IntGaugeVec,
+    lag: IntGaugeVec,
     ready: AtomicBool,
 }
 
@@ -80,6 +84,10 @@ impl Metrics {
             log_clock: by_partition("citystream_log_clock_seconds", "The log clock, seconds since 1970")?,
             next_offset: by_partition("citystream_next_offset", "The next offset to read, as committed")?,
             drained: by_partition("citystream_drained", "1 where nothing is left to read")?,
+            lag: by_partition(
+                "citystream_lag_offsets",
+                "Kafka: offsets that this process has still to read, up to the end as last told by the leader",
+            )?,
             registry,
             records,
             read,
@@ -92,6 +100,11 @@ impl Metrics {
     pub fn ready(&self, seq: u64) {
         self.commit_seq.set(seq as i64);
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// The lag of a partition, for who reads it.
+    pub fn lag(&self, partition: Partition) -> IntGauge {
+        self.lag.with_label_values(&[partition.topic.name(), &partition.index.to_string()])
     }
 
     /// A commit has landed.
@@ -140,11 +153,29 @@ impl Metrics {
     }
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until the runtime ends.
+/// A server that goes on until it is stopped, or this handle is dropped.
+#[derive(Debug)]
+pub struct Server {
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens no longer, and lets answers that have begun be completed within `limit`.
+    pub async fn stop(self, limit: Duration) {
+        // One that has failed listens no longer either.
+        let _ = self.stop.send(());
+        if tokio::time::timeout(limit, self.served).await.is_err() {
+            tracing::debug!("a client of the metrics does not take its answer");
+        }
+    }
+}
+
+/// Serves `/metrics`, `/healthz` and `/readyz`.
 ///
 /// # Errors
 /// An address that cannot be listened on.
-pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<(), RunError> {
+pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunError> {
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
         RunError::Failed(format!("cannot serve metrics on {address}: {e}; choose another --listen, or none"))
     })?;
@@ -153,12 +184,15 @@ pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<(), RunError>
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .with_state(metrics);
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(async move {
+        // A handle that is dropped ends it too: nobody could stop it any more.
+        let stopped = async { drop(stopped.await) };
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
             tracing::warn!("metrics are no longer served: {error}");
         }
     });
-    Ok(())
+    Ok(Server { stop, served })
 }
 
 async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, &'static str) {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::{NextOffset, Partition};
+use citystream_dataflows::bindings::NextOffset;
 
 use super::*;
 use crate::lake::commit::Kind;
@@ -47,7 +47,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let metrics = Arc::new(Metrics::new().unwrap());
-    runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
+    let server = runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
     assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
     assert_eq!(get(&address, "/readyz").0, 503);
     metrics.ready(8);
@@ -57,6 +57,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     metrics.committed(&commit());
     metrics.commit_seconds.observe(0.2);
     metrics.uncommitted.set(1234);
+    metrics.lag(Partition { topic: Topic::Weather, index: 1 }).set(17);
     let (status, text) = get(&address, "/metrics");
     assert_eq!(status, 200);
     for line in [
@@ -72,6 +73,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
         "citystream_log_clock_seconds{partition=\"3\",topic=\"gps\"} 7",
         "citystream_next_offset{partition=\"3\",topic=\"gps\"} 42",
         "citystream_drained{partition=\"3\",topic=\"gps\"} 1",
+        "citystream_lag_offsets{partition=\"1\",topic=\"weather\"} 17",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
     }
@@ -79,4 +81,28 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     let taken = runtime.block_on(serve(&address, metrics)).unwrap_err();
     assert!(taken.to_string().starts_with(&format!("cannot serve metrics on {address}")), "{taken}");
     assert_eq!(get(&address, "/nothing").0, 404);
+    runtime.block_on(server.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_server_that_is_stopped_hangs_up_on_who_waits_and_ends_in_time() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new().unwrap()))).unwrap();
+    // One that has had its answer and keeps the connection, and one that never finishes its question.
+    let mut idle = TcpStream::connect(&address).unwrap();
+    idle.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut stalled = TcpStream::connect(&address).unwrap();
+    write!(stalled, "GET /metrics HTTP/1.1\r\nHo").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let asked = Instant::now();
+    runtime.block_on(server.stop(Duration::from_secs(2)));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(TcpStream::connect(&address).is_err(), "it listens no longer");
+    idle.read_to_end(&mut Vec::new()).expect("the connection is closed in order");
+    drop(stalled);
 }

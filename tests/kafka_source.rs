@@ -84,6 +84,7 @@ fn transactions_show_what_was_committed_and_drain_past_markers() {
     assert_eq!(payloads(&kept), ["a0", "a1", "a2"]);
     until_drained(&mut reader, P);
     assert_eq!((kept[2].next.0, log.range(P).1), (3, 4));
+    assert_eq!(reader.end(P).map(|end| end.0), Some(4), "as the leader has said");
 
     // Aborted records and their marker are passed over.
     txn.begin_transaction().unwrap();

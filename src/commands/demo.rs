@@ -75,9 +75,7 @@ fn supervise(
         }
     });
     progress.end();
-    outcome?;
-    pipeline.finish();
-    Ok(())
+    pipeline.finish(outcome)
 }
 
 fn query(lake: &str) -> String {

@@ -29,9 +29,7 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
         progress.show();
     };
     progress.end();
-    outcome?;
-    run.finish();
-    Ok(0)
+    run.finish(outcome).map(|()| 0)
 }
 
 /// SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process.

@@ -27,6 +27,8 @@ use pipeline::{Lead, build};
 
 /// How long a worker sleeps when it has nothing to do.
 const PARK: Duration = Duration::from_millis(5);
+/// How long the end of a process waits for answers to who watches it.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A run that has been set up. Dropping it without [`finish`](Run::finish) leaves its threads to the process's end.
 pub struct Run {
@@ -34,6 +36,7 @@ pub struct Run {
     runtime: Runtime,
     ended: mpsc::Receiver<Result<(), RunError>>,
     publishing: Option<tokio::task::JoinHandle<()>>,
+    served: Option<metrics::Server>,
 }
 
 impl Run {
@@ -65,7 +68,7 @@ impl Run {
             metrics: Arc::clone(&metrics),
             stopping: AtomicBool::new(false),
         });
-        serve_metrics(config, &runtime, &metrics)?;
+        let served = serve_metrics(config, &runtime, &metrics)?;
         let (lead, publishing) = if config.process == 0 {
             source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
             let Opened { lead, publishing } = opening::open(config, &process, source.catalog(), &runtime)?;
@@ -74,7 +77,7 @@ impl Run {
             (None, None)
         };
         let ended = spawn_workers(mesh, &process, lead, fatal_error);
-        Ok(Run { process, runtime, ended, publishing })
+        Ok(Run { process, runtime, ended, publishing, served })
     }
 
     /// Asks for an orderly end: what has been read is committed first.
@@ -91,13 +94,20 @@ impl Run {
         }
     }
 
-    /// Lets what follows the last commit be completed.
-    pub fn finish(self) {
-        if let Some(publishing) = self.publishing {
+    /// Lets what follows the last commit be completed, where the run has ended well, and what is being answered.
+    ///
+    /// # Errors
+    /// The outcome's.
+    pub fn finish(self, outcome: Result<(), RunError>) -> Result<(), RunError> {
+        if let Some(publishing) = self.publishing.filter(|_| outcome.is_ok()) {
             // The task ends with its seat, which the workers have left.
             let _ = self.runtime.block_on(publishing);
         }
+        if let Some(served) = self.served {
+            self.runtime.block_on(served.stop(LAST_ANSWERS));
+        }
         self.runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome
     }
 }
 
@@ -120,9 +130,13 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
     }
 }
 
-fn serve_metrics(config: &Config, runtime: &Runtime, metrics: &Arc<Metrics>) -> Result<(), RunError> {
-    let Some(address) = &config.listen else { return Ok(()) };
-    runtime.block_on(metrics::serve(address, Arc::clone(metrics)))
+fn serve_metrics(
+    config: &Config,
+    runtime: &Runtime,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<metrics::Server>, RunError> {
+    let Some(address) = &config.listen else { return Ok(None) };
+    runtime.block_on(metrics::serve(address, Arc::clone(metrics))).map(Some)
 }
 
 /// Runs the workers on threads of their own; the first outcome, good or bad, is the run's.

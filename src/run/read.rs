@@ -19,6 +19,7 @@ use std::time::Duration;
 use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position};
 use citystream_dataflows::ticks::{Report, Tick};
 use citystream_dataflows::time::{Epoch, Micros};
+use prometheus::IntGauge;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
@@ -28,6 +29,7 @@ use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::Broadcast;
 
 use crate::decode::{Decoder, Incoming, RawBatch, Rows};
+use crate::metrics::Metrics;
 use crate::process::Process;
 use crate::source::{Reader, SourceError};
 
@@ -118,6 +120,24 @@ struct Feed {
     next: NextOffset,
     read: u64,
     log_clock: Option<Micros>,
+    /// Shown once the end is known.
+    lag: Option<IntGauge>,
+}
+
+impl Feed {
+    /// What the open epoch has taken, as it closes; the next one begins where it ends.
+    fn close(&mut self, drained: bool) -> Binding {
+        let Feed { partition, first, next, read, log_clock, .. } = *self;
+        (self.first, self.read) = (next, 0);
+        Binding { partition, first, next, read, log_clock, drained }
+    }
+
+    /// Shows how far the partition is read. What is left in a drained one are markers and aborted records.
+    fn show_lag(&mut self, end: Option<NextOffset>, drained: bool, metrics: &Metrics) {
+        let Some(end) = end else { return };
+        let gauge = self.lag.get_or_insert_with(|| metrics.lag(self.partition));
+        gauge.set(if drained { 0 } else { (end.0 - self.next.0).max(0) });
+    }
 }
 
 /// What this worker has read since the last tick.
@@ -178,11 +198,10 @@ impl OpenEpoch {
         self.uncommitted.push_back((epoch, std::mem::take(&mut self.taken)));
         let mut bindings = Vec::with_capacity(self.feeds.len());
         for feed in &mut self.feeds {
-            let drained = self.reader.as_mut().is_some_and(|r| r.drained(feed.partition));
-            let Feed { partition, first, next, read, log_clock } = *feed;
-            bindings.push(Binding { partition, first, next, read, log_clock, drained });
-            feed.first = feed.next;
-            feed.read = 0;
+            let asked = self.reader.as_mut().map(|r| (r.drained(feed.partition), r.end(feed.partition)));
+            let (drained, end) = asked.unwrap_or_default();
+            feed.show_lag(end, drained, &self.process.metrics);
+            bindings.push(feed.close(drained));
         }
         Report {
             process: self.process.index,
@@ -205,7 +224,7 @@ impl OpenEpoch {
                 none => none.insert(self.process.source.reader()?),
             };
             reader.add(partition, added.from)?;
-            self.feeds.push(Feed { partition, first: next, next: added.from, read: 0, log_clock });
+            self.feeds.push(Feed { partition, first: next, next: added.from, read: 0, log_clock, lag: None });
         }
         Ok(())
     }
@@ -251,5 +270,27 @@ impl OpenEpoch {
         process.budget.take(bytes);
         self.taken += bytes;
         Ok(polled == share)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_dataflows::bindings::Topic;
+
+    use super::*;
+
+    #[test]
+    fn lag_is_shown_once_the_end_is_known_and_markers_are_none() {
+        let partition = Partition { topic: Topic::Gps, index: 0 };
+        let next = NextOffset(40);
+        let mut feed = Feed { partition, first: next, next, read: 0, log_clock: None, lag: None };
+        let metrics = Metrics::new().unwrap();
+        feed.show_lag(None, false, &metrics);
+        assert!(feed.lag.is_none(), "nobody has said where it ends");
+        for (end, drained, lag) in [(100, false, 60), (41, false, 1), (41, true, 0), (39, false, 0)] {
+            feed.show_lag(Some(NextOffset(end)), drained, &metrics);
+            assert_eq!(metrics.lag(partition).get(), lag, "end {end}, drained {drained}");
+        }
     }
 }

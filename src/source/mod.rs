@@ -46,6 +46,11 @@ pub trait Reader {
 
     /// Whether the log's owner confirmed within the last 2 s that all of the partition has been handed out.
     fn drained(&mut self, partition: Partition) -> bool;
+
+    /// The end of the partition as its owner last said it, without asking; `None` where offsets count no records.
+    fn end(&self, _partition: Partition) -> Option<NextOffset> {
+        None
+    }
 }
 
 /// A partition that exists, as its owner describes it.

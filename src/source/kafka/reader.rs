@@ -152,6 +152,10 @@ impl Reader for KafkaReader {
         let Some(assigned) = self.partitions.get(&partition) else { return false };
         is_drained(assigned.end, self.prober.latest(partition), Instant::now()) && assigned.queue.is_empty()
     }
+
+    fn end(&self, partition: Partition) -> Option<NextOffset> {
+        self.prober.latest(partition).map(|probe| NextOffset(probe.end))
+    }
 }
 
 /// Whether a leader's answer, asked for at most [`FRESH`] ago, is the offset at which the queue ended.
