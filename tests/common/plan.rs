@@ -61,6 +61,12 @@ impl Plan {
         self
     }
 
+    /// Adds a setting of the Kafka client.
+    pub(crate) fn kafka_setting(mut self, key: &str, value: &str) -> Plan {
+        self.flags.push(format!("--kafka={key}={value}"));
+        self
+    }
+
     /// Sets an environment variable of the program.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Plan {
         self.variables.push((name.into(), value.into()));

@@ -28,7 +28,7 @@ fn a_broker_out_of_reach_for_longer_than_the_lateness_expires_nothing() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let [second] = free_ports().expect("a free port");
     let proxy = Proxy::before(&servers, folder.path(), &format!("127.0.0.1:{second}"));
-    let options = KafkaOptions { proxied: Some((second, proxy.port)) };
+    let options = KafkaOptions { proxied: Some((second, proxy.port)), ..KafkaOptions::default() };
     let kafka = Kafka::start(&servers.stack, &folder.path().join("kafka"), Server::guarded, options).expect("Kafka");
     let topics = Topics::at(&kafka.bootstrap(), "away");
     topics.make(4, "CreateTime");

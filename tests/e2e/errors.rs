@@ -20,7 +20,7 @@ fn log(servers: &Servers, test: &str) -> (Topics, Generator) {
 }
 
 /// The run ends by itself with this code and a last line that names these words.
-fn ends_with(plan: &Plan, flags: &[&str], code: i32, words: &[&str]) {
+pub(crate) fn ends_with(plan: &Plan, flags: &[&str], code: i32, words: &[&str]) {
     let (ended, said) = plan.end_of_run(flags);
     assert_eq!(ended, code, "{flags:?}: {said}");
     assert!(!said.contains("panicked"), "{flags:?}: {said}");

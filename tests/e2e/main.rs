@@ -17,4 +17,5 @@ mod kafka_edges;
 mod kill;
 mod readers;
 mod real_servers;
+mod secured;
 mod store_edges;

@@ -8,5 +8,6 @@ pub mod process;
 pub mod provision;
 pub mod servers;
 pub mod stack;
+pub mod tls;
 
 pub use stack::Stack;

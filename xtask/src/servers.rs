@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::Stack;
 use crate::process::{Server, accepts, free_ports, log_says};
+use crate::tls::Authority;
 
 /// The bucket that is there from the start.
 pub const BUCKET: &str = "citystream-test";
@@ -24,11 +25,18 @@ const READY: Duration = Duration::from_secs(60);
 /// Starts a server: [`Server::guarded`] or [`Server::detached`].
 pub type Start = fn(&str, &Command, &Path) -> Result<Server>;
 
+/// The user of a secured broker.
+pub const KAFKA_USER: &str = "citystream";
+/// Their password.
+pub const KAFKA_PASSWORD: &str = "citystream-kafka-secret";
+
 /// A running broker.
 #[derive(Debug)]
 pub struct Kafka {
     /// What clients connect to.
     pub port: u16,
+    /// Where they connect with TLS and a password.
+    pub secured: Option<Secured>,
     /// Its process.
     pub server: Server,
     log: PathBuf,
@@ -39,6 +47,42 @@ pub struct Kafka {
 pub struct KafkaOptions {
     /// A second port to listen on, and the port (a proxy's) that its clients are sent to.
     pub proxied: Option<(u16, u16)>,
+    /// Whether to listen with SASL_SSL too (SCRAM-SHA-256, an authority of its own).
+    pub secured: bool,
+}
+
+/// The secured listener of a broker.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    /// Its port.
+    pub port: u16,
+    /// The certificate of the authority that vouches for it.
+    pub authority: PathBuf,
+    keystore: PathBuf,
+}
+
+impl Secured {
+    fn new(dir: &Path) -> Result<Secured> {
+        let authority = Authority::new(&dir.join("tls"))?;
+        let [port] = free_ports()?;
+        Ok(Secured { port, keystore: authority.server()?, authority: authority.certificate() })
+    }
+
+    /// `host:port`, as clients want it.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn properties(&self) -> String {
+        let keystore = self.keystore.display();
+        format!(
+            "listener.name.secured.ssl.keystore.type=PEM
+listener.name.secured.ssl.keystore.location={keystore}
+listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-256
+listener.name.secured.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+"
+        )
+    }
 }
 
 impl Kafka {
@@ -47,8 +91,9 @@ impl Kafka {
         fs::create_dir_all(dir)?;
         let [port, controller, internal, unused] = free_ports()?;
         let (second, advertised) = options.proxied.unwrap_or((unused, unused));
+        let secured = if options.secured { Some(Secured::new(dir)?) } else { None };
         let config = dir.join("server.properties");
-        fs::write(&config, properties(dir, [port, controller, internal, second, advertised]))?;
+        fs::write(&config, properties(dir, [port, controller, internal, second, advertised], secured.as_ref()))?;
         fs::write(dir.join("log4j2.properties"), LOG4J)?;
         let log = dir.join("kafka.log");
         let _ = fs::remove_file(&log);
@@ -59,7 +104,7 @@ impl Kafka {
         java.args(["-Xms32m", "-Xmx320m", "kafka.Kafka"]).arg(&config);
         let mut server = start("Kafka", &java, &log)?;
         server.wait_ready(READY, || log_says(&log, "Kafka Server started") && accepts(port))?;
-        Ok(Kafka { port, server, log })
+        Ok(Kafka { port, secured, server, log })
     }
 
     /// `host:port`, as clients want it.
@@ -84,6 +129,8 @@ fn java(stack: &Stack, dir: &Path) -> Command {
 fn format_storage(stack: &Stack, dir: &Path, config: &Path) -> Result<()> {
     let mut java = java(stack, dir);
     java.args(["kafka.tools.StorageTool", "format", "-t", "Y2l0eXN0cmVhbS10ZXN0cw", "-c"]).arg(config);
+    let user = format!("SCRAM-SHA-256=[name={KAFKA_USER},password={KAFKA_PASSWORD}]");
+    java.args(["--add-scram", &user]);
     let output = java.stdin(Stdio::null()).output().context("cannot run java")?;
     if !output.status.success() {
         bail!("Kafka cannot format its storage: {}", String::from_utf8_lossy(&output.stderr));
@@ -91,18 +138,24 @@ fn format_storage(stack: &Stack, dir: &Path, config: &Path) -> Result<()> {
     Ok(())
 }
 
-fn properties(dir: &Path, [port, controller, internal, second, advertised]: [u16; 5]) -> String {
+fn properties(
+    dir: &Path,
+    [port, controller, internal, second, advertised]: [u16; 5],
+    secured: Option<&Secured>,
+) -> String {
     let data = dir.join("data");
     let data = data.display();
+    let listener = secured.map(|s| format!(",SECURED://127.0.0.1:{}", s.port)).unwrap_or_default();
+    let settings = secured.map(Secured::properties).unwrap_or_default();
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{second},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}
+listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{second},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}{listener}
+advertised.listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}{listener}
 inter.broker.listener.name=INTERNAL
-listener.security.protocol.map=CLIENTS:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENTS:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -113,7 +166,7 @@ transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=4194304
 log.retention.check.interval.ms=3600000
-"
+{settings}"
     )
 }
 
