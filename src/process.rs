@@ -78,11 +78,6 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The limit.
-    pub fn limit(&self) -> u64 {
-        self.limit
-    }
-
     /// Whether nothing more may be read.
     pub fn is_spent(&self) -> bool {
         self.used() >= self.limit

@@ -14,8 +14,6 @@ pub(crate) const VERSION: u16 = 1;
 pub(crate) const HEADER: usize = 16;
 /// The longest payload of a handshake: what a stranger can make us hold.
 pub(crate) const SHORT: usize = 4096;
-/// The longest payload between checked peers.
-pub(crate) const LONG: usize = 256 << 20;
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +24,6 @@ pub(crate) enum Kind {
     Refuse,
     /// All of my links are there.
     Ready,
-    /// Bytes for all.
-    Share,
 }
 
 impl Kind {
@@ -36,12 +32,11 @@ impl Kind {
             Kind::Hello => 1,
             Kind::Refuse => 2,
             Kind::Ready => 3,
-            Kind::Share => 4,
         }
     }
 
     fn of(code: u16) -> Option<Kind> {
-        [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Share].into_iter().find(|kind| kind.code() == code)
+        [Kind::Hello, Kind::Refuse, Kind::Ready].into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -118,7 +113,7 @@ mod tests {
 
     #[test]
     fn comes_back_as_it_was() {
-        for kind in [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Share] {
+        for kind in [Kind::Hello, Kind::Refuse, Kind::Ready] {
             let bytes = encode(kind, b"payload");
             assert_eq!(read(&mut &bytes[..], SHORT).unwrap(), (kind, b"payload".to_vec()));
         }

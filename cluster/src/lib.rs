@@ -5,7 +5,7 @@
 //! 1. [`Topology::new`]: `-n -w -p -h` as the user gave them, checked.
 //! 2. [`Mesh::connect`]: every process holds a socket to every other one, each checked to be the right peer with
 //!    the same settings, before a deadline. Nothing has been computed yet: now is the time to claim what may be
-//!    claimed once only, and to tell the others ([`Mesh::share`]).
+//!    claimed once only; the dataflow itself tells the others.
 //! 3. [`Mesh::run`]: the workers start. A lost process ends the run of all others, as [`RunError::PeerLost`].
 //!
 //! Timely's membership is fixed: a lost process is not replaced; all start again from the last commit.

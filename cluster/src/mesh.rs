@@ -74,28 +74,6 @@ impl Mesh {
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
-
-    /// Gives all processes the bytes that process 0 brings (at most 256 MiB): what it has claimed, for example.
-    ///
-    /// Process 0 passes `Some`, the others `None`; all get the bytes. The others wait as long as process 0 lives.
-    pub fn share(&mut self, bytes: Option<Vec<u8>>) -> Result<Vec<u8>, ClusterError> {
-        let Some(bytes) = bytes else { return self.await_shared() };
-        if bytes.len() > frame::LONG {
-            return Err(ClusterError::System(format!("{} bytes are too many to share", bytes.len())));
-        }
-        for (process, link) in self.links.iter_mut().enumerate() {
-            let Some(link) = link else { continue };
-            frame::write(link, Kind::Share, &bytes).map_err(|e| lost(&self.topology, process, &e.to_string()))?;
-        }
-        Ok(bytes)
-    }
-
-    fn await_shared(&mut self) -> Result<Vec<u8>, ClusterError> {
-        let Some(link) = self.links.first_mut().and_then(Option::as_mut) else {
-            return Err(ClusterError::System("process 0 has nobody to be told by".into()));
-        };
-        expect(&self.topology, 0, frame::read(link, frame::LONG), Kind::Share)
-    }
 }
 
 /// A listener on this process's address. A name that is not known yet may become known.

@@ -87,20 +87,6 @@ fn data_goes_to_the_worker_it_names_at_every_size() {
 }
 
 #[test]
-fn what_process_0_shares_is_known_to_all() {
-    let shares: Vec<_> = connected(3, 1)
-        .into_iter()
-        .map(|mut mesh| {
-            let bytes = (mesh.topology().index() == 0).then(|| vec![42; 100_000]);
-            thread::spawn(move || (mesh.share(bytes).unwrap(), mesh))
-        })
-        .collect();
-    let shared: Vec<_> = shares.into_iter().map(|share| share.join().unwrap()).collect();
-    assert!(shared.iter().all(|(bytes, _)| *bytes == vec![42; 100_000]));
-    assert_eq!(run_all(shared.into_iter().map(|(_, mesh)| mesh).collect()).len(), 3, "the links still serve");
-}
-
-#[test]
 fn strangers_do_not_end_a_start() {
     let (mut sockets, addresses) = listeners(2);
     let second = sockets.pop().unwrap();

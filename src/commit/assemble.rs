@@ -9,6 +9,7 @@ use citystream_dataflows::ticks::{Report, Tick};
 use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::commit::{Commit, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::Violation;
 use crate::write::Written;
 
 /// The commit that is being put together.
@@ -66,13 +67,16 @@ impl Assembly {
     }
 
     /// The commit that a sealing tick ends; `None` if it would say nothing new.
-    pub fn seal(&mut self, tick: &Tick, seq: u64, unrecorded: bool) -> Option<Commit> {
+    ///
+    /// # Errors
+    /// P4: rows or files where no offset has moved.
+    pub fn seal(&mut self, tick: &Tick, seq: u64, unrecorded: bool) -> Result<Option<Commit>, Violation> {
         let horizon = self.progress.horizon();
         let read = self.epochs.iter().flat_map(|e| &e.bindings).any(|b| b.next != b.first);
         let said = self.committed_horizon == Some(horizon);
         if !read && said && !unrecorded {
             self.epochs.clear();
-            return None;
+            return self.check_empty(seq).map(|()| None);
         }
         let commit = Commit {
             seq,
@@ -90,6 +94,67 @@ impl Assembly {
             ledger: std::mem::take(&mut self.ledger),
         };
         self.committed_horizon = Some(horizon);
-        Some(commit)
+        Ok(Some(commit))
+    }
+
+    /// What has no offsets has no rows: they would be counted by the next commit, or by none.
+    fn check_empty(&mut self, seq: u64) -> Result<(), Violation> {
+        let counted = std::mem::take(&mut self.ledger).into_iter().find(|(_, ledger)| *ledger != Ledger::default());
+        if let Some((topic, ledger)) = counted {
+            let text = format!("P4: commit {seq}: no offset of {} has moved, but there is {ledger:?}", topic.name());
+            return Err(Violation(text));
+        }
+        match self.added.values().flatten().next() {
+            None => Ok(()),
+            Some(file) => Err(Violation(format!("P4: commit {seq}: no offset has moved, but there is {}", file.path))),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_dataflows::bindings::{NextOffset, Position};
+    use citystream_dataflows::ticks::Start;
+
+    use super::*;
+    use crate::tables::Table;
+
+    const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
+    const GPS: Partition = Partition { topic: Topic::Gps, index: 0 };
+
+    fn tick(epoch: u64) -> Tick {
+        let start = Start { run: "a".into(), seq: 0, horizon: None, closed_before: None, reach: Vec::new() };
+        Tick {
+            epoch,
+            seal: Some(epoch),
+            limit: None,
+            added: Vec::new(),
+            start: (epoch == 1).then_some(start),
+            last: false,
+        }
+    }
+
+    /// One epoch that reads `read` records, with `written` beside it, and its seal.
+    fn seal(read: u64, written: Vec<Written>) -> Result<Option<Commit>, Violation> {
+        let mut assembly = Assembly::new(POLICY);
+        let position = Position { partition: GPS, next: NextOffset(3), log_clock: None, drained: false };
+        let Position { partition, next, log_clock, drained } = position;
+        let binding = Binding { partition, first: next, next: NextOffset(3 + read as i64), read, log_clock, drained };
+        let report = Report { process: 0, uncommitted: 0, stop: false, bindings: vec![binding] };
+        assembly.advance(&tick(1), &[report], written);
+        assembly.seal(&tick(1), 1, false)
+    }
+
+    #[test]
+    fn p4_what_moves_no_offset_is_no_commit_and_may_hold_no_rows() {
+        assert!(seal(0, Vec::new()).unwrap().is_none());
+        assert_eq!(seal(2, Vec::new()).unwrap().unwrap().ledger[&Topic::Gps].read, 2);
+        let counts = [(Topic::Gps, Ledger { on_time: 1, ..Ledger::default() })].into();
+        let found = seal(0, vec![Written { files: Vec::new(), counts }]).unwrap_err();
+        assert!(found.0.contains("P4") && found.0.contains("gps"), "{found}");
+        let file = File { path: "tables/x".into(), date: String::new(), rows: 1, bytes: 1, event_time: None };
+        let found = seal(0, vec![Written { files: vec![(Table::RawGps, file)], counts: BTreeMap::new() }]).unwrap_err();
+        assert!(found.0.contains("tables/x"), "{found}");
     }
 }

@@ -64,8 +64,12 @@ pub fn commit<'scope>(
                 assembly.advance(&tick, &reports, written);
                 last = tick.last.then_some(tick.epoch);
                 if let Some(seq) = tick.seal {
-                    let commit = assembly.seal(&tick, seq, chair.take_unrecorded());
-                    chair.propose(Proposal { epoch: tick.epoch, seq, commit, mailbox: mailbox.clone() });
+                    match assembly.seal(&tick, seq, chair.take_unrecorded()) {
+                        Err(violation) => return process.fatal.raise(violation),
+                        Ok(commit) => {
+                            chair.propose(Proposal { epoch: tick.epoch, seq, commit, mailbox: mailbox.clone() });
+                        }
+                    }
                 }
             }
             // Emit and downgrade.
