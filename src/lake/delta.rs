@@ -17,7 +17,7 @@ use crate::lake::delta_schema::schema_string;
 use crate::lake::history::Violation;
 use crate::lake::recover::{self, ReadError};
 use crate::lake::store::{Lake, StoreError};
-use crate::lake::{commits_table, digest, layout};
+use crate::lake::{checkpoint, commits_table, digest, layout};
 
 /// A table with a Delta log.
 #[derive(Clone, Debug)]
@@ -52,6 +52,20 @@ impl Table {
     }
 }
 
+/// The least versions of the protocol that readers and writers must know.
+pub(super) const PROTOCOL: (i32, i32) = (1, 2);
+
+/// What a commit does to a table: its `remove` and its `add` actions.
+pub(super) fn changes(table: &Table, commit: &Commit, row_bytes: u64) -> (Vec<Value>, Vec<Value>) {
+    if table.is_commits() {
+        return (Vec::new(), vec![add_row(commit, row_bytes)]);
+    }
+    let removed = commit.removed.get(&table.name).into_iter().flatten();
+    let added = commit.added.get(&table.name).into_iter().flatten();
+    let removed = removed.map(|path| remove(table, path, commit.time_ms)).collect();
+    (removed, added.map(|file| add(table, file, commit.time_ms)).collect())
+}
+
 /// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
 pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) -> Bytes {
     let mut actions = vec![json!({"commitInfo": {
@@ -63,22 +77,18 @@ pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) ->
         "run": commit.run,
     }})];
     if commit.seq == 0 {
-        actions.push(json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}));
+        let (reader, writer) = PROTOCOL;
+        actions.push(json!({"protocol": {"minReaderVersion": reader, "minWriterVersion": writer}}));
         actions.push(json!({"metaData": metadata(lake_id, table, commit.time_ms)}));
     }
-    if table.is_commits() {
-        actions.push(json!({"add": add_row(commit, row_bytes)}));
-    } else {
-        let removed = commit.removed.get(&table.name).into_iter().flatten();
-        actions.extend(removed.map(|path| json!({"remove": remove(table, path, commit.time_ms)})));
-        let added = commit.added.get(&table.name).into_iter().flatten();
-        actions.extend(added.map(|file| json!({"add": add(table, file, commit.time_ms)})));
-    }
+    let (removed, added) = changes(table, commit, row_bytes);
+    actions.extend(removed.into_iter().map(|remove| json!({"remove": remove})));
+    actions.extend(added.into_iter().map(|add| json!({"add": add})));
     let lines = actions.iter().map(|action| format!("{action}\n"));
     lines.collect::<String>().into()
 }
 
-fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
+pub(super) fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
     let hash = digest(format!("{lake_id}/{}", table.name).as_bytes());
     let id = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
     json!({
@@ -209,7 +219,13 @@ impl Publisher {
             *next += 1;
             Ok::<_, ReadError>(())
         });
-        try_join_all(written).await.map(|_| ())
+        try_join_all(written).await?;
+        let tables: Vec<&Table> = self.tables.iter().map(|(table, _)| table).collect();
+        if let Err(error) = checkpoint::write(lake, lake_id, &tables, commit.seq).await {
+            // Readers read more versions without it: not worth stopping for.
+            tracing::warn!("no Delta checkpoints at version {}: {error}", commit.seq);
+        }
+        Ok(())
     }
 }
 

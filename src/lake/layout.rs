@@ -66,6 +66,16 @@ pub fn delta_version(table: &str, version: u64) -> String {
     format!("tables/{table}/_delta_log/{version:020}.json")
 }
 
+/// The checkpoint of a table's Delta log at a version.
+pub fn delta_checkpoint(table: &str, version: u64) -> String {
+    format!("tables/{table}/_delta_log/{version:020}.checkpoint.parquet")
+}
+
+/// Where a table's Delta log names its last checkpoint.
+pub fn delta_last_checkpoint(table: &str) -> String {
+    format!("tables/{table}/_delta_log/_last_checkpoint")
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

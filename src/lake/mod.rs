@@ -3,6 +3,7 @@
 //! **Invariant (P2):** `commits/<seq>.json` is the truth: dense, chained by digests, put if absent, never deleted.
 //! Everything else (snapshots, Delta logs) is a function of it and may be missing.
 
+pub mod checkpoint;
 pub mod commit;
 pub mod commits_table;
 pub mod committer;

@@ -1,8 +1,13 @@
-//! P2 for readers: at one version, all tables together are exactly one commit, also while the pipeline writes.
+//! P2 for readers: at one version, all tables together are exactly one commit, also while the pipeline writes, and from
+//! a checkpoint.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{Plan, Servers, Shape, Topics, python, sized, wait_until, while_producing};
+use citystream::lake::{Committer, Lake as Store, StoreOptions};
+
+use crate::common::{Generator, Lake, Plan, Rng, Servers, Shape, Topics, python, sized, wait_until, while_producing};
 
 #[test]
 fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
@@ -22,4 +27,53 @@ fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
     plan.drain(1, 1);
     plan.verify();
     plan.lake().check(&plan, &made);
+}
+
+/// Makes a history longer by claims that nobody follows.
+fn lengthen(lake: &str, by: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let lake = Store::open(lake, &StoreOptions::default()).await.expect("the lake");
+        for n in 0..by {
+            Committer::claim(&lake, &format!("{n:032x}")).await.expect("a claim");
+        }
+    });
+}
+
+/// Removes the versions up to `last` of every table; the number of files removed.
+fn forget_versions(lake: &Path, last: u64) -> usize {
+    let mut removed = 0;
+    for table in std::fs::read_dir(lake.join("tables")).expect("the tables") {
+        let log = table.expect("a table").path().join("_delta_log");
+        for version in 0..=last {
+            std::fs::remove_file(log.join(format!("{version:020}.json"))).expect("a version");
+            removed += 1;
+        }
+    }
+    removed
+}
+
+#[test]
+fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
+    let Some(servers) = Servers::find() else { return };
+    let topics = Topics::create(&servers, "checkpoint", 1);
+    let plan = Plan::kafka_to_files(&servers, &topics);
+    let shape = Shape { partitions: 1, late: 0.0, repeated: 0.0, disordered: 0.0 };
+    let mut made = Generator::new(Rng::from_environment(), shape);
+    let mut start = 1_790_000_000_000;
+    for claims in [150, 80, 0] {
+        topics.produce((0..500).map(|n| made.next(start + n)));
+        plan.drain(1, 1);
+        lengthen(plan.lake().place(), claims);
+        start += 1_000;
+    }
+    plan.verify();
+    let whole = plan.lake().check(&plan, &made);
+    assert!(whole.version > 230, "{whole:?}");
+
+    let cut = plan.fresh_path("cut");
+    let copied = Command::new("cp").arg("-r").arg(plan.lake().place()).arg(&cut).status().expect("cp");
+    assert!(copied.success());
+    assert_eq!(forget_versions(&cut, 200), 7 * 201);
+    assert_eq!(Lake::at(&cut.display().to_string()).contents(&plan, &made), whole);
 }
