@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""The raw pipeline against the roofline program, on the same topics: alternating runs, the median of their ratios.
+"""The pipeline against the roofline program, on the same topics: alternating runs, the median of their ratios.
 
     cargo bench --bench fill -- BROKERS 3000000
-    python3 benches/compare.py BROKERS [--workers 1] [--runs 5] [--broker-pid PID] [--at-least 0.85] [--prefix PREFIX]
+    python3 benches/compare.py BROKERS [--tables raw|all] [--workers 1] [--runs 5] [--broker-pid PID] [--at-least 0.85]
+                               [--prefix PREFIX]
+
+The roofline writes the raw tables alone, whatever the pipeline makes.
 
 Both are measured as whole processes, from start to exit: the pipeline's claim, recovery, last commit and Delta logs
 count against it. Exits with 1 if the median ratio is below --at-least.
@@ -60,6 +63,7 @@ def main():
     parser.add_argument("--broker-pid", type=int)
     parser.add_argument("--at-least", type=float, default=0.0)
     parser.add_argument("--prefix", default="")
+    parser.add_argument("--tables", default="raw")
     given = parser.parse_args()
     loop, pipeline, ratios = roofline(), program(), []
     topics = [f"--{t}-topic={given.prefix}{t}_data" for t in ("vehicle", "gps", "traffic", "weather", "emergency")]
@@ -68,7 +72,7 @@ def main():
         try:
             bound = timed([loop, given.brokers, f"{place}/loop", str(given.workers), given.prefix], given.broker_pid)
             ours = timed([pipeline, "run", f"--bootstrap-servers={given.brokers}", f"--lake={place}/lake", *topics,
-                          f"--workers={given.workers}", "--until-drained", "--listen=none"], given.broker_pid)
+                          f"--tables={given.tables}", f"--workers={given.workers}", "--until-drained", "--listen=none"], given.broker_pid)
         finally:
             shutil.rmtree(place)
         ratios.append(bound[0] / ours[0])

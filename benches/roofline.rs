@@ -19,6 +19,7 @@ use citystream::decode::{DecodeOptions, Decoder, Incoming, Rows};
 use citystream::source::Record;
 use citystream::write::{EncodedFile, Encoder, EncoderOptions, complete};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -132,7 +133,7 @@ fn consumer(brokers: &str) -> BaseConsumer {
 fn encode(rows: &mut Rows, encoder: &mut Encoder) {
     for raw in rows.finish() {
         let (table, dispositions) = (raw.table, vec![Disposition::OnTime; raw.metas.len()]);
-        encoder.append(table, complete(raw, 1, 1, &dispositions).unwrap()).unwrap();
+        encoder.append(table, complete(&Classified { batch: raw, dispositions }.into(), 1, 1).unwrap()).unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Decoding and encoding alone, on one thread, records in memory: where a record's nanoseconds go. Times are this
+//! Decoding, extracting and encoding alone, on one thread, records in memory: where a record's nanoseconds go. Times are this
 //! thread's time on a CPU, so that others on the machine disturb little.
 //!
 //! `cargo bench --bench rows [-- RECORDS]`; writes its files to a directory of its own under the system's temporary
@@ -10,10 +10,12 @@ mod common;
 use std::time::Duration;
 
 use citystream::decode::{DecodeOptions, Decoder, Incoming, RawBatch};
+use citystream::extract::{Extractor, Records};
 use citystream::source::Record;
 use citystream::tables::Table;
 use citystream::write::{Encoder, EncoderOptions, complete};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition;
 
 /// Records in one epoch.
@@ -40,6 +42,7 @@ fn main() {
         (0..20).for_each(|_| _ = decode(&input, &mut drop));
     }
     println!("decode all        {:>6.0} ns/record", nanos(decoding, records));
+    println!("extract all       {:>6.0} ns/record", nanos(extract(&batches), records));
     for table in Table::ALL {
         let only: Vec<_> = batches.iter().filter(|batch| batch.table == table).cloned().collect();
         let rows: usize = only.iter().map(|batch| batch.columns.num_rows()).sum();
@@ -97,12 +100,27 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
     on_cpu() - start
 }
 
+/// Makes records of all rows, all of them on time.
+fn extract(batches: &[RawBatch]) -> Duration {
+    let mut extractor = Extractor::new(Topic::ALL.map(|topic| format!("{}_data", topic.name())));
+    let dispositions = vec![Disposition::OnTime; EPOCH];
+    let start = on_cpu();
+    let mut delivered = 0;
+    for RawBatch { table, columns, .. } in batches {
+        let mut records = Records::default();
+        extractor.extract(*table, columns, &dispositions[..columns.num_rows()], &mut records).unwrap();
+        delivered += std::hint::black_box(records).deliveries.len();
+    }
+    assert_eq!(delivered, batches.iter().map(|batch| batch.columns.num_rows()).sum::<usize>());
+    on_cpu() - start
+}
+
 fn encode(batches: Vec<RawBatch>, directory: Option<&std::path::Path>) -> (Duration, usize) {
     let start = on_cpu();
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
     for batch in batches {
         let (table, dispositions) = (batch.table, vec![Disposition::OnTime; batch.metas.len()]);
-        encoder.append(table, complete(batch, 1, 1, &dispositions).unwrap()).unwrap();
+        encoder.append(table, complete(&Classified { batch, dispositions }.into(), 1, 1).unwrap()).unwrap();
     }
     let files = encoder.seal_all().unwrap();
     let time = on_cpu() - start;

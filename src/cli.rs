@@ -104,6 +104,23 @@ pub enum LakeCommand {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    /// Say why a row is what it is: its revisions, the records behind it, and the row derived once more.
+    #[command(
+        after_help = "Examples:\n  citystream lake explain enriched_pings:0/42\n  citystream lake explain gps/0/42 --json"
+    )]
+    Explain {
+        /// A row, table:row_key, or a record, topic/partition/offset.
+        target: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// How many records of each table to print.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        records: usize,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
     /// Print what to paste into DuckDB, Polars, Spark or Athena.
     Sql {
         /// The reader: duckdb, polars or spark (Athena too).
@@ -243,6 +260,9 @@ pub struct Settings {
     /// Topic of emergency records [default: emergency_data].
     #[arg(long, value_name = "TOPIC")]
     pub emergency_topic: Option<String>,
+    /// The tables of the lake: all, or raw for the records alone [default: all].
+    #[arg(long, value_name = "WHICH")]
+    pub tables: Option<String>,
     /// Time zone of timestamps without one [default: UTC].
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,

@@ -16,7 +16,7 @@ use crate::error::RunError;
 use crate::source::assignment::From;
 
 /// Settings that are not given have these values; those that depend on others are settled in [`Config::check`].
-const DEFAULTS: [(&str, &str); 23] = [
+const DEFAULTS: [(&str, &str); 24] = [
     ("lake", "lake"),
     ("source", "kafka"),
     ("bootstrap-servers", "127.0.0.1:9092"),
@@ -28,6 +28,7 @@ const DEFAULTS: [(&str, &str); 23] = [
     ("traffic-topic", "traffic_data"),
     ("weather-topic", "weather_data"),
     ("emergency-topic", "emergency_data"),
+    ("tables", "all"),
     ("timezone", "UTC"),
     ("lateness", "10m"),
     ("slack", "2m"),
@@ -96,6 +97,8 @@ pub struct Config {
     pub accept_loss: bool,
     /// Names of the five topics.
     pub topics: [String; 5],
+    /// Whether the derived tables are made.
+    pub derives: bool,
     /// The zone's name.
     pub timezone: String,
     /// The zone of timestamps without one.
@@ -326,6 +329,7 @@ impl Config {
             accept_loss: values.flag("accept-loss"),
             topics: ["vehicle-topic", "gps-topic", "traffic-topic", "weather-topic", "emergency-topic"]
                 .map(|key| values.text(key)),
+            derives: values.choice("tables", &[("all", true), ("raw", false)])?,
             timezone,
             zone,
             policy: TimePolicy {
@@ -355,7 +359,7 @@ impl Config {
     pub fn fingerprint(&self) -> u64 {
         let equal = (&self.lake, &self.source, &self.bootstrap_servers, &self.topics, &self.timezone, self.policy);
         let paced = (self.max_record, self.epoch, self.commit_interval, self.until_drained, env!("CARGO_PKG_VERSION"));
-        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}").as_bytes())
+        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}", self.derives).as_bytes())
     }
 
     fn bounds(&self) -> Result<(), RunError> {

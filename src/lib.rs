@@ -1,6 +1,6 @@
 //! citystream: five Kafka topics in; correct, explainable tables out, committed atomically.
 //!
-//! A record's way: `source -> decode -> classify -> write -> commit -> publish`.
+//! A record's way: `source -> decode -> classify -> (derive) -> write -> commit -> publish`.
 
 pub mod cli;
 pub mod commands;
@@ -8,9 +8,13 @@ pub mod commit;
 pub mod config;
 pub mod decode;
 pub mod error;
+pub mod explain;
+pub mod extract;
 pub mod lake;
 pub mod metrics;
+pub mod names;
 pub mod process;
+pub mod render;
 pub mod run;
 pub mod simulate;
 pub mod source;

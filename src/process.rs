@@ -1,15 +1,18 @@
 //! What the workers and tasks of one process share: the byte budget, the wish to stop, the first fatal error.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use citystream_dataflows::time::TimePolicy;
+use citystream_dataflows::time::{Epoch, TimePolicy};
+use timely::dataflow::operators::probe::Handle;
 use timely::scheduling::SyncActivator;
 
 use crate::decode::DecodeOptions;
 use crate::error::RunError;
 use crate::lake::store::Lake;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::sources::Source;
 
 /// One process of a run.
@@ -20,10 +23,14 @@ pub struct Process {
     pub policy: TimePolicy,
     /// How records are read.
     pub decode: DecodeOptions,
+    /// Whether the derived tables are made.
+    pub derives: bool,
     /// Where records come from.
     pub source: Source,
     /// Where rows go.
     pub lake: Lake,
+    /// The texts behind ids.
+    pub names: Names,
     /// The byte budget.
     pub budget: Budget,
     /// Bytes one worker may read in one epoch.
@@ -81,6 +88,26 @@ impl Budget {
     /// Whether nothing more may be read.
     pub fn is_spent(&self) -> bool {
         self.used() >= self.limit
+    }
+}
+
+/// What one operator owes the budget until its epochs are committed.
+#[derive(Debug, Default)]
+pub struct Debt {
+    epochs: VecDeque<(Epoch, u64)>,
+}
+
+impl Debt {
+    /// Owes bytes, taken from the budget already, until `epoch` is committed. Epochs come in order.
+    pub fn owe(&mut self, epoch: Epoch, bytes: u64) {
+        self.epochs.push_back((epoch, bytes));
+    }
+
+    /// Gives back what has been committed.
+    pub fn settle(&mut self, committed: &Handle<Epoch>, budget: &Budget) {
+        while let Some((_, bytes)) = self.epochs.pop_front_if(|(epoch, _)| !committed.less_equal(epoch)) {
+            budget.give_back(bytes);
+        }
     }
 }
 

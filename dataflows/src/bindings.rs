@@ -46,6 +46,9 @@ pub struct Partition {
 }
 
 impl Partition {
+    /// The greatest number of a partition: state in reach holds it in 16 bits.
+    pub const MAX_INDEX: i32 = u16::MAX as i32;
+
     /// The worker that reads this partition: a function of its id alone, so that a new partition moves no other.
     pub fn owner(self, peers: usize) -> usize {
         (self.topic as usize + self.index as usize * Topic::ALL.len()) % peers

@@ -4,9 +4,20 @@
 //! [bindings] that say which epoch each of them belongs to.
 
 pub mod bindings;
+pub mod changes;
+pub mod city;
 pub mod classify;
 pub mod disposition;
+pub mod enrich;
+pub mod hash;
+pub mod incidents;
+pub mod measures;
 pub mod progress;
+pub mod records;
 pub mod repeats;
+pub mod stage;
 pub mod ticks;
 pub mod time;
+pub mod timeline;
+pub mod turns;
+pub mod windows;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::{Binding, NextOffset, Partition, Position};
+use crate::incidents::Seed;
 use crate::time::{Epoch, Micros};
 
 /// Closes an epoch. Minted on worker 0 alone, broadcast to all.
@@ -42,8 +43,12 @@ pub struct Start {
     pub horizon: Option<Micros>,
     /// The event time before which no row of any partition can be on time any more.
     pub closed_before: Option<Micros>,
-    /// Paths of the raw files that hold rows in reach.
+    /// The commit that sealed the last window of data quality: what came after it counts no earlier than the next.
+    pub sealed_by: u64,
+    /// Paths of the files that hold rows in reach.
     pub reach: Vec<String>,
+    /// The lives of incidents that may still change.
+    pub seeds: Vec<Seed>,
 }
 
 /// One worker's answer to a tick, at the tick's epoch.

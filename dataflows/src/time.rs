@@ -9,6 +9,9 @@ pub type Epoch = u64;
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub type Micros = i64;
 
+/// A minute.
+pub const MINUTE: Micros = 60_000_000;
+
 /// What decides lateness and the horizon, fixed for the life of a lake. All in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimePolicy {

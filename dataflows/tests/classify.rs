@@ -183,7 +183,15 @@ fn start(log: &Log) -> Tick {
         position: Position { partition: *p, next: NextOffset(0), log_clock: None, drained: false },
         from: NextOffset(0),
     });
-    let start = Start { run: String::new(), seq: 0, horizon: None, closed_before: None, reach: Vec::new() };
+    let start = Start {
+        run: String::new(),
+        seq: 0,
+        horizon: None,
+        closed_before: None,
+        sealed_by: 0,
+        reach: Vec::new(),
+        seeds: Vec::new(),
+    };
     Tick { added: added.collect(), start: Some(start), ..plain_tick(0) }
 }
 

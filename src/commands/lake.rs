@@ -6,7 +6,8 @@ use super::load;
 use crate::cli::LakeCommand;
 use crate::config::Config;
 use crate::error::RunError;
-use crate::lake::{Lake, delta, probe, settings, sql, status, verify};
+use crate::explain;
+use crate::lake::{Lake, delta, probe, recover, settings, sql, status, verify};
 use crate::run::opening::{decides, store_options};
 use crate::tables;
 
@@ -23,14 +24,17 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Explain { target, json, records, settings } => {
+            show_explanation(&runtime, &load(&settings, file)?, &target, records, json)
+        }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
             let lake = open(&runtime, &config)?;
-            let options = store_options(&config);
+            let (options, tables) = (store_options(&config), tables::all().collect::<Vec<_>>());
             let text = match reader.as_str() {
-                "polars" => sql::polars(&lake, &options),
-                "spark" => sql::spark(&lake),
-                _ => sql::duckdb(&lake, &options, &tables::all().collect::<Vec<_>>()),
+                "polars" => sql::polars(&lake, &options, &tables),
+                "spark" => sql::spark(&lake, &tables),
+                _ => sql::duckdb(&lake, &options, &tables),
             };
             print!("{text}");
             Ok(0)
@@ -75,6 +79,23 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
         print_report(&report)
     }
     Ok(if report.sound() { 0 } else { BROKEN })
+}
+
+fn show_explanation(
+    runtime: &Runtime,
+    config: &Config,
+    target: &str,
+    records: usize,
+    json: bool,
+) -> Result<i32, RunError> {
+    let target = explain::Target::parse(target, &config.topics)?;
+    let lake = open(runtime, config)?;
+    let explanation = runtime.block_on(async {
+        let state = recover::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        explain::explain(&lake, &state, &target, config.topics.clone(), records).await
+    })?;
+    print!("{}", if json { to_json(&explanation) } else { explanation.to_string() });
+    Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
 }
 
 fn print_report(report: &verify::Report) {

@@ -124,7 +124,15 @@ mod tests {
     const GPS: Partition = Partition { topic: Topic::Gps, index: 0 };
 
     fn tick(epoch: u64) -> Tick {
-        let start = Start { run: "a".into(), seq: 0, horizon: None, closed_before: None, reach: Vec::new() };
+        let start = Start {
+            run: "a".into(),
+            seq: 0,
+            horizon: None,
+            closed_before: None,
+            sealed_by: 0,
+            reach: Vec::new(),
+            seeds: Vec::new(),
+        };
         Tick {
             epoch,
             seal: Some(epoch),
@@ -153,7 +161,8 @@ mod tests {
         let counts = [(Topic::Gps, Ledger { on_time: 1, ..Ledger::default() })].into();
         let found = seal(0, vec![Written { files: Vec::new(), counts }]).unwrap_err();
         assert!(found.0.contains("P4") && found.0.contains("gps"), "{found}");
-        let file = File { path: "tables/x".into(), date: String::new(), rows: 1, bytes: 1, event_time: None };
+        let file =
+            File { path: "tables/x".into(), date: String::new(), rows: 1, bytes: 1, event_time: None, log_time: None };
         let found = seal(0, vec![Written { files: vec![(Table::RawGps, file)], counts: BTreeMap::new() }]).unwrap_err();
         assert!(found.0.contains("tables/x"), "{found}");
     }

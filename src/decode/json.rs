@@ -9,8 +9,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::reason::{Reason, Rejection};
+use super::reason::Rejection;
 use super::scan;
+use crate::tables::Reason;
 use crate::tables::fields::{Field, Kind, MAX_FIELDS};
 
 /// The raw text of each field, by its place among the topic's fields; empty where absent.

@@ -3,6 +3,8 @@
 //! `payload -> fields (json) -> values (value, time) -> columns (rows)`. A record is read completely before anything
 //! of it is appended, so a row is never half there. What a bad value becomes is said in [`crate::tables::fields`].
 
+mod cells;
+mod faces;
 mod json;
 mod reason;
 mod rows;
@@ -18,11 +20,11 @@ use citystream_dataflows::time::Micros;
 use jiff::tz::TimeZone;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-pub use reason::Reason;
 pub use rows::{RawBatch, Rows};
 pub use time::Zone;
 
 use crate::source::Record;
+use crate::tables::Reason;
 use crate::tables::fields::{self, Field, Kind, MAX_FIELDS};
 use reason::Rejection;
 use value::Value;

@@ -8,13 +8,15 @@ use arrow::array::{
     Int64Builder, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::RowMeta;
 
+use super::cells::Cells;
 use super::reason::Rejection;
 use super::value::Value;
 use super::{Incoming, Parsed};
 use crate::tables::fields::{self, Field, Kind};
-use crate::tables::{Table, decoded_schema, list_member, time_type};
+use crate::tables::{Batch, Table, decoded_schema, list_member, time_type};
 
 /// The rows of one table and one epoch.
 #[derive(Clone, Debug)]
@@ -32,6 +34,14 @@ pub struct RawBatch {
 impl citystream_dataflows::classify::Rows for RawBatch {
     fn metas(&self) -> &[RowMeta] {
         &self.metas
+    }
+}
+
+impl From<Classified<RawBatch>> for Batch {
+    fn from(Classified { batch, dispositions }: Classified<RawBatch>) -> Self {
+        let RawBatch { table, columns, dead, .. } = batch;
+        let dispositions = if table.topic().is_some() { dispositions } else { Vec::new() };
+        Batch { table, columns, dispositions, dead }
     }
 }
 
@@ -99,20 +109,24 @@ enum Column {
     Integer(Int32Builder),
     Flag(BooleanBuilder),
     Texts(ListBuilder<StringBuilder>),
-    Place(Float64Builder, Float64Builder),
+    Place(Float64Builder, Float64Builder, Cells, Vec<Int64Builder>),
     /// Event time, which stands with the log's columns.
     Elsewhere,
 }
 
 impl Column {
-    fn new(field: &Field) -> Column {
+    fn new(topic: Topic, field: &Field) -> Column {
         match field.kind {
             Kind::Id | Kind::Text | Kind::Words(_) => Column::Text(StringBuilder::new()),
             Kind::Number { .. } | Kind::Bearing => Column::Number(Float64Builder::new()),
             Kind::Integer { .. } => Column::Integer(Int32Builder::new()),
             Kind::Flag => Column::Flag(BooleanBuilder::new()),
             Kind::Texts => Column::Texts(ListBuilder::new(StringBuilder::new()).with_field(list_member())),
-            Kind::Place => Column::Place(Float64Builder::new(), Float64Builder::new()),
+            Kind::Place => {
+                let cells = Cells::of(topic);
+                let columns = (0..cells.count()).map(|_| Int64Builder::new()).collect();
+                Column::Place(Float64Builder::new(), Float64Builder::new(), cells, columns)
+            }
             Kind::Time => Column::Elsewhere,
         }
     }
@@ -134,13 +148,15 @@ impl Column {
                 column.append_value(texts);
             }
             (Column::Texts(column), _) => column.append_null(),
-            (Column::Place(lats, lons), Value::Place(lat, lon)) => {
+            (Column::Place(lats, lons, cells, columns), Value::Place(lat, lon)) => {
                 lats.append_value(*lat);
                 lons.append_value(*lon);
+                cells.at(*lat, *lon, |column, cell| columns[column].append_option(cell));
             }
-            (Column::Place(lats, lons), _) => {
+            (Column::Place(lats, lons, _, columns), _) => {
                 lats.append_null();
                 lons.append_null();
+                columns.iter_mut().for_each(Int64Builder::append_null);
             }
             (Column::Elsewhere, _) => {}
         }
@@ -153,9 +169,9 @@ impl Column {
             Column::Integer(column) => arrays.push(values(column)),
             Column::Flag(column) => arrays.push(Arc::new(column.finish())),
             Column::Texts(column) => arrays.push(Arc::new(column.finish())),
-            Column::Place(lats, lons) => {
-                arrays.push(values(lats));
-                arrays.push(values(lons));
+            Column::Place(lats, lons, _, columns) => {
+                arrays.extend([values(lats), values(lons)]);
+                arrays.extend(columns.iter_mut().map(values));
             }
             Column::Elsewhere => {}
         }
@@ -251,7 +267,7 @@ impl RowColumns {
     fn new(topic: Topic) -> RowColumns {
         RowColumns {
             table: Table::of(topic),
-            fields: fields::of(topic).iter().map(Column::new).collect(),
+            fields: fields::of(topic).iter().map(|field| Column::new(topic, field)).collect(),
             extra: StringBuilder::new(),
             log: LogColumns::default(),
             event_time: times(),

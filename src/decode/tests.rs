@@ -308,13 +308,16 @@ fn random_value(random: &mut Random, kind: Kind) -> Value {
 }
 
 /// What a field's cells are, by the documented rules, through another reader.
-fn expected_cells(kind: Kind, value: &Value) -> (Vec<Value>, bool) {
+fn expected_cells(topic: Topic, kind: Kind, value: &Value) -> (Vec<Value>, bool) {
     let unless = |unfit: bool| (vec![if unfit { Value::Null } else { value.clone() }], unfit);
     match (kind, value) {
         (Kind::Time, _) => (Vec::new(), false),
         (Kind::Place, Value::String(text)) => {
             let inner = text.trim_matches(['(', ')']);
-            (inner.split(", ").map(|part| json!(part.parse::<f64>().unwrap())).collect(), false)
+            let place: Vec<f64> = inner.split(", ").map(|part| part.parse().unwrap()).collect();
+            let at = h3o::LatLng::new(place[0], place[1]).unwrap();
+            let h3 = |cell: &fields::Cell| json!(u64::from(at.to_cell(cell.resolution.try_into().unwrap())));
+            (place.iter().map(|degrees| json!(degrees)).chain(fields::cells(topic).iter().map(h3)).collect(), false)
         }
         (_, Value::Null) => (vec![Value::Null], false),
         (Kind::Words(words), Value::String(word)) => unless(!words.contains(&word.as_str())),
@@ -366,7 +369,7 @@ fn random_record(random: &mut Random, topic: Topic) -> (String, Vec<Value>, Valu
         let needed = matches!(field.kind, Kind::Id | Kind::Time | Kind::Place);
         let absent = !needed && random.one_in(5);
         let value = if absent { Value::Null } else { random_value(random, field.kind) };
-        let (cells, unfit) = expected_cells(field.kind, &value);
+        let (cells, unfit) = expected_cells(topic, field.kind, &value);
         expected.extend(cells);
         if unfit {
             extra[field.json] = value.clone();

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use citystream_dataflows::time::Micros;
 
-use super::reason::{Reason, Rejection};
+use super::reason::Rejection;
 use super::time::Zone;
+use crate::tables::Reason;
 use crate::tables::fields::{Field, Kind};
 
 /// A value that has been checked.

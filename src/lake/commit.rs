@@ -71,14 +71,17 @@ pub struct EpochBindings {
 pub struct File {
     /// Its path below the lake.
     pub path: String,
-    /// Its date partition, `YYYY-MM-DD`: log date of a raw table.
+    /// Its date partition, `YYYY-MM-DD`: log date of a table of records, event date of a change log.
     pub date: String,
     /// Its rows.
     pub rows: u64,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Least and greatest event time, in microseconds; `None` where it has none (dead letters).
+    /// Least and greatest event time (of a derived row: its window's start, its first status), in microseconds; `None` where it has none (dead letters).
     pub event_time: Option<(Micros, Micros)>,
+    /// Least and greatest log time, in microseconds; `None` where it has none (derived tables).
+    #[serde(default)]
+    pub log_time: Option<(Micros, Micros)>,
 }
 
 /// P4: `read = on_time + late + expired + duplicate + dead`.

@@ -26,19 +26,20 @@ pub struct Table {
     pub name: String,
     schema_string: String,
     partition: Option<&'static str>,
+    time: Option<&'static str>,
 }
 
 impl Table {
-    /// A table of records, partitioned by log date.
+    /// A table of records or a change log, partitioned by date.
     pub fn records(name: &str, schema: &SchemaRef) -> Result<Table, Violation> {
-        let partition = Some(layout::DATE_COLUMN);
-        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition })
+        let (partition, time) = (Some(layout::date_column(name)), layout::time_column(schema));
+        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition, time })
     }
 
     /// The table of commits.
     pub fn commits() -> Result<Table, Violation> {
         let schema_string = schema_string(&commits_table::schema(), None)?;
-        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None })
+        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None, time: None })
     }
 
     /// All tables of a lake, the table of commits last.
@@ -104,13 +105,14 @@ pub(super) fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
 
 fn add(table: &Table, file: &File, time_ms: i64) -> Value {
     let mut stats = json!({"numRecords": file.rows});
-    if let Some((least, greatest)) = file.event_time.and_then(|(a, b)| time(a).zip(time(b))) {
-        stats["minValues"] = json!({"event_time": least});
-        stats["maxValues"] = json!({"event_time": greatest});
+    let range = file.event_time.and_then(|(a, b)| time(a).zip(time(b)));
+    if let (Some((least, greatest)), Some(column)) = (range, table.time) {
+        stats["minValues"] = json!({column: least});
+        stats["maxValues"] = json!({column: greatest});
     }
     json!({
         "path": below(table, &file.path),
-        "partitionValues": {layout::DATE_COLUMN: file.date},
+        "partitionValues": {table.partition.unwrap_or(layout::DATE_COLUMN): file.date},
         "size": file.bytes,
         "modificationTime": time_ms,
         "dataChange": true,
@@ -304,8 +306,10 @@ mod tests {
     use crate::lake::{Committer, StoreOptions};
 
     fn tables() -> Vec<Table> {
-        let schema: SchemaRef = Schema::new(vec![Field::new("id", DataType::Utf8, false)]).into();
-        Table::all(layout::record_tables().map(|name| (name, schema.clone()))).unwrap()
+        let fields = ["id", "event_time"].map(|name| Field::new(name, DataType::Utf8, false));
+        let schema: SchemaRef = Schema::new(Vec::from(fields)).into();
+        let tables = layout::record_tables().chain(["incidents_changes"]);
+        Table::all(tables.map(|name| (name, schema.clone()))).unwrap()
     }
 
     async fn lake_with_commits(dir: &tempfile::TempDir, n: u64) -> (Lake, Vec<Commit>) {

@@ -1,11 +1,14 @@
 //! The names of everything in a lake, relative to its root. No name has a doubled slash.
 
+use arrow::datatypes::Schema;
 use citystream_dataflows::bindings::Topic;
 
 /// What the lake was made for: [`crate::lake::settings::Settings`].
 pub const SETTINGS: &str = "lake.json";
 /// Where the commits are.
 pub const COMMITS: &str = "commits";
+/// Where the tables are.
+pub const TABLES: &str = "tables";
 /// Where the snapshots are.
 pub const SNAPSHOTS: &str = "snapshots";
 /// The table of records that could not be read.
@@ -14,6 +17,12 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 pub const COMMITS_TABLE: &str = "commits";
 /// The column that raw tables and dead letters are partitioned by.
 pub const DATE_COLUMN: &str = "log_date";
+/// The column that change logs are partitioned by: the date of a row's own time, not of the log's.
+pub const EVENT_DATE_COLUMN: &str = "event_date";
+/// What the name of a derived table's change log ends with.
+pub const CHANGES: &str = "_changes";
+/// The columns whose range stands in a file's description: a table has at most one of them.
+const TIME_COLUMNS: [&str; 3] = ["event_time", "window_start", "first_time"];
 
 /// The raw table of a topic, whatever the topic is called.
 pub fn raw_table(topic: Topic) -> &'static str {
@@ -23,6 +32,21 @@ pub fn raw_table(topic: Topic) -> &'static str {
 /// The tables that hold records, in order: raw tables, then dead letters.
 pub fn record_tables() -> impl Iterator<Item = &'static str> {
     Topic::ALL.into_iter().map(raw_table).chain([DEAD_LETTERS])
+}
+
+/// The derived table whose change log has this name.
+pub fn plain_table(name: &str) -> Option<&str> {
+    name.strip_suffix(CHANGES)
+}
+
+/// The column that a table is partitioned by.
+pub fn date_column(table: &str) -> &'static str {
+    if plain_table(table).is_some() { EVENT_DATE_COLUMN } else { DATE_COLUMN }
+}
+
+/// The column of a table's event times; dead letters have none.
+pub fn time_column(schema: &Schema) -> Option<&'static str> {
+    TIME_COLUMNS.into_iter().find(|column| schema.field_with_name(column).is_ok())
 }
 
 /// The path of a commit.
@@ -48,7 +72,14 @@ pub fn table(name: &str) -> String {
 
 /// The path of a Parquet file. `date` is `YYYY-MM-DD`; `seq` the commit that it is meant for; `n` counts the worker's files.
 pub fn data_file(table: &str, date: &str, run: &str, seq: u64, worker: usize, n: u64) -> String {
-    format!("tables/{table}/{DATE_COLUMN}={date}/{run}-{seq:020}-{worker}-{n}.parquet")
+    let column = date_column(table);
+    format!("tables/{table}/{column}={date}/{run}-{seq:020}-{worker}-{n}.parquet")
+}
+
+/// The commit that a Parquet file was written for; 0 if its name does not say.
+pub fn written_for(path: &str) -> u64 {
+    let name = path.rsplit('/').next().and_then(|name| name.split('-').nth(1));
+    name.and_then(|seq| seq.parse().ok()).unwrap_or(0)
 }
 
 /// The row of a commit in the table of commits.
@@ -98,6 +129,8 @@ mod tests {
         let path = data_file("raw_gps", "2026-11-23", "ab", 3, 1, 2);
         assert_eq!(path, "tables/raw_gps/log_date=2026-11-23/ab-00000000000000000003-1-2.parquet");
         assert!(!path.contains("//"));
+        assert_eq!(written_for(&path), 3);
+        assert!(data_file("incidents_changes", "2026-11-23", "ab", 3, 1, 2).contains("/event_date=2026-11-23/"));
         assert_eq!(object_store::path::Path::parse(&path).unwrap().as_ref(), path);
     }
 }

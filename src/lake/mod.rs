@@ -16,6 +16,7 @@ pub mod protocol;
 pub mod reach;
 pub mod recover;
 pub mod s3;
+pub mod seeds;
 pub mod settings;
 pub mod sql;
 pub mod status;

@@ -10,13 +10,15 @@ use crate::lake::{layout, random_id};
 /// The version of a lake's layout.
 pub const FORMAT: u32 = 1;
 /// The version of the definitions of columns and tables.
-pub const DEFINITIONS: u32 = 1;
+pub const DEFINITIONS: u32 = 2;
 
 /// All that decides a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decides {
     /// Lateness, slack and how far ahead, in microseconds.
     pub time: TimePolicy,
+    /// The tables: `all`, or `raw` for the records alone.
+    pub tables: String,
     /// The time zone of naive timestamps.
     pub timezone: String,
     /// What the log clock is: `kafka` (the log's timestamps) or `event` (archives of bare records).
@@ -111,6 +113,7 @@ mod tests {
     fn decides() -> Decides {
         Decides {
             time: TimePolicy { lateness: 600, slack: 120, max_ahead: 86400 },
+            tables: "all".into(),
             timezone: "UTC".into(),
             log_clock: "kafka".into(),
             max_record: 262_144,

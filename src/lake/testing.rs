@@ -49,7 +49,7 @@ pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
     let file = |table: &str, rows: u64| {
         let path = layout::data_file(table, "2026-11-23", run, seq, 0, 0);
         let event_time = (table != layout::DEAD_LETTERS).then_some((1_700_000_000_000_000, 1_700_000_000_123_456));
-        (table.to_string(), vec![File { path, date: "2026-11-23".into(), rows, bytes: 10, event_time }])
+        (table.to_string(), vec![File { path, date: "2026-11-23".into(), rows, bytes: 10, event_time, log_time: None }])
     };
     let added = [("raw_gps", rows), (layout::DEAD_LETTERS, dead)];
     Commit {

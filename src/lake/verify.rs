@@ -1,5 +1,6 @@
 //! Verifies a lake from itself alone: the chain of commits, adjacent bindings, P4 against the files, the files, and
-//! the Delta logs. Reads every live file once; memory is bounded by the largest commit.
+//! the Delta logs; and the derived tables against themselves and the ledgers. Reads every live file once; memory is
+//! bounded by the largest commit, and for a derived table by 24 bytes a live row.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -81,6 +82,7 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
     for commit in &commits {
         check_files(lake, commit, &removed_later, &mut report).await?;
     }
+    changes::check(lake, &commits, &removed_later, &mut report).await?;
     for table in tables {
         check_delta(lake, lake_id, table, &commits, &mut report).await?;
     }
@@ -100,26 +102,14 @@ async fn check_files(
     removed: &BTreeSet<String>,
     report: &mut Report,
 ) -> Result<(), ReadError> {
-    let live = |f: &&File| !removed.contains(&f.path);
-    let files: Vec<_> =
-        commit.added.iter().flat_map(|(t, files)| files.iter().filter(live).map(move |f| (t, f))).collect();
-    let complete = files.len() == commit.added.values().map(Vec::len).sum::<usize>();
-    let read = files.iter().map(|(table, file)| async move { Ok((*table, *file, lake.get(&file.path).await?)) });
-    let mut read = futures::stream::iter(read.collect::<Vec<_>>()).buffered(4);
     let mut rows = Rows::default();
-    while let Some((table, file, bytes)) =
-        read.try_next().await.map_err(|e: crate::lake::StoreError| ReadError::from(e))?
-    {
-        report.files += 1;
-        match bytes {
-            None => report.violations.push(format!("commit {}: {} is missing", commit.seq, file.path)),
-            Some(bytes) => {
-                report.bytes += bytes.len() as u64;
-                let counted = read_file(table, file, bytes, &mut rows);
-                report.rows += *counted.as_ref().unwrap_or(&0);
-                report.note(counted.map(|_| ()));
-            }
-        }
+    let mut complete = true;
+    for (table, files) in commit.added.iter().filter(|(table, _)| layout::plain_table(table).is_none()) {
+        let dead = table == layout::DEAD_LETTERS;
+        let live: Vec<&File> = files.iter().filter(|file| !removed.contains(&file.path)).collect();
+        complete &= live.len() == files.len();
+        let columns = ["topic", "partition", "offset", "disposition", "event_time"];
+        read_files(lake, commit.seq, &live, Some(&columns), report, |batch| take(batch, dead, &mut rows)).await?;
     }
     if complete {
         let checked = check_rows(commit, rows, &mut report.bindings);
@@ -128,17 +118,50 @@ async fn check_files(
     Ok(())
 }
 
-/// Reads where a file's rows come from, and checks its length, its rows and its event times. Returns its rows.
-fn read_file(table: &str, file: &File, bytes: Bytes, rows: &mut Rows) -> Result<u64, Violation> {
+/// Reads files that a commit added, and hands over their rows.
+async fn read_files(
+    lake: &Lake,
+    seq: u64,
+    files: &[&File],
+    columns: Option<&[&str]>,
+    report: &mut Report,
+    mut take: impl FnMut(&RecordBatch) -> Result<(), String>,
+) -> Result<(), ReadError> {
+    let read = files.iter().map(|file| async move { Ok::<_, ReadError>((*file, lake.get(&file.path).await?)) });
+    let mut read = futures::stream::iter(read.collect::<Vec<_>>()).buffered(4);
+    while let Some((file, bytes)) = read.try_next().await? {
+        report.files += 1;
+        match bytes {
+            None => report.violations.push(format!("commit {seq}: {} is missing", file.path)),
+            Some(bytes) => {
+                report.bytes += bytes.len() as u64;
+                let counted = read_file(file, bytes, columns, &mut take);
+                report.rows += *counted.as_ref().unwrap_or(&0);
+                report.note(counted.map(|_| ()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file, and checks its length, its rows and its event times. Returns its rows.
+fn read_file(
+    file: &File,
+    bytes: Bytes,
+    columns: Option<&[&str]>,
+    take: &mut impl FnMut(&RecordBatch) -> Result<(), String>,
+) -> Result<u64, Violation> {
     let path = &file.path;
     let wrong = |e: &dyn std::fmt::Display| Violation(format!("{path} cannot be read: {e}"));
     if bytes.len() as u64 != file.bytes {
         return Err(Violation(format!("{path} has {} bytes, {} in its commit", bytes.len(), file.bytes)));
     }
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| wrong(&e))?;
-    let columns = ["topic", "partition", "offset", "disposition", "event_time"];
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
-    let schema = builder.schema().clone();
+    let mask = match columns {
+        Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
+        None => ProjectionMask::all(),
+    };
+    let time_column = layout::time_column(builder.schema());
     let footer = builder.metadata().file_metadata().num_rows();
     let reader = builder.with_projection(mask).build().map_err(|e| wrong(&e))?;
     let mut count = 0;
@@ -146,10 +169,9 @@ fn read_file(table: &str, file: &File, bytes: Bytes, rows: &mut Rows) -> Result<
     for batch in reader {
         let batch = batch.map_err(|e| wrong(&e))?;
         count += batch.num_rows() as u64;
-        take(&batch, table == layout::DEAD_LETTERS, rows).map_err(|what| wrong(&what))?;
-        if let Some(column) =
-            batch.column_by_name("event_time").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
-        {
+        take(&batch).map_err(|what| wrong(&what))?;
+        let column = time_column.and_then(|name| batch.column_by_name(name));
+        if let Some(column) = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()) {
             for time in column.iter().flatten() {
                 times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
             }
@@ -158,7 +180,7 @@ fn read_file(table: &str, file: &File, bytes: Bytes, rows: &mut Rows) -> Result<
     if count != file.rows || footer != count as i64 {
         return Err(Violation(format!("{path} has {count} rows, {footer} in its footer, {} in its commit", file.rows)));
     }
-    if schema.field_with_name("event_time").is_ok() && times != file.event_time {
+    if time_column.is_some() && times != file.event_time {
         return Err(Violation(format!("{path} has event times {times:?}, {:?} in its commit", file.event_time)));
     }
     Ok(count)
@@ -290,6 +312,9 @@ async fn check_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commi
         None => Err(Violation(format!("Delta table {}: version {seq} is missing", table.name)).into()),
     }
 }
+
+#[path = "verify_changes.rs"]
+mod changes;
 
 #[cfg(test)]
 #[path = "verify_tests.rs"]

@@ -110,3 +110,188 @@ async fn p2_p4_each_way_of_spoiling_a_lake_is_found() {
         assert!(report.violations.iter().any(|v| v.contains(expected)), "{expected}: {report:?}");
     }
 }
+
+/// Change logs: what a commit of [`derived`] says, spoiled or not.
+struct Changes {
+    table: crate::tables::Table,
+    batch: RecordBatch,
+}
+
+fn changes<R>(changes: &[(R, i8)], seq: u64, epoch: u64) -> Changes
+where
+    R: crate::render::Row + Clone,
+{
+    use citystream_dataflows::changes::Change;
+    let changes: Vec<_> = changes.iter().map(|(row, diff)| Change { row: row.clone(), diff: *diff }).collect();
+    let names = crate::names::Names::default();
+    names.learn(&[(crate::names::text(b"car"), "car".to_owned())]).unwrap();
+    let batch = crate::render::render(&changes, &names).unwrap();
+    let rendered = crate::tables::Batch { table: R::TABLE, columns: batch, dispositions: Vec::new(), dead: [0; 5] };
+    Changes { table: R::TABLE, batch: crate::write::complete(&rendered, epoch, seq).unwrap() }
+}
+
+mod derived {
+    //! Lakes with derived tables.
+
+    use citystream_dataflows::changes::{EnrichedPing, QualityWindow, TrafficMatch, TrafficWindow, VehicleWindow};
+    use citystream_dataflows::records::{Ping, Point, Reading, Stamp};
+
+    use super::*;
+    use crate::names::text;
+    use crate::write::{Encoder, EncoderOptions};
+
+    const CELL: u64 = 0x0881_95da_49bf_ffff;
+
+    fn ping(offset: i64) -> EnrichedPing {
+        let (stamp, at) = (Stamp { time: T, partition: 0, offset }, Point { lat: 51.5, lon: -0.1 });
+        let ping = Ping { stamp, vehicle: text(b"car"), at, speed: Reading::NONE, c8: CELL, c5: CELL };
+        EnrichedPing { ping, traffic: None, weather: None, incidents: None }
+    }
+
+    /// The same ping once a traffic record has come.
+    fn met(offset: i64) -> EnrichedPing {
+        let (current, free_flow) = (Reading::new(10.0), Reading::new(20.0));
+        let stamp = Stamp { time: T - 1, partition: 0, offset: 0 };
+        let traffic = TrafficMatch { stamp, distance_mm: 5, source: None, level: None, current, free_flow };
+        EnrichedPing { traffic: Some(traffic), ..ping(offset) }
+    }
+
+    fn traffic(pings: u64) -> TrafficWindow {
+        let none = Reading::NONE;
+        TrafficWindow {
+            c8: CELL,
+            start: T,
+            pings,
+            vehicles: 1,
+            with_traffic: 0,
+            speed_mean: none,
+            speed_harmonic: none,
+            speed_percentiles: None,
+            ratio_mean: none,
+            ratio_min: none,
+            congested: 0,
+            records: 0,
+            closures: 0,
+            levels: [0; 3],
+            sources: [0; 3],
+        }
+    }
+
+    fn vehicle(pings: u64) -> VehicleWindow {
+        VehicleWindow {
+            vehicle: text(b"car"),
+            start: T,
+            pings,
+            records: 0,
+            steps: 0,
+            distance_mm: 0,
+            moving_us: 0,
+            idle_us: 0,
+            harsh: None,
+            fuel_used: None,
+            odometer_gain: None,
+        }
+    }
+
+    fn quality(rows: u64, dead: u64) -> QualityWindow {
+        QualityWindow { topic: Topic::Gps, start: T, fates: vec![rows, 0, 0, 0, dead], delays: None }
+    }
+
+    /// From one commit of 5 pings and 2 dead letters to the next.
+    fn revised<R>(row: impl Fn(u64) -> R, commit: u64) -> Vec<(R, i8)> {
+        let gone = (commit > 1).then(|| (row(commit - 1), -1));
+        gone.into_iter().chain([(row(commit), 1)]).collect()
+    }
+
+    /// The enriched pings that the n-th commit changes.
+    fn pings(n: u64) -> Vec<(EnrichedPing, i8)> {
+        let first = 7 * (n as i64 - 1);
+        let mut rows: Vec<_> = (first..first + 5).map(|offset| (ping(offset), 1)).collect();
+        if n == 2 {
+            rows.extend([(ping(0), -1), (met(0), 1)]);
+        }
+        rows
+    }
+
+    /// A lake of a claim and three commits, whose n-th has these pings.
+    async fn lake(dir: &tempfile::TempDir, pings: impl Fn(u64) -> Vec<(EnrichedPing, i8)>) -> Report {
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
+        let tables = Table::all(crate::tables::all()).unwrap();
+        let mut publisher = Publisher::open(&lake, "id", tables.clone(), 0).await.unwrap();
+        for n in 1..4 {
+            let mut commit = data(committer.state().unwrap(), "a", 5, 2);
+            commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: "x".into() });
+            let first = commit.epochs[0].bindings[0].first.0;
+            for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
+                let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
+                let file = &mut commit.added.get_mut(table).unwrap()[0];
+                file.bytes = bytes.len() as u64;
+                file.event_time = file.event_time.map(|_| (T, T + 4));
+                lake.put(&file.path, bytes).await.unwrap();
+            }
+            let (seq, epoch) = (commit.seq, commit.epoch);
+            let all = [
+                changes(&pings(n), seq, epoch),
+                changes(&revised(|n| traffic(5 * n), n), seq, epoch),
+                changes(&revised(|n| vehicle(5 * n), n), seq, epoch),
+                changes(&revised(|n| quality(5 * n, 2 * n), n), seq, epoch),
+            ];
+            for Changes { table, batch } in all {
+                add(&lake, &mut commit, table, batch).await;
+            }
+            publisher.publish(&committer.propose(commit).await.unwrap()).await.unwrap();
+        }
+        verify(&lake, "id", &tables).await.unwrap()
+    }
+
+    async fn add(lake: &Lake, commit: &mut Commit, table: crate::tables::Table, batch: RecordBatch) {
+        let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
+        encoder.append(table, batch).unwrap();
+        for (n, file) in encoder.seal_all().unwrap().into_iter().enumerate() {
+            let path = layout::data_file(table.name(), &file.date, "a", commit.seq, 0, n as u64);
+            let (rows, bytes) = (file.rows, file.data.len() as u64);
+            lake.put(&path, file.data).await.unwrap();
+            let file =
+                File { path, date: file.date, rows, bytes, event_time: file.event_time, log_time: file.log_time };
+            commit.added.entry(table.name().to_owned()).or_default().push(file);
+        }
+    }
+
+    #[tokio::test]
+    async fn p2_p4_change_logs_that_add_up_verify() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = lake(&dir, pings).await;
+        assert_eq!(report.violations, Vec::<String>::new());
+        // 21 raw rows, 17 changes of pings, 5 of each of three windows.
+        assert_eq!((report.files, report.rows), (6 + 12, 21 + 17 + 15));
+    }
+
+    #[tokio::test]
+    async fn p2_p4_each_wrong_change_is_found() {
+        type Spoil = fn(&mut Vec<(EnrichedPing, i8)>);
+        let wrong: [(&str, Spoil); 8] = [
+            ("rows: 11, 10 in the ledgers", |rows| rows.push((ping(100), 1))),
+            ("rows: 9, 10 in the ledgers", |rows| _ = rows.remove(0)),
+            ("0/0: comes, but is there", |rows| rows.retain(|(_, diff)| *diff == 1)),
+            ("0/100: goes, but is not there", |rows| rows.push((ping(100), -1))),
+            ("0/1: goes, but was another", |rows| rows.push((met(1), -1))),
+            ("0/1: what goes comes again", |rows| rows.extend([(ping(1), -1), (ping(1), 1)])),
+            ("0/8: more than one row", |rows| rows.push((met(8), 1))),
+            ("0/1: more than one row", |rows| rows.push((ping(1), 2))),
+        ];
+        for (expected, spoil) in wrong {
+            let dir = tempfile::tempdir().unwrap();
+            let spoiled = |n| {
+                let mut rows = pings(n);
+                if n == 2 {
+                    spoil(&mut rows);
+                }
+                rows
+            };
+            let violations = lake(&dir, spoiled).await.violations;
+            let named = |v: &String| v.contains("commit 2: enriched_pings_changes") && v.contains(expected);
+            assert!(violations.len() == 1 && violations.iter().all(named), "{expected}: {violations:?}");
+        }
+    }
+}

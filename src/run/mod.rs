@@ -1,12 +1,14 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
 pub mod clock;
+pub mod derive;
 pub mod opening;
 pub mod pacer;
 pub mod partitions;
 pub mod pipeline;
 pub mod read;
 pub mod recall;
+pub mod records;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -20,6 +22,7 @@ use crate::config::Config;
 use crate::decode::DecodeOptions;
 use crate::error::RunError;
 use crate::metrics::{self, Metrics};
+use crate::names::Names;
 use crate::process::{Budget, Fatal, Process};
 use crate::sources::Source;
 use opening::{Opened, open_lake};
@@ -59,8 +62,10 @@ impl Run {
             index: config.process,
             policy: config.policy,
             decode: decode_options(config),
+            derives: config.derives,
             source: source.clone(),
             lake: lake.clone(),
+            names: Names::default(),
             budget: Budget::new(config.memory),
             epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
             fatal: fatal.clone(),

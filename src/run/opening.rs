@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use citystream_dataflows::bindings::{NextOffset, Partition, Position};
+use citystream_dataflows::bindings::{NextOffset, Partition, Position, is_another_topic};
 use citystream_dataflows::ticks::{Added, Start};
 use citystream_dataflows::time::{Micros, TimePolicy};
 use tokio::runtime::Runtime;
@@ -16,8 +16,9 @@ use crate::commit::{Chair, Topics};
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta::{self, Publisher};
+use crate::lake::reach::{self, Reach};
 use crate::lake::settings::{self, DEFINITIONS, Decides};
-use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, reach};
+use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, seeds};
 use crate::process::Process;
 use crate::source::assignment::{Beginning, From, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
@@ -60,6 +61,7 @@ pub fn decides(config: &Config) -> Decides {
     let event_clock = matches!(config.source, SourceConfig::Dir { event_clock: true, .. });
     Decides {
         time: config.policy,
+        tables: if config.derives { "all" } else { "raw" }.to_owned(),
         timezone: config.timezone.clone(),
         log_clock: if event_clock { "event" } else { "log" }.to_owned(),
         max_record: config.max_record as u64,
@@ -92,13 +94,16 @@ pub fn open(
     let added = plan(config, &available, &state, &topics, catalog.as_ref())?;
     topics.learn(&available);
     let closed_before = closed_before(config.policy, state.horizon, &added);
-    let start = Start {
+    let mut start = Start {
         run: state.run.clone(),
         seq: state.seq,
         horizon: state.horizon,
         closed_before,
-        reach: reach::files(&state, closed_before),
+        sealed_by: state.sealed_by,
+        reach: Vec::new(),
+        seeds: runtime.block_on(seeds::seeds(lake, &state))?,
     };
+    start.reach = reach::files(&state, Reach::of(&start));
     let moved = |a: &Added| a.from != a.position.next || !stands(&state, &a.position);
     let unrecorded = topics.names() != state.topics || added.iter().any(moved);
     let watch = Watch::new(topics.clone(), &added, &state.positions);
@@ -130,6 +135,9 @@ fn plan(
     let recorded: Vec<(Partition, NextOffset)> = state.positions.iter().map(|p| (p.partition, p.next)).collect();
     let known = topics.known();
     let recovered = state.has_data.then_some(Recovered { positions: &recorded, topics: &known });
+    if config.derives {
+        refuse_other_topics(available, state)?;
+    }
     let starts = start_positions(available, recovered, config.from, &group, config.accept_loss)?;
     starts.accepted.iter().for_each(|loss| tracing::warn!("{loss}"));
     Ok(starts.partitions.iter().map(|beginning| added(beginning, state)).collect())
@@ -142,6 +150,21 @@ fn added(beginning: &Beginning, state: &State) -> Added {
     let next = stood.filter(|_| !anew).map_or(from, |p| p.next);
     let position = Position { partition, next, log_clock: stood.and_then(|p| p.log_clock), drained: false };
     Added { position, from }
+}
+
+/// Derived rows are named by partition and offset, which would stand for two records.
+fn refuse_other_topics(available: &[Available], state: &State) -> Result<(), SourceError> {
+    for Available { partition, topic_id: id, .. } in available {
+        let Some(known) = state.topics.get(&partition.topic).filter(|known| is_another_topic(&known.id, id)) else {
+            continue;
+        };
+        return Err(SourceError::Lost(format!(
+            "topic `{}` was deleted and made anew (id {id}, the lake read {}): its offsets would name other rows of the \
+             derived tables; use another lake (--accept-loss goes on with a lake of --tables raw only)",
+            known.name, known.id
+        )));
+    }
+    Ok(())
 }
 
 /// Whether the lake has this partition already.

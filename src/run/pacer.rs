@@ -44,6 +44,8 @@ pub struct Pacer {
     ticked_at: Option<Instant>,
     /// Offsets or the horizon have moved since the last seal, as far as answers have come.
     changed: bool,
+    /// The last epoch that was sealed.
+    sealed_epoch: Option<Epoch>,
     uncommitted: BTreeMap<usize, u64>,
     stopping: bool,
     ended: bool,
@@ -65,6 +67,7 @@ impl Pacer {
             sealed_at: Instant::now(),
             ticked_at: None,
             changed: unrecorded,
+            sealed_epoch: None,
             uncommitted: BTreeMap::new(),
             stopping: false,
             ended: false,
@@ -90,9 +93,11 @@ impl Pacer {
             let reports = self.reports.remove(&tick.epoch).unwrap_or_default();
             let horizon = self.progress.horizon();
             let mut bindings = reports.iter().flat_map(|r| &r.bindings);
-            self.changed |= bindings.any(|b| b.next != b.first) || (tick.start.is_none() && !tick.added.is_empty());
+            let read = bindings.any(|b| b.next != b.first);
             self.progress.advance(&tick, reports.iter().flat_map(|r| &r.bindings));
-            self.changed |= tick.start.is_none() && horizon != self.progress.horizon();
+            let moved = tick.start.is_none() && horizon != self.progress.horizon();
+            // What a seal has taken is no reason for another: that one would have nothing to say (C1).
+            self.changed |= (read || moved) && self.sealed_epoch.is_none_or(|sealed| tick.epoch > sealed);
         }
     }
 
@@ -143,6 +148,7 @@ impl Pacer {
         if seal.is_some() {
             self.sealing = true;
             self.sealed_at = now;
+            self.sealed_epoch = Some(self.next);
             self.changed = false;
         }
         self.ended = last;
@@ -177,7 +183,15 @@ mod tests {
     fn pacer(until_drained: bool) -> Pacer {
         let pace = Pace { epoch: Duration::ZERO, commit: Duration::from_secs(3600), budget: BUDGET, until_drained };
         let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
-        let start = Start { run: "run".into(), seq: 4, horizon: None, closed_before: None, reach: Vec::new() };
+        let start = Start {
+            run: "run".into(),
+            seq: 4,
+            horizon: None,
+            closed_before: None,
+            sealed_by: 0,
+            reach: Vec::new(),
+            seeds: Vec::new(),
+        };
         let position = Position { partition: PARTITION, next: NextOffset(0), log_clock: None, drained: false };
         Pacer::new(pace, policy, 9, start, vec![Added { position, from: NextOffset(0) }], false)
     }
@@ -229,9 +243,30 @@ mod tests {
         answer(&mut pacer, &second, 10, BUDGET / 2, false);
         let third = tick(&mut pacer).unwrap();
         assert_eq!(third.seal, Some(5), "C1: the tick names its commit");
-        answer(&mut pacer, &third, 10, BUDGET, false);
+        answer(&mut pacer, &third, 10, BUDGET - 1, false);
+        let fourth = tick(&mut pacer).unwrap();
+        assert_eq!(fourth.seal, None, "one commit is in flight");
+        answer(&mut pacer, &fourth, 10, BUDGET, false);
         assert_eq!(tick(&mut pacer), None, "B1: spent, and a commit in flight");
         pacer.committed(5);
+        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
+    }
+
+    #[test]
+    fn a_seal_has_something_to_say() {
+        let mut pacer = pacer(false);
+        begin(&mut pacer);
+        let first = tick(&mut pacer).unwrap();
+        let second = tick(&mut pacer).unwrap();
+        answer(&mut pacer, &first, 10, BUDGET / 2, false);
+        let sealing = tick(&mut pacer).unwrap();
+        assert_eq!(sealing.seal, Some(5));
+        answer(&mut pacer, &second, 10, BUDGET / 2, false);
+        answer(&mut pacer, &sealing, 10, BUDGET / 2, false);
+        pacer.committed(5);
+        let idle = tick(&mut pacer).unwrap();
+        assert_eq!(idle.seal, None, "C1: all that was read is in the commit before");
+        answer(&mut pacer, &idle, 10, BUDGET / 2, false);
         assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
     }
 

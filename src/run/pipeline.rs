@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
+use citystream_dataflows::city::city;
 use citystream_dataflows::classify::classify;
+use citystream_dataflows::turns::turns;
+use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::Handle};
 use timely::worker::Worker;
 
 use super::clock::{Opening, clock};
+use super::derive::derive;
 use super::read::read;
 use super::recall::recall;
+use super::records::records;
 use crate::commit::{Chair, commit};
 use crate::process::Process;
+use crate::tables::Batch;
 use crate::write::{gather, write};
 
 /// What only worker 0 has: the clock's state and the seat of the committer.
@@ -24,8 +30,8 @@ pub struct Lead {
 /// Builds the dataflow on one worker:
 ///
 /// ```text
-/// clock -> read -> classify -> write -> gather -> commit -> (back to clock)
-///             \-- recall --^
+/// clock -> read -> classify ------------------------+-> write -> gather -> commit -> (back to clock)
+///             \-- recall --^  \-> records -> city -> derive --^
 /// ```
 pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
     let (opening, chair) = lead.map(|l| (l.opening, l.chair)).unzip();
@@ -36,9 +42,17 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
 
         let ticks = clock(opening, reports_back, committed_back);
         let (rows, reports) = read(Arc::clone(process), committed_probe.clone(), ticks.clone());
-        let seen = recall(Arc::clone(process), ticks.clone());
-        let classified = classify(process.policy, rows, ticks.clone(), reports.clone(), seen);
-        let (plenty, few) = write(Arc::clone(process), classified, ticks.clone());
+        let recalled = recall(Arc::clone(process), ticks.clone());
+        let rows = classify(process.policy, rows, ticks.clone(), reports.clone(), recalled.seen).map(Batch::from);
+
+        let batches = if process.derives {
+            let (records, names) = records(Arc::clone(process), rows.clone(), recalled.rows, recalled.seeds);
+            let changes = city(turns(process.policy, ticks.clone(), reports.clone()), records);
+            rows.concat(derive(process, &committed_probe, changes, names))
+        } else {
+            rows
+        };
+        let (plenty, few) = write(Arc::clone(process), batches, ticks.clone());
         let gathered = gather(Arc::clone(process), few, ticks.clone());
         let written = plenty.concat(gathered);
         let committed = commit(Arc::clone(process), chair, written, reports.clone(), ticks);

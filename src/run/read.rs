@@ -11,7 +11,6 @@
 //! all of them once the budget is spent or the epoch has its share. A source error is raised and keeps the
 //! capability: the frontier never passes what could not be read.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +29,7 @@ use timely::dataflow::operators::vec::Broadcast;
 
 use crate::decode::{Decoder, Incoming, RawBatch, Rows};
 use crate::metrics::Metrics;
-use crate::process::Process;
+use crate::process::{Debt, Process};
 use crate::source::{Reader, SourceError};
 
 /// Records taken in one turn of the operator.
@@ -65,7 +64,7 @@ pub fn read<'scope>(
             ticks.for_each(|_, batch| closing.append(batch));
             closing.sort_unstable_by_key(|tick| tick.epoch);
             let Some(held) = &mut open else { return };
-            source.settle(&committed);
+            source.debt.settle(&committed, &source.process.budget);
             let (mut rows, mut reports) = (rows.activate(), reports.activate());
             for tick in closing {
                 // Act and emit: the rows and the report of the epoch that closes.
@@ -154,7 +153,7 @@ struct OpenEpoch {
     limit: Option<Micros>,
     /// Bytes taken in the open epoch, and in those closed but not committed.
     taken: u64,
-    uncommitted: VecDeque<(Epoch, u64)>,
+    debt: Debt,
 }
 
 impl OpenEpoch {
@@ -172,18 +171,7 @@ impl OpenEpoch {
             turn: 0,
             limit: None,
             taken: 0,
-            uncommitted: VecDeque::new(),
-        }
-    }
-
-    /// Gives back what has been committed.
-    fn settle(&mut self, committed: &Handle<Epoch>) {
-        while let Some(&(epoch, bytes)) = self.uncommitted.front() {
-            if committed.less_equal(&epoch) {
-                break;
-            }
-            self.process.budget.give_back(bytes);
-            self.uncommitted.pop_front();
+            debt: Debt::default(),
         }
     }
 
@@ -195,7 +183,7 @@ impl OpenEpoch {
     fn report(&mut self, epoch: Epoch) -> Report {
         self.process.metrics.epoch.set(epoch as i64);
         self.process.metrics.uncommitted.set(self.process.budget.used() as i64);
-        self.uncommitted.push_back((epoch, std::mem::take(&mut self.taken)));
+        self.debt.owe(epoch, std::mem::take(&mut self.taken));
         let mut bindings = Vec::with_capacity(self.feeds.len());
         for feed in &mut self.feeds {
             let asked = self.reader.as_mut().map(|r| (r.drained(feed.partition), r.end(feed.partition)));

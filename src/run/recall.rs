@@ -1,80 +1,114 @@
-//! The recovery operator: what an earlier run saw and a record still to come may repeat.
+//! The recovery operator: what an earlier run read and what is to come still depends on.
 //!
 //! ```text
-//! ticks -- broadcast --> recall -> seen (to each partition's owner)
+//! ticks -- broadcast --> recall -> seen  (to each partition's owner: what may be repeated)
+//!                               -> rows  (to the derived tables, which take them without writing)
+//!                               -> seeds (the lives of incidents that the lake has)
 //! ```
 //!
-//! At the run's first tick the raw files in reach are shared out over all workers, read off their threads, and sent
-//! on at that tick's epoch. Until the last file is read the worker holds that epoch, so nothing is classified before
-//! all of it is remembered.
+//! At the run's first tick the files in reach are shared out over all workers, read off their threads, and sent on at
+//! that tick's epoch. Until the last file is read the worker holds that epoch, so nothing is classified before all of
+//! it is remembered, and nothing is derived before all of it is known.
 
 use std::sync::Arc;
 
+use citystream_dataflows::incidents::Seed;
 use citystream_dataflows::ticks::{Seen, Start, Tick};
-use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::{Epoch, Micros};
+use futures::StreamExt;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::progress::Antichain;
 
-use crate::lake::reach;
+use crate::error::RunError;
+use crate::lake::reach::{self, Reach, Recalled};
 use crate::process::{Mailbox, Process};
+use crate::tables::Batch;
 
-/// The rows in reach of the run's start; see the module.
-pub fn recall<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Tick>) -> StreamVec<'scope, Epoch, Seen> {
+/// What a run finds in the lake; see the module.
+pub struct Recall<'scope> {
+    /// On-time rows that a record to come may repeat.
+    pub seen: StreamVec<'scope, Epoch, Seen>,
+    /// Rows with their dispositions, and the log time that they count from.
+    pub rows: StreamVec<'scope, Epoch, (Batch, Micros)>,
+    /// Lives of incidents.
+    pub seeds: StreamVec<'scope, Epoch, Seed>,
+}
+
+/// How many files one worker reads at a time.
+const READ_AHEAD: usize = 4;
+
+/// Reads back what is in reach; see the module.
+pub fn recall<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Tick>) -> Recall<'scope> {
     let scope = ticks.scope();
     let (worker, peers) = (scope.index(), scope.peers());
     let mut builder = OperatorBuilder::new("recall".to_owned(), scope);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
-    let (output, stream) = builder.new_output_connection::<Vec<Seen>, _>(std::iter::empty::<(usize, Antichain<u64>)>());
-    let mut output = OutputBuilder::from(output);
+    let (seen, seen_stream) = builder.new_output_connection::<Vec<Seen>, _>([]);
+    let (rows, row_stream) = builder.new_output_connection::<Vec<(Batch, Micros)>, _>([]);
+    let (seeds, seed_stream) = builder.new_output_connection::<Vec<Seed>, _>([]);
+    let (mut seen, mut rows) = (OutputBuilder::from(seen), OutputBuilder::from(rows));
+    let mut seeds = OutputBuilder::from(seeds);
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
 
-    builder.build(move |mut capabilities| {
-        let mut capability = capabilities.pop();
+    builder.build(move |capabilities| {
+        let mut held: Option<Vec<Capability<Epoch>>> = Some(capabilities);
         let (mailbox, letters) = Mailbox::new(wake);
         move |_| {
             // Read and plan: the first tick starts the reading.
             ticks.for_each(|_, batch| {
                 for tick in batch.drain(..) {
-                    if let (Some(start), Some(held)) = (tick.start, &mut capability) {
-                        held.downgrade(&tick.epoch);
-                        begin(&process, start, worker, peers, mailbox.clone());
+                    let (Some(start), Some(held)) = (tick.start, &mut held) else { continue };
+                    held.iter_mut().for_each(|capability| capability.downgrade(&tick.epoch));
+                    if worker == 0 {
+                        seeds.activate().session(&held[2]).give_iterator(start.seeds.iter().copied());
                     }
+                    begin(&process, start, worker, peers, mailbox.clone());
                 }
             });
             // Act and emit.
             for letter in letters.try_iter() {
-                match (letter, &capability) {
-                    (Letter::Rows(mut rows), Some(held)) => {
-                        output.activate().session(held).give_container(&mut rows);
+                match (letter, &held) {
+                    (Letter::Read(recalled), Some(held)) => {
+                        for Recalled { rows: batch, seen: mut known, counts_from } in recalled {
+                            seen.activate().session(&held[0]).give_container(&mut known);
+                            rows.activate().session(&held[1]).give((batch, counts_from));
+                        }
                     }
                     (Letter::Failed(error), _) => process.fatal.raise(error),
-                    (Letter::Done, _) => capability = None,
-                    (Letter::Rows(_), None) => {}
+                    (Letter::Done, _) => held = None,
+                    (Letter::Read(_), None) => {}
                 }
             }
         }
     });
-    stream
+    Recall { seen: seen_stream, rows: row_stream, seeds: seed_stream }
 }
 
 enum Letter {
-    Rows(Vec<Seen>),
-    Failed(crate::error::RunError),
+    Read(Vec<Recalled>),
+    Failed(RunError),
     Done,
 }
 
-/// Reads this worker's share of the files on a task of its own.
+/// Reads this worker's share of the files on tasks of their own.
 fn begin(process: &Arc<Process>, start: Start, worker: usize, peers: usize, mailbox: Mailbox<Letter>) {
     let process_of_task = Arc::clone(process);
     process.runtime.spawn(async move {
-        let share = start.reach.iter().skip(worker).step_by(peers);
-        for path in share {
-            match reach::seen(&process_of_task.lake, path, start.closed_before).await {
-                Ok(rows) => mailbox.send(Letter::Rows(rows)),
-                Err(error) => return mailbox.send(Letter::Failed(error.into())),
+        let reach = Reach::of(&start);
+        let share: Vec<String> = start.reach.into_iter().skip(worker).step_by(peers).collect();
+        let read = |path: String| {
+            let process = Arc::clone(&process_of_task);
+            tokio::spawn(async move { reach::read(&process.lake, &path, reach).await })
+        };
+        let mut files = futures::stream::iter(share.into_iter().map(read)).buffer_unordered(READ_AHEAD);
+        while let Some(read) = files.next().await {
+            match read {
+                Ok(Ok(recalled)) => mailbox.send(Letter::Read(recalled)),
+                Ok(Err(error)) => return mailbox.send(Letter::Failed(error.into())),
+                Err(error) => return mailbox.send(Letter::Failed(RunError::Failed(format!("reading back: {error}")))),
             }
         }
         mailbox.send(Letter::Done);

@@ -74,6 +74,7 @@ pub fn start_positions(
     group: &[(Partition, NextOffset)],
     accept_loss: bool,
 ) -> Result<Starts, SourceError> {
+    not_beyond(available)?;
     let mut losses = Losses { accept: accept_loss, accepted: Vec::new() };
     if let Some(recovered) = recovered {
         other_topics(available, recovered, &mut losses)?;
@@ -97,11 +98,24 @@ pub fn start_positions(
 /// Fails if a known topic has another id or a known partition is gone: it was deleted under the run, and only a new
 /// start can accept that.
 pub fn appeared(available: &[Available], known: Recovered<'_>) -> Result<Vec<(Partition, NextOffset)>, SourceError> {
+    not_beyond(available)?;
     let mut losses = Losses { accept: false, accepted: Vec::new() };
     other_topics(available, known, &mut losses)?;
     gone(available, known, &mut losses)?;
     let new = available.iter().filter(|a| position(known.positions, a.partition).is_none());
     Ok(new.map(|a| (a.partition, a.low)).collect())
+}
+
+/// More partitions than can be told apart are refused before any of them is read.
+fn not_beyond(available: &[Available]) -> Result<(), SourceError> {
+    let beyond = available.iter().map(|a| a.partition).find(|p| p.index > Partition::MAX_INDEX);
+    beyond.map_or(Ok(()), |partition| {
+        let (topic, index) = (partition.topic.name(), partition.index);
+        Err(SourceError::Unusable(format!(
+            "partition {index} of the {topic} topic is beyond {}: use a topic with fewer partitions",
+            Partition::MAX_INDEX
+        )))
+    })
 }
 
 /// What is lost: an error, or accepted.
@@ -250,6 +264,17 @@ mod tests {
             Err(SourceError::Lost(text)) => Err(text),
             Err(other) => panic!("not Lost: {other}"),
         }
+    }
+
+    #[test]
+    fn a_partition_beyond_16_bits_is_refused() {
+        let at = |index| available(Partition { topic: Topic::Gps, index }, "a", 0, 1);
+        assert!(start_positions(&[at(Partition::MAX_INDEX)], None, From::Earliest, &[], false).is_ok());
+        let beyond = [at(Partition::MAX_INDEX + 1)];
+        let refused = start_positions(&beyond, None, From::Earliest, &[], false).unwrap_err();
+        assert!(refused.to_string().contains("beyond 65535"), "{refused}");
+        let known = Recovered { positions: &[], topics: &topics("a") };
+        assert!(appeared(&beyond, known).is_err());
     }
 
     #[test]

@@ -4,19 +4,23 @@ use std::fmt::Write as _;
 
 use arrow::datatypes::{DataType, Field as ArrowField};
 
+use super::Reason;
 use super::fields::{self, Field, Kind};
-use super::{Table, schema};
-use crate::decode::Reason;
+use super::{Table, derived, schema};
 
 /// The text of `docs/tables.md`.
 pub fn markdown() -> String {
     let mut text = String::from(HEAD);
-    for table in Table::ALL {
+    for table in Table::raw() {
         section(&mut text, table);
     }
     text.push_str("\n## Reasons of dead letters\n\n| reason | a record that |\n|---|---|\n");
     for reason in Reason::ALL {
         row(&mut text, &[&format!("`{}`", reason.name()), reason.meaning()]);
+    }
+    text.push_str(DERIVED);
+    for table in Table::derived() {
+        derived_section(&mut text, table);
     }
     text
 }
@@ -26,13 +30,38 @@ const HEAD: &str = "\
 
 Generated from the schemas (`UPDATE_DOCS=1 cargo test --release --lib tables::doc` rewrites it; a test fails when it is stale).
 
-Times are UTC microseconds. Files are partitioned by the UTC date of `log_time` and sorted by `event_time`, dead letters by
-`log_time`. The key of every table here is (`topic`, `partition`, `offset`).
+Times are UTC microseconds. First come the tables of records, then the derived ones. Files of records are partitioned by
+the UTC date of `log_time` (`log_date`) and sorted by `event_time`, dead letters by `log_time`. Their key is (`topic`,
+`partition`, `offset`). `h3_8` and `h3_5` are the H3 cells of `lat`, `lon` at those resolutions, as integers.
 
 **Bad values.** A value of the wrong JSON type makes the record a dead letter. A value of the right type that its column
 cannot hold (see *null when*) is null there and stands, as it came, in `extra`. JSON's `null` is the same as an absent field.
 A record without a readable id, device, time or position is a dead letter. The run always goes on.
 ";
+
+const DERIVED: &str = "
+# Derived tables
+
+Over rows on time, that is neither late nor expired nor duplicate (`data_quality_15m`: over all). Each is a change log: a
+row that appears has `diff` +1, one that goes -1; in a commit (`seq`) at most one of each for a `row_key`. The table itself
+is a view (`citystream lake sql` prints it): the last change of each key, if that is +1. `sum(diff * x)` over the changes is
+right too; a bare `count(*)` or `avg` is not. Files are partitioned by the UTC date of the row's own time (`event_date`) and
+sorted by it.
+
+Measures are quantised once, to a millionth of their unit (distances: to the millimetre), and then only added, so that any
+order gives the same bits; a mean is one division at the end.
+";
+
+fn derived_section(text: &mut String, table: Table) {
+    let Some(shape) = derived::shape(table) else { return };
+    let _ = writeln!(text, "\n## {}\n\n{}\n\nKey: `row_key` = {}.\n", table.name(), shape.about, shape.key);
+    text.push_str("| column | type | unit | null when |\n|---|---|---|---|\n");
+    for column in schema(table).fields() {
+        let own = shape.columns.iter().find(|own| own.name == *column.name());
+        let (unit, null) = own.map_or(("", "never"), |own| (own.unit, own.null.unwrap_or("never")));
+        row(text, &[&format!("`{}`", column.name()), &type_name(column.data_type()), unit, null]);
+    }
+}
 
 fn section(text: &mut String, table: Table) {
     let _ = writeln!(text, "\n## {}\n", table.name());
@@ -40,7 +69,8 @@ fn section(text: &mut String, table: Table) {
     for column in schema(table).fields() {
         let field = table.topic().and_then(|topic| field_of(fields::of(topic), column.name()));
         let json = field.map_or(String::new(), |f| format!("`{}`", f.json));
-        let unit = field.map_or(unit_of(column.name()), |f| f.unit);
+        let is_cell = column.name().starts_with("h3_");
+        let unit = field.filter(|_| !is_cell).map_or(unit_of(column.name()), |f| f.unit);
         let null = field.map_or_else(|| general_null_rule(column), |f| null_rule(f.kind));
         row(text, &[&format!("`{}`", column.name()), &type_name(column.data_type()), unit, &json, &null]);
     }
@@ -51,13 +81,15 @@ fn row(text: &mut String, cells: &[&str]) {
 }
 
 fn field_of<'a>(fields: &'a [Field], column: &str) -> Option<&'a Field> {
-    fields.iter().find(|f| f.column == column || (f.kind == Kind::Place && column == "lon"))
+    let of_place = column == "lon" || column.starts_with("h3_");
+    fields.iter().find(|f| f.column == column || (f.kind == Kind::Place && of_place))
 }
 
 fn unit_of(column: &str) -> &'static str {
     match column {
         "log_time" => "UTC",
         "payload_bytes" => "bytes",
+        "h3_8" | "h3_5" => "H3 cell",
         _ => "",
     }
 }

@@ -12,7 +12,7 @@ use citystream_dataflows::bindings::Topic;
 pub struct Field {
     /// Its name in JSON.
     pub json: &'static str,
-    /// The column it becomes; [`Kind::Place`] becomes `lat` and `lon`, [`Kind::Time`] `event_time`.
+    /// The column it becomes; [`Kind::Place`] becomes `lat`, `lon` and [cells], [`Kind::Time`] `event_time`.
     pub column: &'static str,
     /// How it is read.
     pub kind: Kind,
@@ -61,6 +61,28 @@ pub const MAX_FIELDS: usize = 16;
 /// The fields of a topic, in the order in which the original producer writes them.
 pub fn of(topic: Topic) -> &'static [Field] {
     [VEHICLE, GPS, TRAFFIC, WEATHER, EMERGENCY][topic as usize]
+}
+
+/// A column with the H3 cell of a record's position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Its name.
+    pub column: &'static str,
+    /// The cell's resolution.
+    pub resolution: u8,
+}
+
+const H3_8: Cell = Cell { column: "h3_8", resolution: 8 };
+const H3_5: Cell = Cell { column: "h3_5", resolution: 5 };
+
+/// The cells of a topic's records: those that a join or a window goes by.
+pub fn cells(topic: Topic) -> &'static [Cell] {
+    match topic {
+        Topic::Gps => &[H3_8, H3_5],
+        Topic::Traffic => &[H3_8],
+        Topic::Weather => &[H3_5],
+        Topic::Vehicle | Topic::Emergency => &[],
+    }
 }
 
 const fn field(json: &'static str, column: &'static str, kind: Kind, unit: &'static str) -> Field {

@@ -1,22 +1,28 @@
-//! The raw tables: their names and Arrow schemas. The columns of a record come from [`fields`], the one place that
-//! says what a JSON field becomes; decoding, schemas and `docs/tables.md` all read it.
+//! The tables: their names and Arrow schemas. The columns of a record come from [`fields`], the one place that says
+//! what a JSON field becomes, those of a derived table from [`derived`]; decoding, rendering, schemas and
+//! `docs/tables.md` all read them.
 
+mod batch;
+pub mod derived;
 pub mod doc;
 pub mod fields;
+mod reason;
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use citystream_dataflows::bindings::Topic;
 
+pub use batch::Batch;
 use fields::{Field, Kind};
+pub use reason::Reason;
 
 /// All tables with their schemas, by name.
 pub fn all() -> impl Iterator<Item = (&'static str, SchemaRef)> {
     Table::ALL.into_iter().map(|table| (table.name(), schema(table)))
 }
 
-/// A table whose rows are records, or what could not be read as one.
+/// A table whose rows are records, or what could not be read as one; or the change log of a derived table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Table {
     /// Vehicle records.
@@ -31,22 +37,71 @@ pub enum Table {
     RawEmergency,
     /// Records that could not be read, with their bytes and the reason.
     DeadLetters,
+    /// Changes of pings with what held at their time and place.
+    EnrichedPings,
+    /// Changes of traffic by cell and five minutes.
+    Traffic5m,
+    /// Changes of vehicles by quarter of an hour.
+    Vehicle15m,
+    /// Changes of the environment by cell and quarter of an hour.
+    Environment15m,
+    /// Changes of incidents.
+    Incidents,
+    /// Changes of what became of records, by topic and quarter of an hour.
+    DataQuality15m,
 }
 
 impl Table {
-    /// All tables, in the order of their discriminants.
-    pub const ALL: [Table; 6] = [
+    /// How many there are.
+    pub const COUNT: usize = 12;
+
+    /// All tables, in the order of their discriminants: those of records, then the derived ones.
+    pub const ALL: [Table; Table::COUNT] = [
         Table::RawVehicle,
         Table::RawGps,
         Table::RawTraffic,
         Table::RawWeather,
         Table::RawEmergency,
         Table::DeadLetters,
+        Table::EnrichedPings,
+        Table::Traffic5m,
+        Table::Vehicle15m,
+        Table::Environment15m,
+        Table::Incidents,
+        Table::DataQuality15m,
     ];
+
+    /// The tables of records: raw tables, then dead letters.
+    pub fn raw() -> impl Iterator<Item = Table> {
+        Table::ALL.into_iter().filter(|table| !table.is_derived())
+    }
+
+    /// The change logs of derived tables.
+    pub fn derived() -> impl Iterator<Item = Table> {
+        Table::ALL.into_iter().filter(|table| table.is_derived())
+    }
 
     /// The name below `<lake>/tables/`.
     pub fn name(self) -> &'static str {
-        ["raw_vehicle", "raw_gps", "raw_traffic", "raw_weather", "raw_emergency", "dead_letters"][self as usize]
+        match self {
+            Table::RawVehicle => "raw_vehicle",
+            Table::RawGps => "raw_gps",
+            Table::RawTraffic => "raw_traffic",
+            Table::RawWeather => "raw_weather",
+            Table::RawEmergency => "raw_emergency",
+            Table::DeadLetters => "dead_letters",
+            Table::EnrichedPings => "enriched_pings_changes",
+            Table::Traffic5m => "traffic_5m_changes",
+            Table::Vehicle15m => "vehicle_15m_changes",
+            Table::Environment15m => "environment_15m_changes",
+            Table::Incidents => "incidents_changes",
+            Table::DataQuality15m => "data_quality_15m_changes",
+        }
+    }
+
+    /// Whether it is the change log of a derived table.
+    pub fn is_derived(self) -> bool {
+        self > Table::DeadLetters
     }
 
     /// The table of that name.
@@ -59,14 +114,24 @@ impl Table {
         Table::ALL[topic as usize]
     }
 
-    /// The topic whose records the table holds; `None` for dead letters.
+    /// The topic whose records the table holds; `None` for dead letters and derived tables.
     pub fn topic(self) -> Option<Topic> {
         Topic::ALL.get(self as usize).copied()
     }
 
     /// The column by which the rows of a file are sorted: event time, or log time where there is none.
     pub fn sort_column(self) -> &'static str {
-        if self == Table::DeadLetters { LOG_TIME } else { EVENT_TIME }
+        match self {
+            Table::DeadLetters => LOG_TIME,
+            Table::Incidents => FIRST_TIME,
+            Table::Traffic5m | Table::Vehicle15m | Table::Environment15m | Table::DataQuality15m => WINDOW_START,
+            _ => EVENT_TIME,
+        }
+    }
+
+    /// The column whose date a file stands under: log time of records, event time of derived rows.
+    pub fn day_column(self) -> &'static str {
+        if self.is_derived() { self.sort_column() } else { LOG_TIME }
     }
 }
 
@@ -74,16 +139,20 @@ impl Table {
 pub const EVENT_TIME: &str = "event_time";
 /// The record's Kafka timestamp.
 pub const LOG_TIME: &str = "log_time";
+/// The start of a derived row's window.
+pub const WINDOW_START: &str = "window_start";
+/// The time of an incident's first status.
+pub const FIRST_TIME: &str = "first_time";
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, true)));
+    static ALL: LazyLock<[SchemaRef; Table::COUNT]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, true)));
     ALL[table as usize].clone()
 }
 
-/// The schema of decoded rows: without `epoch`, `seq` and `disposition`, which are not known yet.
+/// The schema of decoded or rendered rows: without `epoch`, `seq` and `disposition`, which are not known yet.
 pub fn decoded_schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, false)));
+    static ALL: LazyLock<[SchemaRef; Table::COUNT]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, false)));
     ALL[table as usize].clone()
 }
 
@@ -99,7 +168,8 @@ pub fn list_member() -> Arc<ArrowField> {
 
 fn complete(table: Table, committed: bool) -> SchemaRef {
     let mut columns = match table.topic() {
-        Some(topic) => record_columns(fields::of(topic)),
+        Some(topic) => record_columns(topic),
+        None if table.is_derived() => derived::columns(table),
         None => dead_letter_columns(),
     };
     if committed {
@@ -111,20 +181,24 @@ fn complete(table: Table, committed: bool) -> SchemaRef {
     Arc::new(Schema::new(columns))
 }
 
-fn record_columns(fields: &[Field]) -> Vec<ArrowField> {
-    let mut columns: Vec<ArrowField> = fields.iter().flat_map(field_columns).collect();
+fn record_columns(topic: Topic) -> Vec<ArrowField> {
+    let mut columns: Vec<ArrowField> = fields::of(topic).iter().flat_map(|field| field_columns(topic, field)).collect();
     columns.push(nullable("extra", DataType::Utf8));
     columns.extend(log_columns());
     columns.push(required(EVENT_TIME, time_type()));
     columns
 }
 
-fn field_columns(field: &Field) -> Vec<ArrowField> {
+fn field_columns(topic: Topic, field: &Field) -> Vec<ArrowField> {
     let one = |data_type| vec![nullable(field.column, data_type)];
     match field.kind {
         Kind::Id => vec![required(field.column, DataType::Utf8)],
         Kind::Time => Vec::new(),
-        Kind::Place => vec![required("lat", DataType::Float64), required("lon", DataType::Float64)],
+        Kind::Place => {
+            let degrees = ["lat", "lon"].map(|name| required(name, DataType::Float64));
+            let cells = fields::cells(topic).iter().map(|cell| required(cell.column, DataType::Int64));
+            degrees.into_iter().chain(cells).collect()
+        }
         Kind::Text | Kind::Words(_) => one(DataType::Utf8),
         Kind::Number { .. } | Kind::Bearing => one(DataType::Float64),
         Kind::Integer { .. } => one(DataType::Int32),
@@ -170,7 +244,10 @@ mod tests {
     fn names_and_topics_agree() {
         for table in Table::ALL {
             assert_eq!(Table::from_name(table.name()), Some(table));
-            assert!(schema(table).column_with_name(table.sort_column()).is_some());
+            for column in [table.sort_column(), table.day_column()] {
+                let found = schema(table).field_with_name(column).map(|f| f.data_type().clone());
+                assert_eq!(found.ok(), Some(time_type()));
+            }
         }
         for topic in Topic::ALL {
             assert_eq!(Table::of(topic).topic(), Some(topic));
@@ -186,7 +263,7 @@ mod tests {
             assert_eq!(all.fields()[..decoded.fields().len()], decoded.fields()[..]);
             let added: Vec<&str> = all.fields()[decoded.fields().len()..].iter().map(|f| f.name().as_str()).collect();
             let expected = ["epoch", "seq", "disposition"];
-            assert_eq!(added, expected[..if table == Table::DeadLetters { 2 } else { 3 }]);
+            assert_eq!(added, expected[..if table.topic().is_none() { 2 } else { 3 }]);
         }
     }
 }

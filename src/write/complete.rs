@@ -1,4 +1,5 @@
-//! Decoded rows get what is known only when their epoch is classified: epoch, seq, disposition.
+//! Decoded rows get what is known only when their epoch is classified: epoch, seq, disposition. Rendered changes get
+//! epoch and seq when they are sealed.
 
 use std::sync::Arc;
 
@@ -8,26 +9,25 @@ use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::time::Epoch;
 
 use super::EncodeError;
-use crate::decode::RawBatch;
-use crate::tables::schema;
+use crate::tables::{Batch, schema};
 
 /// The batch in the complete schema of its table.
 ///
-/// `dispositions` has one for each row, and none for dead letters.
-pub fn complete(
-    raw: RawBatch,
-    epoch: Epoch,
-    seq: u64,
-    dispositions: &[Disposition],
-) -> Result<RecordBatch, EncodeError> {
-    let rows = raw.columns.num_rows();
-    let mut columns = raw.columns.columns().to_vec();
-    columns.push(constant(epoch, rows)?);
-    columns.push(constant(seq, rows)?);
-    if raw.table.topic().is_some() {
-        columns.push(Arc::new(names(dispositions)));
+/// # Errors
+/// Columns that are not those of the table.
+pub fn complete(batch: &Batch, epoch: Epoch, seq: u64) -> Result<RecordBatch, EncodeError> {
+    let mut columns = committed(&batch.columns, epoch, seq)?;
+    if batch.table.topic().is_some() {
+        columns.push(Arc::new(names(&batch.dispositions)));
     }
-    Ok(RecordBatch::try_new(schema(raw.table), columns)?)
+    Ok(RecordBatch::try_new(schema(batch.table), columns)?)
+}
+
+fn committed(batch: &RecordBatch, epoch: Epoch, seq: u64) -> Result<Vec<ArrayRef>, ArrowError> {
+    let rows = batch.num_rows();
+    let mut columns = batch.columns().to_vec();
+    columns.extend([constant(epoch, rows)?, constant(seq, rows)?]);
+    Ok(columns)
 }
 
 fn constant(value: u64, rows: usize) -> Result<ArrayRef, ArrowError> {

@@ -1,6 +1,6 @@
 //! Rows in, Parquet files out. Synchronous and in memory: one encoder per worker, on a thread beside it.
 //!
-//! Rows wait in groups by table and log date. A group of 128 Ki rows is sorted by event
+//! Rows wait in groups by table and date (raw rows: of log time, derived rows: of event time). A group of 128 Ki rows is sorted by event
 //! time (dead letters by log time) and becomes a row group of the group's open file; a file that has reached its
 //! target is closed and the next begins. [`Encoder::seal`] closes all of them; groups with few rows come out as
 //! [`Remainder`]s for one encoder per table to collect, so that a short commit makes no swarm of tiny files.
@@ -17,7 +17,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::group::{Finished, Group, times};
 use super::{EncodeError, properties};
-use crate::tables::{LOG_TIME, Table};
+use crate::tables::Table;
 
 /// How rows become files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,14 @@ impl Default for EncoderOptions {
 pub struct EncodedFile {
     /// Its table.
     pub table: Table,
-    /// Its log date, `YYYY-MM-DD`.
+    /// Its date, `YYYY-MM-DD`.
     pub date: String,
     /// Its rows.
     pub rows: u64,
     /// Its least and greatest event time; `None` for dead letters.
     pub event_time: Option<(Micros, Micros)>,
+    /// Its least and greatest log time; `None` for derived tables.
+    pub log_time: Option<(Micros, Micros)>,
     /// Its bytes.
     pub data: Bytes,
 }
@@ -54,7 +56,7 @@ pub struct EncodedFile {
 pub struct Remainder {
     /// Their table.
     pub table: Table,
-    /// Their log date, `YYYY-MM-DD`.
+    /// Their date, `YYYY-MM-DD`.
     pub date: String,
     /// The rows as an Arrow IPC stream, for [`Encoder::append_ipc`].
     pub ipc: Vec<u8>,
@@ -74,8 +76,8 @@ pub struct Sealed {
 /// Makes files of rows.
 pub struct Encoder {
     options: EncoderOptions,
-    properties: [WriterProperties; 6],
-    /// By table and days since 1970 of the log time.
+    properties: [WriterProperties; Table::COUNT],
+    /// By table and days since 1970 of its day column.
     groups: BTreeMap<(Table, i64), Group>,
     finished: Vec<EncodedFile>,
 }
@@ -93,7 +95,7 @@ impl Encoder {
 
     /// Takes rows in the table's complete schema.
     pub fn append(&mut self, table: Table, batch: RecordBatch) -> Result<(), EncodeError> {
-        for (day, rows) in by_day(batch)? {
+        for (day, rows) in by_day(batch, table.day_column())? {
             let group = self.groups.entry((table, day)).or_insert_with(|| Group::new(table));
             group.push(rows);
             if group.is_full() {
@@ -165,20 +167,20 @@ fn remainder(table: Table, day: i64, group: &mut Group) -> Result<Remainder, Enc
     Ok(Remainder { table, date: date(day), ipc, rows: batch.num_rows() as u64 })
 }
 
-/// The rows by the day of their log time; nearly always it is one.
-fn by_day(batch: RecordBatch) -> Result<Vec<(i64, RecordBatch)>, EncodeError> {
-    let Some(log_times) = times(&batch, LOG_TIME) else {
-        let error = format!("no column {LOG_TIME} of times");
+/// The rows by the day of a column of times; nearly always it is one.
+fn by_day(batch: RecordBatch, column: &str) -> Result<Vec<(i64, RecordBatch)>, EncodeError> {
+    let Some(times) = times(&batch, column) else {
+        let error = format!("no column {column} of times");
         return Err(arrow::error::ArrowError::SchemaError(error).into());
     };
-    let (Some(least), Some(greatest)) = (log_times.values().iter().min(), log_times.values().iter().max()) else {
+    let (Some(least), Some(greatest)) = (times.values().iter().min(), times.values().iter().max()) else {
         return Ok(Vec::new());
     };
     if day_of(*least) == day_of(*greatest) {
         return Ok(vec![(day_of(*least), batch)]);
     }
     let mut rows: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-    for (row, time) in log_times.values().iter().enumerate() {
+    for (row, time) in times.values().iter().enumerate() {
         rows.entry(day_of(*time)).or_default().push(row as u32);
     }
     let part = |(day, rows)| Ok((day, take_record_batch(&batch, &UInt32Array::from(rows))?));

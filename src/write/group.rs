@@ -1,8 +1,8 @@
-//! The rows of one table and one log date that wait to be written, and the file they go to.
+//! The rows of one table and one date that wait to be written, and the file they go to.
 
 use arrow::array::AsArray;
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
-use arrow::compute::interleave_record_batch;
+use arrow::compute::{interleave_record_batch, max, min};
 use arrow::datatypes::TimestampMicrosecondType;
 use citystream_dataflows::time::Micros;
 use parquet::arrow::ArrowWriter;
@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
 use super::encoder::EncodedFile;
-use crate::tables::{EVENT_TIME, Table, schema};
+use crate::tables::{LOG_TIME, Table, schema};
 
 /// The rows of a row group, at least; twice as many at most.
 pub(super) const GROUP_ROWS: usize = 128 * 1024;
@@ -31,6 +31,7 @@ struct OpenFile {
     writer: ArrowWriter<Vec<u8>>,
     rows: u64,
     event_time: Option<(Micros, Micros)>,
+    log_time: Option<(Micros, Micros)>,
 }
 
 impl Group {
@@ -144,12 +145,14 @@ fn interleave(table: Table, batches: &[RecordBatch], order: &[(usize, usize)]) -
 pub(super) struct Finished {
     rows: u64,
     event_time: Option<(Micros, Micros)>,
+    log_time: Option<(Micros, Micros)>,
     data: Vec<u8>,
 }
 
 impl Finished {
     pub(super) fn named(self, table: Table, date: String) -> EncodedFile {
-        EncodedFile { table, date, rows: self.rows, event_time: self.event_time, data: self.data.into() }
+        let Finished { rows, event_time, log_time, data } = self;
+        EncodedFile { table, date, rows, event_time, log_time, data: data.into() }
     }
 }
 
@@ -157,7 +160,7 @@ impl OpenFile {
     fn new(table: Table, properties: &WriterProperties) -> Result<OpenFile, EncodeError> {
         let options = ArrowWriterOptions::new().with_properties(properties.clone()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table), options)?;
-        Ok(OpenFile { writer, rows: 0, event_time: None })
+        Ok(OpenFile { writer, rows: 0, event_time: None, log_time: None })
     }
 
     /// Writes rows in their order, in row groups of about equal length.
@@ -167,15 +170,25 @@ impl OpenFile {
             self.writer.flush()?;
         }
         self.rows += sorted.len() as u64;
-        if let (Some(first), Some(last), EVENT_TIME) = (sorted.first(), sorted.last(), table.sort_column()) {
-            let (least, greatest) = self.event_time.unwrap_or((first.time, last.time));
-            self.event_time = Some((least.min(first.time), greatest.max(last.time)));
+        let ends = sorted.first().zip(sorted.last()).filter(|_| table.sort_column() != LOG_TIME);
+        if let Some((first, last)) = ends {
+            self.event_time = Some(widened(self.event_time, first.time, last.time));
+        }
+        for batch in batches {
+            let Some(times) = times(batch, LOG_TIME) else { continue };
+            if let (Some(least), Some(greatest)) = (min(times), max(times)) {
+                self.log_time = Some(widened(self.log_time, least, greatest));
+            }
         }
         Ok(())
     }
 
     fn finish(self) -> Result<Finished, EncodeError> {
-        let OpenFile { writer, rows, event_time } = self;
-        Ok(Finished { rows, event_time, data: writer.into_inner()? })
+        let OpenFile { writer, rows, event_time, log_time } = self;
+        Ok(Finished { rows, event_time, log_time, data: writer.into_inner()? })
     }
+}
+
+fn widened(range: Option<(Micros, Micros)>, least: Micros, greatest: Micros) -> (Micros, Micros) {
+    range.map_or((least, greatest), |(first, last)| (first.min(least), last.max(greatest)))
 }

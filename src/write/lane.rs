@@ -120,7 +120,7 @@ impl Worker {
 }
 
 async fn put(process: &Process, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
-    let EncodedFile { table, date, rows, event_time, data } = encoded;
+    let EncodedFile { table, date, rows, event_time, log_time, data } = encoded;
     let bytes = data.len() as u64;
     let mut pause = Pause::new(FIRST_PAUSE);
     while let Err(error) = process.lake.put(&path, data.clone()).await {
@@ -130,5 +130,5 @@ async fn put(process: &Process, path: String, encoded: EncodedFile) -> Result<(T
             error => return Err(error.into()),
         }
     }
-    Ok((table, File { path, date, rows, bytes, event_time }))
+    Ok((table, File { path, date, rows, bytes, event_time, log_time }))
 }

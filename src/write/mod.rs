@@ -2,7 +2,7 @@
 //!
 //! Two operators, `write` and `gather`, each with a [lane] of its own: `write` makes files of what its worker has
 //! plenty of and sends the rest to one worker a table, where `gather` makes one file of all of it. A lane's
-//! [encoder] sorts rows by event time into bounded row groups, by table and log date.
+//! [encoder] sorts rows by event time into bounded row groups, by table and date.
 
 pub mod complete;
 pub mod encoder;

@@ -1,7 +1,7 @@
 //! The operators around the lanes.
 //!
 //! ```text
-//! classified - pipeline -> write -> written (to worker 0)
+//! batches ---- pipeline -> write -> written (to worker 0)
 //! ticks ---- broadcast -->       -> few (by table) -> gather -> written (to worker 0)
 //!                                   ticks ---------->
 //! ```
@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 
 use citystream_dataflows::bindings::Topic;
-use citystream_dataflows::classify::Classified;
 use citystream_dataflows::ticks::Tick;
 use citystream_dataflows::time::Epoch;
 use serde::{Deserialize, Serialize};
@@ -29,11 +28,10 @@ use timely::scheduling::SyncActivator;
 use super::complete::complete;
 use super::encoder::Remainder;
 use super::lane::{Job, Lane, Sealed};
-use crate::decode::RawBatch;
 use crate::error::RunError;
 use crate::lake::commit::{File, Ledger};
 use crate::process::{Mailbox, Process};
-use crate::tables::Table;
+use crate::tables::{Batch, Table};
 
 /// What one worker made durable for one commit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -49,7 +47,7 @@ type Capabilities = Option<Vec<Capability<Epoch>>>;
 /// Writes what this worker has plenty of; see the module.
 pub fn write<'scope>(
     process: Arc<Process>,
-    rows: StreamVec<'scope, Epoch, Classified<RawBatch>>,
+    rows: StreamVec<'scope, Epoch, Batch>,
     ticks: StreamVec<'scope, Epoch, Tick>,
 ) -> (StreamVec<'scope, Epoch, Written>, StreamVec<'scope, Epoch, Remainder>) {
     let scope = rows.scope();
@@ -65,7 +63,7 @@ pub fn write<'scope>(
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
         let mut stage = Stage::new(process, lane, wake);
-        let mut waiting: BTreeMap<Epoch, Vec<Classified<RawBatch>>> = BTreeMap::new();
+        let mut waiting: BTreeMap<Epoch, Vec<Batch>> = BTreeMap::new();
         let mut counts = Counts::default();
         move |frontiers| {
             // Read.
@@ -79,10 +77,8 @@ pub fn write<'scope>(
             while let Some(tick) = stage.next(frontiers) {
                 for batch in waiting.remove(&tick.epoch).unwrap_or_default() {
                     counts.add(&batch);
-                    let Classified { batch, dispositions } = batch;
-                    let table = batch.table;
-                    let rows = complete(batch, tick.epoch, stage.seq, &dispositions);
-                    stage.hand_over(rows.map(|rows| Job::Rows(table, rows)));
+                    let rows = complete(&batch, tick.epoch, stage.seq);
+                    stage.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
                 }
                 if stage.seal(&tick, true) {
                     counts.seal(tick.epoch);
@@ -242,11 +238,11 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, rows: &Classified<RawBatch>) {
-        if let Some(topic) = rows.batch.table.topic() {
+    fn add(&mut self, rows: &Batch) {
+        if let Some(topic) = rows.table.topic() {
             self.open.entry(topic).or_default().add(&rows.dispositions);
         }
-        for (topic, dead) in Topic::ALL.into_iter().zip(rows.batch.dead).filter(|(_, dead)| *dead > 0) {
+        for (topic, dead) in Topic::ALL.into_iter().zip(rows.dead).filter(|(_, dead)| *dead > 0) {
             self.open.entry(topic).or_default().dead += dead;
         }
     }

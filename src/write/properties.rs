@@ -6,7 +6,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::tables::{self, EVENT_TIME, LOG_TIME, Table};
+use crate::tables::{self, LOG_TIME, Table};
 
 /// The writer properties of a table's files.
 pub(super) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
@@ -18,21 +18,18 @@ pub(super) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_enabled(true);
     for field in tables::schema(table).fields() {
-        builder = column(builder, field);
+        builder = column(builder, table, field);
     }
     Ok(builder.build())
 }
 
-fn column(builder: WriterPropertiesBuilder, field: &Field) -> WriterPropertiesBuilder {
+fn column(builder: WriterPropertiesBuilder, table: Table, field: &Field) -> WriterPropertiesBuilder {
     let path = ColumnPath::from(field.name().as_str());
     match field.data_type() {
         // Sorted, or rising with it: differences are small.
         DataType::Timestamp(..) => {
-            let pages = if matches!(field.name().as_str(), EVENT_TIME | LOG_TIME) {
-                EnabledStatistics::Page
-            } else {
-                EnabledStatistics::Chunk
-            };
+            let sought = [table.sort_column(), LOG_TIME].contains(&field.name().as_str());
+            let pages = if sought { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
             builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
@@ -51,5 +48,5 @@ fn column(builder: WriterPropertiesBuilder, field: &Field) -> WriterPropertiesBu
 
 /// Text that hardly repeats: a dictionary would cost more than it saves, and its range says nothing.
 fn is_nearly_unique(column: &str) -> bool {
-    matches!(column, "id" | "key" | "snapshot" | "extra" | "payload" | "detail")
+    matches!(column, "id" | "row_key" | "key" | "snapshot" | "extra" | "payload" | "detail")
 }

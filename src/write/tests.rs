@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::time::Micros;
 use jiff::tz::TimeZone;
@@ -48,7 +49,7 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
     }
     let complete = |raw: crate::decode::RawBatch| {
         let dispositions: Vec<Disposition> = (0..raw.metas.len()).map(|row| Disposition::ALL[row % 4]).collect();
-        (raw.table, complete(raw, 5, 9, &dispositions).unwrap())
+        (raw.table, complete(&Classified { batch: raw, dispositions }.into(), 5, 9).unwrap())
     };
     all.finish().into_iter().map(complete).collect()
 }
@@ -207,8 +208,8 @@ fn columns_that_do_not_fit_are_an_error() {
     let (table, batch) = batches(0, 50).remove(0);
     let narrow = batch.project(&[0, 1]).unwrap();
     assert!(Encoder::new(EncoderOptions::default()).unwrap().append(table, narrow).is_err());
-    let raw = crate::decode::RawBatch { table, columns: batch, metas: Vec::new(), dead: [0; 5] };
-    assert!(complete(raw, 1, 1, &[]).is_err());
+    let batch = crate::tables::Batch { table, columns: batch, dispositions: Vec::new(), dead: [0; 5] };
+    assert!(complete(&batch, 1, 1).is_err());
 }
 
 #[test]

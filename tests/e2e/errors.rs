@@ -70,12 +70,16 @@ fn check_incarnations(plan: &Plan, made: &Generator, doubled: u64) {
 fn a_topic_made_anew_stops_the_run_and_is_read_where_the_loss_is_accepted() {
     let Some(servers) = Servers::find() else { return };
     let (topics, mut made) = log(&servers, "anew");
-    let plan = Plan::kafka_to_files(&servers, &topics).flag("discover-interval", "1s");
+    let plan = Plan::kafka_to_files(&servers, &topics).flag("discover-interval", "1s").flag("tables", "raw");
+    let derives = Plan::kafka_to_files(&servers, &topics);
+    derives.drain(1, 1);
     plan.drain(1, 1);
     let (before, old) = (plan.lake().commits().len(), pings(&plan));
     topics.delete(1);
     topics.create_one(1, 1);
     ends_with(&plan, &["--until-drained"], 6, &[&topics.names()[1], "made anew", "--accept-loss"]);
+    ends_with(&derives, &["--until-drained", "--accept-loss"], 6, &[&topics.names()[1], "made anew", "another lake"]);
+    derives.verify();
     let data = plan.lake().commits()[before..].iter().any(|commit| !commit.added.is_empty());
     assert!(!data, "a run that was stopped wrote data");
     plan.verify();

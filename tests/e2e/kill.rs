@@ -32,6 +32,7 @@ fn killed_processes_lose_and_double_nothing_on_files() {
     assert!(simulator.wait().expect("the simulator").success());
     end(&plan, &mut rng);
     plan.lake().contents_with(&files::ids(&plan, folder.path())).check_ids();
+    print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
 }
 
 fn shape(rng: &mut Rng) -> (usize, usize) {

@@ -15,6 +15,7 @@ mod fencing;
 mod foreign_producer;
 mod kafka_edges;
 mod kill;
+mod oracle;
 mod readers;
 mod real_servers;
 mod secured;

@@ -9,7 +9,9 @@ import deltalake
 import pyarrow.fs
 
 RAW = ["raw_vehicle", "raw_gps", "raw_traffic", "raw_weather", "raw_emergency"]
-TABLES = [*RAW, "dead_letters", "commits"]
+# What each on-time ping counts for in a change log: sum(diff * this) is their number at every commit.
+CHANGES = {"enriched_pings_changes": "1", "traffic_5m_changes": "pings"}
+TABLES = [*RAW, "dead_letters", "commits", *CHANGES]
 
 
 def uri(lake, table):

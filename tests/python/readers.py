@@ -3,7 +3,7 @@
 readers.py LAKE READS    ends with 1 at the first read that is not.
 
 Each read takes a version that all tables have, reads all tables at it (DuckDB; every tenth read Polars), and compares
-the rows by disposition with the ledgers of the commits up to that version.
+the rows by disposition, and the pings that the derived tables count, with the ledgers of the commits up to that version.
 """
 
 import collections
@@ -75,12 +75,23 @@ def check(version, read):
             raise SystemExit(f"{name} at version {version}: {rows} rows, its commits say {want}")
 
 
+def check_changes(version):
+    for name, each in lakes.CHANGES.items():
+        columns = ["diff", "seq"] if each == "1" else ["diff", "seq", each]
+        connection = duckdb.connect()
+        connection.register("t", lakes.table(LAKE, name, version).to_pyarrow_table(columns=columns))
+        pings, last = connection.execute(f"select coalesce(sum(diff * {each}), 0), max(seq) from t").fetchone()
+        if pings != ledger(version)["gps", "on_time"] or (last is not None and last > version):
+            raise SystemExit(f"{name} at version {version}: {pings} pings up to commit {last}, its commits say otherwise")
+
+
 began = time.monotonic()
 tables = {name: lakes.table(LAKE, name) for name in lakes.TABLES}
 versions = []
 while len(versions) < READS:
     version = common_version(tables)
     check(version, by_polars if len(versions) % 10 == 9 else by_duckdb)
+    check_changes(version)
     versions.append(version)
     if len(versions) % 7 == 3 and version > 1:
         check(version // 2, by_duckdb)  # an older one is still there

@@ -1,0 +1,149 @@
+//! enriched_pings: every ping with the traffic, the weather and the incidents of its time and place.
+//!
+//! ```text
+//! pings ----- by cell -----+
+//! traffic --- by cell -----+
+//! weather --- to all ------+-> enrich -> changed rows (stay with their cell)
+//! statuses -- to all ------+          -> recalled rows, for what is computed from rows
+//! circles --- to all ------+          -> near: who passed which incident
+//! ```
+//!
+//! A ping that comes is matched with the references that are here; a reference that comes is given to the pings that
+//! it now governs, and to no other: so the matches are a function of the set of records, whatever their order, and the
+//! cost follows what changes. Only at the end of a commit are rows written: new ones, and for changed ones the old
+//! and the new. What lies before the horizon is final: its references are freed, and it itself once no circle to come
+//! can hold it.
+
+mod correct;
+mod nearby;
+mod pings;
+mod references;
+mod state;
+
+pub use nearby::{NEAR_MM, cells_around, is_near};
+
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::vec::{Broadcast, Map};
+
+use crate::changes::{Change, EnrichedPing};
+use crate::hash::spread;
+use crate::incidents::{CircleChange, Near};
+use crate::records::{Ping, Status, Traffic, Weather};
+use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::{Epoch, MINUTE, Micros};
+use crate::turns::Turn;
+use correct::Corrections;
+use state::State;
+
+/// How long a traffic record counts.
+pub const TRAFFIC_REACH: Micros = 10 * MINUTE;
+/// How long a weather record counts.
+pub const WEATHER_REACH: Micros = 30 * MINUTE;
+/// How long a status counts.
+pub const STATUS_REACH: Micros = 6 * 60 * MINUTE;
+
+/// The records that enrich pings.
+pub struct Inputs<'scope> {
+    /// Pings.
+    pub pings: StreamVec<'scope, Epoch, Ping>,
+    /// Traffic, at the worker of its cell already.
+    pub traffic: StreamVec<'scope, Epoch, Traffic>,
+    /// Weather.
+    pub weather: StreamVec<'scope, Epoch, Weather>,
+    /// Statuses of incidents.
+    pub statuses: StreamVec<'scope, Epoch, Status>,
+    /// Circles around incidents.
+    pub circles: StreamVec<'scope, Epoch, CircleChange>,
+}
+
+/// What becomes of pings.
+pub struct Enriched<'scope> {
+    /// The changes of enriched_pings.
+    pub rows: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
+    /// Rows that the lake has, at the first epoch of a run only.
+    pub recalled: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
+    /// Who was near which incident.
+    pub near: StreamVec<'scope, Epoch, Near>,
+}
+
+/// What is told besides the changes.
+#[derive(Clone, Debug)]
+pub enum Aside {
+    /// Of [`Enriched::near`].
+    Near(Near),
+    /// Of [`Enriched::recalled`].
+    Recalled(Change<EnrichedPing>),
+}
+
+/// The enriched pings; see the module.
+pub fn enrich<'scope>(turns: StreamVec<'scope, Epoch, Turn>, inputs: Inputs<'scope>) -> Enriched<'scope> {
+    let mut builder = OperatorBuilder::new("enriched_pings".to_owned(), turns.scope());
+    let stage = Enrich {
+        pings: Inbox::new(&mut builder, inputs.pings, Exchange::new(|p: &Ping| spread(p.c8))),
+        traffic: Inbox::new(&mut builder, inputs.traffic, Pipeline),
+        weather: Inbox::new(&mut builder, inputs.weather.broadcast(), Pipeline),
+        statuses: Inbox::new(&mut builder, inputs.statuses.broadcast(), Pipeline),
+        circles: Inbox::new(&mut builder, inputs.circles.broadcast(), Pipeline),
+        state: State::default(),
+        corrections: Corrections::default(),
+    };
+    let (rows, aside) = conduct(builder, turns, stage);
+    let recalled = aside.clone().flat_map(|aside| match aside {
+        Aside::Recalled(change) => Some(change),
+        Aside::Near(_) => None,
+    });
+    let near = aside.flat_map(|aside| match aside {
+        Aside::Near(near) => Some(near),
+        Aside::Recalled(_) => None,
+    });
+    Enriched { rows, recalled, near }
+}
+
+/// Brings traffic records to the workers of their cells.
+pub fn by_cell<'scope>(traffic: StreamVec<'scope, Epoch, Traffic>) -> StreamVec<'scope, Epoch, Traffic> {
+    use timely::dataflow::operators::Exchange as _;
+    traffic.exchange(|record| spread(record.c8))
+}
+
+struct Enrich {
+    pings: Inbox<Ping>,
+    traffic: Inbox<Traffic>,
+    weather: Inbox<Weather>,
+    statuses: Inbox<Status>,
+    circles: Inbox<CircleChange>,
+    state: State,
+    corrections: Corrections,
+}
+
+impl Stage for Enrich {
+    type Row = Change<EnrichedPing>;
+    type Side = Aside;
+
+    fn inputs(&mut self) -> Vec<&mut dyn Input> {
+        vec![&mut self.pings, &mut self.traffic, &mut self.weather, &mut self.statuses, &mut self.circles]
+    }
+
+    /// Nothing is taken while a correction is under way: the spans it was made of must stay true. Pings wait for the
+    /// references of their epoch: a match is cheaper than a correction.
+    fn absorb(&mut self, Open { epoch, is_complete }: Open, fuel: &mut usize) {
+        let Enrich { state, corrections, .. } = self;
+        corrections.go_on(state, fuel);
+        if *fuel > 0 {
+            state.learn_traffic(self.traffic.take(epoch, fuel), corrections);
+            state.learn_weather(self.weather.take(epoch, fuel), corrections);
+            state.learn_statuses(self.statuses.take(epoch, fuel), corrections);
+            state.learn_circles(self.circles.take(epoch, fuel), corrections);
+            corrections.go_on(state, fuel);
+        }
+        if is_complete && *fuel > 0 && corrections.is_done() {
+            state.learn_pings(self.pings.take(epoch, fuel));
+        }
+    }
+
+    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, Aside>) -> bool {
+        self.corrections.go_on(&mut self.state, fuel);
+        self.corrections.is_done() && self.state.close(turn, fuel, out)
+    }
+}

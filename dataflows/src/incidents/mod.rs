@@ -1,0 +1,83 @@
+//! incidents: one row a life of an incident.
+//!
+//! ```text
+//! statuses -- by incident --> lives -- pipeline -------------> incidents
+//!                                 \--- circles, broadcast      ^
+//!                                         \--> enrich -- near -+  (by incident)
+//! ```
+
+mod lives;
+mod table;
+
+pub use lives::{LifeEvent, Seed, lives};
+pub use table::{Near, incidents};
+
+use serde::{Deserialize, Serialize};
+
+use crate::changes::Life;
+use crate::records::{Phase, Point, Stamp, Text};
+use crate::time::{MINUTE, Micros};
+
+/// How long a life is at most.
+pub const LIFE: Micros = 24 * 60 * MINUTE;
+/// How long an incident exposes whoever passes.
+pub const EXPOSURE: Micros = 60 * MINUTE;
+/// The time before, to compare with.
+pub const BEFORE: Micros = 15 * MINUTE;
+
+/// A life of an incident, known by its first status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LifeId {
+    /// The incident.
+    pub incident: Text,
+    /// Its first status.
+    pub first: Stamp,
+}
+
+/// Until when an incident exposes whoever passes, and from when on its exposure cannot change any more. One that was
+/// resolved before it was active exposes nobody, but what was before still counts.
+pub fn exposed_until(active: Micros, resolved: Option<Micros>) -> Micros {
+    let last = active + EXPOSURE;
+    resolved.map_or(last, |resolved| resolved.clamp(active, last))
+}
+
+/// Where and when vehicles are exposed to a life of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Circle {
+    /// The life.
+    pub life: LifeId,
+    /// Its place.
+    pub at: Point,
+    /// From when it is active.
+    pub active: Micros,
+    /// Until when it counts.
+    pub until: Micros,
+}
+
+impl Circle {
+    /// The circle of a life that was active.
+    pub fn of(life: &Life) -> Option<Circle> {
+        let active = life.since(Phase::Active)?;
+        let until = exposed_until(active, life.since(Phase::Resolved));
+        Some(Circle { life: LifeId { incident: life.incident, first: life.first }, at: life.at, active, until })
+    }
+
+    /// The first time that counts.
+    pub fn from(&self) -> Micros {
+        self.active - BEFORE
+    }
+
+    /// Whether a time counts, before or during.
+    pub fn holds(&self, time: Micros) -> bool {
+        (self.from()..self.until).contains(&time)
+    }
+}
+
+/// A circle that changes. One that is over just ends: records of the epoch that ends it may still be in it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CircleChange {
+    /// What is no more.
+    pub old: Option<Circle>,
+    /// What is there now.
+    pub new: Option<Circle>,
+}

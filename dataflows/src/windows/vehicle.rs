@@ -1,0 +1,225 @@
+//! vehicle_15m: a vehicle in a quarter of an hour.
+//!
+//! ```text
+//! pings ------------ by vehicle --+-> vehicle_15m
+//! vehicle records -- by vehicle --+
+//! ```
+//!
+//! A record that comes between two others takes back what the two had between them and adds what each has with it.
+
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use super::{Aggregate, Windows};
+use crate::changes::{Change, VehicleWindow};
+use crate::hash::{IdMap, spread};
+use crate::measures::{distance_mm, quantised};
+use crate::records::{Ping, Point, Reading, Stamp, Text, VehicleRecord};
+use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::{Epoch, MINUTE, Micros};
+use crate::timeline::{Stamped, Timeline};
+use crate::turns::{Close, Turn};
+
+const LENGTH: Micros = 15 * MINUTE;
+/// How far apart two records may be to have something between them.
+pub const STEP: Micros = 5 * MINUTE;
+/// The longest step that shows a harsh acceleration.
+const SHORT: Micros = 3_000_000;
+
+/// The changes of vehicle_15m; see the module.
+pub fn vehicle<'scope>(
+    turns: StreamVec<'scope, Epoch, Turn>,
+    pings: StreamVec<'scope, Epoch, Ping>,
+    records: StreamVec<'scope, Epoch, VehicleRecord>,
+) -> StreamVec<'scope, Epoch, Change<VehicleWindow>> {
+    let mut builder = OperatorBuilder::new("vehicle_15m".to_owned(), turns.scope());
+    let pings = Inbox::new(&mut builder, pings, Exchange::new(|p: &Ping| spread(p.vehicle.0)));
+    let records = Inbox::new(&mut builder, records, Exchange::new(|r: &VehicleRecord| spread(r.vehicle.0)));
+    let windows = Windows::new(LENGTH);
+    let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN };
+    conduct(builder, turns, stage).0
+}
+
+struct VehicleStage {
+    pings: Inbox<Ping>,
+    records: Inbox<VehicleRecord>,
+    fleet: IdMap<Text, Tracks>,
+    windows: Windows<Trip>,
+    freed: Micros,
+}
+
+/// What of a vehicle is in reach.
+#[derive(Default)]
+struct Tracks {
+    fixes: Timeline<Fix>,
+    gauges: Timeline<Gauge>,
+}
+
+impl Stage for VehicleStage {
+    type Row = Change<VehicleWindow>;
+    type Side = ();
+
+    fn inputs(&mut self) -> Vec<&mut dyn Input> {
+        vec![&mut self.pings, &mut self.records]
+    }
+
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+        // In the order of each vehicle's way, nearly all are the last so far.
+        let mut pings = self.pings.take(epoch, fuel);
+        pings.sort_unstable_by_key(|ping| (ping.vehicle, ping.stamp));
+        for ping in pings {
+            self.windows.at(ping.stamp.time, ping.vehicle).pings += 1;
+            let fixes = &mut self.fleet.entry(ping.vehicle).or_default().fixes;
+            insert(fixes, Fix { stamp: ping.stamp, at: ping.at, speed: ping.speed }, |step, diff| {
+                self.windows.at(step.1.stamp.time, ping.vehicle).add_step(step, diff);
+            });
+        }
+        let mut records = self.records.take(epoch, fuel);
+        records.sort_unstable_by_key(|record| (record.vehicle, record.stamp));
+        for record in records {
+            self.windows.at(record.stamp.time, record.vehicle).records += 1;
+            let gauges = &mut self.fleet.entry(record.vehicle).or_default().gauges;
+            let gauge = Gauge { stamp: record.stamp, fuel: record.fuel, odometer: record.odometer };
+            insert(gauges, gauge, |pair, diff| {
+                self.windows.at(pair.1.stamp.time, record.vehicle).add_pair(pair, diff);
+            });
+        }
+    }
+
+    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        if !self.windows.close(turn, fuel, &mut out.rows) {
+            return false;
+        }
+        // Once a minute is often enough: it visits every vehicle.
+        if let Some(horizon) =
+            turn.horizon.filter(|h| turn.close != Close::Open && *h >= self.freed.saturating_add(MINUTE))
+        {
+            self.freed = horizon;
+            self.fleet.retain(|_, tracks| {
+                tracks.fixes.free_before(horizon - STEP);
+                tracks.gauges.free_before(horizon - STEP);
+                !tracks.fixes.is_empty() || !tracks.gauges.is_empty()
+            });
+        }
+        true
+    }
+}
+
+/// Inserts a record, and tells which pairs of neighbours are there no more (-1) and which are new (+1).
+fn insert<T: Stamped + Copy>(timeline: &mut Timeline<T>, record: T, mut tell: impl FnMut((&T, &T), i64)) {
+    let (before, after) = timeline.neighbours(record.stamp());
+    if let (Some(before), Some(after)) = (before, after) {
+        tell((before, after), -1);
+    }
+    before.into_iter().for_each(|before| tell((before, &record), 1));
+    after.into_iter().for_each(|after| tell((&record, after), 1));
+    timeline.insert(record);
+}
+
+/// A ping, as far as steps are concerned.
+#[derive(Clone, Copy)]
+struct Fix {
+    stamp: Stamp,
+    at: Point,
+    speed: Reading,
+}
+
+impl Stamped for Fix {
+    fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+}
+
+/// A vehicle record, as far as gauges are concerned.
+#[derive(Clone, Copy)]
+struct Gauge {
+    stamp: Stamp,
+    fuel: Reading,
+    odometer: Reading,
+}
+
+impl Stamped for Gauge {
+    fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+}
+
+/// What a vehicle did. All sums are integers.
+#[derive(Default)]
+struct Trip {
+    pings: u64,
+    records: u64,
+    steps: i64,
+    distance_mm: i64,
+    moving_us: i64,
+    idle_us: i64,
+    short_steps: i64,
+    harsh: [i64; 2],
+    fuel_pairs: i64,
+    fuel_used: i64,
+    odometer_pairs: i64,
+    odometer_gain: i64,
+}
+
+impl Trip {
+    fn add_step(&mut self, (from, to): (&Fix, &Fix), diff: i64) {
+        let dt = to.stamp.time - from.stamp.time;
+        if dt <= 0 || dt > STEP {
+            return;
+        }
+        self.steps += diff;
+        let distance = distance_mm(from.at, to.at);
+        // mm/us is 3600 km/h.
+        if distance * 3600 <= 250 * dt {
+            self.distance_mm += diff * distance;
+        }
+        let moving = to.speed.get().is_some_and(|speed| speed >= 5.0);
+        *(if moving { &mut self.moving_us } else { &mut self.idle_us }) += diff * dt;
+        if let (Some(before), Some(after)) = (from.speed.get(), to.speed.get())
+            && dt <= SHORT
+        {
+            self.short_steps += diff;
+            // In 1e-6 km/h over us: +3.0 m/s2 is 10.8 of it, -3.5 m/s2 is -12.6.
+            let gain = 10 * (quantised(after) - quantised(before));
+            self.harsh[0] += diff * i64::from(gain >= 108 * dt);
+            self.harsh[1] += diff * i64::from(gain <= -126 * dt);
+        }
+    }
+
+    fn add_pair(&mut self, (from, to): (&Gauge, &Gauge), diff: i64) {
+        if to.stamp.time - from.stamp.time > STEP {
+            return;
+        }
+        if let (Some(before), Some(after)) = (from.fuel.get(), to.fuel.get()) {
+            self.fuel_pairs += diff;
+            self.fuel_used += diff * (quantised(before) - quantised(after)).max(0);
+        }
+        if let (Some(before), Some(after)) = (from.odometer.get(), to.odometer.get()) {
+            self.odometer_pairs += diff;
+            self.odometer_gain += diff * (quantised(after) - quantised(before)).max(0);
+        }
+    }
+}
+
+impl Aggregate for Trip {
+    type Key = Text;
+    type Row = VehicleWindow;
+
+    fn row(&self, vehicle: Text, start: Micros) -> Option<VehicleWindow> {
+        // A step belongs to a ping and a pair to a record: without either there is nothing.
+        (self.pings + self.records > 0).then(|| VehicleWindow {
+            vehicle,
+            start,
+            pings: self.pings,
+            records: self.records,
+            steps: self.steps as u64,
+            distance_mm: self.distance_mm,
+            moving_us: self.moving_us,
+            idle_us: self.idle_us,
+            harsh: (self.short_steps > 0).then(|| self.harsh.map(|count| count as u64)),
+            fuel_used: (self.fuel_pairs > 0).then_some(self.fuel_used),
+            odometer_gain: (self.odometer_pairs > 0).then_some(self.odometer_gain),
+        })
+    }
+}

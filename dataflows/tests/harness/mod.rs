@@ -1,0 +1,209 @@
+//! Runs of the city dataflow over logs cut into epochs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use citystream_dataflows::changes::Change;
+use citystream_dataflows::city::{Changes, Records, city};
+use citystream_dataflows::incidents::Seed;
+use citystream_dataflows::time::Epoch;
+use citystream_dataflows::turns::{Close, Turn};
+use timely::dataflow::operators::{Input, Inspect};
+use timely::dataflow::{InputHandleVec, StreamVec};
+
+use crate::reference::{Key, Kinds, Row, Tables};
+use crate::world::{MINUTE, Random, Record};
+
+/// An epoch: what it holds, and its close.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    pub records: Vec<Record>,
+    pub seeds: Vec<Seed>,
+    pub turn: Turn,
+}
+
+/// Cuts a log into epochs: after each record none or some of them end, whatever the other records are. The horizon is as
+/// far as it may be, or somewhat behind; the last epoch seals.
+pub fn cut(log: &[Record], seed: u64) -> Vec<Cut> {
+    let length = 2 + Random(seed).below(40);
+    let mut cuts: Vec<Cut> = Vec::new();
+    let mut close = |records: &[Record], later: &[Record], mut random: Random| {
+        let held = cuts.last().and_then(|cut| cut.turn.horizon);
+        let bound = later.iter().map(Record::time).min().unwrap_or_else(|| held.unwrap_or(0) + 50 * MINUTE);
+        let horizon = held.max((!random.one_in(8)).then_some(bound - random.pick(&[0, 0, 1, 20 * MINUTE])));
+        let epoch = cuts.last().map_or(seed % 3 * 17, |cut| cut.turn.epoch + 1);
+        let turn = match (epoch, cuts.len()) {
+            (_, 0) => Turn { epoch, horizon: None, close: Close::Recall, last: false },
+            _ if random.one_in(3) => Turn { epoch, horizon, close: Close::Seal, last: false },
+            _ => Turn { epoch, horizon, close: Close::Open, last: false },
+        };
+        cuts.push(Cut { records: records.to_vec(), seeds: Vec::new(), turn });
+    };
+    close(&[], log, Random(seed));
+    let mut start = 0;
+    for (end, record) in (1..).zip(log) {
+        let mut random = Random(seed ^ record.tag());
+        let ends = if random.one_in(length) { random.pick(&[1, 1, 1, 2, 3]) } else { 0 };
+        for _ in 0..ends {
+            close(&log[start..end], &log[end..], random.clone());
+            start = end;
+            random.below(2);
+        }
+    }
+    close(&log[start..], &[], Random(!seed));
+    let turn = cuts.last_mut().map(|cut| &mut cut.turn).expect("an epoch");
+    (turn.close, turn.last) = (Close::Seal, true);
+    cuts
+}
+
+/// What each seal wrote.
+pub type Seals = BTreeMap<Epoch, Vec<(Row, i8)>>;
+
+type Collected = Arc<Mutex<Seals>>;
+
+/// One worker's inputs.
+#[derive(Default)]
+struct Handles {
+    turns: InputHandleVec<Epoch, Turn>,
+    vehicles: InputHandleVec<Epoch, citystream_dataflows::records::VehicleRecord>,
+    pings: InputHandleVec<Epoch, citystream_dataflows::records::Ping>,
+    traffic: InputHandleVec<Epoch, citystream_dataflows::records::Traffic>,
+    weather: InputHandleVec<Epoch, citystream_dataflows::records::Weather>,
+    statuses: InputHandleVec<Epoch, citystream_dataflows::records::Status>,
+    deliveries: InputHandleVec<Epoch, citystream_dataflows::records::Delivery>,
+    seeds: InputHandleVec<Epoch, Seed>,
+}
+
+/// Runs the dataflow; records go to workers as `seed` says.
+pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Seals, String> {
+    let collected = Collected::default();
+    let (shared, input) = (Arc::clone(&collected), Arc::new(cuts.to_vec()));
+    let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let (index, peers) = (worker.index(), worker.peers() as u64);
+        let mut handles = Handles::default();
+        worker.dataflow(|scope| {
+            let records = Records {
+                vehicles: scope.input_from(&mut handles.vehicles),
+                pings: scope.input_from(&mut handles.pings),
+                traffic: scope.input_from(&mut handles.traffic),
+                weather: scope.input_from(&mut handles.weather),
+                statuses: scope.input_from(&mut handles.statuses),
+                deliveries: scope.input_from(&mut handles.deliveries),
+                seeds: scope.input_from(&mut handles.seeds),
+            };
+            let turns = scope.input_from(&mut handles.turns);
+            collect_all(city(turns, records), &shared);
+        });
+        let mut random = Random(seed);
+        // Workers go their own pace.
+        let mut pace = Random(seed + 1 + index as u64);
+        for cut in input.iter() {
+            let mut mine = |_: &&Record| random.below(peers) as usize == index;
+            handles.feed(cut, cut.records.iter().filter(&mut mine), index);
+            (0..pace.below(4)).for_each(|_| {
+                worker.step();
+            });
+        }
+    });
+    for result in guards?.join() {
+        result?;
+    }
+    Arc::into_inner(collected).expect("all workers are done").into_inner().map_err(|e| e.to_string())
+}
+
+impl Handles {
+    /// Gives a worker its part of an epoch.
+    fn feed<'a>(&mut self, cut: &Cut, records: impl Iterator<Item = &'a Record>, index: usize) {
+        let epoch = cut.turn.epoch;
+        self.turns.advance_to(epoch);
+        self.vehicles.advance_to(epoch);
+        self.pings.advance_to(epoch);
+        self.traffic.advance_to(epoch);
+        self.weather.advance_to(epoch);
+        self.statuses.advance_to(epoch);
+        self.deliveries.advance_to(epoch);
+        self.seeds.advance_to(epoch);
+        let mut kinds = Kinds::of(records);
+        self.vehicles.send_batch(&mut kinds.vehicles);
+        self.pings.send_batch(&mut kinds.pings);
+        self.traffic.send_batch(&mut kinds.traffic);
+        self.weather.send_batch(&mut kinds.weather);
+        self.statuses.send_batch(&mut kinds.statuses);
+        self.deliveries.send_batch(&mut kinds.deliveries);
+        if index == 0 {
+            cut.seeds.iter().for_each(|seed| self.seeds.send(*seed));
+        }
+        self.turns.send(cut.turn);
+    }
+}
+
+fn collect_all(changes: Changes<'_>, to: &Collected) {
+    collect(changes.pings, Row::Ping, to);
+    collect(changes.traffic, Row::Traffic, to);
+    collect(changes.vehicles, Row::Vehicle, to);
+    collect(changes.environment, Row::Environment, to);
+    collect(changes.incidents, Row::Incident, to);
+    collect(changes.quality, Row::Quality, to);
+}
+
+fn collect<R: Clone + 'static>(stream: StreamVec<'_, Epoch, Change<R>>, row: fn(R) -> Row, to: &Collected) {
+    let to = Arc::clone(to);
+    stream.inspect_core(move |event| {
+        let Ok((time, changes)) = event else { return };
+        let epoch = *time.least().expect("changes have an epoch");
+        let changes = changes.iter().map(|change| (row(change.row.clone()), change.diff));
+        to.lock().expect("no worker panics here").entry(epoch).or_default().extend(changes);
+    });
+}
+
+/// What a seal writes, by key: the row that goes and the row that comes.
+pub type Effects = BTreeMap<Key, (Option<Row>, Option<Row>)>;
+
+/// The effects of a seal: at most one -1 and one +1 a key.
+pub fn effects(changes: &[(Row, i8)]) -> Result<Effects, String> {
+    let mut effects = Effects::new();
+    for (row, diff) in changes {
+        let effect = effects.entry(row.key()).or_default();
+        let slot = match diff {
+            -1 => &mut effect.0,
+            1 => &mut effect.1,
+            _ => return Err(format!("a diff of {diff}: {row:?}")),
+        };
+        if let Some(other) = slot.replace(row.clone()) {
+            return Err(format!("two changes of {diff} in a seal:\n  {other:?}\n  {row:?}"));
+        }
+    }
+    if let Some((key, _)) = effects.iter().find(|(_, (old, new))| old == new) {
+        return Err(format!("{key:?} goes and comes unchanged"));
+    }
+    Ok(effects)
+}
+
+/// Applies seals to tables: what goes must be there exactly, and what comes must not.
+pub fn apply(tables: &mut Tables, seals: &Seals, cuts: &[Cut]) -> Result<(), String> {
+    for (epoch, changes) in seals {
+        let seals = cuts.iter().any(|cut| cut.turn.epoch == *epoch && cut.turn.close == Close::Seal);
+        if !seals {
+            return Err(format!("epoch {epoch} is no seal, and writes {:?}", changes[0]));
+        }
+        for (key, (old, new)) in effects(changes).map_err(|e| format!("epoch {epoch}: {e}"))? {
+            let held = tables.remove(&key);
+            if held != old {
+                return Err(format!("epoch {epoch}:\n  is     {held:?}\n  went   {old:?}\n  became {new:?}"));
+            }
+            tables.extend(new.map(|row| (key, row)));
+        }
+    }
+    Ok(())
+}
+
+/// Names the first difference only.
+pub fn same(found: &Tables, expected: &Tables) -> Result<(), String> {
+    for key in found.keys().chain(expected.keys()) {
+        let (found, expected) = (found.get(key), expected.get(key));
+        if found != expected {
+            return Err(format!("{key:?}:\n  found    {found:?}\n  expected {expected:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! The explanation of a record or of a row.
+
+use std::fmt;
+
+use arrow::array::RecordBatch;
+use citystream_dataflows::time::Micros;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::rederive::rederive;
+use super::scan::{Row, rows, scan};
+use super::show::{Shown, show};
+use super::sources::{Source, Sources};
+use super::target::Target;
+use crate::error::RunError;
+use crate::lake::{Lake, State};
+use crate::tables::{EVENT_TIME, Table};
+
+/// What is known of a record or a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// What was asked for.
+    pub target: String,
+    /// The row as it stands; `None` if there is none.
+    pub row: Option<Shown>,
+    /// How the row came to stand so, oldest first.
+    pub revisions: Vec<Revision>,
+    /// How many records of each raw table its definition looks at.
+    pub behind: Vec<(String, usize)>,
+    /// The first of them.
+    pub records: Vec<Record>,
+    /// Whether the row derived once more from these records is the same; `None` if there is no row.
+    pub rederived: Option<bool>,
+    /// For a record: rows of derived tables to ask for.
+    pub see: Vec<String>,
+}
+
+/// One commit's change of a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Revision {
+    /// The commit.
+    pub seq: i64,
+    /// What the row has since then; `None` if it went.
+    pub row: Option<Shown>,
+    /// The columns that differ from the revision before.
+    pub changed: Vec<String>,
+    /// The records that this commit brought, at most ten.
+    pub because_of: Vec<String>,
+}
+
+/// A record behind a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    /// `topic/partition/offset`.
+    pub at: String,
+    /// The commit that brought it.
+    pub seq: i64,
+    /// Its columns.
+    pub row: Shown,
+}
+
+/// Explains a target with at most `limit` records.
+///
+/// # Errors
+/// A target that the lake does not have, or a lake that cannot be read.
+pub async fn explain(
+    lake: &Lake,
+    state: &State,
+    target: &Target,
+    topic_names: [String; 5],
+    limit: usize,
+) -> Result<Explanation, RunError> {
+    let source = Source { lake, state };
+    match target {
+        Target::Row { table, key } => row(&source, *table, key, topic_names, limit).await,
+        Target::Record { topic, partition, offset } => {
+            let table = Table::of(*topic);
+            let is_it = |row: Row<'_>| row.int("partition") == Some(*partition) && row.long("offset") == Some(*offset);
+            let found = [(table, scan(lake, state, table, |_| true, is_it).await?)];
+            let name = format!("{}/{partition}/{offset}", topic.name());
+            let records = records(&found, limit);
+            if records.is_empty() {
+                return Err(RunError::Usage(format!(
+                    "the lake has no row of {name}; dead letters are in the table dead_letters"
+                )));
+            }
+            let see = rows(&found[0].1).flat_map(|row| see(table, row)).collect();
+            Ok(Explanation {
+                target: name,
+                row: records.first().map(|record| record.row.clone()),
+                revisions: Vec::new(),
+                behind: Vec::new(),
+                records: Vec::new(),
+                rederived: None,
+                see,
+            })
+        }
+    }
+}
+
+/// The rows that an on-time record is behind, as far as its columns say.
+fn see(table: Table, row: Row<'_>) -> Vec<String> {
+    let (Some(time), true) = (row.long(EVENT_TIME), row.text("disposition") == Some("on_time")) else {
+        return Vec::new();
+    };
+    let start = |minutes: i64| time - time.rem_euclid(minutes * 60_000_000);
+    let cell = |column| row.long(column).unwrap_or_default();
+    let ping = || {
+        format!(
+            "enriched_pings:{}/{}",
+            row.int("partition").unwrap_or_default(),
+            row.long("offset").unwrap_or_default()
+        )
+    };
+    let vehicle = || format!("vehicle_15m:{}/{}", row.text("device_id").unwrap_or_default(), start(15));
+    let traffic = || format!("traffic_5m:{}/{}", cell("h3_8"), start(5));
+    let environment = || format!("environment_15m:{}/{}", cell("h3_5"), start(15));
+    match table {
+        Table::RawGps => vec![ping(), traffic(), vehicle(), environment()],
+        Table::RawTraffic => vec![traffic()],
+        Table::RawWeather => vec![environment()],
+        Table::RawVehicle => vec![vehicle()],
+        _ => Vec::new(),
+    }
+}
+
+async fn row(
+    source: &Source<'_>,
+    table: Table,
+    key: &str,
+    topic_names: [String; 5],
+    limit: usize,
+) -> Result<Explanation, RunError> {
+    let changes = scan(source.lake, source.state, table, |_| true, |row| row.text("row_key") == Some(key)).await?;
+    let sources = source.behind(table, key).await?;
+    let name = table.name().trim_end_matches("_changes");
+    let unknown = || RunError::Usage(format!("{name} has no row {key:?} and never had one"));
+    let sources = sources.ok_or_else(unknown)?;
+    let revisions = revisions(&changes, &sources);
+    let standing = revisions.last().ok_or_else(unknown)?.row.clone();
+    // All of a window of data quality counts in it, also what came too late for its own.
+    let start = key.rsplit('/').next().and_then(|start| start.parse().ok());
+    let counts_from = start.filter(|_| table == Table::DataQuality15m).unwrap_or(Micros::MIN);
+    let again = rederive(table, &sources, counts_from, topic_names)?;
+    let again = rows(&again).find(|row| row.text("row_key") == Some(key)).map(|row| own(show(row)));
+    Ok(Explanation {
+        target: format!("{name}:{key}"),
+        rederived: standing.as_ref().map(|row| Some(row) == again.as_ref()),
+        row: standing,
+        revisions,
+        behind: sources.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
+        records: records(&sources, limit),
+        see: Vec::new(),
+    })
+}
+
+fn count(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+/// A row without what only its change has.
+fn own(mut row: Shown) -> Shown {
+    row.0.retain(|(column, _)| !["row_key", "diff", "seq", "epoch"].contains(&column.as_str()));
+    row
+}
+
+fn revisions(changes: &[RecordBatch], sources: &Sources) -> Vec<Revision> {
+    let mut changes: Vec<_> = rows(changes)
+        .map(|row| (row.long("seq").unwrap_or_default(), row.int("diff").unwrap_or_default(), row))
+        .collect();
+    changes.sort_by_key(|(seq, diff, _)| (*seq, *diff));
+    let mut revisions: Vec<Revision> = Vec::new();
+    for of_commit in changes.chunk_by(|a, b| a.0 == b.0) {
+        let (seq, diff, row) = of_commit[of_commit.len() - 1];
+        let row = (diff > 0).then(|| own(show(row)));
+        let before = revisions.last().and_then(|revision| revision.row.as_ref());
+        let changed = changed(before, row.as_ref());
+        let because_of = brought_by(sources, seq, row.as_ref());
+        revisions.push(Revision { seq, row, changed, because_of });
+    }
+    revisions
+}
+
+fn changed(before: Option<&Shown>, after: Option<&Shown>) -> Vec<String> {
+    let (Some(before), Some(after)) = (before, after) else { return Vec::new() };
+    let names = |row: &Shown| row.0.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let gone = names(before).into_iter().filter(|name| after.get(name).is_none());
+    let columns = names(after).into_iter().chain(gone);
+    columns.filter(|column| before.get(column) != after.get(column)).collect()
+}
+
+/// The records that a commit brought: those that the row names, or else all that its definition looks at.
+fn brought_by(sources: &Sources, seq: i64, row: Option<&Shown>) -> Vec<String> {
+    let all = sources.iter().flat_map(|(table, batches)| rows(batches).map(|row| (*table, row)));
+    let brought: Vec<(Table, Row<'_>)> = all.filter(|(_, row)| row.long("seq") == Some(seq)).collect();
+    let named = brought.iter().copied().filter(|(table, record)| row.is_some_and(|row| names(row, *table, *record)));
+    let named: Vec<(Table, Row<'_>)> = named.collect();
+    let causes = if named.is_empty() { brought } else { named };
+    causes.into_iter().filter_map(|(table, row)| at(table, row)).take(10).collect()
+}
+
+/// Whether a row names a record of a raw table as its source.
+fn names(row: &Shown, table: Table, record: Row<'_>) -> bool {
+    let prefixes: &[&str] = match table {
+        Table::RawGps => &[""],
+        Table::RawTraffic => &["traffic_"],
+        Table::RawWeather => &["weather_"],
+        Table::RawEmergency => &["incident_", "active_", "responding_", "resolved_"],
+        _ => &[],
+    };
+    let is = |column: String, value: Option<i64>| value.is_some() && row.get(&column).and_then(Value::as_i64) == value;
+    prefixes.iter().any(|prefix| {
+        is(format!("{prefix}partition"), record.int("partition").map(i64::from))
+            && is(format!("{prefix}offset"), record.long("offset"))
+    })
+}
+
+fn at(table: Table, row: Row<'_>) -> Option<String> {
+    let topic =
+        table.topic().map_or_else(|| row.text("topic").unwrap_or("?").to_owned(), |topic| topic.name().to_owned());
+    Some(format!("{topic}/{}/{}", row.int("partition")?, row.long("offset")?))
+}
+
+fn records(sources: &[(Table, Vec<RecordBatch>)], limit: usize) -> Vec<Record> {
+    let all = sources.iter().flat_map(|(table, batches)| rows(batches).take(limit).map(|row| (*table, row)));
+    let record =
+        |(table, row): (Table, Row<'_>)| Some(Record { at: at(table, row)?, seq: row.long("seq")?, row: show(row) });
+    all.filter_map(record).collect()
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.target)?;
+        match &self.row {
+            None => writeln!(f, "  is no more")?,
+            Some(row) => row.0.iter().try_for_each(|(column, value)| writeln!(f, "  {column:<22} {}", plain(value)))?,
+        }
+        for (number, revision) in self.revisions.iter().enumerate() {
+            let because = match revision.because_of.as_slice() {
+                [] => String::new(),
+                records => format!(" because of {}", records.join(", ")),
+            };
+            let what = match (&revision.row, number) {
+                (None, _) => "went".to_owned(),
+                (_, 0) => "appeared".to_owned(),
+                _ if revision.changed.is_empty() => "appeared again".to_owned(),
+                _ => format!("changed {}", self.change(number)),
+            };
+            writeln!(f, "commit {}: {what}{because}", revision.seq)?;
+        }
+        for (table, count) in &self.behind {
+            writeln!(f, "behind it: {count} rows of {table}")?;
+        }
+        for record in &self.records {
+            let row: Vec<String> =
+                record.row.0.iter().map(|(column, value)| format!("{column}={}", plain(value))).collect();
+            writeln!(f, "  {} (commit {}): {}", record.at, record.seq, row.join(" "))?;
+        }
+        match self.rederived {
+            Some(true) => writeln!(f, "derived once more from these records: the same row")?,
+            Some(false) => writeln!(f, "derived once more from these records: ANOTHER ROW")?,
+            None => {}
+        }
+        self.see.iter().try_for_each(|see| writeln!(f, "see also: citystream lake explain {see}"))
+    }
+}
+
+impl Explanation {
+    /// The columns that a revision changed, with their values before and after.
+    fn change(&self, number: usize) -> String {
+        let value = |revision: &Revision, column: &String| {
+            revision.row.as_ref().and_then(|row| row.get(column)).map_or_else(|| "null".to_owned(), plain)
+        };
+        let (before, after) = (&self.revisions[number - 1], &self.revisions[number]);
+        let changed = after.changed.iter();
+        let shown: Vec<String> =
+            changed.map(|column| format!("{column} {} -> {}", value(before, column), value(after, column))).collect();
+        shown.join(", ")
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,54 @@
+//! Rows as JSON: every column that is not null, under its name.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::scan::Row;
+
+/// A row's columns in the order of their table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown(pub Vec<(String, Value)>);
+
+impl Shown {
+    /// A column, if it is not null.
+    pub fn get(&self, column: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| name == column).map(|(_, value)| value)
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// What a row shows.
+pub fn show(row: Row<'_>) -> Shown {
+    let schema = row.batch.schema();
+    let columns = schema.fields().iter().zip(row.batch.columns());
+    let shown = columns.filter(|(_, column)| column.is_valid(row.row));
+    Shown(shown.map(|(field, column)| (field.name().clone(), value(column.as_ref(), row.row))).collect())
+}
+
+fn value(column: &dyn Array, row: usize) -> Value {
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).into(),
+        DataType::Int32 => column.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
+        DataType::Boolean => column.as_boolean().value(row).into(),
+        DataType::Timestamp(..) => time(column.as_primitive::<TimestampMicrosecondType>().value(row)),
+        DataType::Binary => String::from_utf8_lossy(column.as_binary::<i32>().value(row)).into(),
+        DataType::List(_) => {
+            let members = column.as_list::<i32>().value(row);
+            (0..members.len()).map(|member| value(members.as_ref(), member)).collect()
+        }
+        other => format!("({other})").into(),
+    }
+}
+
+fn time(micros: i64) -> Value {
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.into(), |time| time.to_string().into())
+}

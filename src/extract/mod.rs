@@ -1,0 +1,369 @@
+//! Decoded rows to the records that the derived tables are made of, and what became of each: columns in, flat values
+//! out. The rows may come from the decoder or from a raw table's Parquet file with at least the [`columns`] named.
+
+mod columns;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use arrow::array::{Array, RecordBatch, StringArray};
+use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::disposition::Disposition;
+use citystream_dataflows::records::{
+    Delivery, Fate, Measure, Ping, Point, Reading, Sky, Status, Text, Traffic, VehicleRecord, Weather,
+};
+use citystream_dataflows::time::Micros;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::RunError;
+use crate::names::{self, Identity};
+use crate::tables::derived::MEASURES;
+use crate::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
+use columns::{Columns, Place, double, flag};
+
+/// What rows become.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Records {
+    /// On-time rows of `raw_gps`.
+    pub pings: Vec<Ping>,
+    /// On-time rows of `raw_traffic`.
+    pub traffic: Vec<Traffic>,
+    /// On-time rows of `raw_weather`.
+    pub weather: Vec<Weather>,
+    /// On-time rows of `raw_vehicle`.
+    pub vehicles: Vec<VehicleRecord>,
+    /// On-time rows of `raw_emergency` with `has_incident`.
+    pub statuses: Vec<Status>,
+    /// All rows and dead letters.
+    pub deliveries: Vec<Delivery>,
+    /// Texts that this extractor has not told before: for [`crate::names::Names::learn`], before anything is rendered.
+    pub names: Vec<(Text, String)>,
+}
+
+/// Rows that are not what they should be: a fault of this program, or a file that another one wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// A column that is missing, or of another type.
+    #[error("P2: rows of {0:?} lack the column {1}")]
+    Column(Table, &'static str),
+    /// A word that stands for nothing.
+    #[error("P2: a row of {0:?} has {2:?} for its {1}")]
+    Word(Table, &'static str, String),
+    /// Another number of dispositions than of rows.
+    #[error("P4: {rows} rows of {table:?} with {dispositions} dispositions")]
+    Dispositions {
+        /// The table.
+        table: Table,
+        /// Its rows.
+        rows: usize,
+        /// Their dispositions.
+        dispositions: usize,
+    },
+}
+
+impl From<ExtractError> for RunError {
+    fn from(error: ExtractError) -> Self {
+        RunError::Integrity(error.to_string())
+    }
+}
+
+/// Makes records of rows. One per worker: it knows which texts it has told.
+#[derive(Debug)]
+pub struct Extractor {
+    topic_names: [String; 5],
+    /// By id another hash of the text, so that two texts with one id do not pass unseen.
+    told: HashMap<Text, u64, BuildHasherDefault<Identity>>,
+}
+
+/// The columns that [`Extractor::extract`] needs of a table's rows; none of a derived table.
+pub fn columns(table: Table) -> &'static [&'static str] {
+    match table {
+        Table::RawVehicle => {
+            &["device_id", "fuel_level_pct", "odometer_km", "partition", "offset", LOG_TIME, EVENT_TIME]
+        }
+        Table::RawGps => {
+            &["device_id", "speed_kmh", "lat", "lon", "h3_8", "h3_5", "partition", "offset", LOG_TIME, EVENT_TIME]
+        }
+        Table::RawTraffic => &[
+            "lat",
+            "lon",
+            "h3_8",
+            "traffic_level",
+            "current_speed_kmh",
+            "free_flow_speed_kmh",
+            "road_closure",
+            "source",
+            "partition",
+            "offset",
+            LOG_TIME,
+            EVENT_TIME,
+        ],
+        Table::RawWeather => &[
+            "lat",
+            "lon",
+            "h3_5",
+            "temperature_c",
+            "weather_condition",
+            "precipitation_mm",
+            "wind_speed_ms",
+            "humidity_pct",
+            "air_quality_index",
+            "pressure_hpa",
+            "visibility_m",
+            "source",
+            "partition",
+            "offset",
+            LOG_TIME,
+            EVENT_TIME,
+        ],
+        Table::RawEmergency => &[
+            "id",
+            "lat",
+            "lon",
+            "has_incident",
+            "incident_id",
+            "type",
+            "status",
+            "severity",
+            "source",
+            "partition",
+            "offset",
+            LOG_TIME,
+            EVENT_TIME,
+        ],
+        Table::DeadLetters => &["topic", "reason", LOG_TIME],
+        _ => &[],
+    }
+}
+
+/// The dispositions of rows that were read back with the column `disposition`.
+pub fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, ExtractError> {
+    let rows = Columns { table, rows };
+    let named = |name: &str| Disposition::ALL.into_iter().find(|disposition| disposition.name() == name);
+    let names = rows.texts("disposition")?.iter();
+    names.map(|name| rows.word("disposition", name.unwrap_or_default(), named)).collect()
+}
+
+impl Extractor {
+    /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
+    pub fn new(topic_names: [String; 5]) -> Extractor {
+        Extractor { topic_names, told: HashMap::default() }
+    }
+
+    /// Appends what rows of a table of records become. `dispositions` has one for each, and none for dead letters.
+    ///
+    /// # Errors
+    /// Where rows are not those of the table. What was appended by then stays.
+    pub fn extract(
+        &mut self,
+        table: Table,
+        rows: &RecordBatch,
+        dispositions: &[Disposition],
+        into: &mut Records,
+    ) -> Result<(), ExtractError> {
+        self.records(table, rows, dispositions, into)?;
+        self.deliveries(table, rows, dispositions, into)
+    }
+
+    /// The records of on-time rows alone.
+    ///
+    /// # Errors
+    /// As [`Extractor::extract`].
+    pub fn records(
+        &mut self,
+        table: Table,
+        rows: &RecordBatch,
+        dispositions: &[Disposition],
+        into: &mut Records,
+    ) -> Result<(), ExtractError> {
+        let rows = Columns { table, rows };
+        rows.check(dispositions)?;
+        match table {
+            Table::RawVehicle => self.vehicles(&rows, dispositions, into),
+            Table::RawGps => self.pings(&rows, dispositions, into),
+            Table::RawTraffic => traffic(&rows, dispositions, into),
+            Table::RawWeather => self.weather(&rows, dispositions, into),
+            Table::RawEmergency => self.statuses(&rows, dispositions, into),
+            _ => Ok(()),
+        }
+    }
+
+    /// What became of rows or dead letters alone.
+    ///
+    /// # Errors
+    /// As [`Extractor::extract`].
+    pub fn deliveries(
+        &self,
+        table: Table,
+        rows: &RecordBatch,
+        dispositions: &[Disposition],
+        into: &mut Records,
+    ) -> Result<(), ExtractError> {
+        let rows = Columns { table, rows };
+        rows.check(dispositions)?;
+        match table.topic() {
+            Some(topic) => delivered(&rows, topic, dispositions, into),
+            None if table == Table::DeadLetters => self.dead(&rows, into),
+            None => Ok(()),
+        }
+    }
+
+    fn dead(&self, rows: &Columns<'_>, into: &mut Records) -> Result<(), ExtractError> {
+        let (topics, reasons, log_times) = (rows.texts("topic")?, rows.texts("reason")?, rows.times(LOG_TIME)?);
+        let topic_of = |name: &str| Topic::ALL.into_iter().find(|topic| self.topic_names[*topic as usize] == name);
+        for (row, log_time) in log_times.iter().enumerate() {
+            let topic = rows.word("topic", topics.value(row), topic_of)?;
+            let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;
+            let fate = Fate(Disposition::ALL.len() as u8 + reason as u8);
+            into.deliveries.push(Delivery { topic, log_time: *log_time, fate, delay_s: 0 });
+        }
+        Ok(())
+    }
+
+    fn vehicles(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, devices) = (rows.stamps()?, rows.texts("device_id")?);
+        let (fuel, odometer) = (rows.doubles("fuel_level_pct")?, rows.doubles("odometer_km")?);
+        for row in on_time(on) {
+            into.vehicles.push(VehicleRecord {
+                stamp: stamps.at(row),
+                vehicle: self.name(devices.value(row), &mut into.names),
+                fuel: double(fuel, row),
+                odometer: double(odometer, row),
+            });
+        }
+        Ok(())
+    }
+
+    fn pings(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, devices, places) = (rows.stamps()?, rows.texts("device_id")?, rows.places()?);
+        let speeds = rows.doubles("speed_kmh")?;
+        let (c8, c5) = (rows.longs("h3_8")?, rows.longs("h3_5")?);
+        for row in on_time(on) {
+            into.pings.push(Ping {
+                stamp: stamps.at(row),
+                vehicle: self.name(devices.value(row), &mut into.names),
+                at: places.at(row),
+                speed: double(speeds, row),
+                c8: c8[row] as u64,
+                c5: c5[row] as u64,
+            });
+        }
+        Ok(())
+    }
+
+    fn weather(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, places, c5) = (rows.stamps()?, rows.places()?, rows.longs("h3_5")?);
+        let (conditions, sources) = (rows.texts("weather_condition")?, rows.texts("source")?);
+        let mut measures = Vec::with_capacity(Measure::COUNT);
+        for (name, _) in MEASURES {
+            measures.push(rows.numbers(name)?);
+        }
+        for row in on_time(on) {
+            let condition = text(conditions, row);
+            let mut of_row = [Reading::NONE; Measure::COUNT];
+            of_row.iter_mut().zip(&measures).for_each(|(reading, column)| *reading = column.at(row));
+            into.weather.push(Weather {
+                stamp: stamps.at(row),
+                at: places.at(row),
+                c5: c5[row] as u64,
+                condition: condition.map_or(Text::NONE, |word| self.name(word, &mut into.names)),
+                sky: Sky::of(condition.unwrap_or_default()),
+                measures: of_row,
+                source: text(sources, row).and_then(words::source),
+            });
+        }
+        Ok(())
+    }
+
+    fn statuses(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, places, flags) = (rows.stamps()?, rows.places()?, rows.flags("has_incident")?);
+        let (ids, incidents) = (rows.texts("id")?, rows.texts("incident_id")?);
+        let (kinds, phases) = (rows.texts("type")?, rows.texts("status")?);
+        let (severities, sources) = (rows.texts("severity")?, rows.texts("source")?);
+        for row in on_time(on).filter(|row| flag(flags, *row) == Some(true)) {
+            let incident = text(incidents, row).unwrap_or_else(|| ids.value(row));
+            into.statuses.push(Status {
+                stamp: stamps.at(row),
+                incident: self.name(incident, &mut into.names),
+                at: places.at(row),
+                phase: text(phases, row).and_then(words::phase),
+                kind: text(kinds, row).and_then(words::kind),
+                severity: text(severities, row).and_then(words::severity),
+                source: text(sources, row).and_then(words::source),
+            });
+        }
+        Ok(())
+    }
+
+    /// The id of a text, which is told if it is new.
+    fn name(&mut self, name: &str, names: &mut Vec<(Text, String)>) -> Text {
+        let id = names::text(name.as_bytes());
+        let other = xxh3_64_with_seed(name.as_bytes(), 1);
+        if self.told.get(&id) != Some(&other) {
+            // Another text with a known id is told too: `Names` refuses it.
+            self.told.insert(id, other);
+            names.push((id, name.to_owned()));
+        }
+        id
+    }
+}
+
+fn traffic(rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+    let (stamps, places, c8) = (rows.stamps()?, rows.places()?, rows.longs("h3_8")?);
+    let (current, free_flow) = (rows.doubles("current_speed_kmh")?, rows.doubles("free_flow_speed_kmh")?);
+    let (levels, closures) = (rows.texts("traffic_level")?, rows.flags("road_closure")?);
+    let sources = rows.texts("source")?;
+    for row in on_time(on) {
+        into.traffic.push(Traffic {
+            stamp: stamps.at(row),
+            at: places.at(row),
+            c8: c8[row] as u64,
+            current: double(current, row),
+            free_flow: double(free_flow, row),
+            level: text(levels, row).and_then(words::level),
+            closure: flag(closures, row),
+            source: text(sources, row).and_then(words::source),
+        });
+    }
+    Ok(())
+}
+
+fn delivered(
+    rows: &Columns<'_>,
+    topic: Topic,
+    dispositions: &[Disposition],
+    into: &mut Records,
+) -> Result<(), ExtractError> {
+    let times = rows.times(LOG_TIME)?.iter().zip(rows.times(EVENT_TIME)?);
+    into.deliveries.extend(times.zip(dispositions).map(|((log_time, event_time), disposition)| Delivery {
+        topic,
+        log_time: *log_time,
+        fate: Fate(*disposition as u8),
+        delay_s: delay_s(*log_time, *event_time),
+    }));
+    Ok(())
+}
+
+/// Whole seconds, rounded down, within a day either way.
+fn delay_s(log_time: Micros, event_time: Micros) -> i32 {
+    const DAY_S: i64 = 86_400;
+    log_time.saturating_sub(event_time).div_euclid(1_000_000).clamp(-DAY_S, DAY_S) as i32
+}
+
+fn on_time(dispositions: &[Disposition]) -> impl Iterator<Item = usize> {
+    dispositions.iter().enumerate().filter(|(_, d)| **d == Disposition::OnTime).map(|(row, _)| row)
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+impl Place<'_> {
+    fn at(&self, row: usize) -> Point {
+        Point { lat: self.lats[row], lon: self.lons[row] }
+    }
+}

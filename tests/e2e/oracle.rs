@@ -1,0 +1,144 @@
+//! The derived tables against their definitions as SQL over the raw tables (`tests/oracle/`), however the log was read.
+
+use std::path::Path;
+
+use crate::common::{Plan, Rng, python, sized};
+
+/// What is in each log is said in `tests/oracle/logs.py`.
+const SCENARIOS: [&str; 13] = [
+    "in_order",
+    "disorder",
+    "delayed",
+    "late",
+    "duplicates",
+    "future",
+    "idle_partition",
+    "silent_topic",
+    "ahead",
+    "one_cell",
+    "incidents",
+    "nasty",
+    "all",
+];
+const SHAPES: [(usize, usize); 5] = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)];
+
+/// Each log grows between runs: later parts correct what earlier runs have committed, at another width each time.
+#[test]
+fn derived_tables_equal_their_definitions_over_every_scenario() {
+    if !python::available() {
+        return;
+    }
+    let mut rng = Rng::from_environment();
+    for (number, scenario) in SCENARIOS.into_iter().enumerate() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let plan = Plan::files(folder.path()).flag("epoch", "50ms").flag("commit-interval", "200ms");
+        let (seed, records, parts) = (rng.below(1_000_000), sized(2000, 40_000), 3);
+        println!("{scenario}: seed {seed}, {records} records");
+        for part in 1..=parts {
+            grow(folder.path(), scenario, seed, records, records * part / parts);
+            let (processes, workers) = SHAPES[(number + part) % SHAPES.len()];
+            plan.drain(processes, workers);
+        }
+        print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
+        plan.verify();
+    }
+}
+
+/// P3: the final tables are a function of the log alone.
+#[test]
+fn the_same_log_gives_the_same_tables_at_any_width_and_epoch_length() {
+    if !python::available() {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let (seed, records) = (Rng::from_environment().below(1_000_000), sized(6000, 60_000));
+    println!("seed {seed}, {records} records");
+    grow(folder.path(), "all", seed, records, records);
+    let plans: Vec<Plan> = (0..=SHAPES.len()).map(|_| Plan::files(folder.path())).collect();
+    for (number, plan) in plans.iter().enumerate() {
+        let (processes, workers) = SHAPES[number % SHAPES.len()];
+        let epoch = if number % 2 == 0 { "50ms" } else { "2s" };
+        crate::common::Cluster::start(plan, processes, workers, &["--until-drained", "--epoch", epoch])
+            .expect_success();
+    }
+    let lakes: Vec<_> = plans.iter().map(Plan::lake).collect();
+    let places: Vec<&str> = lakes.iter().map(|lake| lake.place()).collect();
+    print!("{}", python::run("../oracle/same.py", &places));
+    print!("{}", python::run("../oracle/compare.py", &places[..1]));
+}
+
+/// A partition that was idle brings records of a log time whose quarter of an hour is sealed: they count in the first one
+/// that is open, also for the next run.
+#[test]
+fn what_comes_too_late_for_its_window_counts_in_the_first_open_one_whoever_goes_on() {
+    if !python::available() {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let plan = Plan::files(folder.path());
+    for topic in ["vehicle_data", "traffic_data", "weather_data", "emergency_data"] {
+        append(folder.path(), topic, 0, &[]);
+    }
+    append(folder.path(), "gps_data", 0, &[0, 7200]);
+    append(folder.path(), "gps_data", 1, &[]);
+    plan.drain(1, 1);
+    append(folder.path(), "gps_data", 1, &[60]);
+    plan.drain(1, 2);
+    append(folder.path(), "gps_data", 0, &[6900]);
+    plan.drain(2, 1);
+    plan.verify();
+    print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
+}
+
+/// P1: a device that claims to be hours ahead changes the rows of the time it claims, and makes nothing late.
+#[test]
+fn a_device_ahead_of_time_touches_only_the_times_it_claims() {
+    if !python::available() {
+        return;
+    }
+    let (with, without) = (tempfile::TempDir::new().expect("a folder"), tempfile::TempDir::new().expect("a folder"));
+    let (seed, records) = (Rng::from_environment().below(1_000_000), sized(4000, 40_000));
+    println!("seed {seed}, {records} records");
+    grow(with.path(), "future", seed, records, records);
+    let [folder, out] = [&with, &without].map(|folder| folder.path().display().to_string());
+    let claimed = python::run("../oracle/ahead.py", &["blank", &folder, &out]);
+    let plans = [&with, &without].map(|folder| Plan::files(folder.path()));
+    plans.iter().for_each(|plan| plan.drain(1, 2));
+    let lakes = plans.each_ref().map(Plan::lake);
+    let said = python::run("../oracle/ahead.py", &["compare", lakes[0].place(), lakes[1].place(), claimed.trim()]);
+    print!("{said}");
+    let [horizon, other] = lakes.each_ref().map(|lake| lake.commits().last().and_then(|commit| commit.horizon));
+    assert_eq!(horizon, other, "a record ahead moved the horizon");
+    let late = |lake: &crate::common::Lake| -> u64 {
+        lake.commits().iter().flat_map(|commit| commit.ledger.values()).map(|ledger| ledger.late + ledger.expired).sum()
+    };
+    assert_eq!(late(&lakes[0]), late(&lakes[1]), "a record ahead made others late");
+}
+
+/// Appends pings of these seconds to a partition's file, which is made with its header where it is missing.
+fn append(folder: &Path, topic: &str, partition: u32, seconds: &[i64]) {
+    const START: i64 = 1_780_300_800;
+    let path = folder.join(topic).join(format!("{partition}.jsonl"));
+    let mut text = String::new();
+    if !path.exists() {
+        std::fs::create_dir_all(folder.join(topic)).expect("a folder");
+        text.push_str("{\"topic_id\": \"00000000000000000000000000000001\"}\n");
+    }
+    for second in seconds {
+        let time = jiff::Timestamp::from_second(START + second).expect("a time");
+        let value = format!(
+            r#"{{"id": "{partition}-{second}", "deviceId": "bus", "timestamp": "{time}", "coordinates": "51.5,-0.1"}}"#
+        );
+        text.push_str(&format!("{{\"ts\": {}000, \"key\": null, \"value\": {value}}}\n", START + second));
+    }
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("a log");
+    std::io::Write::write_all(&mut file, text.as_bytes()).expect("a log");
+}
+
+/// The first `until` records of a log.
+fn grow(folder: &Path, scenario: &str, seed: u64, records: usize, until: usize) {
+    let [seed, records, until] = [seed.to_string(), records.to_string(), until.to_string()];
+    let folder = folder.display().to_string();
+    let flags = ["--scenario", scenario, "--seed", &seed, "--records", &records, "--stop", &until];
+    python::run("../oracle/logs.py", &[&[folder.as_str()], flags.as_slice()].concat());
+}

@@ -1,0 +1,132 @@
+"""Compares a lake's derived tables with what their definitions, as SQL over its raw tables, say they hold.
+
+compare.py LAKE [--tables a,b]     a lake in a directory; ends with 1 if anything differs
+
+The oracle of a table is `<table>.sql`. Keys, integers, text, times and copied doubles are compared exactly, quotients to
+a relative 1e-9, cell centres to 1e-9 degrees. Of each change log: at every commit a row_key is there or not (0 or 1
+times), a commit has at most one -1 and one +1 of it and they differ, and what is taken back is what was there. The
+raw tables' cells are compared with those of the `h3` package.
+"""
+
+import argparse
+import pathlib
+
+import duckdb
+
+from lake import Lake
+
+HERE = pathlib.Path(__file__).parent
+TABLES = ["enriched_pings", "traffic_5m", "vehicle_15m", "environment_15m", "incidents", "data_quality_15m"]
+SHOWN = 5
+COPIED = {"lat", "lon", "speed_kmh", "precipitation_mm"}  # doubles that are no quotient ...
+CENTRES = {(table, column) for table in ("traffic_5m", "environment_15m") for column in ("lat", "lon")}  # ... but these
+ON_TIME = "(SELECT count(*) FROM raw_gps WHERE disposition = 'on_time')"
+TOTALS = {"enriched_pings": "count(*)", "traffic_5m": "coalesce(sum(pings), 0)"}  # each is the number of on-time pings
+LATEST = """CREATE OR REPLACE TEMP TABLE have AS SELECT * EXCLUDE (n, diff, seq, epoch) FROM
+  (SELECT *, row_number() OVER (PARTITION BY row_key ORDER BY seq DESC, diff DESC) AS n FROM changes)
+  WHERE n = 1 AND diff = 1"""
+LOG_CHECKS = {
+    "a diff that is neither 1 nor -1": "SELECT row_key, seq FROM changes WHERE coalesce(diff NOT IN (1, -1), true)",
+    "more than one -1, or +1, in a commit": "SELECT row_key, seq FROM changes GROUP BY row_key, seq, diff HAVING count(*) > 1",
+    "sum(diff) is not 0 or 1": """SELECT row_key, seq FROM
+        (SELECT row_key, seq, sum(sum(diff)) OVER (PARTITION BY row_key ORDER BY seq) AS n FROM changes GROUP BY row_key, seq)
+        WHERE n NOT IN (0, 1)""",
+    "the same row taken back and put": "SELECT row_key, seq FROM changes GROUP BY {columns}, seq HAVING count(*) > 1",
+    "what is taken back was not there": """SELECT row_key, min(seq) AS seq FROM
+        (SELECT *, sum(diff) OVER (PARTITION BY {columns} ORDER BY seq) AS n FROM changes) WHERE n NOT IN (0, 1) GROUP BY row_key""",
+}
+
+
+def check(connection, table, has_changes):
+    """What is wrong with a table, given `want` and, if the lake has it, `changes`."""
+    wanted = count(connection, "want")
+    if count(connection, "(SELECT row_key FROM want GROUP BY ALL HAVING count(*) > 1)"):
+        return ["the oracle has a row_key twice"]
+    if not has_changes:
+        return [f"the lake has no {table}_changes; {wanted} rows are missing"] if wanted else []
+    want, have = columns_of(connection, "want"), columns_of(connection, "changes")
+    odd = {"row_key", "diff", "seq", "epoch"} - set(have)
+    odd |= {f"{c}: {want.get(c)} here, {have.get(c)} there" for c in want.keys() | have.keys() - {"diff", "seq", "epoch"}
+            if want.get(c) != have.get(c)}
+    if odd:
+        return [f"column {what}" for what in sorted(odd)]
+    return of_log(connection, want) + of_rows(connection, table, want)
+
+
+def of_log(connection, columns):
+    """What is wrong with a change log as such."""
+    names, found = ", ".join(f'"{c}"' for c in columns), []
+    for what, sql in LOG_CHECKS.items():
+        rows = connection.execute(f"SELECT * FROM ({sql.format(columns=names)}) ORDER BY seq, row_key").fetchall()
+        found += [f"{what}: {key} in commit {seq}" for key, seq in rows[:SHOWN]]
+        found += [f"{what}: {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+    return found
+
+
+def of_rows(connection, table, columns):
+    """How the plain table differs from what is wanted."""
+    connection.execute(LATEST)
+    found = []
+    if total := TOTALS.get(table):
+        is_, want = connection.execute(f"SELECT {total}, {ON_TIME} FROM have").fetchone()
+        found += [f"{total} is {is_}, but {want} pings are on time"] if is_ != want else []
+    tests = ", ".join(f"CASE WHEN {differs(table, c, kind)} THEN '{c}' END" for c, kind in columns.items())
+    connection.execute(f"""CREATE OR REPLACE TEMP TABLE differing AS SELECT * FROM (
+        SELECT coalesce(w.row_key, h.row_key) AS key, w.row_key IS NULL AS extra, h.row_key IS NULL AS missing,
+               list_filter([{tests}], lambda c: c IS NOT NULL) AS names
+        FROM want w FULL JOIN have h ON w.row_key = h.row_key) WHERE len(names) > 0""")
+    for key, extra, missing, names in connection.execute(f"SELECT * FROM differing ORDER BY key LIMIT {SHOWN}").fetchall():
+        if extra or missing:
+            found.append(f"{key}: {'is not wanted' if extra else 'is missing'}")
+            continue
+        chosen = ", ".join(f'"{name}"::VARCHAR' for name in names)
+        here, there = (connection.execute(f"SELECT {chosen} FROM {t} WHERE row_key = ?", [key]).fetchone() for t in ("have", "want"))
+        found.append(f"{key}: " + ", ".join(f"{n} = {a}, not {b}" for n, a, b in zip(names, here, there)))
+    more = count(connection, "differing") - SHOWN
+    return found + ([f"{more} more rows differ"] if more > 0 else [])
+
+
+def differs(table, column, kind):
+    """The condition that a column of `w` and `h` differs."""
+    w, h = f'w."{column}"', f'h."{column}"'
+    if (table, column) in CENTRES:
+        near = f"abs({w} - {h}) <= 1e-9"
+    elif kind == "double" and column not in COPIED:
+        near = f"abs({w} - {h}) <= 1e-9 * greatest(abs({w}), abs({h}))"
+    else:
+        return f"{w} IS DISTINCT FROM {h}"
+    return f"({w} IS NULL) <> ({h} IS NULL) OR NOT coalesce({near}, true)"
+
+
+def columns_of(connection, table):
+    """The kind of each column: all integers are one."""
+    kinds = {name: kind.lower() for name, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
+    return {name: "integer" if kind.endswith("int") else kind for name, kind in kinds.items()}
+
+
+def count(connection, what):
+    return connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0]
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("lake")
+    arguments.add_argument("--tables", default=",".join(TABLES))
+    arguments = arguments.parse_args()
+    lake = Lake(arguments.lake)
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute((HERE / "macros.sql").read_text())
+    complaints = [f"WRONG {what}" for what in lake.load(connection)]
+    for table in arguments.tables.split(","):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE want AS {(HERE / f'{table}.sql').read_text()}")
+        found = [f"WRONG {table}: {what}" for what in check(connection, table, lake.changes(connection, table))]
+        complaints += found
+        if not found:
+            print(f"ok {table}: {count(connection, 'want')} rows")
+    print(*complaints, sep="\n", end="\n" if complaints else "")
+    raise SystemExit(bool(complaints))
+
+
+if __name__ == "__main__":
+    main()
