@@ -73,18 +73,13 @@ pub fn commit<'scope>(
                 }
             }
             // Emit and downgrade.
-            for letter in letters.try_iter() {
-                match letter {
-                    Err(error) => return process.fatal.raise(error),
-                    Ok((epoch, done)) => {
-                        let at = capability.delayed(&epoch);
-                        output.activate().session(&at).give(done);
-                        capability.downgrade(&(epoch + 1));
-                        if last == Some(epoch) {
-                            held = None;
-                            return;
-                        }
-                    }
+            for (epoch, done) in letters.try_iter() {
+                let at = capability.delayed(&epoch);
+                output.activate().session(&at).give(done);
+                capability.downgrade(&(epoch + 1));
+                if last == Some(epoch) {
+                    held = None;
+                    return;
                 }
             }
         }

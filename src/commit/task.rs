@@ -4,7 +4,7 @@
 //! as projections that a later run completes if this one dies.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use citystream_dataflows::bindings::{NextOffset, Partition};
 use citystream_dataflows::time::Epoch;
@@ -21,6 +21,10 @@ use crate::process::{Mailbox, Process};
 use crate::source::Catalog;
 use citystream_dataflows::ticks::Committed;
 
+/// How long publishing waits before it tries again, and how often it does once the run is over.
+const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
+const LAST_TRIES: u32 = 15;
+
 /// A commit to be made.
 pub struct Proposal {
     /// The sealing epoch.
@@ -30,7 +34,7 @@ pub struct Proposal {
     /// The commit; `None` if there is nothing to say.
     pub commit: Option<Commit>,
     /// Where the answer goes.
-    pub mailbox: Mailbox<Result<(Epoch, Committed), RunError>>,
+    pub mailbox: Mailbox<(Epoch, Committed)>,
 }
 
 /// Worker 0's seat: the way to the task.
@@ -51,8 +55,9 @@ impl Chair {
         unrecorded: bool,
     ) -> (Chair, JoinHandle<()>) {
         let (proposals, inbox) = mpsc::unbounded_channel();
-        let secretary = Secretary { committer, publisher, topics, catalog, process: Arc::clone(&process) };
-        (Chair { proposals, unrecorded }, process.runtime.spawn(secretary.serve(inbox)))
+        let runtime = process.runtime.clone();
+        let secretary = Secretary { committer, publisher, unpublished: None, topics, catalog, process };
+        (Chair { proposals, unrecorded }, runtime.spawn(secretary.serve(inbox)))
     }
 
     /// Hands over a proposal; the task outlives the seat.
@@ -69,6 +74,8 @@ impl Chair {
 struct Secretary {
     committer: Committer,
     publisher: Publisher,
+    /// The last commit, while a Delta table lacks it.
+    unpublished: Option<Commit>,
     topics: Topics,
     catalog: Arc<dyn Catalog>,
     process: Arc<Process>,
@@ -76,22 +83,45 @@ struct Secretary {
 
 impl Secretary {
     async fn serve(mut self, mut inbox: mpsc::UnboundedReceiver<Proposal>) {
-        while let Some(Proposal { epoch, seq, commit, mailbox }) = inbox.recv().await {
-            let made = match commit {
-                None => Ok(None),
-                Some(commit) => self.put(commit, seq).await.map(Some),
+        loop {
+            let served = tokio::select! {
+                biased;
+                proposal = inbox.recv() => match proposal {
+                    Some(proposal) => self.commit(proposal).await,
+                    None => break,
+                },
+                // Nothing may come for long, and readers would miss the last commit all the while.
+                () = tokio::time::sleep(PUBLISH_AGAIN), if self.unpublished.is_some() => self.publish().await,
             };
-            match made {
-                Err(error) => return mailbox.send(Err(error)),
-                Ok(None) => mailbox.send(Ok((epoch, Committed { seq: seq - 1 }))),
-                Ok(Some(commit)) => {
-                    mailbox.send(Ok((epoch, Committed { seq })));
-                    if let Err(error) = self.follow(&commit).await {
-                        return self.process.fatal.raise(error);
-                    }
-                }
+            if let Err(error) = served {
+                return self.process.fatal.raise(error);
             }
         }
+        for _ in 0..LAST_TRIES {
+            if self.unpublished.is_none() {
+                return;
+            }
+            tokio::time::sleep(PUBLISH_AGAIN).await;
+            if let Err(error) = self.publish().await {
+                return self.process.fatal.raise(error);
+            }
+        }
+    }
+
+    /// Makes a commit, tells its operator, and does what follows from it.
+    async fn commit(&mut self, proposal: Proposal) -> Result<(), RunError> {
+        let Proposal { epoch, seq, commit, mailbox } = proposal;
+        let Some(commit) = commit else {
+            mailbox.send((epoch, Committed { seq: seq - 1 }));
+            return Ok(());
+        };
+        let commit = self.put(commit, seq).await?;
+        mailbox.send((epoch, Committed { seq }));
+        let offsets = commit.positions.iter().map(|p| (p.partition, p.next)).collect();
+        self.unpublished = Some(commit);
+        self.publish().await?;
+        self.report(offsets).await;
+        Ok(())
     }
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
@@ -109,15 +139,21 @@ impl Secretary {
         Ok(commit)
     }
 
-    /// What a commit entails and does not wait for.
-    async fn follow(&mut self, commit: &Commit) -> Result<(), RunError> {
-        self.publisher.publish(commit).await?;
-        let offsets: Vec<(Partition, NextOffset)> = commit.positions.iter().map(|p| (p.partition, p.next)).collect();
+    /// Brings the Delta logs up to the last commit; a store that fails for now leaves it to the next call.
+    async fn publish(&mut self) -> Result<(), RunError> {
+        let Some(commit) = &self.unpublished else { return Ok(()) };
+        if self.publisher.publish(commit).await? {
+            self.unpublished = None;
+        }
+        Ok(())
+    }
+
+    /// Tells the consumer group, for those who look at Kafka alone.
+    async fn report(&self, offsets: Vec<(Partition, NextOffset)>) {
         let catalog = Arc::clone(&self.catalog);
         let reported = tokio::task::spawn_blocking(move || catalog.report(&offsets)).await;
         if let Ok(Err(error)) = reported {
             tracing::debug!("the consumer group was not told: {error}");
         }
-        Ok(())
     }
 }

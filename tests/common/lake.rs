@@ -72,6 +72,23 @@ impl Lake {
         self.commits().iter().flat_map(|commit| commit.ledger.values()).map(|ledger| ledger.read).sum()
     }
 
+    /// The last version that every Delta log has.
+    pub(crate) fn published(&self) -> Option<u64> {
+        let (store, root) = self.store()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let tables = store.list_with_delimiter(Some(&join(&root, "tables"))).await.expect("the tables");
+            let mut last = None;
+            for table in tables.common_prefixes {
+                let log: Vec<_> = store.list(Some(&join(&table, "_delta_log"))).try_collect().await.expect("a log");
+                let names = log.iter().filter_map(|meta| meta.location.filename()?.strip_suffix(".json")?.parse().ok());
+                let version = names.max();
+                last = Some(last.map_or(version, |last: Option<u64>| last.min(version)));
+            }
+            last.flatten()
+        })
+    }
+
     /// The runs that have claimed it, in order.
     pub(crate) fn claims(&self) -> Vec<String> {
         let commits = self.commits();

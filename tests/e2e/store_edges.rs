@@ -67,6 +67,29 @@ fn a_store_that_fails_now_and_then_and_is_slow_loses_nothing() {
 }
 
 #[test]
+fn delta_logs_that_could_not_be_written_are_completed_though_nothing_comes() {
+    let Some(servers) = Servers::find() else { return };
+    let (topics, mut made) = log(&servers, "behind", 1_000);
+    let mut failing = Script::start("faulty_proxy.py", &[&servers.s3]);
+    let endpoint = format!("http://127.0.0.1:{}", failing.hear());
+    let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint);
+    let lake = plan.lake();
+    let run = plan.start(1, 1);
+    let all_is_published = || lake.published() == lake.commits().last().map(|commit| commit.seq);
+    wait_until("a first commit is published", SOON, || lake.read() == 1_000 && all_is_published());
+    failing.say("logs 1000000");
+    topics.produce((0..1_000).map(|n| made.next(START + 200_000 + n * 20)));
+    wait_until("all is committed", SOON, || lake.read() == made.ids.len() as u64);
+    assert!(failing.hear().starts_with("refused ") && !all_is_published());
+    wait_until("it has given up once", SOON, || run.said(0).contains("not in all Delta tables yet"));
+    failing.say("logs none");
+    wait_until("the tables have all of it", SOON, all_is_published);
+    run.interrupt();
+    plan.verify();
+    lake.check(&plan, &made);
+}
+
+#[test]
 fn a_budget_smaller_than_a_file_does_not_deadlock() {
     let Some(servers) = Servers::find() else { return };
     let (topics, made) = log(&servers, "budget", 30_000);

@@ -3,6 +3,7 @@
 faulty_proxy.py ENDPOINT     prints its port; then commands, one a line, on standard input:
   lose N     let the next N PUTs of commits land, but lose their replies    -> `lost PATH STATUS`
   refuse N   answer the next N PUTs with 500 without passing them on        -> `refused PATH`
+  logs N     the same with the next N PUTs into Delta logs, or none any more -> `refused PATH`
   hold       keep the next PUT of a commit                                  -> `held PATH`
   release    let it go on                                                   -> `landed PATH STATUS`
 """
@@ -43,7 +44,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         is_commit = self.command == "PUT" and "/commits/" in self.path
         is_put = self.command == "PUT"
-        if is_put and take("refuse"):
+        is_log = is_put and "/_delta_log/" in self.path
+        if is_put and take("refuse") or is_log and take("logs"):
             say("refused", self.path)
             return self.reply(500, [], b"<Error><Code>InternalError</Code></Error>")
         if is_commit and take("hold"):
@@ -106,4 +108,4 @@ for line in sys.stdin:
         released.set()
     else:
         with lock:
-            left[word] = int(count[0]) if count else 1
+            left[word] = 0 if count == ["none"] else int(count[0]) if count else 1
