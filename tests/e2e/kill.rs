@@ -31,6 +31,8 @@ fn killed_processes_lose_and_double_nothing_on_files() {
     rounds(&plan, &mut rng, sized(4, 16));
     assert!(simulator.wait().expect("the simulator").success());
     end(&plan, &mut rng);
+    files::add_an_earlier_ping(folder.path());
+    end(&plan, &mut rng);
     plan.lake().contents_with(&files::ids(&plan, folder.path())).check_ids();
     print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
 }
