@@ -63,18 +63,19 @@ impl<T: Stamped> Timeline<T> {
 
     /// The values before and after a stamp.
     pub fn neighbours(&self, stamp: Stamp) -> (Option<&T>, Option<&T>) {
-        let chunk = self.chunks.partition_point(|chunk| chunk[0].stamp() < stamp).saturating_sub(1);
-        let before = self
-            .chunks
-            .get(chunk)
-            .and_then(|values| values.get(values.partition_point(|held| held.stamp() < stamp).wrapping_sub(1)));
-        let after = self
-            .chunks
-            .get(chunk..)
-            .into_iter()
-            .flatten()
-            .flat_map(|values| values.get(values.partition_point(|held| held.stamp() <= stamp)));
-        (before, { after }.next())
+        // Most are asked about the end.
+        let last = self.chunks.last().and_then(|chunk| chunk.last());
+        if last.is_some_and(|last| last.stamp() < stamp) {
+            return (last, None);
+        }
+        let chunk = self.chunks.partition_point(|chunk| chunk[0].stamp() <= stamp).saturating_sub(1);
+        let Some(values) = self.chunks.get(chunk) else { return (None, None) };
+        let at = values.partition_point(|held| held.stamp() < stamp);
+        let is_held = values.get(at).is_some_and(|held| held.stamp() == stamp);
+        let earlier = || self.chunks.get(chunk.wrapping_sub(1)).and_then(|values| values.last());
+        let later = || self.chunks.get(chunk + 1).map(|values| &values[0]);
+        let before = values.get(at.wrapping_sub(1)).or_else(earlier);
+        (before, values.get(at + usize::from(is_held)).or_else(later))
     }
 
     /// The values with times in `from..until`.

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::pings::{Held, Matches};
 use super::references::Span;
-use super::state::State;
 use crate::incidents::Circle;
+use crate::measures::Origin;
 use crate::time::Micros;
 
 /// What becomes of the pings in a span of time.
@@ -22,20 +21,29 @@ pub enum Action {
     },
     /// The incidents around them have changed.
     Incidents,
-    /// Those in a circle count as near, or no more.
-    Near(Circle, i64),
+    /// Those in a circle count as near, or no more (-1).
+    Near(Circle, Origin, i64),
 }
 
-/// Actions, each on the pings of the same cells.
+/// An action on the pings at `from..until`.
+#[derive(Clone, Copy, Debug)]
+pub struct Act {
+    /// The first time.
+    pub from: Micros,
+    /// The first time after.
+    pub until: Micros,
+    /// What becomes of them.
+    pub action: Action,
+}
+
+/// Actions on the pings of the same cells.
 #[derive(Debug)]
-struct Correction {
+pub struct Correction {
     cells: Vec<u64>,
-    /// In the order of their beginnings.
-    spans: Vec<(Micros, Micros, Action)>,
-    /// How far it has come: the cell, the span, and the time in it.
-    cell: usize,
-    span: usize,
-    time: Micros,
+    /// In the order of time; no two hold the same.
+    acts: Vec<Act>,
+    /// The time that the last cell has been corrected to.
+    done: Micros,
 }
 
 /// Corrections under way, in order.
@@ -45,17 +53,20 @@ pub struct Corrections {
 }
 
 impl Corrections {
-    /// Adds a correction of the pings of `cells` in spans of time.
-    pub fn add(&mut self, cells: Vec<u64>, mut spans: Vec<(Micros, Micros, Action)>) {
-        spans.sort_by_key(|span| span.0);
-        if !cells.is_empty() && !spans.is_empty() {
-            self.queue.push_back(Correction { cells, spans, cell: 0, span: 0, time: Micros::MIN });
+    /// Adds a correction of the pings of `cells`.
+    pub fn add(&mut self, cells: Vec<u64>, acts: Vec<Act>) {
+        debug_assert!(acts.is_sorted_by(|one, next| one.until <= next.from), "acts at the same time");
+        if !cells.is_empty() && !acts.is_empty() {
+            self.queue.push_back(Correction { cells, acts, done: Micros::MIN });
         }
     }
 
     /// Adds what references now govern.
-    pub fn govern(&mut self, cells: Vec<u64>, spans: Vec<Span>, action: impl Fn(u32) -> Action) {
-        self.add(cells, spans.into_iter().map(|span| (span.from, span.until, action(span.id))).collect());
+    pub fn govern(&mut self, cells: Vec<u64>, spans: &[Span], action: impl Fn(u32) -> Action) {
+        if !cells.is_empty() {
+            let act = |span: &Span| Act { from: span.from, until: span.until, action: action(span.id) };
+            self.add(cells, spans.iter().map(act).collect());
+        }
     }
 
     /// Whether nothing is under way.
@@ -63,51 +74,27 @@ impl Corrections {
         self.queue.is_empty()
     }
 
-    /// Goes on while there is fuel.
-    pub fn go_on(&mut self, state: &mut State, fuel: &mut usize) {
-        while let Some(correction) = self.queue.front_mut().filter(|_| *fuel > 0) {
-            if correction.go_on(state, fuel) {
-                self.queue.pop_front();
-            }
-        }
-    }
-}
-
-impl Correction {
-    /// True once it is done.
-    fn go_on(&mut self, state: &mut State, fuel: &mut usize) -> bool {
-        while self.cell < self.cells.len() {
-            let c8 = self.cells[self.cell];
-            let last = state.last_ping(c8);
-            while let Some((from, until, action)) = self.spans.get(self.span).filter(|span| last >= Some(span.0)) {
+    /// Goes on while there is fuel. `correct` is given a cell, the time to go on from and the acts, and tells how far it
+    /// came if its fuel ran out.
+    pub fn go_on(
+        &mut self,
+        fuel: &mut usize,
+        mut correct: impl FnMut(u64, Micros, &[Act], &mut usize) -> Option<Micros>,
+    ) {
+        while let Some(correction) = self.queue.front_mut() {
+            while let Some(c8) = correction.cells.last() {
                 if *fuel == 0 {
-                    return false;
+                    return;
                 }
-                if let Some(time) = state.correct(c8, self.time.max(*from), *until, *action, fuel) {
-                    self.time = time;
-                    return false;
+                if let Some(done) = correct(*c8, correction.done, &correction.acts, fuel) {
+                    correction.done = done;
+                    return;
                 }
-                self.span += 1;
-                self.time = Micros::MIN;
+                *fuel = fuel.saturating_sub(1);
+                correction.done = Micros::MIN;
+                correction.cells.pop();
             }
-            *fuel = fuel.saturating_sub(1);
-            self.cell += 1;
-            self.span = 0;
+            self.queue.pop_front();
         }
-        true
-    }
-}
-
-/// A ping's matches with one of them replaced.
-pub fn replaced(held: &Held, action: Action, around: Option<(u16, u32)>) -> Matches {
-    let old = held.matches();
-    match action {
-        Action::Traffic(id) => Matches { traffic: id, ..old },
-        Action::Weather { region, id } if held.region == region => Matches { weather: id, ..old },
-        Action::Incidents => {
-            let (active, status) = around.unwrap_or((0, super::references::NONE));
-            Matches { active, status, ..old }
-        }
-        Action::Weather { .. } | Action::Near(..) => old,
     }
 }

@@ -15,12 +15,14 @@
 //! can hold it.
 
 mod correct;
+mod known;
 mod nearby;
+mod passed;
 mod pings;
 mod references;
 mod state;
 
-pub use nearby::{NEAR_MM, cells_around, is_near};
+pub use nearby::{NEAR_MM, is_near};
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -35,7 +37,7 @@ use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::time::{Epoch, MINUTE, Micros};
 use crate::turns::Turn;
 use correct::Corrections;
-use state::State;
+use state::{Share, State};
 
 /// How long a traffic record counts.
 pub const TRAFFIC_REACH: Micros = 10 * MINUTE;
@@ -79,6 +81,8 @@ pub enum Aside {
 
 /// The enriched pings; see the module.
 pub fn enrich<'scope>(turns: StreamVec<'scope, Epoch, Turn>, inputs: Inputs<'scope>) -> Enriched<'scope> {
+    let worker = turns.scope().worker();
+    let share = Share { index: worker.index(), peers: worker.peers() };
     let mut builder = OperatorBuilder::new("enriched_pings".to_owned(), turns.scope());
     let stage = Enrich {
         pings: Inbox::new(&mut builder, inputs.pings, Exchange::new(|p: &Ping| spread(p.c8))),
@@ -86,7 +90,7 @@ pub fn enrich<'scope>(turns: StreamVec<'scope, Epoch, Turn>, inputs: Inputs<'sco
         weather: Inbox::new(&mut builder, inputs.weather.broadcast(), Pipeline),
         statuses: Inbox::new(&mut builder, inputs.statuses.broadcast(), Pipeline),
         circles: Inbox::new(&mut builder, inputs.circles.broadcast(), Pipeline),
-        state: State::default(),
+        state: State::new(share),
         corrections: Corrections::default(),
     };
     let (rows, aside) = conduct(builder, turns, stage);
@@ -129,13 +133,13 @@ impl Stage for Enrich {
     /// references of their epoch: a match is cheaper than a correction.
     fn absorb(&mut self, Open { epoch, is_complete }: Open, fuel: &mut usize) {
         let Enrich { state, corrections, .. } = self;
-        corrections.go_on(state, fuel);
+        state.correct(corrections, fuel);
         if *fuel > 0 {
             state.learn_traffic(self.traffic.take(epoch, fuel), corrections);
             state.learn_weather(self.weather.take(epoch, fuel), corrections);
             state.learn_statuses(self.statuses.take(epoch, fuel), corrections);
             state.learn_circles(self.circles.take(epoch, fuel), corrections);
-            corrections.go_on(state, fuel);
+            state.correct(corrections, fuel);
         }
         if is_complete && *fuel > 0 && corrections.is_done() {
             state.learn_pings(self.pings.take(epoch, fuel));
@@ -143,7 +147,7 @@ impl Stage for Enrich {
     }
 
     fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, Aside>) -> bool {
-        self.corrections.go_on(&mut self.state, fuel);
+        self.state.correct(&mut self.corrections, fuel);
         self.corrections.is_done() && self.state.close(turn, fuel, out)
     }
 }

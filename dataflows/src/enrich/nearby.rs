@@ -1,12 +1,13 @@
 //! What is within 1,500 m of a place, found by cell: incidents while they are active, and the circles around them in
 //! which vehicles count as exposed.
 
+use std::cmp::Reverse;
+
 use h3o::{CellIndex, LatLng, Resolution};
 
-use crate::hash::IdMap;
-use crate::incidents::{Circle, LifeId};
+use super::references::Slab;
 use crate::measures::{Origin, distance_mm};
-use crate::records::{Point, Stamp};
+use crate::records::{Point, Status};
 use crate::time::Micros;
 
 /// How far near is.
@@ -19,17 +20,17 @@ const RINGS: u32 = 4;
 /// No point of a cell is further from its centre.
 const CELL_M: f64 = 750.0;
 
-/// The cells of resolution 8 that hold everything near a point.
-pub fn cells_around(point: Point) -> Vec<u64> {
+/// The cells of resolution 8 that hold everything near a point, of those asked for.
+pub fn cells_around(point: Point, asked: impl Fn(u64) -> bool) -> Vec<u64> {
     let Ok(place) = LatLng::new(point.lat, point.lon) else { return Vec::new() };
-    let disk: Vec<CellIndex> = place.to_cell(Resolution::Eight).grid_disk(RINGS);
+    let (disk, origin) = (place.to_cell(Resolution::Eight).grid_disk::<Vec<CellIndex>>(RINGS), Origin::from(point));
     // A third of them, mostly.
     let reaches = |cell: &CellIndex| {
         let centre = LatLng::from(*cell);
-        let metres = distance_mm(point, Point { lat: centre.lat(), lon: centre.lng() }) as f64 / 1000.0;
-        metres <= NEAR_M + CELL_M
+        origin.metres(Point { lat: centre.lat(), lon: centre.lng() }) <= NEAR_M + CELL_M
     };
-    disk.into_iter().filter(reaches).map(u64::from).collect()
+    let cells = disk.into_iter().filter(|cell| asked(u64::from(*cell)));
+    cells.filter(reaches).map(u64::from).collect()
 }
 
 /// The distance in metres of a place that is near, to a centimetre.
@@ -41,117 +42,92 @@ pub fn near(origin: &Origin, to: Point) -> Option<f64> {
     (metres < NEAR_M - DOUBT_M || distance_mm(to, origin.at()) <= NEAR_MM).then_some(metres)
 }
 
-/// A time in which an incident is active as one of its statuses says.
+/// What reaches a cell for a time: the episode in which an incident is active as one of its statuses says, or a circle.
 #[derive(Clone, Copy, Debug)]
-pub struct Episode {
+pub struct Reach {
     /// The first time.
     pub from: Micros,
     /// The first time after.
     pub until: Micros,
-    /// The status.
-    pub stamp: Stamp,
-    /// Where it is kept.
+    /// The number of the status, or of the circle.
     pub id: u32,
-    /// Where it says.
+    /// Where it is.
     pub origin: Origin,
 }
 
-/// Episodes and circles by the cells that they may reach.
-#[derive(Debug, Default)]
-pub struct Nearby {
-    cells: IdMap<u64, Here>,
-}
-
-/// What may reach one cell.
+/// What reaches one cell.
 #[derive(Debug, Default)]
 pub struct Here {
-    episodes: Vec<Episode>,
-    circles: Vec<(Circle, Origin)>,
-}
-
-impl Nearby {
-    /// What may reach a cell.
-    pub fn cell(&self, c8: u64) -> Option<&Here> {
-        self.cells.get(&c8)
-    }
-
-    /// Adds an episode to the cells it reaches.
-    pub fn add_episode(&mut self, cells: &[u64], episode: Episode) {
-        for cell in cells {
-            self.cells.entry(*cell).or_default().episodes.push(episode);
-        }
-    }
-
-    /// Ends the episode of a status at a time, if it lasts longer.
-    pub fn end_episode(&mut self, cells: &[u64], id: u32, until: Micros) {
-        for cell in cells {
-            let Some(here) = self.cells.get_mut(cell) else { continue };
-            let Some(at) = here.episodes.iter().position(|episode| episode.id == id) else { continue };
-            let episode = &mut here.episodes[at];
-            episode.until = episode.until.min(until);
-            if episode.from >= episode.until {
-                here.episodes.swap_remove(at);
-            }
-        }
-    }
-
-    /// Adds a circle to the cells it reaches.
-    pub fn add_circle(&mut self, cells: &[u64], circle: Circle) {
-        for cell in cells {
-            self.cells.entry(*cell).or_default().circles.push((circle, circle.at.into()));
-        }
-    }
-
-    /// Removes a life's circle.
-    pub fn remove_circle(&mut self, cells: &[u64], life: LifeId) {
-        for cell in cells {
-            if let Some(here) = self.cells.get_mut(cell) {
-                here.circles.retain(|(circle, _)| circle.life != life);
-            }
-        }
-    }
-
-    /// Frees the episodes and the circles that end before a time.
-    pub fn free_before(&mut self, time: Micros) {
-        self.cells.retain(|_, here| {
-            here.episodes.retain(|episode| episode.until > time);
-            here.circles.retain(|(circle, _)| circle.until > time);
-            !here.episodes.is_empty() || !here.circles.is_empty()
-        });
-    }
+    episodes: Vec<Reach>,
+    circles: Vec<Reach>,
 }
 
 impl Here {
-    /// How many incidents are active near a place at a time, and the status of the nearest one.
-    pub fn active(&self, time: Micros, at: Point) -> Option<(u16, u32)> {
-        if self.episodes.is_empty() {
-            return None;
+    /// Adds an episode.
+    pub fn add_episode(&mut self, episode: Reach) {
+        self.episodes.push(episode);
+    }
+
+    /// Ends the episode of a status at a time, if it lasts longer.
+    pub fn end_episode(&mut self, id: u32, until: Micros) {
+        let Some(at) = self.episodes.iter().position(|episode| episode.id == id) else { return };
+        let episode = &mut self.episodes[at];
+        episode.until = episode.until.min(until);
+        if episode.from >= episode.until {
+            self.episodes.swap_remove(at);
         }
+    }
+
+    /// Puts a circle in the place of another, or of none.
+    pub fn replace_circle(&mut self, old: Option<u32>, new: Option<Reach>) {
+        if let Some(at) = self.circles.iter().position(|circle| Some(circle.id) == old) {
+            self.circles.swap_remove(at);
+        }
+        self.circles.extend(new);
+    }
+
+    /// Frees what ends before a time.
+    pub fn free_before(&mut self, time: Micros) {
+        self.episodes.retain(|episode| episode.until > time);
+        self.circles.retain(|circle| circle.until > time);
+    }
+
+    /// Whether nothing reaches it.
+    pub fn is_empty(&self) -> bool {
+        self.episodes.is_empty() && self.circles.is_empty()
+    }
+
+    /// How many incidents are active near a place at a time, and the status of the nearest one.
+    pub fn active(&self, time: Micros, at: Point, statuses: &Slab<Status>) -> Option<(u16, u32)> {
         let mut count: u16 = 0;
-        let mut nearest: Option<(f64, &Episode)> = None;
-        for episode in self.episodes.iter().filter(|e| e.from <= time && time < e.until) {
+        let mut nearest: Option<(f64, &Reach)> = None;
+        for episode in holding(&self.episodes, time) {
             let Some(metres) = near(&episode.origin, at) else { continue };
             count = count.saturating_add(1);
-            if nearest.is_none_or(|held| closer((metres, episode), held, at)) {
+            if nearest.is_none_or(|held| closer((metres, episode), held, at, statuses)) {
                 nearest = Some((metres, episode));
             }
         }
         nearest.map(|(_, episode)| (count, episode.id))
     }
 
-    /// The circles that a ping is in.
-    pub fn circles(&self, time: Micros, at: Point) -> impl Iterator<Item = &Circle> {
-        let holds = move |(circle, origin): &&(Circle, Origin)| circle.holds(time) && near(origin, at).is_some();
-        self.circles.iter().filter(holds).map(|(circle, _)| circle)
+    /// The numbers of the circles that a ping is in.
+    pub fn circles(&self, time: Micros, at: Point) -> impl Iterator<Item = u32> {
+        holding(&self.circles, time).filter(move |circle| near(&circle.origin, at).is_some()).map(|circle| circle.id)
     }
 }
 
+fn holding(reaches: &[Reach], time: Micros) -> impl Iterator<Item = &Reach> {
+    reaches.iter().filter(move |reach| reach.from <= time && time < reach.until)
+}
+
 /// Whether one episode is nearer than another; ties go to the greater stamp.
-fn closer(one: (f64, &Episode), other: (f64, &Episode), at: Point) -> bool {
+fn closer(one: (f64, &Reach), other: (f64, &Reach), at: Point, statuses: &Slab<Status>) -> bool {
     if (one.0 - other.0).abs() > DOUBT_M {
         return one.0 < other.0;
     }
-    let exactly = |episode: &Episode| (distance_mm(at, episode.origin.at()), std::cmp::Reverse(episode.stamp));
+    let stamp = |episode: &Reach| statuses.get(episode.id).map(|status| status.stamp);
+    let exactly = |episode: &Reach| (distance_mm(at, episode.origin.at()), Reverse(stamp(episode)));
     exactly(one.1) < exactly(other.1)
 }
 
@@ -180,7 +156,7 @@ mod tests {
             let near = distance_mm(at, other) <= NEAR_MM;
             assert_eq!(is_near(at, other), near);
             let cell = u64::from(LatLng::new(lat, lon).expect("a place").to_cell(Resolution::Eight));
-            assert!(!near || cells_around(at).contains(&cell), "{at:?} {other:?}");
+            assert!(!near || cells_around(at, |_| true).contains(&cell), "{at:?} {other:?}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The pings of one cell that are in reach, each with what governs it.
 
+use super::correct::{Act, Action};
+use super::nearby::Here;
 use super::references::{NONE, References};
 use crate::records::{Point, Reading, Stamp};
 use crate::time::Micros;
@@ -79,6 +81,21 @@ impl Held {
         Matches { traffic: self.traffic, weather: self.weather, status: self.status, active }
     }
 
+    /// Sets its matches, and keeps those it was written with; true if it is changed only now.
+    fn change(&mut self, new: Matches, before: &mut Vec<(Stamp, Matches)>) -> bool {
+        let old = self.matches();
+        if old == new {
+            return false;
+        }
+        let is_first = self.active & (FRESH | CHANGED) == 0;
+        if is_first {
+            before.push((self.stamp(), old));
+            self.active |= CHANGED;
+        }
+        self.set(new);
+        is_first
+    }
+
     fn set(&mut self, matches: Matches) {
         self.traffic = matches.traffic;
         self.weather = matches.weather;
@@ -93,13 +110,15 @@ impl Stamped for Held {
     }
 }
 
-/// The pings and the traffic of one cell.
+/// The pings of one cell, its traffic, and what reaches it.
 #[derive(Debug, Default)]
 pub struct Cell {
     /// Its pings.
     pub pings: Timeline<Held>,
     /// Its traffic records.
     pub traffic: References,
+    /// What reaches it.
+    pub here: Here,
     /// The regions of its pings.
     pub regions: Vec<u32>,
     /// What changed pings were written with.
@@ -109,31 +128,35 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Gives the pings at `from..until` other matches, as far as there is fuel; where to go on if it ran out.
+    /// Gives the pings from a time on other matches as `acts` say, as far as there is fuel; where to go on if it ran
+    /// out. Cost follows the pings and the acts that meet.
     pub fn amend(
         &mut self,
         from: Micros,
-        until: Micros,
+        acts: &[Act],
         fuel: &mut usize,
-        mut matches: impl FnMut(&Held) -> Matches,
+        mut matches: impl FnMut(&Held, &Action) -> Matches,
     ) -> Option<Micros> {
+        let mut acts = &acts[acts.partition_point(|act| act.until <= from)..];
         let mut last = None;
-        for held in self.pings.range_mut(from, until) {
-            if *fuel == 0 && last.is_some_and(|last| last < held.time) {
-                return Some(held.time);
+        while let Some(act) = acts.first() {
+            let mut after = None;
+            for held in self.pings.range_mut(act.from.max(from), Micros::MAX) {
+                if *fuel == 0 && last.is_some_and(|last| last < held.time) {
+                    return Some(held.time);
+                }
+                if held.time >= act.until {
+                    after = Some(held.time);
+                    break;
+                }
+                *fuel = fuel.saturating_sub(1);
+                last = Some(held.time);
+                let new = matches(held, &act.action);
+                self.dirty |= held.change(new, &mut self.before);
             }
-            *fuel = fuel.saturating_sub(1);
-            last = Some(held.time);
-            let (old, new) = (held.matches(), matches(held));
-            if old == new {
-                continue;
-            }
-            if held.active & (FRESH | CHANGED) == 0 {
-                self.before.push((held.stamp(), old));
-                held.active |= CHANGED;
-                self.dirty = true;
-            }
-            held.set(new);
+            // Acts that no ping meets are passed over.
+            let after = after?;
+            acts = &acts[acts.partition_point(|act| act.until <= after)..];
         }
         None
     }
