@@ -15,6 +15,7 @@
 //! can hold it.
 
 mod correct;
+mod disks;
 mod known;
 mod nearby;
 mod passed;
@@ -37,7 +38,8 @@ use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::time::{Epoch, MINUTE, Micros};
 use crate::turns::Turn;
 use correct::Corrections;
-use state::{Share, State};
+use disks::Share;
+use state::State;
 
 /// How long a traffic record counts.
 pub const TRAFFIC_REACH: Micros = 10 * MINUTE;

@@ -3,8 +3,6 @@
 
 use std::cmp::Reverse;
 
-use h3o::{CellIndex, LatLng, Resolution};
-
 use super::references::Slab;
 use crate::measures::{Origin, distance_mm};
 use crate::records::{Point, Status};
@@ -13,26 +11,8 @@ use crate::time::Micros;
 /// How far near is.
 pub const NEAR_MM: i64 = 1_500_000;
 /// Within a centimetre of it, only the haversine decides.
-const NEAR_M: f64 = NEAR_MM as f64 / 1000.0;
+pub const NEAR_M: f64 = NEAR_MM as f64 / 1000.0;
 const DOUBT_M: f64 = 0.01;
-/// Rings of cells of resolution 8 around a cell that hold all that is near a point in it.
-const RINGS: u32 = 4;
-/// No point of a cell is further from its centre.
-const CELL_M: f64 = 750.0;
-
-/// The cells of resolution 8 that hold everything near a point, of those asked for.
-pub fn cells_around(point: Point, asked: impl Fn(u64) -> bool) -> Vec<u64> {
-    let Ok(place) = LatLng::new(point.lat, point.lon) else { return Vec::new() };
-    let (disk, origin) = (place.to_cell(Resolution::Eight).grid_disk::<Vec<CellIndex>>(RINGS), Origin::from(point));
-    // A third of them, mostly.
-    let reaches = |cell: &CellIndex| {
-        let centre = LatLng::from(*cell);
-        origin.metres(Point { lat: centre.lat(), lon: centre.lng() }) <= NEAR_M + CELL_M
-    };
-    let cells = disk.into_iter().filter(|cell| asked(u64::from(*cell)));
-    cells.filter(reaches).map(u64::from).collect()
-}
-
 /// The distance in metres of a place that is near, to a centimetre.
 pub fn near(origin: &Origin, to: Point) -> Option<f64> {
     let metres = origin.metres(to);
@@ -134,29 +114,4 @@ fn closer(one: (f64, &Reach), other: (f64, &Reach), at: Point, statuses: &Slab<S
 /// Whether a place is near another.
 pub fn is_near(one: Point, other: Point) -> bool {
     near(&one.into(), other).is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_that_is_near_is_in_the_cells_around() {
-        let mut random = 3_u64;
-        let mut next = move || {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 11) as f64 / (1_u64 << 53) as f64
-        };
-        for _ in 0..3000 {
-            let at = Point { lat: next() * 176.0 - 88.0, lon: next() * 360.0 - 180.0 };
-            let (angle, metres) = (next() * std::f64::consts::TAU, 1499.0 + next());
-            let lat = at.lat + (metres * angle.cos() / 6_371_008.8).to_degrees();
-            let lon = at.lon + (metres * angle.sin() / 6_371_008.8 / at.lat.to_radians().cos()).to_degrees();
-            let other = Point { lat, lon };
-            let near = distance_mm(at, other) <= NEAR_MM;
-            assert_eq!(is_near(at, other), near);
-            let cell = u64::from(LatLng::new(lat, lon).expect("a place").to_cell(Resolution::Eight));
-            assert!(!near || cells_around(at, |_| true).contains(&cell), "{at:?} {other:?}");
-        }
-    }
 }

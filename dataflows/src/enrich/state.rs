@@ -2,14 +2,15 @@
 //! what is final is freed without a write (D3); what was recalled counts as written (D4).
 
 use super::correct::{Act, Action, Corrections};
+use super::disks::{Disks, Share};
 use super::known::Known;
-use super::nearby::{Here, Reach, cells_around, near};
+use super::nearby::{Here, Reach, near};
 use super::passed::Passed;
 use super::pings::{Cell, Held, Matches};
 use super::references::{NONE, References, Span};
 use super::{Aside, STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH};
 use crate::changes::{Change, EnrichedPing};
-use crate::hash::{IdMap, spread};
+use crate::hash::IdMap;
 use crate::incidents::{BEFORE, Circle, CircleChange, LifeId};
 use crate::records::{Phase, Ping, Point, Stamp, Status, Text, Traffic, Weather};
 use crate::stage::Outputs;
@@ -19,36 +20,18 @@ use crate::turns::{Close, Turn};
 
 /// See the module.
 pub struct State {
-    share: Share,
     cells: IdMap<u64, Cell>,
     regions: Vec<Region>,
     known: Known,
     /// The statuses of each incident in the order of their stamps.
     incidents: IdMap<Text, Vec<(Stamp, u32)>>,
     circles: IdMap<LifeId, u32>,
-    /// The cells of this worker around the place last asked for.
-    around: (Point, Vec<u64>),
+    disks: Disks,
     passed: Passed,
     dirty: Vec<u64>,
     /// How far the writing of the first dirty cell has come.
     chunk: usize,
     freed: Option<Micros>,
-}
-
-/// The cells that are this worker's: those whose pings come here.
-#[derive(Clone, Copy)]
-pub struct Share {
-    /// The worker.
-    pub index: usize,
-    /// How many there are.
-    pub peers: usize,
-}
-
-impl Share {
-    /// Where timely brings what is exchanged by [`spread`].
-    fn has(self, c8: u64) -> bool {
-        spread(c8) % self.peers as u64 == self.index as u64
-    }
 }
 
 /// A cell of resolution 5.
@@ -63,13 +46,12 @@ impl State {
     /// Nothing is in reach.
     pub fn new(share: Share) -> State {
         State {
-            share,
             cells: IdMap::default(),
             regions: Vec::new(),
             known: Known::default(),
             incidents: IdMap::default(),
             circles: IdMap::default(),
-            around: (Point { lat: f64::NAN, lon: f64::NAN }, Vec::new()),
+            disks: Disks::new(share),
             passed: Passed::default(),
             dirty: Vec::new(),
             chunk: 0,
@@ -161,16 +143,12 @@ impl State {
 
     /// Changes what reaches the cells around a place; those of them with pings from a time on.
     fn reach(&mut self, place: Point, from: Micros, change: impl Fn(&mut Here)) -> Vec<u64> {
-        if self.around.0 != place {
-            let share = self.share;
-            self.around = (place, cells_around(place, |c8| share.has(c8)));
-        }
         let touched = |c8: &u64| {
             let cell = self.cells.entry(*c8).or_default();
             change(&mut cell.here);
             cell.pings.last() >= Some(from)
         };
-        self.around.1.iter().copied().filter(touched).collect()
+        self.disks.around(place).into_iter().filter(touched).collect()
     }
 
     /// Takes up pings, and matches each.
