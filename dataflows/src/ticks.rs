@@ -64,6 +64,13 @@ pub struct Report {
     pub bindings: Vec<Binding>,
 }
 
+/// One worker's word, before the tick, that the open epoch can take no more of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Full {
+    /// Nothing could be taken under this limit; `None` if the epoch has records.
+    pub under: Option<Micros>,
+}
+
 /// An on-time row of an earlier run that a record still to come may repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {

@@ -2,19 +2,20 @@
 //!
 //! ```text
 //! reports ---- loop ---+
+//! full ------- loop ---+
 //! committed -- loop ---+-> clock (worker 0) -> ticks -> broadcast
 //! ```
 //!
 //! Worker 0 holds the one capability and moves it past each tick it sends; every other worker drops its own at
-//! once. Neither input is connected to the output: answers never hold an epoch open.
+//! once. No input is connected to the output: answers never hold an epoch open.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::ticks::{Added, Committed, Report, Tick};
+use citystream_dataflows::ticks::{Added, Committed, Full, Report, Tick};
 use citystream_dataflows::time::Epoch;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
@@ -37,11 +38,13 @@ const LOOK: Duration = Duration::from_millis(5);
 pub fn clock<'scope>(
     opening: Option<Opening>,
     reports: StreamVec<'scope, Epoch, Report>,
+    full: StreamVec<'scope, Epoch, Full>,
     committed: StreamVec<'scope, Epoch, Committed>,
 ) -> StreamVec<'scope, Epoch, Tick> {
     let scope = reports.scope();
     let mut builder = OperatorBuilder::new("clock".to_owned(), scope);
     let mut reports = builder.new_input_connection(reports, Pipeline, []);
+    let mut full = builder.new_input_connection(full, Exchange::new(|_: &Full| 0), []);
     let mut committed = builder.new_input_connection(committed, Pipeline, []);
     let (output, ticks) = builder.new_output_connection::<Vec<Tick>, _>([]);
     let mut output = OutputBuilder::from(output);
@@ -54,6 +57,10 @@ pub fn clock<'scope>(
             reports.for_each(|time, batch| {
                 let (Some((opening, _)), Some(time)) = (&mut clock, time.least()) else { return batch.clear() };
                 batch.drain(..).for_each(|report| opening.pacer.reported(time - 1, report));
+            });
+            full.for_each(|time, batch| {
+                let (Some((opening, _)), Some(time)) = (&mut clock, time.least()) else { return batch.clear() };
+                batch.drain(..).for_each(|full| opening.pacer.full(time - 1, full));
             });
             committed.for_each(|_, batch| {
                 let Some((opening, _)) = &mut clock else { return batch.clear() };

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::progress::Progress;
-use citystream_dataflows::ticks::{Added, Report, Start, Tick};
-use citystream_dataflows::time::{Epoch, TimePolicy};
+use citystream_dataflows::ticks::{Added, Full, Report, Start, Tick};
+use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
 
 /// Epochs minted and not yet answered by every worker.
 const OPEN_EPOCHS: u64 = 8;
+/// An epoch that can take no more ends early, but not before this part of its length.
+const EARLY: u32 = 10;
 
 /// How often epochs and commits end.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,8 @@ pub struct Pacer {
     sealing: bool,
     sealed_at: Instant,
     ticked_at: Option<Instant>,
+    /// The last epoch of which a worker said that it can take no more, and under which limit.
+    full: Option<(Epoch, Option<Micros>)>,
     /// Offsets or the horizon have moved since the last seal, as far as answers have come.
     changed: bool,
     /// The last epoch that was sealed.
@@ -66,6 +70,7 @@ impl Pacer {
             sealing: false,
             sealed_at: Instant::now(),
             ticked_at: None,
+            full: None,
             changed: unrecorded,
             sealed_epoch: None,
             uncommitted: BTreeMap::new(),
@@ -84,6 +89,14 @@ impl Pacer {
         self.stopping |= report.stop;
         self.uncommitted.insert(report.process, report.uncommitted);
         self.reports.entry(epoch).or_default().push(report);
+    }
+
+    /// Takes one worker's word that an epoch can take no more. That it has records outweighs what others say.
+    pub fn full(&mut self, epoch: Epoch, full: Full) {
+        let said = self.full.filter(|(of, _)| *of >= epoch);
+        if said.is_none_or(|(of, under)| of == epoch && under.is_some()) {
+            self.full = Some((epoch, full.under));
+        }
     }
 
     /// All answers to the epochs before `epoch` have been taken.
@@ -122,7 +135,8 @@ impl Pacer {
         let behind = self.open.len() as u64 >= OPEN_EPOCHS;
         // A bounded run that has read everything does not wait for the time to pass.
         let hurry = !self.sealing && self.is_drained();
-        let early = self.ticked_at.is_some_and(|at| now < at + self.pace.epoch);
+        let length = if self.is_full() { self.pace.epoch / EARLY } else { self.pace.epoch };
+        let early = self.ticked_at.is_some_and(|at| now < at + length);
         if self.ended || behind || (early && !hurry) {
             return None;
         }
@@ -156,6 +170,13 @@ impl Pacer {
         self.next += 1;
         self.open.push_back(tick.clone());
         tick
+    }
+
+    /// Whether the open epoch can take no more, and the next one can.
+    fn is_full(&self) -> bool {
+        let limit = self.progress.limit();
+        let is_over = |under: Micros| limit.is_none_or(|limit| limit > under);
+        self.full.is_some_and(|(epoch, under)| epoch == self.next && under.is_none_or(is_over))
     }
 
     /// With `until_drained`: everything there was has been read.
@@ -230,6 +251,29 @@ mod tests {
         let mut pacer = pacer(false);
         let minted = std::iter::from_fn(|| tick(&mut pacer)).take(100).count();
         assert_eq!(minted as u64, OPEN_EPOCHS);
+    }
+
+    #[test]
+    fn an_epoch_that_can_take_no_more_ends_early_if_the_next_one_can() {
+        let mut pacer = pacer(false);
+        pacer.pace.epoch = Duration::from_secs(10);
+        let mut now = Instant::now();
+        let mut tick_after = |pacer: &mut Pacer, time| {
+            now += time;
+            pacer.tick(now)
+        };
+        let first = tick_after(&mut pacer, Duration::ZERO).unwrap();
+        pacer.full(first.epoch + 1, Full { under: None });
+        assert_eq!(tick_after(&mut pacer, Duration::from_millis(900)), None, "not before a tenth of its length");
+        let second = tick_after(&mut pacer, Duration::from_millis(200)).unwrap();
+        assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "nobody has said so of this one");
+        pacer.reported(first.epoch, Report { process: 0, uncommitted: 0, stop: false, bindings: Vec::new() });
+        answer(&mut pacer, &second, 10, 0, false);
+        let limit = pacer.progress.limit();
+        pacer.full(second.epoch + 1, Full { under: limit });
+        assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "the next one has the same limit");
+        pacer.full(second.epoch + 1, Full { under: limit.map(|limit| limit - 1) });
+        assert!(tick_after(&mut pacer, Duration::ZERO).is_some());
     }
 
     #[test]

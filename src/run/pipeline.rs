@@ -11,7 +11,7 @@ use timely::worker::Worker;
 
 use super::clock::{Opening, clock};
 use super::derive::derive;
-use super::read::read;
+use super::read::{Readings, read};
 use super::recall::recall;
 use super::records::records;
 use crate::commit::{Chair, commit};
@@ -38,10 +38,11 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
     let committed_probe = Handle::new();
     worker.dataflow_named("citystream", |scope| {
         let (reports_loop, reports_back) = scope.feedback(1);
+        let (full_loop, full_back) = scope.feedback(1);
         let (committed_loop, committed_back) = scope.feedback(1);
 
-        let ticks = clock(opening, reports_back, committed_back);
-        let (rows, reports) = read(Arc::clone(process), committed_probe.clone(), ticks.clone());
+        let ticks = clock(opening, reports_back, full_back, committed_back);
+        let Readings { rows, reports, full } = read(Arc::clone(process), committed_probe.clone(), ticks.clone());
         let recalled = recall(Arc::clone(process), ticks.clone());
         let rows = classify(process.policy, rows, ticks.clone(), reports.clone(), recalled.seen).map(Batch::from);
 
@@ -58,6 +59,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
         let committed = commit(Arc::clone(process), chair, written, reports.clone(), ticks);
 
         reports.connect_loop(reports_loop);
+        full.connect_loop(full_loop);
         committed.probe_with(&committed_probe).connect_loop(committed_loop);
     });
 }

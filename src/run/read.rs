@@ -3,6 +3,7 @@
 //! ```text
 //! ticks -- broadcast --> read -> rows     (stay on this worker)
 //!                             -> reports  (broadcast: bindings, bytes, the wish to stop)
+//!                             -> full     (to the clock: this epoch can take no more)
 //! ```
 //!
 //! Every worker holds a capability for the epoch that is open and moves it past a tick's epoch once that epoch's
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position};
-use citystream_dataflows::ticks::{Report, Tick};
+use citystream_dataflows::ticks::{Full, Report, Tick};
 use citystream_dataflows::time::{Epoch, Micros};
 use prometheus::IntGauge;
 use timely::dataflow::StreamVec;
@@ -39,20 +40,32 @@ const BATCH: usize = 4 << 20;
 /// How long an operator that found nothing rests.
 const REST: Duration = Duration::from_millis(2);
 
+/// What comes of reading; see the module.
+pub struct Readings<'scope> {
+    /// Rows, on the worker that read them.
+    pub rows: StreamVec<'scope, Epoch, RawBatch>,
+    /// Answers to ticks, on every worker.
+    pub reports: StreamVec<'scope, Epoch, Report>,
+    /// Word that the open epoch can take no more.
+    pub full: StreamVec<'scope, Epoch, Full>,
+}
+
 /// Rows and reports of this worker's partitions; see the module. `committed` tells what no longer counts against
 /// the budget.
 pub fn read<'scope>(
     process: Arc<Process>,
     committed: Handle<Epoch>,
     ticks: StreamVec<'scope, Epoch, Tick>,
-) -> (StreamVec<'scope, Epoch, RawBatch>, StreamVec<'scope, Epoch, Report>) {
+) -> Readings<'scope> {
     let scope = ticks.scope();
     let (worker, peers) = (scope.index(), scope.peers());
     let mut builder = OperatorBuilder::new("read".to_owned(), scope);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (rows, row_stream) = builder.new_output_connection::<Vec<RawBatch>, _>([]);
     let (reports, report_stream) = builder.new_output_connection::<Vec<Report>, _>([]);
-    let (mut rows, mut reports) = (OutputBuilder::from(rows), OutputBuilder::from(reports));
+    let (full, full_stream) = builder.new_output_connection::<Vec<Full>, _>([]);
+    let (mut rows, mut reports, mut full) =
+        (OutputBuilder::from(rows), OutputBuilder::from(reports), OutputBuilder::from(full));
     let activator = scope.activator_for(builder.operator_info().address);
 
     builder.build(move |capabilities| {
@@ -84,31 +97,36 @@ pub fn read<'scope>(
             match source.turn() {
                 Err(error) => return source.process.fatal.raise(error),
                 Ok(true) => activator.activate(),
-                Ok(false) => activator.activate_after(REST),
+                Ok(false) => {
+                    full.activate().session(&held.full).give_iterator(source.is_full().into_iter());
+                    activator.activate_after(REST);
+                }
             }
             if source.rows.bytes() > BATCH {
                 rows.session(&held.rows).give_iterator(source.take_rows().into_iter());
             }
         }
     });
-    (row_stream, report_stream.broadcast())
+    Readings { rows: row_stream, reports: report_stream.broadcast(), full: full_stream }
 }
 
 /// The capabilities of the open epoch.
 struct Capabilities {
     rows: Capability<Epoch>,
     reports: Capability<Epoch>,
+    full: Capability<Epoch>,
 }
 
 impl Capabilities {
     fn new(mut minted: Vec<Capability<Epoch>>) -> Self {
-        let reports = minted.remove(1);
-        Capabilities { rows: minted.remove(0), reports }
+        let (full, reports) = (minted.remove(2), minted.remove(1));
+        Capabilities { rows: minted.remove(0), reports, full }
     }
 
     fn downgrade(&mut self, epoch: Epoch) {
         self.rows.downgrade(&epoch);
         self.reports.downgrade(&epoch);
+        self.full.downgrade(&epoch);
     }
 }
 
@@ -151,6 +169,8 @@ struct OpenEpoch {
     /// The feed whose turn it is.
     turn: usize,
     limit: Option<Micros>,
+    /// Whether this worker has said that the open epoch is full.
+    said_full: bool,
     /// Bytes taken in the open epoch, and in those closed but not committed.
     taken: u64,
     debt: Debt,
@@ -170,6 +190,7 @@ impl OpenEpoch {
             feeds: Vec::new(),
             turn: 0,
             limit: None,
+            said_full: false,
             taken: 0,
             debt: Debt::default(),
         }
@@ -202,6 +223,7 @@ impl OpenEpoch {
     /// Opens the epoch after a tick.
     fn begin(&mut self, tick: Tick) -> Result<(), SourceError> {
         self.limit = tick.limit;
+        self.said_full = false;
         for added in tick.added {
             let Position { partition, next, log_clock, .. } = added.position;
             if partition.owner(self.peers) != self.worker {
@@ -230,14 +252,23 @@ impl OpenEpoch {
         Ok(more)
     }
 
+    /// After a turn that found no more at hand: whether that is because of the epoch's share or the limit. Said once.
+    fn is_full(&mut self) -> Option<Full> {
+        let limited = self.feeds.iter().any(|feed| is_beyond(feed.log_clock, self.limit));
+        let is_full = self.taken >= self.process.epoch_share || limited;
+        if !is_full || std::mem::replace(&mut self.said_full, true) {
+            return None;
+        }
+        Some(Full { under: self.limit.filter(|_| self.taken == 0) })
+    }
+
     /// Takes a share of one partition; true if it was a whole one.
     fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
         let OpenEpoch { reader: Some(reader), feeds, decoder, rows, limit, process, .. } = self else {
             return Ok(false);
         };
         let feed = &mut feeds[index];
-        let beyond = |clock: Option<Micros>| clock.zip(*limit).is_some_and(|(clock, limit)| clock > limit);
-        if beyond(feed.log_clock) {
+        if is_beyond(feed.log_clock, *limit) {
             return Ok(false);
         }
         let share = (*left).min(TURN / 4);
@@ -250,7 +281,8 @@ impl OpenEpoch {
             feed.next = record.next;
             feed.read += 1;
             polled += 1;
-            if polled == share || beyond(feed.log_clock) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let is_enough = polled == share || is_beyond(feed.log_clock, *limit);
+            if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         *left -= polled;
         process.metrics.read.inc_by(polled as u64);
@@ -259,6 +291,11 @@ impl OpenEpoch {
         self.taken += bytes;
         Ok(polled == share)
     }
+}
+
+/// Whether a partition has to wait for others.
+fn is_beyond(log_clock: Option<Micros>, limit: Option<Micros>) -> bool {
+    log_clock.zip(limit).is_some_and(|(clock, limit)| clock > limit)
 }
 
 #[cfg(test)]
