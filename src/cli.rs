@@ -1,8 +1,12 @@
 //! The command line: structures only. Values are checked in [`config`](crate::config), which also reads the
 //! environment and `citystream.toml`.
 
+mod simulate;
+
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
+
+pub use simulate::{EffectArgs, SimulateArgs, TroubleArgs};
 
 /// Five Kafka topics in; correct, explainable tables out, committed atomically.
 #[derive(Debug, Parser)]
@@ -48,11 +52,12 @@ pub enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
     },
-    /// Produce records in the wire format, to a directory or to Kafka.
+    /// Send the records of a simulated city to a directory or to Kafka, and tell the truth about them.
+    #[command(after_help = simulate::EXAMPLES)]
     Simulate {
         /// Simulator settings.
         #[command(flatten)]
-        simulate: SimulateArgs,
+        simulate: Box<SimulateArgs>,
         /// Settings.
         #[command(flatten)]
         settings: Box<Settings>,
@@ -164,60 +169,17 @@ pub struct DemoArgs {
     /// Where the demo keeps its log and its lake.
     #[arg(long, default_value = "demo")]
     pub dir: String,
-    /// Vehicles.
-    #[arg(long, default_value_t = 200)]
+    /// Vehicles; each reports five records every 30 to 60 s of simulated time.
+    #[arg(long, default_value_t = 750)]
     pub vehicles: u32,
-    /// Records a second.
-    #[arg(long, default_value_t = 5000.0)]
-    pub rate: f64,
     /// Stop by itself after this long, such as 30s.
     #[arg(long, value_name = "TIME")]
     pub duration: Option<String>,
 }
 
-/// What `simulate` adds.
-#[derive(Debug, Args)]
-pub struct SimulateArgs {
-    /// Where records go: kafka, dir:PATH or null.
-    #[arg(long, default_value = "kafka")]
-    pub to: String,
-    /// The same seed gives the same records.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-    /// Vehicles.
-    #[arg(long, default_value_t = 200)]
-    pub vehicles: u32,
-    /// Records in all.
-    #[arg(long)]
-    pub records: Option<u64>,
-    /// Records a second; as fast as it can if not given.
-    #[arg(long)]
-    pub rate: Option<f64>,
-    /// Stop after this long, such as 30s.
-    #[arg(long, value_name = "TIME")]
-    pub duration: Option<String>,
-    /// Seconds of simulated time a second.
-    #[arg(long, default_value_t = 60.0)]
-    pub time_scale: f64,
-    /// Partitions of each topic, for dir:PATH.
-    #[arg(long, default_value_t = 4)]
-    pub partitions: u32,
-    /// Share of records sent out of order.
-    #[arg(long, default_value_t = 0.0)]
-    pub out_of_order: f64,
-    /// Share of records later than the lateness.
-    #[arg(long, default_value_t = 0.0)]
-    pub late: f64,
-    /// Share of records sent twice.
-    #[arg(long, default_value_t = 0.0)]
-    pub duplicates: f64,
-    /// Share of records that cannot be read.
-    #[arg(long, default_value_t = 0.0)]
-    pub malformed: f64,
-}
-
 /// Settings as given: text, unchecked. Names are those of the flags.
 #[derive(Clone, Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "Settings")]
 #[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// The lake: a directory or s3://bucket/prefix [default: lake].

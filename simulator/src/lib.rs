@@ -1,5 +1,37 @@
 //! A simulated city: vehicles between London and Birmingham, its weather, traffic and incidents, whose truth is known.
 //!
-//! Pure: no I/O, no clock, no environment. What comes out is a function of the options alone.
+//! Pure: no I/O, no clock, no environment. What comes out is a function of [`Options`] alone: every number is a hash of
+//! the seed and of what it is for (`draw`), so it matters neither how fast records are asked for nor how many threads make
+//! them.
+//!
+//! ```text
+//! road, weather, incidents -> city -> vehicles' steps -> five records each -> trouble -> messages
+//!                                                                                \-> truth
+//! ```
 
+mod city;
+mod draw;
+mod effects;
+mod held;
+mod incidents;
+mod malformed;
+mod options;
+mod report;
+mod road;
+mod simulator;
+mod slice;
+mod trouble;
+mod truth;
+mod vehicle;
+mod weather;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use effects::Effects;
+pub use malformed::Defect;
+pub use options::{Options, OptionsError, default_start};
+pub use simulator::{Message, Simulator};
+pub use trouble::Trouble;
+pub use truth::{Expected, Happened, Injected, Truth};

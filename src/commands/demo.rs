@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use citystream_simulator::{Options, Simulator, Trouble};
+
 use super::progress::Progress;
 use super::run::Signals;
 use super::simulate::{start_after, time};
@@ -13,12 +15,12 @@ use crate::config::{self, Config};
 use crate::error::RunError;
 use crate::metrics::Metrics;
 use crate::run::Run;
-use crate::simulate::{Faults, JsonlSink, Pace, SimOptions, Simulator, run};
+use crate::simulate::{JsonlSink, Pace, run};
 
 /// Simulated seconds a second.
 const TIME_SCALE: f64 = 60.0;
-/// A little of everything that goes wrong in a city.
-const FAULTS: Faults = Faults { out_of_order: 0.05, late: 0.002, duplicates: 0.005, malformed: 0.001 };
+/// So that something happens while one looks.
+const INCIDENTS_AN_HOUR: f64 = 20.0;
 
 /// Runs the demo to a signal, or for `--duration`.
 pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> Result<i32, RunError> {
@@ -31,19 +33,35 @@ pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> 
     let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;
     let start_ms = start_after(sink.last_log_time_ms(), TIME_SCALE);
     // A seed of its own for each start: the ids of an earlier one do not come again.
-    let options = SimOptions {
+    let options = Options {
         seed: start_ms as u64,
         vehicles: args.vehicles,
         start_ms,
-        faults: FAULTS,
+        incidents_an_hour: INCIDENTS_AN_HOUR,
+        trouble: trouble(),
         lateness_ms: config.policy.lateness / 1000,
-        ..SimOptions::default()
+        max_ahead_ms: config.policy.max_ahead / 1000,
+        max_record: config.max_record,
+        ..Options::default()
     };
-    let simulator = Simulator::new(options.paced(Some(args.rate), TIME_SCALE)?)?;
-    let pace = Pace { rate: Some(args.rate), time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
+    let simulator = Simulator::new(options, 1)?;
+    let pace = Pace { time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
     supervise(&config, simulator, sink, pace, &signals)?;
     println!("\n{}", query(&lake));
     Ok(0)
+}
+
+/// A little of what goes wrong in a city.
+fn trouble() -> Trouble {
+    Trouble {
+        out_of_order: 0.05,
+        delayed: 0.02,
+        late: 0.002,
+        duplicates: 0.005,
+        malformed: 0.001,
+        skewed: 0.02,
+        ..Trouble::default()
+    }
 }
 
 /// Runs the simulator beside the pipeline; when the one ends, the other commits what is left and ends.
@@ -58,7 +76,7 @@ fn supervise(
     let pipeline = Run::start(config, Arc::clone(&metrics))?;
     let mut progress = Progress::new(metrics, 0);
     let outcome = thread::scope(|scope| {
-        let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_, _| {}));
+        let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_| {}));
         let mut ended: Option<Instant> = None;
         loop {
             if let Some(outcome) = pipeline.wait(Duration::from_millis(100)) {

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::bindings::Topic;
+use citystream_simulator::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use super::simulator::SimRecord;
 use super::sink::{Sink, SinkError};
 
 /// How long the broker may take to answer a question.
@@ -110,14 +110,14 @@ fn count(producer: &BaseProducer<Deliveries>, servers: &str, topic: &str) -> Res
 }
 
 impl Sink for KafkaSink {
-    fn send(&mut self, record: &SimRecord<'_>) -> Result<(), SinkError> {
-        let topic = record.topic as usize;
-        let partition = (record.partition_hash % self.partitions[topic]) as i32;
-        let mut message = BaseRecord::to(&self.topics[topic])
+    fn send(&mut self, message: &Message<'_>) -> Result<(), SinkError> {
+        let topic = message.topic as usize;
+        let partition = (message.partition_hash % self.partitions[topic]) as i32;
+        let mut record = BaseRecord::<str, [u8]>::to(&self.topics[topic])
             .partition(partition)
-            .key(record.key)
-            .payload(record.value)
-            .timestamp(record.log_time_ms);
+            .key(message.key)
+            .timestamp(message.log_time_ms);
+        record.payload = message.value;
         self.unseen += 1;
         if self.unseen >= LOOK {
             self.unseen = 0;
@@ -125,11 +125,11 @@ impl Sink for KafkaSink {
             self.failed()?;
         }
         loop {
-            match self.producer.send(message) {
+            match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 // The broker is slower than we are: wait for it.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent)) => {
-                    message = unsent;
+                    record = unsent;
                     self.producer.poll(Duration::from_millis(20));
                     self.failed()?;
                 }

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::simulator::{Counts, Simulator};
+use citystream_simulator::Simulator;
+
 use super::sink::{Sink, SinkError};
 
 /// The most records between two looks at the clock.
@@ -24,6 +25,8 @@ pub struct Pace {
     pub time_scale: Option<f64>,
     /// Records in all.
     pub records: Option<u64>,
+    /// Simulated time in all.
+    pub span: Option<Duration>,
     /// Real time in all.
     pub duration: Option<Duration>,
 }
@@ -42,6 +45,11 @@ impl Pace {
         scaled.unwrap_or(i64::MAX).min(wall_ms)
     }
 
+    /// The last millisecond of simulated time that is sent.
+    fn last_ms(&self, start_ms: i64) -> i64 {
+        self.span.map_or(i64::MAX, |span| start_ms.saturating_add(span.as_millis() as i64 - 1))
+    }
+
     fn over(&self, sent: u64, elapsed: Duration) -> bool {
         self.records.is_some_and(|records| sent >= records) || self.duration.is_some_and(|duration| elapsed >= duration)
     }
@@ -49,26 +57,29 @@ impl Pace {
 
 /// Sends records until the pace ends it or `stop` says so, and waits until they have arrived.
 ///
-/// `progress` is called about twice a second and at the end, with what was sent and the simulated time. Simulated time
-/// never passes the wall clock: where it has caught up, the simulation goes on in real time.
+/// `progress` is called about twice a second and at the end, with how many were sent. Simulated time never passes the wall
+/// clock: where it has caught up, the simulation goes on in real time.
 pub fn run(
     simulator: &mut Simulator,
     sink: &mut dyn Sink,
     pace: Pace,
     stop: &dyn Fn() -> bool,
-    progress: &mut dyn FnMut(&Counts, i64),
-) -> Result<Counts, SinkError> {
-    let (began, start_ms) = (Instant::now(), simulator.now_ms());
-    let first = simulator.counts().records;
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), SinkError> {
+    let (began, start_ms, first) = (Instant::now(), simulator.now_ms(), simulator.sent());
+    let last_ms = pace.last_ms(start_ms);
     let (mut visible, mut reported) = (began, began);
     loop {
-        let elapsed = began.elapsed();
-        let sent = simulator.counts().records - first;
+        let (elapsed, sent) = (began.elapsed(), simulator.sent() - first);
         if pace.over(sent, elapsed) || stop() {
             break;
         }
-        let horizon = pace.horizon_ms(start_ms, elapsed, wall_ms());
-        let some = send(simulator, sink, pace.allowed(elapsed).saturating_sub(sent).min(BATCH), horizon)?;
+        let until_ms = pace.horizon_ms(start_ms, elapsed, wall_ms());
+        let most = pace.allowed(elapsed).saturating_sub(sent).min(BATCH);
+        let some = send(simulator, sink, most, until_ms.min(last_ms))?;
+        if some < most && until_ms >= last_ms {
+            break;
+        }
         if some == 0 || visible.elapsed() >= VISIBLE {
             sink.pause()?;
             visible = Instant::now();
@@ -78,23 +89,23 @@ pub fn run(
         }
         if reported.elapsed() >= PROGRESS {
             reported = Instant::now();
-            progress(&simulator.counts(), simulator.now_ms());
+            progress(simulator.sent() - first);
         }
     }
     sink.finish()?;
-    let counts = simulator.counts();
-    progress(&counts, simulator.now_ms());
-    Ok(counts)
+    progress(simulator.sent() - first);
+    Ok(())
 }
 
-/// Sends up to `most` records whose simulated time is not past `horizon_ms`; gives how many.
-fn send(simulator: &mut Simulator, sink: &mut dyn Sink, most: u64, horizon_ms: i64) -> Result<u64, SinkError> {
-    let mut sent = 0;
-    while sent < most && simulator.next_ms() <= horizon_ms {
-        sink.send(&simulator.next_record())?;
-        sent += 1;
+/// Sends up to `most` records of simulated times until `until_ms`; gives how many.
+fn send(simulator: &mut Simulator, sink: &mut dyn Sink, most: u64, until_ms: i64) -> Result<u64, SinkError> {
+    for sent in 0..most {
+        match simulator.next_until(until_ms) {
+            Some(message) => sink.send(&message)?,
+            None => return Ok(sent),
+        }
     }
-    Ok(sent)
+    Ok(most)
 }
 
 fn wall_ms() -> i64 {
@@ -115,6 +126,12 @@ mod tests {
         assert_eq!(Pace::default().allowed(Duration::ZERO), u64::MAX);
         let timed = Pace { duration: Some(Duration::from_secs(1)), ..Pace::default() };
         assert!(timed.over(0, Duration::from_secs(1)) && !timed.over(9, Duration::from_millis(999)));
+    }
+
+    #[test]
+    fn a_span_ends_before_its_end() {
+        let pace = Pace { span: Some(Duration::from_secs(2)), ..Pace::default() };
+        assert_eq!((pace.last_ms(1000), Pace::default().last_ms(1000)), (2999, i64::MAX));
     }
 
     #[test]

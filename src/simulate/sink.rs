@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use citystream_dataflows::bindings::Partition;
+use citystream_simulator::Message;
 
-use super::simulator::SimRecord;
 use crate::source::jsonl::{JsonlWriter, WriteError};
 
 /// Why a sink takes no more.
@@ -20,8 +20,8 @@ pub enum SinkError {
 
 /// Takes records. Whether a record has arrived is known when `finish` returns.
 pub trait Sink {
-    /// Takes a record; may wait while the other side is slower.
-    fn send(&mut self, record: &SimRecord<'_>) -> Result<(), SinkError>;
+    /// Takes a message; may wait while the other side is slower.
+    fn send(&mut self, message: &Message<'_>) -> Result<(), SinkError>;
 
     /// Makes what was sent visible soon: called in every pause, at least ten times a second.
     fn pause(&mut self) -> Result<(), SinkError>;
@@ -35,7 +35,7 @@ pub trait Sink {
 pub struct NullSink;
 
 impl Sink for NullSink {
-    fn send(&mut self, _: &SimRecord<'_>) -> Result<(), SinkError> {
+    fn send(&mut self, _: &Message<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 
@@ -66,10 +66,10 @@ impl JsonlSink {
 }
 
 impl Sink for JsonlSink {
-    fn send(&mut self, record: &SimRecord<'_>) -> Result<(), SinkError> {
-        let partitions = u64::from(self.writer.partitions(record.topic));
-        let partition = Partition { topic: record.topic, index: (record.partition_hash % partitions) as i32 };
-        self.writer.append(partition, record.log_time_ms, Some(record.key), Some(record.value))?;
+    fn send(&mut self, message: &Message<'_>) -> Result<(), SinkError> {
+        let partitions = u64::from(self.writer.partitions(message.topic));
+        let partition = Partition { topic: message.topic, index: (message.partition_hash % partitions) as i32 };
+        self.writer.append(partition, message.log_time_ms, Some(message.key), message.value)?;
         Ok(())
     }
 

@@ -25,7 +25,8 @@ fn killed_processes_lose_and_double_nothing_on_files() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let plan = Plan::files(folder.path()).flag("commit-interval", "500ms");
     let seconds = format!("{}s", sized(20, 90));
-    let flags = ["--rate", "4000", "--time-scale", "1", "--duplicates", "0.01", "--duration", &seconds];
+    let often = ["--vehicles", "200", "--step", "170ms..330ms"];
+    let flags = [&often[..], &["--time-scale", "1", "--duplicates", "0.01", "--duration", &seconds]].concat();
     let mut simulator = files::simulate(&plan, folder.path(), &flags);
     wait_until("the simulator writes", Duration::from_secs(10), || folder.path().join("gps_data").is_dir());
     rounds(&plan, &mut rng, sized(4, 16));

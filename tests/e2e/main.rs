@@ -20,3 +20,4 @@ mod readers;
 mod real_servers;
 mod secured;
 mod store_edges;
+mod truth;

@@ -1,0 +1,152 @@
+//! A slice of simulated time: all steps in it, in order. Vehicles know nothing of each other, so shards of them may be
+//! driven by as many threads; the order is that of time and vehicle, whatever the shards.
+
+use std::ops::Range;
+use std::thread;
+
+use crate::city::{City, Scene};
+use crate::draw::Draw;
+use crate::options::Options;
+use crate::report;
+use crate::trouble::Mishap;
+use crate::vehicle::Vehicle;
+
+/// About how many steps are driven at once.
+const STEPS: i64 = 2_048;
+/// The longest slice, in milliseconds.
+const LONGEST_MS: i64 = 3_600_000;
+
+/// A vehicle's step, and where its five records are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) at_ms: i64,
+    pub(crate) vehicle: u32,
+    pub(crate) event_us: i64,
+    /// What is wrong with its clock.
+    pub(crate) clock: Mishap,
+    pub(crate) in_crowd: bool,
+    /// The incident that it reports.
+    pub(crate) incident: Option<u64>,
+    /// For what becomes of the records.
+    pub(crate) draw: Draw,
+    start: usize,
+    ends: [usize; 5],
+}
+
+/// What some of the vehicles have reported.
+#[derive(Debug, Default)]
+struct Shard {
+    bytes: Vec<u8>,
+    steps: Vec<Step>,
+}
+
+/// The steps of a slice. Its memory is used again for the next one.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    shards: Vec<Shard>,
+    /// Shard and number of each step, in order.
+    order: Vec<(u32, u32)>,
+    next: usize,
+    until_ms: i64,
+}
+
+impl Slice {
+    /// Nothing yet, from a time on.
+    pub(crate) fn new(start_ms: i64, threads: usize) -> Slice {
+        let shards = (0..threads.max(1)).map(|_| Shard::default()).collect();
+        Slice { shards, order: Vec::new(), next: 0, until_ms: start_ms }
+    }
+
+    /// The next step, of the next slice if this one is at its end.
+    pub(crate) fn peek(&mut self, city: &City, vehicles: &mut [Vehicle], options: &Options) -> (usize, Step) {
+        while self.next == self.order.len() {
+            self.drive(city, vehicles, options);
+        }
+        let (shard, step) = self.order[self.next];
+        (shard as usize, self.shards[shard as usize].steps[step as usize])
+    }
+
+    /// Goes to the next step.
+    pub(crate) fn pass(&mut self) {
+        self.next += 1;
+    }
+
+    /// The bytes of a record.
+    pub(crate) fn record(&self, shard: usize, range: Range<usize>) -> &[u8] {
+        &self.shards[shard].bytes[range]
+    }
+
+    /// Drives all vehicles through the next stretch of time.
+    fn drive(&mut self, city: &City, vehicles: &mut [Vehicle], options: &Options) {
+        let mean_ms = (options.step_ms.0 + options.step_ms.1) / 2;
+        let length_ms = (STEPS * mean_ms / i64::from(options.vehicles)).clamp(1, LONGEST_MS);
+        let (from_ms, until_ms) = (self.until_ms, self.until_ms + length_ms);
+        let scene = city.scene(from_ms, until_ms);
+        let size = vehicles.len().div_ceil(self.shards.len());
+        let mut parts: Vec<_> = self.shards.iter_mut().zip(vehicles.chunks_mut(size)).collect();
+        thread::scope(|scope| {
+            let mine = parts.pop();
+            for (shard, vehicles) in parts {
+                scope.spawn(|| shard.drive(&scene, vehicles, until_ms, options.step_ms));
+            }
+            if let Some((shard, vehicles)) = mine {
+                shard.drive(&scene, vehicles, until_ms, options.step_ms);
+            }
+        });
+        self.sort();
+        self.until_ms = until_ms;
+    }
+
+    fn sort(&mut self) {
+        let Slice { shards, order, .. } = self;
+        order.clear();
+        for (shard, number) in shards.iter().zip(0..) {
+            order.extend((0..shard.steps.len() as u32).map(|step| (number, step)));
+        }
+        order.sort_unstable_by_key(|(shard, step)| {
+            let step = &shards[*shard as usize].steps[*step as usize];
+            (step.at_ms, step.vehicle)
+        });
+        self.next = 0;
+    }
+}
+
+impl Shard {
+    fn drive(&mut self, scene: &Scene<'_>, vehicles: &mut [Vehicle], until_ms: i64, step_ms: (i64, i64)) {
+        self.bytes.clear();
+        self.steps.clear();
+        for vehicle in vehicles {
+            while vehicle.next_ms < until_ms {
+                self.step(scene, vehicle, step_ms);
+            }
+        }
+    }
+
+    fn step(&mut self, scene: &Scene<'_>, vehicle: &mut Vehicle, step_ms: (i64, i64)) {
+        let at_ms = vehicle.next_ms;
+        let (conditions, draw) = vehicle.step(scene, step_ms);
+        let (clock, ahead_ms) = vehicle.model.clock;
+        let event_us = (at_ms + ahead_ms) * 1000 + draw.of(0).between(0, 999);
+        let start = self.bytes.len();
+        let ends = report::write(&mut self.bytes, vehicle, &conditions, event_us, draw.of(1));
+        self.steps.push(Step {
+            at_ms,
+            vehicle: vehicle.number,
+            event_us,
+            clock,
+            in_crowd: vehicle.model.in_crowd,
+            incident: conditions.seen.map(|(incident, _)| incident.number),
+            draw: draw.of(2),
+            start,
+            ends,
+        });
+    }
+}
+
+impl Step {
+    /// Where the record of a topic is among its shard's bytes.
+    pub(crate) fn range(&self, topic: usize) -> Range<usize> {
+        let start = if topic == 0 { self.start } else { self.ends[topic - 1] };
+        start..self.ends[topic]
+    }
+}
