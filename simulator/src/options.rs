@@ -103,7 +103,7 @@ impl Options {
             return Err(OptionsError::Effect(name));
         }
         self.trouble.check()?;
-        if self.trouble.any() && self.lateness_ms < MINUTE {
+        if self.trouble.needs_lateness() && self.lateness_ms < MINUTE {
             return Err(OptionsError::Lateness);
         }
         Ok(())

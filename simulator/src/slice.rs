@@ -11,8 +11,9 @@ use crate::report;
 use crate::trouble::Mishap;
 use crate::vehicle::Vehicle;
 
-/// About how many steps are driven at once.
+/// About how many steps are driven at once; more where vehicles are many, as each is looked at in every slice.
 const STEPS: i64 = 2_048;
+const VEHICLES_A_STEP: i64 = 16;
 /// The longest slice, in milliseconds.
 const LONGEST_MS: i64 = 3_600_000;
 
@@ -79,7 +80,9 @@ impl Slice {
     /// Drives all vehicles through the next stretch of time.
     fn drive(&mut self, city: &City, vehicles: &mut [Vehicle], options: &Options) {
         let mean_ms = (options.step_ms.0 + options.step_ms.1) / 2;
-        let length_ms = (STEPS * mean_ms / i64::from(options.vehicles)).clamp(1, LONGEST_MS);
+        let vehicles_in_all = i64::from(options.vehicles);
+        let steps = STEPS.max(vehicles_in_all / VEHICLES_A_STEP);
+        let length_ms = (steps * mean_ms / vehicles_in_all).clamp(1, LONGEST_MS);
         let (from_ms, until_ms) = (self.until_ms, self.until_ms + length_ms);
         let scene = city.scene(from_ms, until_ms);
         let size = vehicles.len().div_ceil(self.shards.len());

@@ -118,7 +118,7 @@ impl Trouble {
     }
 
     /// Whether anything depends on L.
-    pub(crate) fn any(&self) -> bool {
+    pub(crate) fn needs_lateness(&self) -> bool {
         [self.out_of_order, self.delayed, self.late, self.duplicates, self.skewed, self.bursts].iter().any(|s| *s > 0.0)
     }
 
