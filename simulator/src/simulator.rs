@@ -65,7 +65,7 @@ impl Simulator {
         let city = City::new(options.draw().of(0), options.effects, options.incidents_an_hour);
         let vehicles = (0..options.vehicles).map(|number| Vehicle::new(number, &options, &city)).collect();
         Ok(Simulator {
-            slice: Slice::new(options.start_ms, threads),
+            slice: Slice::new(&options, threads),
             now_ms: options.start_ms,
             options,
             city,
@@ -91,7 +91,7 @@ impl Simulator {
     /// The next message with a log time until then, if there is one.
     pub fn next_until(&mut self, until_ms: i64) -> Option<Message<'_>> {
         let (letter, value) = loop {
-            let (shard, step) = self.slice.peek(&self.city, &mut self.vehicles, &self.options);
+            let (shard, step) = self.slice.peek(&self.city, &mut self.vehicles, self.options.step_ms);
             let held_ms = self.held.first_ms().unwrap_or(i64::MAX);
             if step.at_ms.min(held_ms) > until_ms {
                 return None;

@@ -48,20 +48,28 @@ pub(crate) struct Slice {
     /// Shard and number of each step, in order.
     order: Vec<(u32, u32)>,
     next: usize,
+    length_ms: i64,
     until_ms: i64,
 }
 
 impl Slice {
-    /// Nothing yet, from a time on.
-    pub(crate) fn new(start_ms: i64, threads: usize) -> Slice {
-        let shards = (0..threads.max(1)).map(|_| Shard::default()).collect();
-        Slice { shards, order: Vec::new(), next: 0, until_ms: start_ms }
+    /// Nothing yet, from the start on.
+    pub(crate) fn new(options: &Options, threads: usize) -> Slice {
+        let (vehicles, mean_ms) = (i64::from(options.vehicles), (options.step_ms.0 + options.step_ms.1) / 2);
+        let steps = STEPS.max(vehicles / VEHICLES_A_STEP);
+        Slice {
+            shards: (0..threads.max(1)).map(|_| Shard::default()).collect(),
+            order: Vec::new(),
+            next: 0,
+            length_ms: (steps * mean_ms / vehicles).clamp(1, LONGEST_MS),
+            until_ms: options.start_ms,
+        }
     }
 
     /// The next step, of the next slice if this one is at its end.
-    pub(crate) fn peek(&mut self, city: &City, vehicles: &mut [Vehicle], options: &Options) -> (usize, Step) {
+    pub(crate) fn peek(&mut self, city: &City, vehicles: &mut [Vehicle], step_ms: (i64, i64)) -> (usize, Step) {
         while self.next == self.order.len() {
-            self.drive(city, vehicles, options);
+            self.drive(city, vehicles, step_ms);
         }
         let (shard, step) = self.order[self.next];
         (shard as usize, self.shards[shard as usize].steps[step as usize])
@@ -78,22 +86,18 @@ impl Slice {
     }
 
     /// Drives all vehicles through the next stretch of time.
-    fn drive(&mut self, city: &City, vehicles: &mut [Vehicle], options: &Options) {
-        let mean_ms = (options.step_ms.0 + options.step_ms.1) / 2;
-        let vehicles_in_all = i64::from(options.vehicles);
-        let steps = STEPS.max(vehicles_in_all / VEHICLES_A_STEP);
-        let length_ms = (steps * mean_ms / vehicles_in_all).clamp(1, LONGEST_MS);
-        let (from_ms, until_ms) = (self.until_ms, self.until_ms + length_ms);
+    fn drive(&mut self, city: &City, vehicles: &mut [Vehicle], step_ms: (i64, i64)) {
+        let (from_ms, until_ms) = (self.until_ms, self.until_ms + self.length_ms);
         let scene = city.scene(from_ms, until_ms);
         let size = vehicles.len().div_ceil(self.shards.len());
         let mut parts: Vec<_> = self.shards.iter_mut().zip(vehicles.chunks_mut(size)).collect();
         thread::scope(|scope| {
             let mine = parts.pop();
             for (shard, vehicles) in parts {
-                scope.spawn(|| shard.drive(&scene, vehicles, until_ms, options.step_ms));
+                scope.spawn(|| shard.drive(&scene, vehicles, until_ms, step_ms));
             }
             if let Some((shard, vehicles)) = mine {
-                shard.drive(&scene, vehicles, until_ms, options.step_ms);
+                shard.drive(&scene, vehicles, until_ms, step_ms);
             }
         });
         self.sort();

@@ -21,9 +21,13 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     let pace = pace(args)?;
     let (mut sink, last) = sink(args, config)?;
     let mut simulator = Simulator::new(options(args, config, last)?, args.threads)?;
-    let (bar, began) = (bar(args.records), Instant::now());
+    let (bar, began, start_ms) = (bar(&pace), Instant::now(), simulator.now_ms());
     let stop = || signals.count() > 0;
-    run(&mut simulator, sink.as_mut(), pace, &stop, &mut |sent| bar.set_position(sent))?;
+    run(&mut simulator, sink.as_mut(), pace, &stop, &mut |simulator| {
+        let simulated_s = (simulator.now_ms() - start_ms) as u64 / 1000;
+        bar.set_message(format!("{} records, {} min simulated", simulator.sent(), simulated_s / 60));
+        bar.set_position(if pace.records.is_some() { simulator.sent() } else { simulated_s });
+    })?;
     bar.finish_and_clear();
     let (truth, seconds) = (simulator.truth(), began.elapsed().as_secs_f64());
     let truth = if args.to.starts_with("dir:") { truth.through_lines() } else { truth };
@@ -105,10 +109,11 @@ fn step(text: &str) -> Result<(i64, i64), RunError> {
     Ok((time(least)?.as_millis() as i64, time(greatest)?.as_millis() as i64))
 }
 
-fn bar(records: Option<u64>) -> ProgressBar {
-    let (bar, template) = match records {
-        Some(records) => (ProgressBar::new(records), "{bar:40} {human_pos} of {human_len} records  {per_sec}  {eta}"),
-        None => (ProgressBar::new_spinner(), "{human_pos} records  {per_sec}"),
+/// A bar over the records or the simulated time to come, where that is known.
+fn bar(pace: &Pace) -> ProgressBar {
+    let (bar, template) = match pace.records.or(pace.span.map(|span| span.as_secs())) {
+        Some(length) => (ProgressBar::new(length), "{bar:40} {percent} %  {msg}  {eta}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
     };
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),

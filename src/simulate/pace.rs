@@ -57,14 +57,14 @@ impl Pace {
 
 /// Sends records until the pace ends it or `stop` says so, and waits until they have arrived.
 ///
-/// `progress` is called about twice a second and at the end, with how many were sent. Simulated time never passes the wall
-/// clock: where it has caught up, the simulation goes on in real time.
+/// `progress` is called about twice a second and at the end. Simulated time never passes the wall clock: where it has
+/// caught up, the simulation goes on in real time.
 pub fn run(
     simulator: &mut Simulator,
     sink: &mut dyn Sink,
     pace: Pace,
     stop: &dyn Fn() -> bool,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(&Simulator),
 ) -> Result<(), SinkError> {
     let (began, start_ms, first) = (Instant::now(), simulator.now_ms(), simulator.sent());
     let last_ms = pace.last_ms(start_ms);
@@ -89,11 +89,11 @@ pub fn run(
         }
         if reported.elapsed() >= PROGRESS {
             reported = Instant::now();
-            progress(simulator.sent() - first);
+            progress(simulator);
         }
     }
     sink.finish()?;
-    progress(simulator.sent() - first);
+    progress(simulator);
     Ok(())
 }
 
