@@ -1,11 +1,13 @@
 //! The command line: structures only. Values are checked in [`config`](crate::config), which also reads the
 //! environment and `citystream.toml`.
 
+mod feed;
 mod simulate;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+pub use feed::{ApiArgs, FeedArgs};
 pub use simulate::{EffectArgs, SimulateArgs, TroubleArgs};
 
 /// Five Kafka topics in; correct, explainable tables out, committed atomically.
@@ -60,6 +62,16 @@ pub enum Command {
         simulate: Box<SimulateArgs>,
         /// Settings.
         #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Produce what live APIs tell of cameras, weather stations and emergency services, to Kafka or a directory.
+    #[command(after_help = feed::EXAMPLES)]
+    Feed {
+        /// Feed settings.
+        #[command(flatten)]
+        feed: Box<FeedArgs>,
+        /// Settings.
+        #[command(flatten, next_help_heading = "Settings")]
         settings: Box<Settings>,
     },
     /// Look after a lake.

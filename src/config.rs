@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use citystream_dataflows::time::{Micros, TimePolicy};
+use citystream_feeds::Secret;
 use jiff::tz::TimeZone;
 use toml::{Table, Value};
 
@@ -57,6 +58,15 @@ const ALIASES: [(&str, &str); 7] = [
     ("EMERGENCY_TOPIC", "emergency-topic"),
     ("AWS_ENDPOINT_URL", "s3-endpoint"),
 ];
+
+/// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeys {
+    /// `OPENWEATHER_API_KEY`.
+    pub openweather: Option<Secret>,
+    /// `TOMTOM_API_KEY`.
+    pub tomtom: Option<Secret>,
+}
 
 /// Where records come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -406,6 +416,12 @@ fn listen(values: &Values<'_>, process: usize) -> Option<String> {
         Some(address) => Some(address),
         None => Some(format!("127.0.0.1:{}", 9090 + process)),
     }
+}
+
+/// The keys of the live APIs, which have no flag: a command line is for everyone to see.
+pub fn api_keys() -> ApiKeys {
+    let key = |variable| std::env::var(variable).ok().as_deref().and_then(Secret::new);
+    ApiKeys { openweather: key("OPENWEATHER_API_KEY"), tomtom: key("TOMTOM_API_KEY") }
 }
 
 /// `AWS_ACCESS_KEY` and `AWS_SECRET_KEY`, the original's names; the standard ones are aws-config's to read.

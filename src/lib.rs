@@ -10,6 +10,7 @@ pub mod decode;
 pub mod error;
 pub mod explain;
 pub mod extract;
+pub mod feed;
 pub mod lake;
 pub mod metrics;
 pub mod names;

@@ -109,9 +109,9 @@ impl Weather {
             precipitation_mm: self.rain_mm,
             wind_speed_ms: self.wind_speed_ms,
             humidity_pct: self.humidity_pct,
-            air_quality_index: self.air_quality_index,
+            air_quality_index: Some(self.air_quality_index),
             pressure_hpa: self.pressure_hpa,
-            visibility_m: self.visibility_m,
+            visibility_m: Some(self.visibility_m),
         }
     }
 }

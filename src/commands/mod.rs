@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout)] // Printing is what commands are for.
 
 mod demo;
+mod feed;
 mod lake;
 mod progress;
 mod run;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
         Command::Run { settings } => run::run(&load(&settings, file)?),
         Command::Demo { demo, settings } => demo::demo(&demo, &settings, file),
         Command::Simulate { simulate, settings } => simulate::simulate(&simulate, &load(&settings, file)?),
+        Command::Feed { feed, settings } => feed::feed(&feed, &load(&settings, file)?),
         Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
         Command::Config { settings } => {

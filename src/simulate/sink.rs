@@ -13,6 +13,9 @@ pub enum SinkError {
     /// The directory.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Standard output.
+    #[error("standard output takes no more: {0}")]
+    Stdout(std::io::Error),
     /// Kafka; the text is one line for the user.
     #[error("{0}")]
     Kafka(String),

@@ -148,12 +148,12 @@ pub struct Weather<'a> {
     pub wind_speed_ms: f64,
     /// Percent.
     pub humidity_pct: i32,
-    /// An index.
-    pub air_quality_index: f64,
+    /// An index, if that is known.
+    pub air_quality_index: Option<f64>,
     /// hPa.
     pub pressure_hpa: f64,
-    /// m.
-    pub visibility_m: f64,
+    /// m, if that is known.
+    pub visibility_m: Option<f64>,
 }
 
 /// An incident or none, and who could help.
@@ -309,9 +309,9 @@ fn weather(object: &mut Object<'_>, head: &Head<'_>, body: &Weather<'_>) {
     object.number("precipitation", body.precipitation_mm, 1);
     object.number("windSpeed", body.wind_speed_ms, 1);
     object.integer("humidity", body.humidity_pct.into());
-    object.number("airQualityIndex", body.air_quality_index, 1);
+    object.number_or_null("airQualityIndex", body.air_quality_index, 1);
     object.number("pressure", body.pressure_hpa, 1);
-    object.number("visibility", body.visibility_m, 0);
+    object.number_or_null("visibility", body.visibility_m, 0);
 }
 
 fn emergency(object: &mut Object<'_>, head: &Head<'_>, body: &Emergency<'_>) {

@@ -82,9 +82,9 @@ fn weather_has_whole_percents() {
         precipitation_mm: 0.5,
         wind_speed_ms: 7.3,
         humidity_pct: 81,
-        air_quality_index: 42.0,
+        air_quality_index: Some(42.0),
         pressure_hpa: 1012.4,
-        visibility_m: 10_000.0,
+        visibility_m: Some(10_000.0),
     };
     let (text, value) = written(Body::Weather(weather));
     assert_eq!(
@@ -95,6 +95,9 @@ fn weather_has_whole_percents() {
                "visibility": 10_000, "source": "cached"})
     );
     assert!(text.contains("\"humidity\": 81,"), "{text}");
+    let (_, value) = written(Body::Weather(Weather { air_quality_index: None, visibility_m: None, ..weather }));
+    assert_eq!((&value["airQualityIndex"], &value["visibility"]), (&Value::Null, &Value::Null));
+    assert!(value.as_object().unwrap().contains_key("visibility"), "a field that is required is there");
 }
 
 #[test]

@@ -48,6 +48,14 @@ impl<'a> Object<'a> {
         decimal(self.name(name), value, places);
     }
 
+    /// A number where there is one: the member is there in any case.
+    pub(super) fn number_or_null(&mut self, name: &str, value: Option<f64>, places: u32) {
+        match value {
+            Some(value) => self.number(name, value, places),
+            None => self.name(name).extend_from_slice(b"null"),
+        }
+    }
+
     pub(super) fn integer(&mut self, name: &str, value: i64) {
         let to = self.name(name);
         if value < 0 {
