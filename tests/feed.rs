@@ -196,6 +196,48 @@ fn a_signal_ends_it_in_order() {
 }
 
 #[test]
+fn a_simulation_says_what_is_live_where_its_vehicles_are() {
+    let (apis, place) = (Apis::start(), Place::new());
+    let flags = ["simulate", "--to", "dir:city", "--partitions", "1", "--vehicles", "3", "--step", "100ms", "--live"];
+    // Simulated time passes no faster than answers come.
+    let mut simulate = place.command(&flags);
+    simulate.args(["--start", "2026-01-05T12:00:00Z", "--time-scale", "1", "--duration", "4s"]);
+    for api in ["--openweather-endpoint", "--tomtom-endpoint", "--overpass-endpoint"] {
+        simulate.args([api, &apis.address]);
+    }
+    done(simulate);
+    let records = place.records();
+    let count =
+        |field: &str, source: &str| records.iter().filter(|r| r.get(field).is_some() && r["source"] == source).count();
+    for field in ["temperature", "trafficLevel", "hasIncident"] {
+        let (live, synthetic) = (count(field, "live"), count(field, "synthetic"));
+        assert!(live > synthetic && synthetic > 0, "{field}: {live} live, {synthetic} synthetic");
+    }
+    let live = |r: &&Value| r["source"] == "live";
+    assert!(records.iter().filter(live).all(|r| r.get("temperature").is_none_or(|t| *t == 7.4)));
+    assert!(records.iter().filter(live).all(|r| r.get("currentSpeed").is_none_or(|s| *s == 31.0)));
+    assert!(apis.asked() < 30, "asked {} times for 3 vehicles", apis.asked());
+}
+
+#[test]
+fn a_slow_api_does_not_hold_up_a_simulation() {
+    // It takes connections, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (place, address) = (Place::new(), format!("http://{}", silent.local_addr().unwrap()));
+    let mut simulate =
+        place.command(&["simulate", "--to", "dir:city", "--partitions", "1", "--records", "20000", "--live"]);
+    for api in ["--openweather-endpoint", "--tomtom-endpoint", "--overpass-endpoint"] {
+        simulate.args([api, &address]);
+    }
+    simulate.env("CITYSTREAM_LOG", "warn");
+    let began = std::time::Instant::now();
+    done(simulate);
+    // One request of 5 s that is waited for would be seen.
+    assert!(began.elapsed() < std::time::Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(place.records().iter().all(|record| record["source"] == "synthetic"));
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let place = Place::new();
     let says = |stations: &str, args: &[&str], words: &str| {

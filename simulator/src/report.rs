@@ -4,6 +4,7 @@ use citystream_dataflows::bindings::Topic;
 
 use crate::city::Conditions;
 use crate::draw::Draw;
+use crate::overlay::Overlay;
 use crate::vehicle::Vehicle;
 use crate::wire::{self, Body, Emergency, Gps, Head, Record, Source, Traffic};
 
@@ -14,6 +15,7 @@ pub(crate) fn write(
     conditions: &Conditions<'_>,
     event_us: i64,
     draw: Draw,
+    overlay: &dyn Overlay,
 ) -> [usize; 5] {
     Topic::ALL.map(|topic| {
         let id = draw.of(topic as u64).uuid();
@@ -31,7 +33,7 @@ pub(crate) fn write(
             Topic::Weather => Body::Weather(conditions.weather.body()),
             Topic::Emergency => Body::Emergency(emergency(conditions)),
         };
-        Record { head, body }.write(to);
+        overlay.write(Record { head, body }, to);
         to.len()
     })
 }

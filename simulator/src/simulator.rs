@@ -1,6 +1,7 @@
 //! All that is sent, in the order of its log times: what is reported now, and what was held back until now.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use citystream_dataflows::bindings::Topic;
 
@@ -9,6 +10,7 @@ use crate::draw::Draw;
 use crate::held::Held;
 use crate::malformed::Defect;
 use crate::options::{Options, OptionsError};
+use crate::overlay::Overlay;
 use crate::slice::{Slice, Step};
 use crate::trouble::{Fate, Mishap, Report};
 use crate::truth::{Account, Happened, Letter, Outcome, Truth};
@@ -76,6 +78,11 @@ impl Simulator {
             key: [0; 36],
             account: Account::default(),
         })
+    }
+
+    /// Lays known values over all records, before the first is asked for. They are then no function of the options.
+    pub fn lay(&mut self, overlay: Arc<dyn Overlay>) {
+        self.slice.lay(overlay);
     }
 
     /// The simulated time: the log time of the last message, in milliseconds since 1970.

@@ -2,11 +2,13 @@
 //! driven by as many threads; the order is that of time and vehicle, whatever the shards.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::thread;
 
 use crate::city::{City, Scene};
 use crate::draw::Draw;
 use crate::options::Options;
+use crate::overlay::{Nothing, Overlay};
 use crate::report;
 use crate::trouble::Mishap;
 use crate::vehicle::Vehicle;
@@ -16,6 +18,8 @@ const STEPS: i64 = 2_048;
 const VEHICLES_A_STEP: i64 = 16;
 /// The longest slice, in milliseconds.
 const LONGEST_MS: i64 = 3_600_000;
+/// The same with an overlay: what it knows must not be old when it is sent.
+const LONGEST_LAID_MS: i64 = 1_000;
 
 /// A vehicle's step, and where its five records are.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,7 @@ pub(crate) struct Slice {
     next: usize,
     length_ms: i64,
     until_ms: i64,
+    overlay: Arc<dyn Overlay>,
 }
 
 impl Slice {
@@ -63,7 +68,14 @@ impl Slice {
             next: 0,
             length_ms: (steps * mean_ms / vehicles).clamp(1, LONGEST_MS),
             until_ms: options.start_ms,
+            overlay: Arc::new(Nothing),
         }
+    }
+
+    /// Lays known values over the records of the slices to come.
+    pub(crate) fn lay(&mut self, overlay: Arc<dyn Overlay>) {
+        self.overlay = overlay;
+        self.length_ms = self.length_ms.min(LONGEST_LAID_MS);
     }
 
     /// The next step, of the next slice if this one is at its end.
@@ -90,14 +102,15 @@ impl Slice {
         let (from_ms, until_ms) = (self.until_ms, self.until_ms + self.length_ms);
         let scene = city.scene(from_ms, until_ms);
         let size = vehicles.len().div_ceil(self.shards.len());
+        let overlay = &*self.overlay;
         let mut parts: Vec<_> = self.shards.iter_mut().zip(vehicles.chunks_mut(size)).collect();
         thread::scope(|scope| {
             let mine = parts.pop();
             for (shard, vehicles) in parts {
-                scope.spawn(|| shard.drive(&scene, vehicles, until_ms, step_ms));
+                scope.spawn(|| shard.drive(&scene, vehicles, until_ms, step_ms, overlay));
             }
             if let Some((shard, vehicles)) = mine {
-                shard.drive(&scene, vehicles, until_ms, step_ms);
+                shard.drive(&scene, vehicles, until_ms, step_ms, overlay);
             }
         });
         self.sort();
@@ -119,23 +132,30 @@ impl Slice {
 }
 
 impl Shard {
-    fn drive(&mut self, scene: &Scene<'_>, vehicles: &mut [Vehicle], until_ms: i64, step_ms: (i64, i64)) {
+    fn drive(
+        &mut self,
+        scene: &Scene<'_>,
+        vehicles: &mut [Vehicle],
+        until_ms: i64,
+        step_ms: (i64, i64),
+        overlay: &dyn Overlay,
+    ) {
         self.bytes.clear();
         self.steps.clear();
         for vehicle in vehicles {
             while vehicle.next_ms < until_ms {
-                self.step(scene, vehicle, step_ms);
+                self.step(scene, vehicle, step_ms, overlay);
             }
         }
     }
 
-    fn step(&mut self, scene: &Scene<'_>, vehicle: &mut Vehicle, step_ms: (i64, i64)) {
+    fn step(&mut self, scene: &Scene<'_>, vehicle: &mut Vehicle, step_ms: (i64, i64), overlay: &dyn Overlay) {
         let at_ms = vehicle.next_ms;
         let (conditions, draw) = vehicle.step(scene, step_ms);
         let (clock, ahead_ms) = vehicle.model.clock;
         let event_us = (at_ms + ahead_ms) * 1000 + draw.of(0).between(0, 999);
         let start = self.bytes.len();
-        let ends = report::write(&mut self.bytes, vehicle, &conditions, event_us, draw.of(1));
+        let ends = report::write(&mut self.bytes, vehicle, &conditions, event_us, draw.of(1), overlay);
         self.steps.push(Step {
             at_ms,
             vehicle: vehicle.number,

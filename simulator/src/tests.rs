@@ -253,4 +253,5 @@ fn what_gathers_while_the_connection_is_down_is_sent_at_once() {
     assert!(by_time.keys().all(|at_ms| *at_ms % 600_000 >= 120_000));
 }
 
+mod overlay;
 mod truth;

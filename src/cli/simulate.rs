@@ -3,6 +3,8 @@
 use citystream_simulator::{Effects, Options, Trouble};
 use clap::Args;
 
+use super::ApiArgs;
+
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -11,8 +13,9 @@ Examples:
   citystream simulate --time-scale 1 --vehicles 100                 to Kafka, in real time
   citystream simulate --to dir:log --span 6h --late 0.01 --delayed 0.05 --duplicates 0.01
   citystream simulate --to dir:log --span 6h --rain-effect 0.7 --incidents 20
+  citystream simulate --time-scale 1 --vehicles 5 --live            live weather, traffic and services where vehicles are
 
-The same flags send the same bytes, whatever --rate, --time-scale, --threads and --to.
+The same flags send the same bytes, whatever --rate, --time-scale, --threads and --to; not so with --live.
 docs/simulation.md: the effects, the troubles, and what stands in --truth.";
 
 /// What `simulate` adds.
@@ -61,12 +64,18 @@ pub struct SimulateArgs {
     /// Write what was sent, what went wrong with it, and what the tables must hold, as JSON.
     #[arg(long, value_name = "FILE")]
     pub truth: Option<String>,
+    /// Put live weather, traffic and emergency services in the place of simulated ones, where they are known.
+    #[arg(long)]
+    pub live: bool,
     /// What makes vehicles slower.
     #[command(flatten)]
     pub effects: EffectArgs,
     /// What goes wrong on the way.
     #[command(flatten)]
     pub trouble: TroubleArgs,
+    /// How live APIs are asked.
+    #[command(flatten)]
+    pub apis: ApiArgs,
 }
 
 /// What makes vehicles slower: factors of the speed.

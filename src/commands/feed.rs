@@ -162,7 +162,7 @@ fn account(reporter: &Reporter<'_>, apis: &Apis, rounds: u64, as_json: bool) -> 
 }
 
 /// What a feed has done, in a line.
-fn feed_line(status: &Status) -> String {
+pub(super) fn feed_line(status: &Status) -> String {
     let Status { feed, held, left, counts } = status;
     let left = left.map_or_else(String::new, |left| format!(", {left} left"));
     let held = held.map_or_else(String::new, |why| format!("; not asked now: {}", why.words()));

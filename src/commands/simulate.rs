@@ -3,16 +3,19 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use citystream_simulator::{Options, OptionsError, Simulator, Truth, default_start};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
+use super::feed::feed_line;
 use super::run::Signals;
 use crate::cli::SimulateArgs;
-use crate::config::{Config, parse_duration};
+use crate::config::{self, Config, parse_duration};
 use crate::error::RunError;
+use crate::feed;
 use crate::simulate::{JsonlSink, KafkaSink, NullSink, Pace, Sink, SinkError, run};
 
 /// Sends what is asked for and prints the account of it.
@@ -21,6 +24,10 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     let pace = pace(args)?;
     let (mut sink, last) = sink(args, config)?;
     let mut simulator = Simulator::new(options(args, config, last)?, args.threads)?;
+    let feeds = args.live.then(|| feed::start(&args.apis, config::api_keys())).transpose()?;
+    if let Some(feeds) = &feeds {
+        simulator.lay(Arc::new(feeds.apis.clone()));
+    }
     let (bar, began, start_ms) = (bar(&pace), Instant::now(), simulator.now_ms());
     let stop = || signals.count() > 0;
     run(&mut simulator, sink.as_mut(), pace, &stop, &mut |simulator| {
@@ -33,6 +40,7 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     let truth = if args.to.starts_with("dir:") { truth.through_lines() } else { truth };
     print!("{truth}");
     println!("  {seconds:.1} s, {:.0} records/s", truth.records as f64 / seconds);
+    feeds.iter().flat_map(|feeds| feeds.apis.status()).for_each(|status| println!("{}", feed_line(&status)));
     args.truth.as_deref().map_or(Ok(0), |path| write(path, &truth).map(|()| 0))
 }
 

@@ -5,6 +5,7 @@
 
 mod climate;
 mod live;
+mod overlay;
 mod records;
 mod start;
 mod stations;
