@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The pipeline against the roofline program, on the same topics: alternating runs, the median of their ratios.
 
-    cargo bench --bench fill -- BROKERS 3000000
+    cargo bench --bench fill -- BROKERS 3000000             for the raw tables; or for all tables the simulated city:
+    citystream topics create --simulated && citystream simulate --vehicles 2000 --records 3000000
     python3 benches/compare.py BROKERS [--tables raw|all] [--workers 1] [--runs 5] [--broker-pid PID] [--at-least 0.85]
                                [--prefix PREFIX]
 
