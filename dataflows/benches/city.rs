@@ -22,7 +22,7 @@ use timely::dataflow::operators::{Input, Inspect, Probe};
 use timely::dataflow::{InputHandleVec, ProbeHandle, Scope, StreamVec};
 use timely::worker::Worker;
 
-use load::{Batch, Load, MINUTE, SECOND, Shape, load_average, median, resident};
+use load::{Batch, Load, MINUTE, SECOND, Shape, load_average, median, resident, thread_cpu};
 
 const EPOCH: usize = 50_000;
 const SEAL: u64 = 8;
@@ -249,8 +249,8 @@ fn correction() {
     }
 }
 
-/// All tables at a width; pings a second.
-fn whole(workers: usize) -> f64 {
+/// All tables at a width: pings a second, and the workers' seconds of CPU for a million.
+fn whole(workers: usize) -> (f64, f64) {
     let barrier = Arc::new(Barrier::new(workers));
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let mut load = Load::new(Shape { is_disordered: true, is_whole: true, ..SHAPE });
@@ -262,18 +262,20 @@ fn whole(workers: usize) -> f64 {
             epochs.push((share(batch, index, peers), load.clock - BEHIND));
         }
         barrier.wait();
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), thread_cpu());
         for (epoch, (batch, horizon)) in (0..).zip(epochs) {
             driver.send(batch, Some(horizon), close_of(epoch));
             driver.settle(worker, driver.epoch.saturating_sub(OPEN_EPOCHS));
         }
         driver.settle(worker, driver.epoch);
-        let time = start.elapsed().as_secs_f64();
+        let times = (start.elapsed().as_secs_f64(), thread_cpu() - before);
         driver.end();
-        time
+        times
     });
-    let times = guards.expect("workers").join().into_iter().map(|time| time.expect("no panic"));
-    (40 * EPOCH) as f64 / times.fold(0.0, f64::max)
+    let times = guards.expect("workers").join().into_iter().map(|times| times.expect("no panic"));
+    let (wall, cpu) = times.fold((0.0_f64, 0.0), |(wall, cpu), (w, c)| (wall.max(w), cpu + c));
+    let pings = (40 * EPOCH) as f64;
+    (pings / wall, cpu * 1e6 / pings)
 }
 
 /// A worker's share of an epoch.
@@ -293,12 +295,15 @@ fn share(batch: Batch, index: usize, peers: usize) -> Batch {
 
 fn widths() {
     // In turn, so that what else the machine does hits both.
-    let runs: Vec<(f64, f64)> = (0..3).map(|_| (whole(1), whole(2))).collect();
-    let ratio = median(runs.iter().map(|(one, two)| two / one).collect());
+    let runs: Vec<_> = (0..3).map(|_| (whole(1), whole(2))).collect();
+    let of = |value: fn(&((f64, f64), (f64, f64))) -> f64| median(runs.iter().map(value).collect());
     println!(
-        "whole city: {:.0} k pings/s at 1 worker, {:.0} k at 2, ratio {ratio:.2}, load {}",
-        median(runs.iter().map(|run| run.0).collect()) / 1e3,
-        median(runs.iter().map(|run| run.1).collect()) / 1e3,
+        "whole city: {:.0} k pings/s at 1 worker, {:.0} k at 2, ratio {:.2}; CPU {:.2} s and {:.2} s a million, load {}",
+        of(|(one, _)| one.0) / 1e3,
+        of(|(_, two)| two.0) / 1e3,
+        of(|(one, two)| two.0 / one.0),
+        of(|(one, _)| one.1),
+        of(|(_, two)| two.1),
         load_average()
     );
 }

@@ -192,3 +192,10 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
+
+/// Seconds of CPU that this thread has used.
+pub fn thread_cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+    nanos.unwrap_or(f64::NAN) / 1e9
+}
