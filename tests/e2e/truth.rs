@@ -71,7 +71,7 @@ fn the_tables_show_the_effects_that_were_configured() {
         ("incident", "--rain-effect 1 --snow-effect 1 --incidents 25"),
         ("rain,incident", "--rain-effect 1 --snow-effect 1 --incident-effect 1 --incidents 25"),
     ] {
-        let (city, vehicles) = (City::new(), sized(250, 3000));
+        let (city, vehicles) = (City::new(), sized(400, 3000));
         let truth = city.simulate(&format!("--seed 1 --span 8h --vehicles {vehicles} {NO_RUSH} {flags}"));
         city.plan.drain(1, 2);
         print!("{}", python::run("../oracle/effects.py", &[city.plan.lake().place(), text(&truth), "--of", of]));

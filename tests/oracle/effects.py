@@ -8,7 +8,8 @@ roads and much the same vehicles. The cells of London and Birmingham, where vehi
 
 Incidents, from `traffic_5m`: each cell wholly within the reach of an incident is compared with itself, in the windows in which
 the incident held it up and in those shortly before and after in which no incident did. From `incidents`: the speed in
-the circle of each during it and before it, of those that were reported as soon as they happened and had no other near.
+the circle of each during it and before it, of those that were reported as soon as they happened and as soon as they were
+resolved, on a road of one speed limit (a queue that grows changes how many are where), with no other near.
 
 Each is a ratio of weighted sums over independent pieces (hours of a cell; incidents), and its interval comes from drawing the
 pieces again, with replacement. An interval of 99.9 % is to hold what was configured, to be narrow, and not to hold 1 where
@@ -27,13 +28,13 @@ from lake import Lake
 
 ROUNDS = 4000
 OUTSIDE = 0.0005  # on either side: 99.9 %
-WIDEST = {"rain": 0.05, "incident": 0.1}  # half of an interval, as a share of the estimate
+WIDEST = 0.05  # half of an interval, as a share of the estimate
 ENDS, ENDS_M = [(51.5074, -0.1278), (52.4862, -1.8904)], 15_000  # within this of an end vehicles may be parked in a cell
 REACH_M, CELL_M = 2_000, 600  # an incident's reach, and more than from a cell's centre to its corners (resolution 8)
 AROUND_MS = 45 * 60_000  # how long before and after an incident a cell is compared with itself
 PROMPT_MS = 30_000  # of the table `incidents`, those whose first report came this soon
-APART_M, APART_MS = 4_000, 17 * 60_000  # and that are this far from others, in place or time
-FEWEST = 12  # comparisons, for an interval to mean anything
+APART_M, APART_MS = 4_000, 17 * 60_000  # and that nothing happened near in the time that is looked at
+FEWEST = 10  # comparisons, for an interval to mean anything
 CLEARING_MS, WINDOW_MS = 120_000, 300_000
 
 
@@ -98,20 +99,29 @@ def around(connection, incidents):
 def alone(incidents):
     """The incidents that have no other near."""
     def near(a, b):
-        together = overlap(a, b["active_ms"] - APART_MS, b["resolved_ms"] + CLEARING_MS)
+        together = overlap(b, a["active_ms"] - APART_MS, a["resolved_ms"] + CLEARING_MS)
         return a is not b and together and metres((a["lat"], a["lon"]), (b["lat"], b["lon"])) < APART_M
     return {a["id"]: a for a in incidents if not any(near(a, b) for b in incidents)}
 
 
 def reported(connection, incidents):
     """For each incident that was reported at once: the weighted speeds in its circle during it and before it."""
-    rows = connection.execute("""SELECT incident_id, epoch_ms(active_time), pings_during, speed_during_kmh, pings_before,
-                                 speed_before_kmh FROM have WHERE pings_during > 0 AND pings_before > 0 ORDER BY ALL""")
+    rows = connection.execute("""SELECT incident_id, epoch_ms(active_time),
+                                 epoch_ms(least(resolved_time, active_time + INTERVAL 60 MINUTE)), pings_during,
+                                 speed_during_kmh, pings_before, speed_before_kmh,
+                                 (SELECT count(DISTINCT limit_kmh) FROM limits AS l
+                                  WHERE abs(l.lat - have.lat) < 0.0136 AND abs(l.lon - have.lon) < 0.0222) AS limits
+                                 FROM have WHERE pings_during > 0 AND pings_before > 0 ORDER BY ALL""").fetchall()
     known, pieces = alone(incidents), []
-    for incident, active, n, during, m, before in rows.fetchall():
-        if incident in known and active - known[incident]["active_ms"] <= PROMPT_MS:
+    for incident, active, end, n, during, m, before, limits in rows:
+        if incident in known and limits == 1 and is_prompt(known[incident], active, end):
             pieces.append((harmonic(n, m) * during, harmonic(n, m) * before))
     return pieces
+
+
+def is_prompt(incident, active, end):
+    """Whether the table's times of an incident are its own: it holds up the road from the first to the last of them."""
+    return active - incident["active_ms"] <= PROMPT_MS and end <= incident["resolved_ms"] + CLEARING_MS
 
 
 ESTIMATES = [("environment_15m", "rain", rain), ("traffic_5m", "incident", around), ("incidents", "incident", reported)]
@@ -125,7 +135,7 @@ def check(table, effect, pieces, configured, rng):
         return False
     low, high = interval(pieces, rng)
     estimate = ratio(pieces)
-    holds = low <= configured <= high and high - low <= 2 * WIDEST[effect] * estimate and (configured == 1 or not low <= 1 <= high)
+    holds = low <= configured <= high and high - low <= 2 * WIDEST * estimate and (configured == 1 or not low <= 1 <= high)
     print(f"{'ok' if holds else 'WRONG'} {what}: {estimate:.4f} in {low:.4f} .. {high:.4f} (99.9 %, {len(pieces)} comparisons), "
           f"configured {configured}")
     return holds
@@ -144,6 +154,9 @@ def main():
         truth = json.load(file)
     lake, connection, holds = Lake(arguments.lake), duckdb.connect(), []
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("""CREATE TABLE limits AS SELECT DISTINCT round(lat, 3) AS lat, round(lon, 3) AS lon,
+                          free_flow_speed_kmh AS limit_kmh FROM read_parquet($files, hive_partitioning = false)""",
+                       {"files": lake.files["raw_traffic"]})
     for table, effect, estimate in ESTIMATES:
         if effect in arguments.of.split(",") and lake.changes(connection, table):
             connection.execute(LATEST)
