@@ -57,7 +57,8 @@ const SEAL: u64 = 8;
 /// Twice as long as pings are in reach, so that as many go as come.
 const EPOCHS: u64 = 64;
 const BEHIND: Micros = 12 * MINUTE;
-const SHAPE: Shape = Shape { gap: 1200, is_disordered: false, hot: 0, per_status: 200, is_whole: false };
+const SHAPE: Shape =
+    Shape { gap: 1200, is_disordered: false, hot: 0, incidents: 200, per_status: 200, reports: 1, is_whole: false };
 
 /// What an arrangement holds of a record.
 trait Row: Clone + Debug + Serialize + for<'de> Deserialize<'de> + 'static {

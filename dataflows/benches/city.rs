@@ -31,7 +31,8 @@ const OPEN_EPOCHS: Epoch = 4;
 /// How far the horizon is behind the greatest event time.
 const BEHIND: Micros = 12 * MINUTE;
 /// 2,000,000 pings in 40 minutes.
-const SHAPE: Shape = Shape { gap: 1200, is_disordered: false, hot: 0, per_status: 200, is_whole: false };
+const SHAPE: Shape =
+    Shape { gap: 1200, is_disordered: false, hot: 0, incidents: 200, per_status: 200, reports: 1, is_whole: false };
 
 /// A dataflow with its inputs.
 #[derive(Default)]
@@ -249,8 +250,11 @@ fn correction() {
     }
 }
 
-/// All tables at a width: pings a second, and the workers' seconds of CPU for a million.
-fn whole(workers: usize) -> (f64, f64) {
+/// Pings a second, and the workers' seconds of CPU for a million.
+type Figures = (f64, f64);
+
+/// All tables at a width.
+fn whole(workers: usize) -> Figures {
     let barrier = Arc::new(Barrier::new(workers));
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let mut load = Load::new(Shape { is_disordered: true, is_whole: true, ..SHAPE });
@@ -296,7 +300,7 @@ fn share(batch: Batch, index: usize, peers: usize) -> Batch {
 fn widths() {
     // In turn, so that what else the machine does hits both.
     let runs: Vec<_> = (0..3).map(|_| (whole(1), whole(2))).collect();
-    let of = |value: fn(&((f64, f64), (f64, f64))) -> f64| median(runs.iter().map(value).collect());
+    let of = |value: fn(&(Figures, Figures)) -> f64| median(runs.iter().map(value).collect());
     println!(
         "whole city: {:.0} k pings/s at 1 worker, {:.0} k at 2, ratio {:.2}; CPU {:.2} s and {:.2} s a million, load {}",
         of(|(one, _)| one.0) / 1e3,
@@ -335,6 +339,9 @@ fn main() {
         ("join", || {
             print_join("join", SHAPE, 40);
             print_join("join, a tenth of the statuses", Shape { per_status: 2000, ..SHAPE }, 40);
+            // As in the simulated city: few incidents, each reported by everybody who passes.
+            let city = Shape { incidents: 5, per_status: 50, reports: 150, ..SHAPE };
+            print_join("join, 5 incidents at any time, reported again and again", city, 40);
         }),
         ("hot", hot),
         ("correction", correction),

@@ -12,8 +12,6 @@ pub const SECOND: Micros = 1_000_000;
 pub const MINUTE: Micros = 60 * SECOND;
 const START: Micros = 1_600_000_200 * SECOND;
 const VEHICLES: u64 = 5000;
-/// Active at any time.
-const INCIDENTS: usize = 200;
 
 /// What a load is like.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +22,12 @@ pub struct Shape {
     pub is_disordered: bool,
     /// Of so many pings in twelve, all are in one cell.
     pub hot: u64,
+    /// Incidents that are active at any time.
+    pub incidents: usize,
     /// Pings to a status of an incident.
     pub per_status: usize,
+    /// Statuses that say the same of an incident, on average.
+    pub reports: u64,
     /// Vehicle records and deliveries as well.
     pub is_whole: bool,
 }
@@ -150,15 +152,18 @@ impl Load {
     /// Incidents are active, responded to, resolved.
     fn status(&mut self) -> Status {
         let stamp = self.stamp();
-        let (incident, at, phase) = if self.incidents.len() < INCIDENTS {
+        let (incident, at, phase) = if self.incidents.len() < self.shape.incidents {
             self.next_incident += 1;
             let new = (Text(self.next_incident), self.site().at, Phase::Active);
             self.incidents.push(new);
             new
         } else {
-            let index = self.below(INCIDENTS as u64) as usize;
+            let index = self.below(self.shape.incidents as u64) as usize;
+            let goes_on = self.below(self.shape.reports) == 0;
             let held = &mut self.incidents[index];
-            held.2 = if held.2 == Phase::Active { Phase::Responding } else { Phase::Resolved };
+            if goes_on {
+                held.2 = if held.2 == Phase::Active { Phase::Responding } else { Phase::Resolved };
+            }
             let status = *held;
             if status.2 == Phase::Resolved {
                 self.incidents.swap_remove(index);

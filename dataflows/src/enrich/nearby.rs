@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::references::Slab;
 use crate::measures::{Origin, distance_mm};
-use crate::records::{Point, Status};
+use crate::records::{Point, Status, Text};
 use crate::time::Micros;
 
 /// How far near is.
@@ -38,23 +38,31 @@ pub struct Reach {
 /// What reaches one cell.
 #[derive(Debug, Default)]
 pub struct Here {
-    episodes: Vec<Reach>,
+    /// Of each incident in the order of time: no two at the same.
+    episodes: Vec<(Text, Vec<Reach>)>,
     circles: Vec<Reach>,
 }
 
 impl Here {
-    /// Adds an episode.
-    pub fn add_episode(&mut self, episode: Reach) {
-        self.episodes.push(episode);
+    /// Adds an episode of an incident.
+    pub fn add_episode(&mut self, incident: Text, episode: Reach) {
+        let at = self.episodes.iter().position(|(held, _)| *held == incident).unwrap_or(self.episodes.len());
+        if at == self.episodes.len() {
+            self.episodes.push((incident, Vec::new()));
+        }
+        let episodes = &mut self.episodes[at].1;
+        let at = episodes.partition_point(|held| held.from < episode.from);
+        episodes.insert(at, episode);
     }
 
     /// Ends the episode of a status at a time, if it lasts longer.
-    pub fn end_episode(&mut self, id: u32, until: Micros) {
-        let Some(at) = self.episodes.iter().position(|episode| episode.id == id) else { return };
-        let episode = &mut self.episodes[at];
+    pub fn end_episode(&mut self, incident: Text, id: u32, until: Micros) {
+        let Some((_, episodes)) = self.episodes.iter_mut().find(|(held, _)| *held == incident) else { return };
+        let Some(at) = episodes.iter().rposition(|episode| episode.id == id) else { return };
+        let episode = &mut episodes[at];
         episode.until = episode.until.min(until);
         if episode.from >= episode.until {
-            self.episodes.swap_remove(at);
+            episodes.remove(at);
         }
     }
 
@@ -68,7 +76,10 @@ impl Here {
 
     /// Frees what ends before a time.
     pub fn free_before(&mut self, time: Micros) {
-        self.episodes.retain(|episode| episode.until > time);
+        self.episodes.retain_mut(|(_, episodes)| {
+            episodes.retain(|episode| episode.until > time);
+            !episodes.is_empty()
+        });
         self.circles.retain(|circle| circle.until > time);
     }
 
@@ -81,7 +92,9 @@ impl Here {
     pub fn active(&self, time: Micros, at: Point, statuses: &Slab<Status>) -> Option<(u16, u32)> {
         let mut count: u16 = 0;
         let mut nearest: Option<(f64, &Reach)> = None;
-        for episode in holding(&self.episodes, time) {
+        for (_, episodes) in &self.episodes {
+            let begun = episodes.partition_point(|episode| episode.from <= time);
+            let Some(episode) = episodes[..begun].last().filter(|last| time < last.until) else { continue };
             let Some(metres) = near(&episode.origin, at) else { continue };
             count = count.saturating_add(1);
             if nearest.is_none_or(|held| closer((metres, episode), held, at, statuses)) {
@@ -93,12 +106,10 @@ impl Here {
 
     /// The numbers of the circles that a ping is in.
     pub fn circles(&self, time: Micros, at: Point) -> impl Iterator<Item = u32> {
-        holding(&self.circles, time).filter(move |circle| near(&circle.origin, at).is_some()).map(|circle| circle.id)
+        let holds = move |circle: &&Reach| circle.from <= time && time < circle.until;
+        let holding = self.circles.iter().filter(holds);
+        holding.filter(move |circle| near(&circle.origin, at).is_some()).map(|circle| circle.id)
     }
-}
-
-fn holding(reaches: &[Reach], time: Micros) -> impl Iterator<Item = &Reach> {
-    reaches.iter().filter(move |reach| reach.from <= time && time < reach.until)
 }
 
 /// Whether one episode is nearer than another; ties go to the greater stamp.

@@ -104,7 +104,7 @@ impl State {
     /// Ends the episode of a status, and has the pings after that corrected.
     fn end_episode(&mut self, id: u32, until: Micros, corrections: &mut Corrections) {
         let Some(status) = self.known.statuses.get(id).copied().filter(is_active) else { return };
-        let cells = self.reach(status.at, until, |here| here.end_episode(id, until));
+        let cells = self.reach(status.at, until, |here| here.end_episode(status.incident, id, until));
         let last = status.stamp.time + STATUS_REACH + 1;
         corrections.add(cells, vec![Act { from: until, until: last, action: Action::Incidents }]);
     }
@@ -117,7 +117,7 @@ impl State {
         let until = next.map_or(last, |next| next.min(last));
         if from < until {
             let episode = Reach { from, until, id, origin };
-            let cells = self.reach(status.at, from, |here| here.add_episode(episode));
+            let cells = self.reach(status.at, from, |here| here.add_episode(status.incident, episode));
             corrections.add(cells, vec![Act { from, until, action: Action::Incidents }]);
         }
     }
