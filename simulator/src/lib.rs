@@ -17,6 +17,7 @@ mod incidents;
 mod malformed;
 mod options;
 mod overlay;
+mod refusal;
 mod report;
 mod road;
 mod simulator;
@@ -32,8 +33,9 @@ mod tests;
 
 pub use effects::Effects;
 pub use malformed::Defect;
-pub use options::{Options, OptionsError, default_start};
+pub use options::{Options, default_start};
 pub use overlay::Overlay;
+pub use refusal::OptionsError;
 pub use simulator::{Message, Simulator};
 pub use trouble::Trouble;
 pub use truth::{Expected, Happened, Injected, Truth};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::draw::Draw;
 use crate::malformed::Defect;
-use crate::options::OptionsError;
+use crate::refusal::OptionsError;
 
 /// What goes wrong, as shares from 0 to 1: of records, of vehicles, or of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

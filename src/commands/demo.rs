@@ -9,7 +9,7 @@ use citystream_simulator::{Options, Simulator, Trouble};
 
 use super::progress::Progress;
 use super::run::Signals;
-use super::simulate::{start_after, time};
+use super::times::{start_after, time};
 use crate::cli::{DemoArgs, Settings};
 use crate::config::{self, Config};
 use crate::error::RunError;

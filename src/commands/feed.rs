@@ -10,7 +10,7 @@ use citystream_feeds::{Reason, Status};
 use serde_json::json;
 
 use super::run::Signals;
-use super::simulate::time;
+use super::times::time;
 use crate::cli::FeedArgs;
 use crate::config::{self, Config};
 use crate::error::RunError;

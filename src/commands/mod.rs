@@ -7,6 +7,7 @@ mod lake;
 mod progress;
 mod run;
 mod simulate;
+mod times;
 mod topics;
 
 use std::io::IsTerminal;

@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use citystream_simulator::{Options, OptionsError, Simulator, Truth, default_start};
+use citystream_simulator::{Options, OptionsError, Simulator, Truth};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::feed::feed_line;
 use super::run::Signals;
+use super::times::{start_after, time};
 use crate::cli::SimulateArgs;
-use crate::config::{self, Config, parse_duration};
+use crate::config::{self, Config};
 use crate::error::RunError;
 use crate::feed;
 use crate::simulate::{JsonlSink, KafkaSink, NullSink, Pace, Sink, SinkError, run};
@@ -97,18 +98,6 @@ fn start(args: &SimulateArgs, last: Option<i64>) -> Result<i64, RunError> {
         }
         _ => Ok(start.as_millisecond()),
     }
-}
-
-/// Where simulated time starts: after what a log holds already; now, if it runs as fast as the wall clock.
-pub(super) fn start_after(last: Option<i64>, time_scale: f64) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let new = if time_scale <= 1.0 { now } else { default_start(now) };
-    last.map_or(new, |last| new.max(last + 1))
-}
-
-/// A time such as `30s`.
-pub(super) fn time(text: &str) -> Result<Duration, RunError> {
-    parse_duration(text).ok_or_else(|| RunError::Usage(format!("{text}: expected a time such as 30s or 5m")))
 }
 
 /// A time or two, in milliseconds.

@@ -9,13 +9,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use super::members::{RawFields, find, push_name};
 use super::reason::Rejection;
 use super::scan;
 use crate::tables::Reason;
-use crate::tables::fields::{Field, Kind, MAX_FIELDS};
-
-/// The raw text of each field, by its place among the topic's fields; empty where absent.
-pub(super) type RawFields<'a> = [&'a str; MAX_FIELDS];
+use crate::tables::fields::{Field, MAX_FIELDS};
 
 /// Reads one object and nothing after it. Of a repeated name the last value counts.
 pub(super) fn object<'a>(
@@ -38,33 +36,6 @@ pub(super) fn any_object<'a>(
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let object = deserializer.deserialize_map(ObjectVisitor { fields, extra });
     object.and_then(|raw| deserializer.end().map(|()| raw)).map_err(rejection)
-}
-
-/// Adds a member to an unclosed object in `extra`.
-pub(super) fn keep(extra: &mut String, name: &str, raw: &str) {
-    push_name(extra, name);
-    extra.push_str(raw);
-}
-
-/// Closes the object, if there is one, and returns it.
-pub(super) fn closed(extra: &mut String) -> Option<&str> {
-    if extra.is_empty() {
-        return None;
-    }
-    extra.push('}');
-    Some(extra)
-}
-
-fn push_name(extra: &mut String, name: &str) {
-    extra.push(if extra.is_empty() { '{' } else { ',' });
-    if name.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
-        extra.push_str(&serde_json::Value::from(name).to_string());
-    } else {
-        extra.push('"');
-        extra.push_str(name);
-        extra.push('"');
-    }
-    extra.push(':');
 }
 
 fn rejection(error: serde_json::Error) -> Rejection {
@@ -133,17 +104,4 @@ impl Visitor<'_> for NameSeed<'_> {
         }
         Ok(found)
     }
-}
-
-/// The field of that name; looks first where the order of the fields says.
-pub(super) fn find(fields: &[Field], next: usize, name: &str) -> Option<usize> {
-    if fields.get(next).is_some_and(|field| field.json == name) {
-        return Some(next);
-    }
-    fields.iter().position(|field| is_called(field, name))
-}
-
-/// A position goes by either name in every topic.
-fn is_called(field: &Field, name: &str) -> bool {
-    field.json == name || (field.kind == Kind::Place && (name == "location" || name == "coordinates"))
 }

@@ -6,6 +6,7 @@
 mod cells;
 mod faces;
 mod json;
+mod members;
 mod reason;
 mod rows;
 mod scan;
@@ -92,7 +93,7 @@ impl Decoder {
     pub fn decode(&mut self, incoming: Incoming<'_>, rows: &mut Rows) {
         self.extra.clear();
         match self.limits.parse(&incoming, &mut self.extra) {
-            Ok(parsed) => rows.push(&incoming, &parsed, json::closed(&mut self.extra)),
+            Ok(parsed) => rows.push(&incoming, &parsed, members::closed(&mut self.extra)),
             Err(rejection) => rows.reject(&incoming, self.limits.max_record, &rejection),
         }
     }
@@ -140,7 +141,7 @@ impl Limits {
         }
         let value = value::read(field, raw, &self.zone)?;
         if matches!(value, Value::Unfit) {
-            json::keep(extra, field.json, raw);
+            members::keep(extra, field.json, raw);
         }
         Ok(value)
     }

@@ -4,7 +4,7 @@
 //! whatever it does not know it leaves to `serde_json`, errors too. Decoding takes a seventh less time
 //! (`benches/README.md`).
 
-use super::json::{self, RawFields};
+use super::members::{RawFields, find, keep};
 use crate::tables::fields::{Field, MAX_FIELDS};
 
 /// The raw fields of an ordinary record; `None` for any other text, with nothing added to `extra`.
@@ -33,12 +33,12 @@ impl<'a> Scanner<'a> {
             self.sign(b':')?;
             self.space();
             let value = self.value()?;
-            match json::find(fields, next, name) {
+            match find(fields, next, name) {
                 Some(index) => {
                     *raw.get_mut(index)? = value;
                     next = index + 1;
                 }
-                None => json::keep(extra, name, value),
+                None => keep(extra, name, value),
             }
             self.space();
             match self.byte()? {

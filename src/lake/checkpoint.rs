@@ -219,7 +219,7 @@ mod tests {
     use arrow::datatypes::{DataType, Schema};
 
     use super::*;
-    use crate::lake::delta::Publisher;
+    use crate::lake::publish::Publisher;
     use crate::lake::testing::data;
     use crate::lake::{Committer, StoreOptions};
 

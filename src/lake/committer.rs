@@ -11,7 +11,8 @@ use crate::lake::commit::{Commit, Kind};
 use crate::lake::history::{self, State, Violation};
 use crate::lake::protocol::{Proposal, Verdict, judge};
 use crate::lake::recover::{self, ReadError};
-use crate::lake::store::{Lake, Put, StoreError};
+use crate::lake::store::{Lake, Put};
+use crate::lake::store_error::StoreError;
 use crate::lake::{digest, layout};
 
 /// A snapshot is written after every commit whose number is a multiple of this.

@@ -13,6 +13,7 @@ pub mod history;
 pub mod layout;
 pub mod probe;
 pub mod protocol;
+pub mod publish;
 pub mod reach;
 pub mod recover;
 pub mod s3;
@@ -21,13 +22,16 @@ pub mod settings;
 pub mod sql;
 pub mod status;
 pub mod store;
+pub mod store_error;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod verify;
 
 pub use committer::{CommitError, Committer};
 pub use history::State;
-pub use store::{Lake, StoreError, StoreOptions};
+pub use s3::StoreOptions;
+pub use store::Lake;
+pub use store_error::StoreError;
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {

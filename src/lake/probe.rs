@@ -5,7 +5,8 @@ use bytes::Bytes;
 use futures::future::join_all;
 
 use crate::lake::random_id;
-use crate::lake::store::{Lake, Put, StoreError, unusable};
+use crate::lake::store::{Lake, Put};
+use crate::lake::store_error::{StoreError, unusable};
 
 /// Writers of a round.
 const WRITERS: usize = 4;

@@ -5,7 +5,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::lake::commit::Commit;
 use crate::lake::history::{self, State, Violation};
-use crate::lake::store::{Lake, StoreError};
+use crate::lake::store::Lake;
+use crate::lake::store_error::StoreError;
 use crate::lake::{digest, layout};
 
 /// How many commits are read at the same time.

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::lake::store::{Lake, Put, StoreError, StoreOptions};
+use crate::lake::s3::StoreOptions;
+use crate::lake::store::{Lake, Put};
+use crate::lake::store_error::StoreError;
 use crate::lake::testing::data;
 use crate::lake::{Committer, probe, random_id, recover};
 
@@ -61,4 +63,10 @@ async fn wrong_credentials_and_no_server_are_one_clear_line() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let options = StoreOptions { keys: Some(("id".into(), "hidden".into())), ..StoreOptions::default() };
+    assert!(!format!("{options:?}").contains("hidden"));
 }

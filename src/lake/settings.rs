@@ -4,7 +4,8 @@ use citystream_dataflows::time::TimePolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lake::store::{Lake, StoreError, unusable};
+use crate::lake::store::Lake;
+use crate::lake::store_error::{StoreError, unusable};
 use crate::lake::{layout, random_id};
 
 /// The version of a lake's layout.

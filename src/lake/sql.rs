@@ -8,7 +8,8 @@
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::lake::layout;
-use crate::lake::store::{Lake, StoreOptions};
+use crate::lake::s3::StoreOptions;
+use crate::lake::store::Lake;
 
 /// The last change of each key: within a commit, +1 after -1.
 const LATEST: &str = "row_number() OVER (PARTITION BY row_key ORDER BY seq DESC, diff DESC)";

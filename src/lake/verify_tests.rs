@@ -9,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::lake::commit::TopicName;
-use crate::lake::delta::Publisher;
+use crate::lake::publish::Publisher;
 use crate::lake::testing::data;
 use crate::lake::{Committer, StoreOptions};
 

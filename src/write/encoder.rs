@@ -11,11 +11,10 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use bytes::Bytes;
 use citystream_dataflows::time::Micros;
 use parquet::file::properties::WriterProperties;
 
-use super::group::{Finished, Group, times};
+use super::group::{EncodedFile, Finished, Group, times};
 use super::{EncodeError, properties};
 use crate::tables::Table;
 
@@ -32,23 +31,6 @@ impl Default for EncoderOptions {
     fn default() -> EncoderOptions {
         EncoderOptions { target_bytes: 128 << 20, few_rows: 20_000 }
     }
-}
-
-/// One Parquet file.
-#[derive(Clone, Debug)]
-pub struct EncodedFile {
-    /// Its table.
-    pub table: Table,
-    /// Its date, `YYYY-MM-DD`.
-    pub date: String,
-    /// Its rows.
-    pub rows: u64,
-    /// Its least and greatest event time; `None` for dead letters.
-    pub event_time: Option<(Micros, Micros)>,
-    /// Its least and greatest log time; `None` for derived tables.
-    pub log_time: Option<(Micros, Micros)>,
-    /// Its bytes.
-    pub data: Bytes,
 }
 
 /// Too few rows for a file of their own.

@@ -4,14 +4,31 @@ use arrow::array::AsArray;
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{interleave_record_batch, max, min};
 use arrow::datatypes::TimestampMicrosecondType;
+use bytes::Bytes;
 use citystream_dataflows::time::Micros;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
-use super::encoder::EncodedFile;
 use crate::tables::{LOG_TIME, Table, schema};
+
+/// One Parquet file.
+#[derive(Clone, Debug)]
+pub struct EncodedFile {
+    /// Its table.
+    pub table: Table,
+    /// Its date, `YYYY-MM-DD`.
+    pub date: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its least and greatest event time; `None` for dead letters.
+    pub event_time: Option<(Micros, Micros)>,
+    /// Its least and greatest log time; `None` for derived tables.
+    pub log_time: Option<(Micros, Micros)>,
+    /// Its bytes.
+    pub data: Bytes,
+}
 
 /// The rows of a row group, at least; twice as many at most.
 pub(super) const GROUP_ROWS: usize = 128 * 1024;

@@ -8,7 +8,8 @@ use arrow::array::RecordBatch;
 use citystream_dataflows::time::Epoch;
 use futures::future::try_join_all;
 
-use super::encoder::{EncodedFile, Encoder, EncoderOptions, Remainder};
+use super::encoder::{Encoder, EncoderOptions, Remainder};
+use super::group::EncodedFile;
 use crate::error::RunError;
 use crate::lake::commit::File;
 use crate::lake::committer::Pause;

@@ -12,7 +12,8 @@ mod operators;
 mod properties;
 
 pub use complete::complete;
-pub use encoder::{EncodedFile, Encoder, EncoderOptions, Remainder, Sealed};
+pub use encoder::{Encoder, EncoderOptions, Remainder, Sealed};
+pub use group::EncodedFile;
 pub use operators::{Written, gather, write};
 
 use crate::error::RunError;

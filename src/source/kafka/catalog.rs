@@ -14,12 +14,9 @@ use super::identity::Identities;
 use super::offsets::{self, Which};
 use super::probe::Prober;
 use super::reader::KafkaReader;
-use super::settings::KafkaSettings;
+use super::settings::{KafkaSettings, TIMEOUT};
 use super::topic_id::{self, Described};
-use super::{errors, topics};
-
-/// How long one question to the cluster may take.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+use super::{errors, timestamps};
 
 /// How soon a question is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -71,7 +68,7 @@ impl KafkaCatalog {
 
     /// One line for each topic whose timestamps its producers set and nothing bounds within `lateness_ms`.
     pub fn timestamp_warnings(&self, lateness_ms: i64) -> Result<Vec<String>, SourceError> {
-        topics::timestamp_warnings(&self.settings, lateness_ms)
+        timestamps::warnings(&self.settings, lateness_ms)
     }
 
     /// The five topics as described, in the order of [`Topic::ALL`]; a missing one is in its `error`.

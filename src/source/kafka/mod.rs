@@ -3,6 +3,7 @@
 //! Partitions are assigned by id and never by a group's rebalance; the consumer group exists for lag tools only.
 //! Transport errors are retried for ever and logged; what cannot heal is a [`SourceError`](super::SourceError).
 
+mod admin;
 mod catalog;
 mod context;
 mod errors;
@@ -12,6 +13,7 @@ mod probe;
 mod queue;
 mod reader;
 mod settings;
+mod timestamps;
 mod topic_id;
 pub mod topics;
 

@@ -1,9 +1,14 @@
 //! What a user sets for Kafka, and the client configurations made of it.
 
+use std::time::Duration;
+
 use citystream_dataflows::bindings::{Partition, Topic};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use super::super::SourceError;
+
+/// How long one question to the cluster may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What correctness needs of a consumer; a user cannot change it.
 const FIXED: &[(&str, &str)] = &[

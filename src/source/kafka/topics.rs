@@ -1,19 +1,15 @@
-//! The topics themselves: `topics create`, `topics status`, and who sets their timestamps.
-
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Wake, Waker};
-use std::thread::Thread;
+//! The topics themselves: `topics create` and `topics status`.
 
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::{Catalog, SourceError};
-use super::catalog::{KafkaCatalog, TIMEOUT};
-use super::context::Context;
+use super::admin::{admin, block_on};
+use super::catalog::KafkaCatalog;
 use super::errors;
-use super::settings::KafkaSettings;
+use super::settings::{KafkaSettings, TIMEOUT};
+use super::timestamps::{Timestamps, timestamps};
 
 /// What [`create`] did for one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +18,6 @@ pub struct Created {
     pub name: String,
     /// Whether it was made now; otherwise it was there, and is as it was.
     pub created: bool,
-}
-
-/// Who sets the timestamps of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timestamps {
-    /// `LogAppendTime` or `CreateTime`; empty if the broker does not say.
-    pub kind: String,
-    /// How far, in milliseconds, a producer's timestamp may run ahead; `None` if the broker does not say.
-    pub after_max_ms: Option<i64>,
 }
 
 /// One partition in `topics status`; for a missing topic one with no partition.
@@ -133,105 +120,4 @@ pub fn status(catalog: &KafkaCatalog) -> Result<Vec<PartitionStatus>, SourceErro
         }
     }
     Ok(lines)
-}
-
-/// See [`KafkaCatalog::timestamp_warnings`].
-pub(super) fn timestamp_warnings(settings: &KafkaSettings, lateness_ms: i64) -> Result<Vec<String>, SourceError> {
-    let names: Vec<_> = settings.topics.iter().map(String::as_str).collect();
-    let timestamps = timestamps(settings, &names)?;
-    Ok(names.into_iter().zip(&timestamps).filter_map(|(name, t)| warning(name, t, lateness_ms)).collect())
-}
-
-fn warning(name: &str, timestamps: &Timestamps, lateness_ms: i64) -> Option<String> {
-    if timestamps.kind != "CreateTime" || timestamps.after_max_ms.is_some_and(|ms| ms <= lateness_ms) {
-        return None;
-    }
-    let bound = match timestamps.after_max_ms {
-        Some(ms) if ms < i64::MAX => format!("may run {ms} ms ahead"),
-        _ => "may run ahead without bound".into(),
-    };
-    Some(format!(
-        "topic `{name}`: its producers set the timestamps (CreateTime), which {bound}: one wrong clock can make other \
-         records late; set message.timestamp.type=LogAppendTime or message.timestamp.after.max.ms<={lateness_ms}"
-    ))
-}
-
-/// Who sets the timestamps of `names`, in their order.
-fn timestamps(settings: &KafkaSettings, names: &[&str]) -> Result<Vec<Timestamps>, SourceError> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let admin = admin(settings)?;
-    let specifiers: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let what = "the configuration of the topics";
-    let failed = |e| errors::asking(what, &e, settings, admin.inner().context());
-    let results = block_on(admin.describe_configs(&specifiers, &options)).map_err(failed)?;
-    results
-        .into_iter()
-        .map(|result| {
-            result.map(|resource| read_timestamps(&resource)).map_err(|code| {
-                SourceError::Unusable(format!("kafka at {}: {what}: {code}", settings.bootstrap_servers))
-            })
-        })
-        .collect()
-}
-
-fn read_timestamps(resource: &ConfigResource) -> Timestamps {
-    let value = |name| resource.get(name).and_then(|entry| entry.value.as_deref());
-    Timestamps {
-        kind: value("message.timestamp.type").unwrap_or_default().to_string(),
-        // Brokers before 3.6 have one bound for both directions.
-        after_max_ms: value("message.timestamp.after.max.ms")
-            .or_else(|| value("message.timestamp.difference.max.ms"))
-            .and_then(|v| v.parse().ok()),
-    }
-}
-
-fn admin(settings: &KafkaSettings) -> Result<AdminClient<Context>, SourceError> {
-    settings.admin_config().create_with_context(Context::default()).map_err(errors::client)
-}
-
-/// Waits for a future on this thread: all that the few admin calls need, inside a runtime or not.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut TaskContext::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(kind: &str, after_max_ms: Option<i64>) -> Timestamps {
-        Timestamps { kind: kind.into(), after_max_ms }
-    }
-
-    #[test]
-    fn only_producers_clocks_without_a_bound_are_warned_about() {
-        assert!(warning("t", &of("LogAppendTime", Some(i64::MAX)), 600_000).is_none());
-        assert!(warning("t", &of("CreateTime", Some(600_000)), 600_000).is_none());
-        assert!(warning("t", &of("CreateTime", Some(600_001)), 600_000).is_some_and(|w| w.contains("600001 ms")));
-        assert!(warning("t", &of("CreateTime", Some(i64::MAX)), 600_000).is_some_and(|w| w.contains("without bound")));
-        assert!(warning("t", &of("CreateTime", None), 600_000).is_some());
-    }
-
-    #[test]
-    fn waiting_for_a_future_sees_a_wake_from_another_thread() {
-        let (sender, receiver) = futures::channel::oneshot::channel();
-        let thread = std::thread::spawn(move || sender.send(7));
-        assert_eq!(block_on(receiver), Ok(7));
-        assert!(thread.join().is_ok());
-    }
 }
