@@ -13,8 +13,13 @@ use super::{Plan, python};
 
 /// Starts the simulator writing into `dir` with these flags.
 pub(crate) fn simulate(plan: &Plan, dir: &Path, flags: &[&str]) -> Child {
+    simulate_to(plan, &format!("dir:{}", dir.display()), flags)
+}
+
+/// Starts the simulator with these flags.
+pub(crate) fn simulate_to(plan: &Plan, to: &str, flags: &[&str]) -> Child {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_citystream"));
-    command.args(["simulate", "--to", &format!("dir:{}", dir.display())]).args(flags);
+    command.args(["simulate", "--to", to]).args(flags);
     command.current_dir(plan.dir()).stdin(Stdio::null()).stdout(Stdio::null());
     command.spawn().expect("the simulator starts")
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Plan, Rng, files, python, sized};
+use crate::common::{Plan, Rng, Servers, Topics, files, python, sized};
 
 /// Everything that can go wrong, at once.
 const TROUBLE: &str = "--out-of-order=0.05 --delayed=0.05 --late=0.02 --duplicates=0.02 --malformed=0.02 --skewed=0.1 \
@@ -107,4 +107,29 @@ fn the_same_flags_send_the_same_bytes_whatever_the_rate_and_the_threads() {
     assert!(fast.iter().all(|lines| lines.len() > 100_000));
     assert!(fast == sent("--rate 8000 --threads 3"), "another rate, other bytes");
     assert!(fast == sent("--time-scale 800 --threads 2"), "another time scale, other bytes");
+}
+
+#[test]
+fn kafka_gets_the_same_records_as_a_directory() {
+    let Some(servers) = Servers::find() else { return };
+    let (city, topics, seed) =
+        (City::new(), Topics::create(&servers, "same", 2), Rng::from_environment().below(1_000_000));
+    let flags = format!(
+        "--seed {seed} --span 40m --vehicles 60 --late 0.05 --delayed 0.05 --out-of-order 0.05 --duplicates 0.05 --ahead 0.1"
+    );
+    city.simulate(&format!("{flags} --partitions 2"));
+    let names = topics.names();
+    let [vehicle, gps, traffic, weather, emergency] = &names;
+    let there = format!(
+        "--bootstrap-servers {} --vehicle-topic {vehicle} --gps-topic {gps} --traffic-topic {traffic} \
+         --weather-topic {weather} --emergency-topic {emergency} --threads 2",
+        servers.kafka
+    );
+    let flags: Vec<&str> = flags.split_whitespace().chain(there.split_whitespace()).collect();
+    let ended = files::simulate_to(&city.plan, "kafka", &flags).wait().expect("the simulator");
+    assert!(ended.success(), "{flags:?}: {ended}");
+    let log = city.log();
+    let mut compared = vec![servers.kafka.as_str(), text(&log)];
+    compared.extend(names.iter().map(String::as_str));
+    print!("{}", python::run("same_log.py", &compared));
 }
