@@ -27,7 +27,8 @@ def messages(consumer, topic, partition):
     consumer.assign([TopicPartition(topic, partition, low)])
     found = []
     while len(found) < high - low:
-        for message in consumer.consume(1000, timeout=30):
+        # It waits for as many as it is asked for.
+        for message in consumer.consume(min(1000, high - low - len(found)), timeout=30):
             if message.error():
                 raise SystemExit(message.error())
             found.append((message.timestamp()[1], message.key(), message.value()))
