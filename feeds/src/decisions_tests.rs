@@ -1,3 +1,4 @@
+//! What is decided, by explicit times: no clock, no request.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

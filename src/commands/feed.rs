@@ -3,9 +3,8 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use citystream_dataflows::time::Micros;
 use citystream_feeds::{Reason, Status};
 use serde_json::json;
 
@@ -15,7 +14,7 @@ use crate::cli::FeedArgs;
 use crate::config::{self, Config};
 use crate::error::RunError;
 use crate::feed::{self, Apis, Kind, Reporter, Station, StdoutSink};
-use crate::simulate::{JsonlSink, KafkaSink, Sink};
+use crate::simulate::{JsonlSink, KafkaSink, Sink, wall_ms};
 
 /// How often signals and the sink are looked after while nothing else is to be done.
 const LOOK: Duration = Duration::from_millis(50);
@@ -43,7 +42,7 @@ pub(super) fn feed(args: &FeedArgs, config: &Config) -> Result<i32, RunError> {
         if !rounds.pass(Instant::now() + wait, || apis.pending() == 0)? {
             break;
         }
-        log_ms = log_ms.max(now() / 1000);
+        log_ms = log_ms.max(wall_ms());
         reporter.report(log_ms * 1000, rounds.sink)?;
         rounds.end(&reporter, apis)?;
         if args.once {
@@ -87,11 +86,6 @@ fn sink(args: &FeedArgs, config: &Config) -> Result<(Box<dyn Sink>, i64), RunErr
             None => Err(RunError::Usage(format!("--to {to}: expected kafka, dir:PATH or -"))),
         },
     }
-}
-
-/// Microseconds since 1970.
-fn now() -> Micros {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
 
 fn random() -> Result<u128, RunError> {

@@ -1,15 +1,16 @@
 //! Times as the user writes them, and where simulated time starts.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use citystream_simulator::default_start;
 
 use crate::config::parse_duration;
 use crate::error::RunError;
+use crate::simulate::wall_ms;
 
 /// Where simulated time starts: after what a log holds already; now, if it runs as fast as the wall clock.
 pub(super) fn start_after(last: Option<i64>, time_scale: f64) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let now = wall_ms();
     let new = if time_scale <= 1.0 { now } else { default_start(now) };
     last.map_or(new, |last| new.max(last + 1))
 }

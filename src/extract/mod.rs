@@ -165,49 +165,19 @@ impl Extractor {
         dispositions: &[Disposition],
         into: &mut Records,
     ) -> Result<(), ExtractError> {
-        self.records(table, rows, dispositions, into)?;
-        self.deliveries(table, rows, dispositions, into)
-    }
-
-    /// The records of on-time rows alone.
-    ///
-    /// # Errors
-    /// As [`Extractor::extract`].
-    pub fn records(
-        &mut self,
-        table: Table,
-        rows: &RecordBatch,
-        dispositions: &[Disposition],
-        into: &mut Records,
-    ) -> Result<(), ExtractError> {
         let rows = Columns { table, rows };
         rows.check(dispositions)?;
         match table {
-            Table::RawVehicle => self.vehicles(&rows, dispositions, into),
-            Table::RawGps => self.pings(&rows, dispositions, into),
-            Table::RawTraffic => traffic(&rows, dispositions, into),
-            Table::RawWeather => self.weather(&rows, dispositions, into),
-            Table::RawEmergency => self.statuses(&rows, dispositions, into),
-            _ => Ok(()),
+            Table::RawVehicle => self.vehicles(&rows, dispositions, into)?,
+            Table::RawGps => self.pings(&rows, dispositions, into)?,
+            Table::RawTraffic => traffic(&rows, dispositions, into)?,
+            Table::RawWeather => self.weather(&rows, dispositions, into)?,
+            Table::RawEmergency => self.statuses(&rows, dispositions, into)?,
+            Table::DeadLetters => self.dead(&rows, into)?,
+            _ => {}
         }
-    }
-
-    /// What became of rows or dead letters alone.
-    ///
-    /// # Errors
-    /// As [`Extractor::extract`].
-    pub fn deliveries(
-        &self,
-        table: Table,
-        rows: &RecordBatch,
-        dispositions: &[Disposition],
-        into: &mut Records,
-    ) -> Result<(), ExtractError> {
-        let rows = Columns { table, rows };
-        rows.check(dispositions)?;
         match table.topic() {
             Some(topic) => delivered(&rows, topic, dispositions, into),
-            None if table == Table::DeadLetters => self.dead(&rows, into),
             None => Ok(()),
         }
     }

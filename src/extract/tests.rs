@@ -155,8 +155,8 @@ fn dead_letters_become_deliveries_by_topic_and_reason() {
         Delivery { topic: Topic::Weather, log_time: T + 2_500_000, fate, delay_s: 0 }
     };
     assert_eq!(records.deliveries, [Reason::MissingField, Reason::BadPosition, Reason::Ahead].map(delivery));
-    let other = Extractor::new(Topic::ALL.map(|topic| topic.name().to_owned()));
-    let strange = other.deliveries(batch.table, &batch.columns, &[], &mut records).unwrap_err();
+    let mut other = Extractor::new(Topic::ALL.map(|topic| topic.name().to_owned()));
+    let strange = other.extract(batch.table, &batch.columns, &[], &mut records).unwrap_err();
     assert!(strange.to_string().contains("weather_data"), "{strange}");
 }
 
@@ -176,7 +176,7 @@ fn a_text_is_told_once_and_one_with_a_known_id_again() {
     let batch = decoded(Topic::Gps, &[json!({}), json!({"deviceId": "van"})]).remove(0);
     let tell = |extractor: &mut Extractor| {
         let mut records = Records::default();
-        extractor.records(Table::RawGps, &batch.columns, &[OnTime; 2], &mut records).unwrap();
+        extractor.extract(Table::RawGps, &batch.columns, &[OnTime; 2], &mut records).unwrap();
         records.names.len()
     };
     assert_eq!([tell(&mut extractor), tell(&mut extractor)], [2, 0]);

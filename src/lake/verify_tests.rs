@@ -11,7 +11,7 @@ use super::*;
 use crate::lake::commit::TopicName;
 use crate::lake::publish::Publisher;
 use crate::lake::testing::data;
-use crate::lake::{Committer, StoreOptions};
+use crate::lake::{Committer, State, StoreOptions};
 
 const T: i64 = 1_700_000_000_000_000;
 
@@ -41,6 +41,21 @@ fn tables() -> Vec<Table> {
     Table::all(layout::record_tables().map(|name| (name, schema(name)))).unwrap()
 }
 
+/// The commit that follows, of 5 pings and 2 dead letters, whose files are there.
+async fn filled(lake: &Lake, state: &State) -> Commit {
+    let mut commit = data(state, "a", 5, 2);
+    commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: "x".into() });
+    let first = commit.epochs[0].bindings[0].first.0;
+    for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
+        let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
+        let file = &mut commit.added.get_mut(table).unwrap()[0];
+        file.bytes = bytes.len() as u64;
+        file.event_time = file.event_time.map(|_| (T, T + 4));
+        lake.put(&file.path, bytes).await.unwrap();
+    }
+    commit
+}
+
 /// A lake of a claim and three commits, each of 5 pings and 2 dead letters.
 async fn sound(dir: &tempfile::TempDir) -> Lake {
     let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
@@ -48,16 +63,7 @@ async fn sound(dir: &tempfile::TempDir) -> Lake {
     let mut publisher = Publisher::open(&lake, "id", tables(), 0).await.unwrap();
     publisher.catch_up(0).await.unwrap();
     for _ in 0..3 {
-        let mut commit = data(committer.state().unwrap(), "a", 5, 2);
-        commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: "x".into() });
-        let first = commit.epochs[0].bindings[0].first.0;
-        for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
-            let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
-            let file = &mut commit.added.get_mut(table).unwrap()[0];
-            file.bytes = bytes.len() as u64;
-            file.event_time = file.event_time.map(|_| (T, T + 4));
-            lake.put(&file.path, bytes).await.unwrap();
-        }
+        let commit = filled(&lake, committer.state().unwrap()).await;
         publisher.publish(&committer.propose(commit).await.unwrap()).await.unwrap();
     }
     lake
@@ -220,16 +226,7 @@ mod derived {
         let tables = Table::all(crate::tables::all()).unwrap();
         let mut publisher = Publisher::open(&lake, "id", tables.clone(), 0).await.unwrap();
         for n in 1..4 {
-            let mut commit = data(committer.state().unwrap(), "a", 5, 2);
-            commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: "x".into() });
-            let first = commit.epochs[0].bindings[0].first.0;
-            for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
-                let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
-                let file = &mut commit.added.get_mut(table).unwrap()[0];
-                file.bytes = bytes.len() as u64;
-                file.event_time = file.event_time.map(|_| (T, T + 4));
-                lake.put(&file.path, bytes).await.unwrap();
-            }
+            let mut commit = filled(&lake, committer.state().unwrap()).await;
             let (seq, epoch) = (commit.seq, commit.epoch);
             let all = [
                 changes(&pings(n), seq, epoch),

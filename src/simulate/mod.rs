@@ -11,5 +11,5 @@ mod sink;
 mod tests;
 
 pub use kafka::KafkaSink;
-pub use pace::{Pace, run};
+pub use pace::{Pace, run, wall_ms};
 pub use sink::{JsonlSink, NullSink, Sink, SinkError};

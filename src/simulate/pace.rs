@@ -108,7 +108,8 @@ fn send(simulator: &mut Simulator, sink: &mut dyn Sink, most: u64, until_ms: i64
     Ok(most)
 }
 
-fn wall_ms() -> i64 {
+/// The wall clock, in milliseconds since 1970.
+pub fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 

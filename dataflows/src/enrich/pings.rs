@@ -45,7 +45,7 @@ const _: () = assert!(size_of::<Held>() == 64);
 
 /// Not written yet.
 const FRESH: u16 = 1 << 15;
-/// Written with other matches, which stand in [`Pings::before`].
+/// Written with other matches, which stand in [`Cell::before`].
 const CHANGED: u16 = 1 << 14;
 
 impl Held {
