@@ -129,7 +129,7 @@ fn python(stack: &Stack) -> Result<()> {
     run("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     let wanted = workspace().join("tests/python/requirements.txt");
     let mut pip = Command::new(stack.python());
-    pip.args(["-m", "pip", "install", "-q", "--only-binary", ":all:", "-r"]).arg(&wanted);
+    pip.args(["-m", "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-r"]).arg(&wanted);
     run("the Python packages of the readers", &mut pip)?;
     fs::copy(&wanted, venv.join("requirements.txt"))?;
     Ok(())
