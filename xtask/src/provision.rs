@@ -1,5 +1,6 @@
 //! Puts the pinned servers and Python packages into the stack folder; what is there already is left alone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -37,6 +38,9 @@ const MINIO: GoProgram = GoProgram {
 };
 
 const POM: &str = include_str!("../assets/kafka-pom.xml");
+/// The digest of every jar that the pom leads to. After a change of the pom, `openssl dgst -sha256 -r *.jar` renews it
+/// in `kafka.new/libs` of the stack: jars that are not those of the list are left there.
+const JARS: &str = include_str!("../assets/kafka.sha256");
 
 /// What is to be there.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,7 +80,9 @@ pub fn complete(stack: &Stack, wanted: Wanted) -> bool {
 }
 
 fn has_kafka(stack: &Stack) -> bool {
-    fs::read_to_string(stack.dir().join("kafka/pom.xml")).is_ok_and(|pom| pom == POM) && stack.kafka_libs().is_dir()
+    let dir = stack.dir().join("kafka");
+    let is = |name, text| fs::read_to_string(dir.join(name)).is_ok_and(|there| there == text);
+    is("pom.xml", POM) && is("kafka.sha256", JARS) && stack.kafka_libs().is_dir()
 }
 
 fn kafka(stack: &Stack) -> Result<()> {
@@ -89,13 +95,49 @@ fn kafka(stack: &Stack) -> Result<()> {
     fs::create_dir_all(&fresh)?;
     fs::write(fresh.join("pom.xml"), POM)?;
     let mut mvn = Command::new("mvn");
-    mvn.args(["-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]);
+    // Strict: a download that differs from the repository's own checksum ends it. Whether it is the jar that we mean is
+    // for our list to say.
+    mvn.args(["-q", "-B", "--strict-checksums"]);
+    mvn.args(["org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]);
     mvn.args(["-DincludeScope=runtime", "-DoutputDirectory=libs"]).current_dir(&fresh);
     run("Apache Kafka", &mut mvn)?;
+    check_jars(&fresh.join("libs"))?;
+    fs::write(fresh.join("kafka.sha256"), JARS)?;
     remove(&dir)?;
     fs::rename(&fresh, &dir).context("cannot put the Kafka jars in place")
 }
 
+/// Fails unless a folder holds exactly the jars of the list, each with its digest.
+fn check_jars(libs: &Path) -> Result<()> {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["dgst", "-sha256", "-r"]).current_dir(libs).stdin(Stdio::null());
+    for entry in fs::read_dir(libs)? {
+        openssl.arg(entry?.file_name());
+    }
+    let output = openssl.output().context("cannot run openssl")?;
+    if !output.status.success() {
+        bail!("cannot take the digests of the Kafka jars: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let differences = differences(JARS, &String::from_utf8_lossy(&output.stdout));
+    if !differences.is_empty() {
+        bail!(
+            "the jars in {} are not those of xtask/assets/kafka.sha256 (- listed, + found):\n{differences}\
+             If the pom has changed, renew the list. If not, remove them from Maven's local repository and try again",
+            libs.display()
+        );
+    }
+    Ok(())
+}
+
+/// The lines that only one of two lists of digests has, one a line: `-` those of `listed`, `+` those of `found`.
+fn differences(listed: &str, found: &str) -> String {
+    let (listed, found) = (listed.lines().collect::<BTreeSet<_>>(), found.lines().collect::<BTreeSet<_>>());
+    let missing = listed.difference(&found).map(|line| format!("- {line}\n"));
+    missing.chain(found.difference(&listed).map(|line| format!("+ {line}\n"))).collect()
+}
+
+/// Builds a Go program. `go` checks every module that it downloads against the public checksum database and fails where
+/// they differ, unless the machine's GONOSUMDB, GOPRIVATE or GOSUMDB say otherwise: a pinned version has one content.
 fn go_program(stack: &Stack, program: &GoProgram) -> Result<()> {
     let target = stack.bin(program.name);
     if target.exists() {
@@ -156,4 +198,18 @@ fn run(what: &str, command: &mut Command) -> Result<()> {
     }
     eprintln!("xtask: {what}: {} s", began.elapsed().as_secs());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differences;
+
+    #[test]
+    fn jars_are_compared_with_the_list() {
+        let listed = "0a *kafka.jar\n0b *scala.jar\n";
+        assert_eq!(differences(listed, "0b *scala.jar\n0a *kafka.jar\n"), "", "their order does not count");
+        assert_eq!(differences(listed, "0c *kafka.jar\n0b *scala.jar\n"), "- 0a *kafka.jar\n+ 0c *kafka.jar\n");
+        assert_eq!(differences(listed, "0a *kafka.jar\n"), "- 0b *scala.jar\n");
+        assert_eq!(differences(listed, &format!("{listed}0d *other.jar\n")), "+ 0d *other.jar\n");
+    }
 }
