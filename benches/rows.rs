@@ -43,7 +43,7 @@ fn main() {
     }
     println!("decode all        {:>6.0} ns/record", nanos(decoding, records));
     println!("extract all       {:>6.0} ns/record", nanos(extract(&batches), records));
-    for table in Table::ALL {
+    for table in Table::all() {
         let only: Vec<_> = batches.iter().filter(|batch| batch.table == table).cloned().collect();
         let rows: usize = only.iter().map(|batch| batch.columns.num_rows()).sum();
         if rows > 0 {

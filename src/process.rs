@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
+use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::{Epoch, TimePolicy};
 use timely::dataflow::operators::probe::Handle;
 use timely::scheduling::SyncActivator;
@@ -23,8 +24,8 @@ pub struct Process {
     pub policy: TimePolicy,
     /// How records are read.
     pub decode: DecodeOptions,
-    /// Whether the derived tables are made.
-    pub derives: bool,
+    /// The derived tables that are made.
+    pub derived: Vec<Derived>,
     /// Where records come from.
     pub source: Source,
     /// Where rows go.

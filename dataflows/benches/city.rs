@@ -12,10 +12,11 @@ mod load;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::city::{Records, city};
+use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::enrich::{self, enrich};
 use citystream_dataflows::incidents::{Seed, lives};
 use citystream_dataflows::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
+use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::{Epoch, Micros};
 use citystream_dataflows::turns::{Close, Turn};
 use timely::dataflow::operators::{Input, Inspect, Probe};
@@ -64,11 +65,11 @@ impl Driver {
         }
     }
 
-    fn watch<R: Clone + 'static>(&self, stream: StreamVec<'_, Epoch, R>) {
+    fn watch<R: Clone + 'static>(&self, stream: StreamVec<'_, Epoch, R>, count: fn(&[R]) -> usize) {
         let rows = Arc::clone(&self.rows);
         let counted = stream.inspect_core(move |event| {
             if let Ok((_, batch)) = event {
-                *rows.lock().expect("one thread") += batch.len();
+                *rows.lock().expect("one thread") += count(batch);
             }
         });
         counted.probe_with(&self.probe);
@@ -88,7 +89,7 @@ impl Driver {
                 statuses: records.statuses,
                 circles,
             };
-            driver.watch(enrich(turns, inputs).rows);
+            driver.watch(enrich(turns, inputs).rows, <[_]>::len);
         });
         driver
     }
@@ -99,13 +100,9 @@ impl Driver {
         worker.dataflow(|scope| {
             let records = driver.records(scope);
             let turns = scope.input_from(&mut driver.turns);
-            let changes = city(turns, records);
-            driver.watch(changes.pings);
-            driver.watch(changes.traffic);
-            driver.watch(changes.vehicles);
-            driver.watch(changes.environment);
-            driver.watch(changes.incidents);
-            driver.watch(changes.quality);
+            for blocks in City::new(turns, records).derive(Derived::all()) {
+                driver.watch(blocks, |blocks| blocks.iter().map(|block| block.diffs.len()).sum());
+            }
         });
         driver
     }

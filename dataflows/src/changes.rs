@@ -1,9 +1,8 @@
-//! The rows of the derived tables, and their changes. Shapes, units and null rules: `docs/tables.md`.
+//! Changes of rows, and the rows that more than one operator knows. Shapes, units and null rules: `docs/tables.md`.
 
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::Topic;
-use crate::records::{IncidentKind, Level, Measure, Phase, Ping, Point, Reading, Severity, Sky, Source, Stamp, Text};
+use crate::records::{IncidentKind, Level, Phase, Ping, Point, Reading, Severity, Sky, Source, Stamp, Text};
 use crate::time::Micros;
 
 /// A row that appears (+1) or goes (-1). In a commit at most one of each for a key.
@@ -97,94 +96,6 @@ pub struct IncidentMatch {
     pub source: Option<Source>,
 }
 
-/// A cell of resolution 8 in five minutes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrafficWindow {
-    /// The cell.
-    pub c8: u64,
-    /// The window's start.
-    pub start: Micros,
-    /// Pings.
-    pub pings: u64,
-    /// Distinct vehicles.
-    pub vehicles: u64,
-    /// Pings with a traffic record.
-    pub with_traffic: u64,
-    /// km/h.
-    pub speed_mean: Reading,
-    /// km/h, of pings of at least 1 km/h.
-    pub speed_harmonic: Reading,
-    /// Percentiles 50, 85 and 95 of whole km/h.
-    pub speed_percentiles: Option<[i32; 3]>,
-    /// Mean of the pings' speed ratios.
-    pub ratio_mean: Reading,
-    /// Least of them.
-    pub ratio_min: Reading,
-    /// Pings with a ratio below 0.9.
-    pub congested: u64,
-    /// Traffic records.
-    pub records: u64,
-    /// With a closed road.
-    pub closures: u64,
-    /// By [`Level`].
-    pub levels: [u64; 3],
-    /// By [`Source`].
-    pub sources: [u64; 3],
-}
-
-/// A vehicle in a quarter of an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VehicleWindow {
-    /// The vehicle.
-    pub vehicle: Text,
-    /// The window's start.
-    pub start: Micros,
-    /// Pings.
-    pub pings: u64,
-    /// Vehicle records.
-    pub records: u64,
-    /// Steps.
-    pub steps: u64,
-    /// Driven, in millimetres.
-    pub distance_mm: i64,
-    /// In motion, in microseconds.
-    pub moving_us: i64,
-    /// Standing, in microseconds.
-    pub idle_us: i64,
-    /// Hard accelerations and brakings; `None` where no step is short enough to tell.
-    pub harsh: Option<[u64; 2]>,
-    /// In millionths of a percent; `None` where no two records are close enough.
-    pub fuel_used: Option<i64>,
-    /// In millionths of a km; likewise.
-    pub odometer_gain: Option<i64>,
-}
-
-/// A cell of resolution 5 in a quarter of an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EnvironmentWindow {
-    /// The cell.
-    pub c5: u64,
-    /// The window's start.
-    pub start: Micros,
-    /// Weather records.
-    pub records: u64,
-    /// Mean, least and greatest of each [`Measure`].
-    pub measures: [[Reading; 3]; Measure::COUNT],
-    /// Pings in rain with a speed, and their mean speed in km/h.
-    pub rain: (u64, Reading),
-    /// Pings on dry roads with a speed, and their mean speed in km/h.
-    pub dry: (u64, Reading),
-}
-
-/// A life of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IncidentRow {
-    /// What its statuses say.
-    pub life: Life,
-    /// Who was near.
-    pub exposure: Exposure,
-}
-
 /// What the statuses of one life of an incident say.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Life {
@@ -227,17 +138,4 @@ pub struct Exposure {
     pub during: (u64, Reading),
     /// The same for the quarter of an hour before.
     pub before: (u64, Reading),
-}
-
-/// What became of a topic's records in a quarter of an hour of log time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QualityWindow {
-    /// The topic.
-    pub topic: Topic,
-    /// The window's start.
-    pub start: Micros,
-    /// Records by [`Fate`](crate::records::Fate).
-    pub fates: Vec<u64>,
-    /// Percentiles 50 and 99 of the rows' delay in whole seconds.
-    pub delays: Option<[i32; 2]>,
 }

@@ -1,30 +1,26 @@
-//! The city dataflow: from on-time records to the changes of the derived tables.
+//! The city dataflow: from on-time records to what the derived tables are made of.
 //!
 //! ```text
-//! pings ---------+---------------> enrich ---+--> traffic_5m
-//! traffic -------+------------------^        +--> environment_15m
-//! weather -------+------------------^        +--> enriched_pings
-//! statuses --> lives -- circles ----^- near --+
-//!                \-----------------------------+-> incidents
-//! vehicle records, pings ----------------------> vehicle_15m
-//! deliveries ----------------------------------> data_quality_15m
+//! pings ---------+---------------> enrich ---> enriched pings
+//! traffic -------+------------------^   ^
+//! weather -------+------------------^   |
+//! statuses --> lives -- circles --------+---> near
+//!                \--------------------------> lives
 //! ```
 //!
-//! A function of the records and the turns alone. Rows leave at the epoch that ends their commit, at most one -1 and
-//! one +1 for a key (P2).
+//! A function of the records and the turns alone. Each [derived table](crate::tables) takes of these streams what it
+//! needs; its rows leave at the epoch that ends their commit, at most one -1 and one +1 for a key (P2).
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concat;
 
-use crate::changes::{
-    Change, EnrichedPing, EnvironmentWindow, IncidentRow, QualityWindow, TrafficWindow, VehicleWindow,
-};
+use crate::changes::{Change, EnrichedPing};
 use crate::enrich::{self, Enriched, enrich};
-use crate::incidents::{Seed, incidents, lives};
+use crate::incidents::{LifeEvent, Near, Seed, lives};
 use crate::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
+use crate::tables::{Block, Derived};
 use crate::time::Epoch;
 use crate::turns::Turn;
-use crate::windows::{environment, quality, traffic, vehicle};
 
 /// On-time records, wherever they were read, and what became of all of them.
 pub struct Records<'scope> {
@@ -44,42 +40,50 @@ pub struct Records<'scope> {
     pub seeds: StreamVec<'scope, Epoch, Seed>,
 }
 
-/// The changes of the derived tables, at the epochs that end commits.
-pub struct Changes<'scope> {
-    /// enriched_pings.
-    pub pings: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
-    /// traffic_5m.
-    pub traffic: StreamVec<'scope, Epoch, Change<TrafficWindow>>,
-    /// vehicle_15m.
-    pub vehicles: StreamVec<'scope, Epoch, Change<VehicleWindow>>,
-    /// environment_15m.
-    pub environment: StreamVec<'scope, Epoch, Change<EnvironmentWindow>>,
-    /// incidents.
-    pub incidents: StreamVec<'scope, Epoch, Change<IncidentRow>>,
-    /// data_quality_15m.
-    pub quality: StreamVec<'scope, Epoch, Change<QualityWindow>>,
+/// What is known of the city: the streams that derived tables are made of.
+pub struct City<'scope> {
+    /// What closes epochs.
+    pub turns: StreamVec<'scope, Epoch, Turn>,
+    /// Vehicle records, where they were read.
+    pub vehicles: StreamVec<'scope, Epoch, VehicleRecord>,
+    /// Pings, where they were read.
+    pub pings: StreamVec<'scope, Epoch, Ping>,
+    /// Traffic records, by cell.
+    pub traffic: StreamVec<'scope, Epoch, Traffic>,
+    /// Weather records, where they were read.
+    pub weather: StreamVec<'scope, Epoch, Weather>,
+    /// What became of every record.
+    pub deliveries: StreamVec<'scope, Epoch, Delivery>,
+    /// The changes of enriched pings, by cell: what is written.
+    pub enriched_changes: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
+    /// The same, and at the first epoch of a run what the lake has: what windows are made of.
+    pub enriched: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
+    /// Lives of incidents, by incident.
+    pub lives: StreamVec<'scope, Epoch, LifeEvent>,
+    /// Who passed which incident.
+    pub near: StreamVec<'scope, Epoch, Near>,
 }
 
-/// Builds the city dataflow; see the module.
-pub fn city<'scope>(turns: StreamVec<'scope, Epoch, Turn>, records: Records<'scope>) -> Changes<'scope> {
-    let Records { vehicles, pings, traffic: traffic_records, weather, statuses, deliveries, seeds } = records;
-    let traffic_records = enrich::by_cell(traffic_records);
-    let (lives, circles) = lives(turns.clone(), statuses.clone(), seeds);
-    let inputs = enrich::Inputs {
-        pings: pings.clone(),
-        traffic: traffic_records.clone(),
-        weather: weather.clone(),
-        statuses,
-        circles,
-    };
-    let Enriched { rows, recalled, near } = enrich(turns.clone(), inputs);
-    let enriched = rows.clone().concat(recalled);
-    Changes {
-        pings: rows,
-        traffic: traffic::traffic(turns.clone(), enriched.clone(), traffic_records),
-        vehicles: vehicle::vehicle(turns.clone(), pings, vehicles),
-        environment: environment::environment(turns.clone(), weather, enriched),
-        incidents: incidents(turns.clone(), lives, near),
-        quality: quality::quality(turns, deliveries),
+impl<'scope> City<'scope> {
+    /// Builds the dataflow that all tables share; see the module.
+    pub fn new(turns: StreamVec<'scope, Epoch, Turn>, records: Records<'scope>) -> City<'scope> {
+        let Records { vehicles, pings, traffic, weather, statuses, deliveries, seeds } = records;
+        let traffic = enrich::by_cell(traffic);
+        let (lives, circles) = lives(turns.clone(), statuses.clone(), seeds);
+        let inputs = enrich::Inputs {
+            pings: pings.clone(),
+            traffic: traffic.clone(),
+            weather: weather.clone(),
+            statuses,
+            circles,
+        };
+        let Enriched { rows, recalled, near } = enrich(turns.clone(), inputs);
+        let enriched = rows.clone().concat(recalled);
+        City { turns, vehicles, pings, traffic, weather, deliveries, enriched_changes: rows, enriched, lives, near }
+    }
+
+    /// The changes of some tables, at the epochs that end commits.
+    pub fn derive(&self, tables: impl IntoIterator<Item = Derived>) -> Vec<StreamVec<'scope, Epoch, Block>> {
+        tables.into_iter().map(|table| (table.build)(self)).collect()
     }
 }

@@ -27,6 +27,37 @@ pub struct Stamp {
     pub offset: i64,
 }
 
+/// Gives an enum the word that stands for each of its variants in records and in tables.
+macro_rules! words {
+    ($name:ident { $($variant:ident: $word:literal),* $(,)? }) => {
+        impl $name {
+            /// All, in the order of their discriminants.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
+            /// Its word.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word),*
+                }
+            }
+
+            /// What a word stands for; `None` for any other word.
+            pub fn from_word(word: &str) -> Option<$name> {
+                match word {
+                    $($word => Some($name::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+words!(Source { Live: "live", Cached: "cached", Synthetic: "synthetic" });
+words!(Level { Light: "LIGHT", Moderate: "MODERATE", Heavy: "HEAVY" });
+words!(Phase { Active: "Active", Responding: "Responding", Resolved: "Resolved" });
+words!(IncidentKind { Accident: "Accident", Medical: "Medical", Fire: "Fire", Police: "Police" });
+words!(Severity { Low: "Low", Medium: "Medium", High: "High" });
+
 /// A place on the globe, WGS-84, in degrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
@@ -53,6 +84,12 @@ impl Reading {
     /// The value, if there is one.
     pub fn get(self) -> Option<f64> {
         (!self.0.is_nan()).then_some(self.0)
+    }
+}
+
+impl From<Reading> for Option<f64> {
+    fn from(value: Reading) -> Option<f64> {
+        value.get()
     }
 }
 
@@ -213,6 +250,43 @@ pub enum Measure {
 impl Measure {
     /// How many there are.
     pub const COUNT: usize = 7;
+
+    /// All measures, in the order of their discriminants.
+    pub const ALL: [Measure; Measure::COUNT] = [
+        Measure::Temperature,
+        Measure::Precipitation,
+        Measure::Wind,
+        Measure::Humidity,
+        Measure::AirQuality,
+        Measure::Pressure,
+        Measure::Visibility,
+    ];
+
+    /// The column of a weather record that holds it.
+    pub fn column(self) -> &'static str {
+        match self {
+            Measure::Temperature => "temperature_c",
+            Measure::Precipitation => "precipitation_mm",
+            Measure::Wind => "wind_speed_ms",
+            Measure::Humidity => "humidity_pct",
+            Measure::AirQuality => "air_quality_index",
+            Measure::Pressure => "pressure_hpa",
+            Measure::Visibility => "visibility_m",
+        }
+    }
+
+    /// Its unit, empty where it has none.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Measure::Temperature => "deg C",
+            Measure::Precipitation => "mm",
+            Measure::Wind => "m/s",
+            Measure::Humidity => "%",
+            Measure::AirQuality => "",
+            Measure::Pressure => "hPa",
+            Measure::Visibility => "m",
+        }
+    }
 }
 
 /// A vehicle record.
@@ -259,9 +333,6 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All phases, in the order of their discriminants.
-    pub const ALL: [Phase; 3] = [Phase::Active, Phase::Responding, Phase::Resolved];
-
     /// Whether the incident is on the road in this phase.
     pub fn is_active(self) -> bool {
         self != Phase::Resolved

@@ -1,5 +1,6 @@
 //! `citystream lake`: look after a lake.
 
+use citystream_dataflows::tables::Derived;
 use tokio::runtime::{Builder, Runtime};
 
 use super::load;
@@ -30,7 +31,12 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
             let lake = open(&runtime, &config)?;
-            let (options, tables) = (store_options(&config), tables::all().collect::<Vec<_>>());
+            let options = store_options(&config);
+            let derived = match runtime.block_on(settings::read(&lake))? {
+                Some(settings) => settings.derived()?,
+                None => Derived::all().collect(),
+            };
+            let tables: Vec<_> = tables::with_schemas(&derived).collect();
             let text = match reader.as_str() {
                 "polars" => sql::polars(&lake, &options, &tables),
                 "spark" => sql::spark(&lake, &tables),
@@ -70,7 +76,7 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
     let lake = open(runtime, config)?;
     let report = runtime.block_on(async {
         let settings = settings::read(&lake).await?.ok_or_else(|| no_lake(&lake))?;
-        let tables = delta::Table::all(tables::all())?;
+        let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
         Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
     })?;
     if json {

@@ -163,7 +163,8 @@ mod tests {
         assert!(found.0.contains("P4") && found.0.contains("gps"), "{found}");
         let file =
             File { path: "tables/x".into(), date: String::new(), rows: 1, bytes: 1, event_time: None, log_time: None };
-        let found = seal(0, vec![Written { files: vec![(Table::RawGps, file)], counts: BTreeMap::new() }]).unwrap_err();
+        let found = seal(0, vec![Written { files: vec![(Table::Raw(Topic::Gps), file)], counts: BTreeMap::new() }])
+            .unwrap_err();
         assert!(found.0.contains("tables/x"), "{found}");
     }
 }

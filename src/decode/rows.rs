@@ -75,7 +75,7 @@ impl Rows {
         self.bytes == 0
     }
 
-    /// Takes all rows: one batch a table that has any, in the order of [`Table::ALL`].
+    /// Takes all rows: one batch a table that has any, in the order of [`Table::all`].
     pub fn finish(&mut self) -> Vec<RawBatch> {
         self.bytes = 0;
         let names = &self.topic_names;
@@ -266,7 +266,7 @@ struct RowColumns {
 impl RowColumns {
     fn new(topic: Topic) -> RowColumns {
         RowColumns {
-            table: Table::of(topic),
+            table: Table::Raw(topic),
             fields: fields::of(topic).iter().map(|field| Column::new(topic, field)).collect(),
             extra: StringBuilder::new(),
             log: LogColumns::default(),

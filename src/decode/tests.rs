@@ -182,7 +182,7 @@ fn a_record_needs_its_id_device_time_and_position() {
             assert_eq!(reason(topic, Some(payload.as_bytes())), expected, "{payload}");
         }
         let at_the_limit = with(topic, &[("timestamp", json!("2026-11-24T10:15:30"))]);
-        assert_eq!(one(topic, Some(at_the_limit.as_bytes())).table, Table::of(topic));
+        assert_eq!(one(topic, Some(at_the_limit.as_bytes())).table, Table::Raw(topic));
     }
 }
 
@@ -226,7 +226,7 @@ fn what_a_column_cannot_hold_is_null_there_and_kept() {
     ];
     for (topic, name, value, column) in cases {
         let batch = one(topic, Some(with(topic, &[(name, value.clone())]).as_bytes()));
-        assert_eq!(batch.table, Table::of(topic));
+        assert_eq!(batch.table, Table::Raw(topic));
         assert_eq!(cell(&batch.columns, column), Value::Null);
         let extra: Value = serde_json::from_str(cell(&batch.columns, "extra").as_str().unwrap()).unwrap();
         assert_eq!(extra, json!({name: value}));
@@ -349,7 +349,7 @@ fn random_records_read_as_a_generic_reader_reads_them() {
         let (payload, expected, extra) = random_record(&mut random, topic);
         decoder.decode(incoming(topic, round, Some(payload.as_bytes())), &mut rows);
         let batch = rows.finish().remove(0);
-        assert_eq!(batch.table, Table::of(topic), "{payload}");
+        assert_eq!(batch.table, Table::Raw(topic), "{payload}");
         for (column, value) in expected.iter().enumerate() {
             let found = cell_at(batch.columns.column(column), 0);
             assert_eq!(&found, value, "{} of {payload}", batch.columns.schema().field(column).name());

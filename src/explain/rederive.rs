@@ -3,35 +3,29 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use citystream_dataflows::changes::Change;
-use citystream_dataflows::city::{Records, city};
+use citystream_dataflows::city::{City, Records};
+use citystream_dataflows::tables::{Block, Derived};
 use citystream_dataflows::time::{Epoch, Micros};
 use citystream_dataflows::turns::{Close, Turn};
+use timely::dataflow::Scope;
 use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::vec::ToStream;
-use timely::dataflow::{Scope, StreamVec};
 
 use super::sources::Sources;
 use crate::error::RunError;
 use crate::extract::{self, Extractor, Records as Extracted};
 use crate::names::Names;
-use crate::render::{RenderError, Row, render};
-use crate::tables::Table;
+use crate::render::render;
 
-/// All rows of a table that the raw rows add up to; `counts_from` is the log time from which windows were open.
+/// All rows of a table that the raw rows add up to.
 ///
 /// # Errors
 /// Rows that are not what their tables say.
-pub fn rederive(
-    table: Table,
-    sources: &Sources,
-    counts_from: Micros,
-    topic_names: [String; 5],
-) -> Result<Vec<RecordBatch>, RunError> {
+pub fn rederive(table: Derived, sources: &Sources, topic_names: [String; 5]) -> Result<Vec<RecordBatch>, RunError> {
     let mut extractor = Extractor::new(topic_names);
     let mut records = Extracted::default();
-    for (raw, batches) in sources {
+    for (raw, batches) in &sources.tables {
         for batch in batches {
             let dispositions = match raw.topic() {
                 Some(_) => extract::dispositions(*raw, batch)?,
@@ -40,21 +34,20 @@ pub fn rederive(
             extractor.extract(*raw, batch, &dispositions, &mut records)?;
         }
     }
+    let counts_from = sources.counts_from.unwrap_or(Micros::MIN);
     records.deliveries.iter_mut().for_each(|delivery| delivery.log_time = delivery.log_time.max(counts_from));
     let names = Names::default();
     names.learn(&records.names)?;
-    let rendered = Arc::new(Mutex::new(Vec::new()));
-    let (sink, names) = (Arc::clone(&rendered), Arc::new(names));
+    let derived = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&derived);
     timely::execute_directly(move |worker| {
-        worker.dataflow::<Epoch, _, _>(|scope| derive(scope, table, records, names, sink));
+        worker.dataflow::<Epoch, _, _>(|scope| derive(scope, table, records, sink));
     });
-    let rendered = std::mem::take(&mut *rendered.lock().unwrap_or_else(PoisonError::into_inner));
-    rendered.into_iter().collect::<Result<_, RenderError>>().map_err(RunError::from)
+    let derived = std::mem::take(&mut *derived.lock().unwrap_or_else(PoisonError::into_inner));
+    derived.into_iter().map(|block| render(block, &names).map_err(RunError::from)).collect()
 }
 
-type Sink = Arc<Mutex<Vec<Result<RecordBatch, RenderError>>>>;
-
-fn derive<'scope>(scope: Scope<'scope, Epoch>, table: Table, records: Extracted, names: Arc<Names>, sink: Sink) {
+fn derive(scope: Scope<'_, Epoch>, table: Derived, records: Extracted, sink: Arc<Mutex<Vec<Block>>>) {
     let turn = Turn { epoch: 0, horizon: None, close: Close::Seal, last: true };
     let turns = [turn].to_stream(scope);
     let records = Records {
@@ -66,21 +59,12 @@ fn derive<'scope>(scope: Scope<'scope, Epoch>, table: Table, records: Extracted,
         deliveries: records.deliveries.to_stream(scope),
         seeds: empty(scope),
     };
-    let changes = city(turns, records);
-    match table {
-        Table::EnrichedPings => collect(changes.pings, names, sink),
-        Table::Traffic5m => collect(changes.traffic, names, sink),
-        Table::Vehicle15m => collect(changes.vehicles, names, sink),
-        Table::Environment15m => collect(changes.environment, names, sink),
-        Table::Incidents => collect(changes.incidents, names, sink),
-        _ => collect(changes.quality, names, sink),
+    for blocks in City::new(turns, records).derive([table]) {
+        let sink = Arc::clone(&sink);
+        blocks.inspect_core(move |event| {
+            if let Ok((_, blocks)) = event {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(blocks);
+            }
+        });
     }
-}
-
-fn collect<R: Row + Clone + 'static>(changes: StreamVec<'_, Epoch, Change<R>>, names: Arc<Names>, sink: Sink) {
-    changes.inspect_core(move |event| {
-        if let Ok((_, changes)) = event {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).push(render(changes, &names));
-        }
-    });
 }

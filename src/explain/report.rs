@@ -3,18 +3,20 @@
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use citystream_dataflows::time::Micros;
+use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::tables::{Derived, Fields};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::rederive::rederive;
-use super::scan::{Row, rows, scan};
+use super::scan::{rows, scan};
 use super::show::{Shown, show};
 use super::sources::{Source, Sources};
 use super::target::Target;
 use crate::error::RunError;
+use crate::lake::rows::Row;
 use crate::lake::{Lake, State};
-use crate::tables::{EVENT_TIME, Table};
+use crate::tables::Table;
 
 /// What is known of a record or a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,7 +76,7 @@ pub async fn explain(
     match target {
         Target::Row { table, key } => row(&source, *table, key, topic_names, limit).await,
         Target::Record { topic, partition, offset } => {
-            let table = Table::of(*topic);
+            let table = Table::Raw(*topic);
             let is_it = |row: Row<'_>| row.int("partition") == Some(*partition) && row.long("offset") == Some(*offset);
             let found = [(table, scan(lake, state, table, |_| true, is_it).await?)];
             let name = format!("{}/{partition}/{offset}", topic.name());
@@ -84,7 +86,7 @@ pub async fn explain(
                     "the lake has no row of {name}; dead letters are in the table dead_letters"
                 )));
             }
-            let see = rows(&found[0].1).flat_map(|row| see(table, row)).collect();
+            let see = rows(&found[0].1).flat_map(|row| see(*topic, row)).collect();
             Ok(Explanation {
                 target: name,
                 row: records.first().map(|record| record.row.clone()),
@@ -99,57 +101,37 @@ pub async fn explain(
 }
 
 /// The rows that an on-time record is behind, as far as its columns say.
-fn see(table: Table, row: Row<'_>) -> Vec<String> {
-    let (Some(time), true) = (row.long(EVENT_TIME), row.text("disposition") == Some("on_time")) else {
+fn see(topic: Topic, row: Row<'_>) -> Vec<String> {
+    if row.text("disposition") != Some("on_time") {
         return Vec::new();
-    };
-    let start = |minutes: i64| time - time.rem_euclid(minutes * 60_000_000);
-    let cell = |column| row.long(column).unwrap_or_default();
-    let ping = || {
-        format!(
-            "enriched_pings:{}/{}",
-            row.int("partition").unwrap_or_default(),
-            row.long("offset").unwrap_or_default()
-        )
-    };
-    let vehicle = || format!("vehicle_15m:{}/{}", row.text("device_id").unwrap_or_default(), start(15));
-    let traffic = || format!("traffic_5m:{}/{}", cell("h3_8"), start(5));
-    let environment = || format!("environment_15m:{}/{}", cell("h3_5"), start(15));
-    match table {
-        Table::RawGps => vec![ping(), traffic(), vehicle(), environment()],
-        Table::RawTraffic => vec![traffic()],
-        Table::RawWeather => vec![environment()],
-        Table::RawVehicle => vec![vehicle()],
-        _ => Vec::new(),
     }
+    let key = |table: Derived| Some(format!("{}:{}", table.name(), (table.key_of)(topic, &row)?));
+    Derived::all().filter_map(key).collect()
 }
 
 async fn row(
     source: &Source<'_>,
-    table: Table,
+    table: Derived,
     key: &str,
     topic_names: [String; 5],
     limit: usize,
 ) -> Result<Explanation, RunError> {
-    let changes = scan(source.lake, source.state, table, |_| true, |row| row.text("row_key") == Some(key)).await?;
-    let sources = source.behind(table, key).await?;
-    let name = table.name().trim_end_matches("_changes");
+    let is_it = |row: Row<'_>| row.text("row_key") == Some(key);
+    let changes = scan(source.lake, source.state, Table::Derived(table), |_| true, is_it).await?;
+    let name = table.name();
     let unknown = || RunError::Usage(format!("{name} has no row {key:?} and never had one"));
-    let sources = sources.ok_or_else(unknown)?;
-    let revisions = revisions(&changes, &sources);
+    let sources = source.behind(table, key).await?.ok_or_else(unknown)?;
+    let revisions = revisions(table, &changes, &sources);
     let standing = revisions.last().ok_or_else(unknown)?.row.clone();
-    // All of a window of data quality counts in it, also what came too late for its own.
-    let start = key.rsplit('/').next().and_then(|start| start.parse().ok());
-    let counts_from = start.filter(|_| table == Table::DataQuality15m).unwrap_or(Micros::MIN);
-    let again = rederive(table, &sources, counts_from, topic_names)?;
-    let again = rows(&again).find(|row| row.text("row_key") == Some(key)).map(|row| own(show(row)));
+    let again = rederive(table, &sources, topic_names)?;
+    let again = rows(&again).find(|row| is_it(*row)).map(|row| own(show(row)));
     Ok(Explanation {
         target: format!("{name}:{key}"),
         rederived: standing.as_ref().map(|row| Some(row) == again.as_ref()),
         row: standing,
         revisions,
-        behind: sources.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
-        records: records(&sources, limit),
+        behind: sources.tables.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
+        records: records(&sources.tables, limit),
         see: Vec::new(),
     })
 }
@@ -164,7 +146,7 @@ fn own(mut row: Shown) -> Shown {
     row
 }
 
-fn revisions(changes: &[RecordBatch], sources: &Sources) -> Vec<Revision> {
+fn revisions(table: Derived, changes: &[RecordBatch], sources: &Sources) -> Vec<Revision> {
     let mut changes: Vec<_> = rows(changes)
         .map(|row| (row.long("seq").unwrap_or_default(), row.int("diff").unwrap_or_default(), row))
         .collect();
@@ -175,7 +157,7 @@ fn revisions(changes: &[RecordBatch], sources: &Sources) -> Vec<Revision> {
         let row = (diff > 0).then(|| own(show(row)));
         let before = revisions.last().and_then(|revision| revision.row.as_ref());
         let changed = changed(before, row.as_ref());
-        let because_of = brought_by(sources, seq, row.as_ref());
+        let because_of = brought_by(table, sources, seq, row.as_ref());
         revisions.push(Revision { seq, row, changed, because_of });
     }
     revisions
@@ -190,26 +172,19 @@ fn changed(before: Option<&Shown>, after: Option<&Shown>) -> Vec<String> {
 }
 
 /// The records that a commit brought: those that the row names, or else all that its definition looks at.
-fn brought_by(sources: &Sources, seq: i64, row: Option<&Shown>) -> Vec<String> {
-    let all = sources.iter().flat_map(|(table, batches)| rows(batches).map(|row| (*table, row)));
+fn brought_by(derived: Derived, sources: &Sources, seq: i64, row: Option<&Shown>) -> Vec<String> {
+    let all = sources.tables.iter().flat_map(|(table, batches)| rows(batches).map(|row| (*table, row)));
     let brought: Vec<(Table, Row<'_>)> = all.filter(|(_, row)| row.long("seq") == Some(seq)).collect();
-    let named = brought.iter().copied().filter(|(table, record)| row.is_some_and(|row| names(row, *table, *record)));
-    let named: Vec<(Table, Row<'_>)> = named.collect();
+    let is_named = |(table, record): &(Table, Row<'_>)| row.is_some_and(|row| names(derived, row, *table, *record));
+    let named: Vec<(Table, Row<'_>)> = brought.iter().copied().filter(is_named).collect();
     let causes = if named.is_empty() { brought } else { named };
     causes.into_iter().filter_map(|(table, row)| at(table, row)).take(10).collect()
 }
 
 /// Whether a row names a record of a raw table as its source.
-fn names(row: &Shown, table: Table, record: Row<'_>) -> bool {
-    let prefixes: &[&str] = match table {
-        Table::RawGps => &[""],
-        Table::RawTraffic => &["traffic_"],
-        Table::RawWeather => &["weather_"],
-        Table::RawEmergency => &["incident_", "active_", "responding_", "resolved_"],
-        _ => &[],
-    };
+fn names(derived: Derived, row: &Shown, table: Table, record: Row<'_>) -> bool {
     let is = |column: String, value: Option<i64>| value.is_some() && row.get(&column).and_then(Value::as_i64) == value;
-    prefixes.iter().any(|prefix| {
+    derived.names.iter().filter(|(topic, _)| table.topic() == Some(*topic)).any(|(_, prefix)| {
         is(format!("{prefix}partition"), record.int("partition").map(i64::from))
             && is(format!("{prefix}offset"), record.long("offset"))
     })

@@ -1,74 +1,15 @@
 //! Rows of a lake's tables by what they hold: files by their times, then rows one by one.
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use citystream_dataflows::records::{Point, Stamp};
 use citystream_dataflows::time::Micros;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::RunError;
 use crate::lake::commit::File;
+use crate::lake::rows::Row;
 use crate::lake::{Lake, State};
-use crate::tables::{EVENT_TIME, Table};
-
-/// One row of a batch.
-#[derive(Clone, Copy)]
-pub struct Row<'a> {
-    /// The batch.
-    pub batch: &'a RecordBatch,
-    /// The row's number.
-    pub row: usize,
-}
-
-impl<'a> Row<'a> {
-    /// A text.
-    pub fn text(&self, column: &str) -> Option<&'a str> {
-        let texts = self.batch.column_by_name(column)?.as_string_opt::<i32>()?;
-        texts.is_valid(self.row).then(|| texts.value(self.row))
-    }
-
-    /// A 64-bit integer or a time.
-    pub fn long(&self, column: &str) -> Option<i64> {
-        let column = self.batch.column_by_name(column)?;
-        if !column.is_valid(self.row) {
-            return None;
-        }
-        let times = column.as_primitive_opt::<TimestampMicrosecondType>().map(|times| times.value(self.row));
-        times.or_else(|| column.as_primitive_opt::<Int64Type>().map(|longs| longs.value(self.row)))
-    }
-
-    /// A 32-bit integer.
-    pub fn int(&self, column: &str) -> Option<i32> {
-        let ints = self.batch.column_by_name(column)?.as_primitive_opt::<Int32Type>()?;
-        ints.is_valid(self.row).then(|| ints.value(self.row))
-    }
-
-    /// A flag.
-    pub fn flag(&self, column: &str) -> Option<bool> {
-        let flags = self.batch.column_by_name(column)?.as_boolean_opt()?;
-        flags.is_valid(self.row).then(|| flags.value(self.row))
-    }
-
-    /// A place.
-    pub fn place(&self) -> Option<Point> {
-        let degrees = |column| {
-            let column = self.batch.column_by_name(column)?.as_primitive_opt::<Float64Type>()?;
-            Some(column.value(self.row))
-        };
-        Some(Point { lat: degrees("lat")?, lon: degrees("lon")? })
-    }
-
-    /// When and where in the log it stood.
-    pub fn stamp(&self) -> Option<Stamp> {
-        Some(Stamp { time: self.long(EVENT_TIME)?, partition: self.int("partition")?, offset: self.long("offset")? })
-    }
-
-    /// Whether its event time is in `from..until`.
-    pub fn within(&self, from: Micros, until: Micros) -> bool {
-        self.long(EVENT_TIME).is_some_and(|time| (from..until).contains(&time))
-    }
-}
+use crate::tables::Table;
 
 /// The rows of a table that are wanted, from files that may hold them.
 ///

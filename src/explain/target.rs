@@ -1,9 +1,9 @@
 //! What is to be explained: a record, or a row of a derived table.
 
 use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::tables::Derived;
 
 use crate::error::RunError;
-use crate::tables::Table;
 
 /// What is to be explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Target {
     },
     /// A row of a derived table.
     Row {
-        /// The table's change log.
-        table: Table,
+        /// The table.
+        table: Derived,
         /// The row's key.
         key: String,
     },
@@ -44,8 +44,8 @@ impl Target {
     }
 }
 
-fn table_of(name: &str) -> Option<Table> {
-    Table::derived().find(|table| table.name() == name || table.name().strip_suffix("_changes") == Some(name))
+fn table_of(name: &str) -> Option<Derived> {
+    Derived::all().find(|table| table.name() == name || table.changes() == name)
 }
 
 fn record(text: &str, topics: &[String; 5]) -> Option<Target> {
@@ -67,7 +67,7 @@ mod tests {
         for text in ["gps/3/42", "gps_data/3/42"] {
             assert_eq!(Target::parse(text, &topics).unwrap(), record);
         }
-        let row = Target::Row { table: Table::Vehicle15m, key: "car:7/1000".into() };
+        let row = Target::Row { table: Derived::from_name("vehicle_15m").unwrap(), key: "car:7/1000".into() };
         for text in ["vehicle_15m:car:7/1000", "vehicle_15m_changes:car:7/1000"] {
             assert_eq!(Target::parse(text, &topics).unwrap(), row);
         }

@@ -2,7 +2,6 @@
 //! out. The rows may come from the decoder or from a raw table's Parquet file with at least the [`columns`] named.
 
 mod columns;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -14,14 +13,14 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::records::{
-    Delivery, Fate, Measure, Ping, Point, Reading, Sky, Status, Text, Traffic, VehicleRecord, Weather,
+    Delivery, Fate, IncidentKind, Level, Measure, Phase, Ping, Point, Reading, Severity, Sky, Source, Status, Text,
+    Traffic, VehicleRecord, Weather,
 };
 use citystream_dataflows::time::Micros;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::RunError;
 use crate::names::{self, Identity};
-use crate::tables::derived::MEASURES;
 use crate::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
 use columns::{Columns, Place, double, flag};
 
@@ -81,14 +80,15 @@ pub struct Extractor {
 
 /// The columns that [`Extractor::extract`] needs of a table's rows; none of a derived table.
 pub fn columns(table: Table) -> &'static [&'static str] {
-    match table {
-        Table::RawVehicle => {
-            &["device_id", "fuel_level_pct", "odometer_km", "partition", "offset", LOG_TIME, EVENT_TIME]
-        }
-        Table::RawGps => {
+    let Some(topic) = table.topic() else {
+        return if table == Table::DeadLetters { &["topic", "reason", LOG_TIME] } else { &[] };
+    };
+    match topic {
+        Topic::Vehicle => &["device_id", "fuel_level_pct", "odometer_km", "partition", "offset", LOG_TIME, EVENT_TIME],
+        Topic::Gps => {
             &["device_id", "speed_kmh", "lat", "lon", "h3_8", "h3_5", "partition", "offset", LOG_TIME, EVENT_TIME]
         }
-        Table::RawTraffic => &[
+        Topic::Traffic => &[
             "lat",
             "lon",
             "h3_8",
@@ -102,7 +102,7 @@ pub fn columns(table: Table) -> &'static [&'static str] {
             LOG_TIME,
             EVENT_TIME,
         ],
-        Table::RawWeather => &[
+        Topic::Weather => &[
             "lat",
             "lon",
             "h3_5",
@@ -120,7 +120,7 @@ pub fn columns(table: Table) -> &'static [&'static str] {
             LOG_TIME,
             EVENT_TIME,
         ],
-        Table::RawEmergency => &[
+        Topic::Emergency => &[
             "id",
             "lat",
             "lon",
@@ -135,8 +135,6 @@ pub fn columns(table: Table) -> &'static [&'static str] {
             LOG_TIME,
             EVENT_TIME,
         ],
-        Table::DeadLetters => &["topic", "reason", LOG_TIME],
-        _ => &[],
     }
 }
 
@@ -167,19 +165,19 @@ impl Extractor {
     ) -> Result<(), ExtractError> {
         let rows = Columns { table, rows };
         rows.check(dispositions)?;
-        match table {
-            Table::RawVehicle => self.vehicles(&rows, dispositions, into)?,
-            Table::RawGps => self.pings(&rows, dispositions, into)?,
-            Table::RawTraffic => traffic(&rows, dispositions, into)?,
-            Table::RawWeather => self.weather(&rows, dispositions, into)?,
-            Table::RawEmergency => self.statuses(&rows, dispositions, into)?,
-            Table::DeadLetters => self.dead(&rows, into)?,
-            _ => {}
+        let topic = match table {
+            Table::Raw(topic) => topic,
+            Table::DeadLetters => return self.dead(&rows, into),
+            Table::Derived(_) => return Ok(()),
+        };
+        match topic {
+            Topic::Vehicle => self.vehicles(&rows, dispositions, into)?,
+            Topic::Gps => self.pings(&rows, dispositions, into)?,
+            Topic::Traffic => traffic(&rows, dispositions, into)?,
+            Topic::Weather => self.weather(&rows, dispositions, into)?,
+            Topic::Emergency => self.statuses(&rows, dispositions, into)?,
         }
-        match table.topic() {
-            Some(topic) => delivered(&rows, topic, dispositions, into),
-            None => Ok(()),
-        }
+        delivered(&rows, topic, dispositions, into)
     }
 
     fn dead(&self, rows: &Columns<'_>, into: &mut Records) -> Result<(), ExtractError> {
@@ -229,8 +227,8 @@ impl Extractor {
         let (stamps, places, c5) = (rows.stamps()?, rows.places()?, rows.longs("h3_5")?);
         let (conditions, sources) = (rows.texts("weather_condition")?, rows.texts("source")?);
         let mut measures = Vec::with_capacity(Measure::COUNT);
-        for (name, _) in MEASURES {
-            measures.push(rows.numbers(name)?);
+        for measure in Measure::ALL {
+            measures.push(rows.numbers(measure.column())?);
         }
         for row in on_time(on) {
             let condition = text(conditions, row);
@@ -243,7 +241,7 @@ impl Extractor {
                 condition: condition.map_or(Text::NONE, |word| self.name(word, &mut into.names)),
                 sky: Sky::of(condition.unwrap_or_default()),
                 measures: of_row,
-                source: text(sources, row).and_then(words::source),
+                source: text(sources, row).and_then(Source::from_word),
             });
         }
         Ok(())
@@ -260,10 +258,10 @@ impl Extractor {
                 stamp: stamps.at(row),
                 incident: self.name(incident, &mut into.names),
                 at: places.at(row),
-                phase: text(phases, row).and_then(words::phase),
-                kind: text(kinds, row).and_then(words::kind),
-                severity: text(severities, row).and_then(words::severity),
-                source: text(sources, row).and_then(words::source),
+                phase: text(phases, row).and_then(Phase::from_word),
+                kind: text(kinds, row).and_then(IncidentKind::from_word),
+                severity: text(severities, row).and_then(Severity::from_word),
+                source: text(sources, row).and_then(Source::from_word),
             });
         }
         Ok(())
@@ -294,9 +292,9 @@ fn traffic(rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result
             c8: c8[row] as u64,
             current: double(current, row),
             free_flow: double(free_flow, row),
-            level: text(levels, row).and_then(words::level),
+            level: text(levels, row).and_then(Level::from_word),
             closure: flag(closures, row),
-            source: text(sources, row).and_then(words::source),
+            source: text(sources, row).and_then(Source::from_word),
         });
     }
     Ok(())

@@ -47,7 +47,7 @@ fn decoded(topic: Topic, members: &[Value]) -> Vec<RawBatch> {
 /// Extracts from the decoded rows, and again from what a raw table's file would hold, projected.
 fn extracted(topic: Topic, members: &[Value], dispositions: &[Disposition]) -> Records {
     let batch = decoded(topic, members).remove(0);
-    let table = Table::of(topic);
+    let table = Table::Raw(topic);
     let mut records = Records::default();
     Extractor::new(topic_names()).extract(table, &batch.columns, dispositions, &mut records).unwrap();
     let stored = complete(&Classified { batch, dispositions: dispositions.to_vec() }.into(), 5, 9).unwrap();
@@ -176,7 +176,7 @@ fn a_text_is_told_once_and_one_with_a_known_id_again() {
     let batch = decoded(Topic::Gps, &[json!({}), json!({"deviceId": "van"})]).remove(0);
     let tell = |extractor: &mut Extractor| {
         let mut records = Records::default();
-        extractor.extract(Table::RawGps, &batch.columns, &[OnTime; 2], &mut records).unwrap();
+        extractor.extract(Table::Raw(Topic::Gps), &batch.columns, &[OnTime; 2], &mut records).unwrap();
         records.names.len()
     };
     assert_eq!([tell(&mut extractor), tell(&mut extractor)], [2, 0]);
@@ -192,7 +192,7 @@ fn rows_that_are_not_the_tables_are_an_error() {
     let mut records = Records::default();
     let narrow = batch.columns.project(&[0, 1]).unwrap();
     for (rows, dispositions, what) in [(&narrow, &[OnTime][..], "lack"), (&batch.columns, &[], "0 dispositions")] {
-        let error = extractor.extract(Table::RawGps, rows, dispositions, &mut records).unwrap_err();
+        let error = extractor.extract(Table::Raw(Topic::Gps), rows, dispositions, &mut records).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
         assert_eq!(RunError::from(error).exit_code(), 5);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use citystream_dataflows::bindings::{Binding, Position, Topic};
 use citystream_dataflows::disposition::Disposition;
+use citystream_dataflows::tables::Counted;
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,18 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// How many records became that.
+    pub fn count(&self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Read => self.read,
+            Counted::OnTime => self.on_time,
+            Counted::Late => self.late,
+            Counted::Expired => self.expired,
+            Counted::Duplicate => self.duplicate,
+            Counted::Dead => self.dead,
+        }
+    }
+
     /// Counts rows by disposition.
     pub fn add(&mut self, dispositions: &[Disposition]) {
         for disposition in dispositions {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position, Topic, is_another_topic};
+use citystream_dataflows::tables::data_quality_15m::LENGTH;
+use citystream_dataflows::tables::window;
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_dataflows::windows::quality::LENGTH;
 use serde::{Deserialize, Serialize};
 
 use crate::lake::commit::{Commit, File, Kind, Ledger, TopicName};
@@ -85,8 +86,8 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
 }
 
 /// The start of the first window of data quality that a horizon leaves open.
-pub fn open_window(horizon: Micros) -> Micros {
-    horizon - horizon.rem_euclid(LENGTH)
+fn open_window(horizon: Micros) -> Micros {
+    window(horizon, LENGTH)
 }
 
 fn sealed_by(previous: Option<&State>, commit: &Commit) -> u64 {

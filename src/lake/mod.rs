@@ -16,6 +16,7 @@ pub mod protocol;
 pub mod publish;
 pub mod reach;
 pub mod recover;
+pub mod rows;
 pub mod s3;
 pub mod seeds;
 pub mod settings;

@@ -1,28 +1,26 @@
 //! What a start depends on: read back from the files when a run begins.
 //!
-//! A record is in reach while a row that is not final depends on it. By the definitions that is, of each table of
-//! records, what lies at or after a fixed time before the horizon; of data quality, what the log received in the
-//! window that is open at the horizon.
+//! A record is in reach while a row that is not final depends on it. From where on that is, each derived table says of
+//! each topic (its *look-back*); what a record to come may repeat is in reach as well.
+
+use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use bytes::Bytes;
-use citystream_dataflows::bindings::Partition;
+use citystream_dataflows::bindings::{Partition, Topic};
 use citystream_dataflows::disposition::Disposition;
-use citystream_dataflows::enrich::{TRAFFIC_REACH, WEATHER_REACH};
-use citystream_dataflows::incidents::{BEFORE, EXPOSURE};
+use citystream_dataflows::tables::{Derived, Lookback, Resume};
 use citystream_dataflows::ticks::{Seen, Start};
 use citystream_dataflows::time::Micros;
-use citystream_dataflows::windows::vehicle::STEP;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::history::{State, Violation, open_window};
-use super::seeds::known_from;
+use super::history::{State, Violation};
 use super::store::Lake;
 use crate::decode::identity;
 use crate::extract;
@@ -32,16 +30,23 @@ use crate::lake::recover::ReadError;
 use crate::tables::Batch;
 use crate::tables::{EVENT_TIME, LOG_TIME, Table};
 
-/// From where on each table is in reach; `None` is from the beginning.
-#[derive(Clone, Copy, Debug)]
+/// From where on each topic's records are in reach.
+#[derive(Clone, Debug)]
 pub struct Reach {
-    horizon: Option<Micros>,
+    /// `None`: everything is, as no horizon has been reached.
+    bounds: Option<Bounds>,
     /// The event time before which no row can be on time any more.
     closed_before: Option<Micros>,
-    /// Pings that may be near an incident.
-    exposed_from: Option<Micros>,
     /// The commit after which all records count in windows of data quality that are open.
     sealed_by: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Bounds {
+    /// By event time; a topic that no table looks at is not named.
+    happened: BTreeMap<Topic, Micros>,
+    /// By log time; `None` where no table goes by it.
+    logged: Option<Micros>,
 }
 
 /// Rows of one file that are in reach.
@@ -56,65 +61,84 @@ pub struct Recalled {
 }
 
 impl Reach {
-    /// The reach of a run's start.
-    pub fn of(start: &Start) -> Reach {
-        let Start { horizon, closed_before, .. } = *start;
-        // A life whose exposure is not known yet may have begun to count an hour before the horizon.
-        let open = start.seeds.iter().any(|seed| seed.exposure.is_none());
-        let exposed_from = horizon.map(|h| if open { h - EXPOSURE - BEFORE } else { h - BEFORE });
-        Reach { horizon, closed_before, exposed_from, sealed_by: start.sealed_by }
+    /// The reach of a run's start that makes these tables.
+    pub fn of(start: &Start, tables: &[Derived]) -> Reach {
+        let Start { horizon, closed_before, sealed_by, .. } = *start;
+        let is_exposure_open = start.seeds.iter().any(|seed| seed.exposure.is_none());
+        let resume = horizon.map(|horizon| Resume { horizon, is_exposure_open });
+        let bounds = resume.map(|resume| tables.iter().flat_map(|table| (table.lookback)(resume)).collect());
+        Reach { bounds, closed_before, sealed_by }
     }
 
-    /// The event time from which rows of a table are in reach.
-    fn event_time(&self, table: Table) -> Option<Micros> {
-        let horizon = self.horizon?;
-        let window = open_window(horizon);
-        let from = match table {
-            Table::RawVehicle => window - STEP,
-            Table::RawGps => (window - STEP).min(self.exposed_from?),
-            Table::RawTraffic => window - TRAFFIC_REACH,
-            Table::RawWeather => window - WEATHER_REACH,
-            _ => known_from(horizon),
-        };
-        Some(from.min(self.closed_before.unwrap_or(from)))
+    /// Whether a row of a topic may be needed: by a table, or to tell what repeats it.
+    fn has_happened(&self, topic: Topic, time: Micros) -> bool {
+        let Some(bounds) = &self.bounds else { return true };
+        bounds.happened.get(&topic).is_some_and(|from| time >= *from) || self.is_repeatable(time)
     }
 
-    /// The log time from which records count in a window that is open.
-    fn log_time(&self) -> Option<Micros> {
-        self.horizon.map(open_window)
+    fn is_repeatable(&self, time: Micros) -> bool {
+        Some(time) >= self.closed_before
+    }
+
+    /// Whether a record counts in a window of log time that is open.
+    fn was_logged(&self, seq: u64, time: Option<Micros>) -> bool {
+        let Some(bounds) = &self.bounds else { return true };
+        bounds.logged.is_some_and(|from| seq > self.sealed_by || time.is_none_or(|time| time >= from))
     }
 
     /// Whether rows that a commit brought are in reach.
     fn holds(&self, table: Table, seq: u64, event_time: Option<Micros>, log_time: Option<Micros>) -> bool {
-        let event = event_time.is_some_and(|time| Some(time) >= self.event_time(table));
-        event || seq > self.sealed_by || log_time.is_none_or(|time| Some(time) >= self.log_time())
+        let happened = table.topic().zip(event_time).is_some_and(|(topic, time)| self.has_happened(topic, time));
+        happened || self.was_logged(seq, log_time)
+    }
+
+    /// The log time that records of a commit count from.
+    fn counts_from(&self, seq: u64) -> Micros {
+        let logged = self.bounds.as_ref().and_then(|bounds| bounds.logged);
+        logged.filter(|_| seq > self.sealed_by).unwrap_or(Micros::MIN)
+    }
+}
+
+impl FromIterator<Lookback> for Bounds {
+    fn from_iter<I: IntoIterator<Item = Lookback>>(lookbacks: I) -> Bounds {
+        let mut bounds = Bounds::default();
+        for lookback in lookbacks {
+            match lookback {
+                Lookback::Happened(topic, from) => {
+                    let held = bounds.happened.entry(topic).or_insert(from);
+                    *held = from.min(*held);
+                }
+                Lookback::Logged(from) => bounds.logged = Some(bounds.logged.map_or(from, |held| from.min(held))),
+            }
+        }
+        bounds
     }
 }
 
 /// The files of records that may hold a row in reach.
-pub fn files(state: &State, reach: Reach) -> Vec<String> {
+pub fn files(state: &State, reach: &Reach) -> Vec<String> {
     let files_of = |table: Table| state.files.get(table.name()).into_iter().flatten().map(move |file| (table, file));
     let last = |range: Option<(Micros, Micros)>| range.map(|(_, last)| last);
     let in_reach = |(table, file): &(Table, &File)| {
         reach.holds(*table, layout::written_for(&file.path), last(file.event_time), last(file.log_time))
     };
-    Table::raw().flat_map(files_of).filter(in_reach).map(|(_, file)| file.path.clone()).collect()
+    Table::records().flat_map(files_of).filter(in_reach).map(|(_, file)| file.path.clone()).collect()
 }
 
 /// The rows in reach of one file of records.
 ///
 /// # Errors
 /// The store's, or an integrity violation where the file is missing or is not one of its table.
-pub async fn read(lake: &Lake, path: &str, reach: Reach) -> Result<Vec<Recalled>, ReadError> {
+pub async fn read(lake: &Lake, path: &str, reach: &Reach) -> Result<Vec<Recalled>, ReadError> {
     let missing = || Violation(format!("P2: {path} is in the lake's commits, but not in the lake"));
     let bytes = lake.get(path).await?.ok_or_else(missing)?;
-    let table = Table::raw().find(|table| path.starts_with(&format!("{}/", layout::table(table.name()))));
+    let table = Table::records().find(|table| path.starts_with(&format!("{}/", layout::table(table.name()))));
     let seq = layout::written_for(path);
     let read = table.ok_or_else(|| "no table has it".to_owned()).and_then(|table| decode(table, seq, bytes, reach));
     Ok(read.map_err(|why| Violation(format!("P2: {path} cannot be read: {why}")))?)
 }
 
-fn decode(table: Table, seq: u64, bytes: Bytes, reach: Reach) -> Result<Vec<Recalled>, String> {
+fn decode(table: Table, seq: u64, bytes: Bytes, reach: &Reach) -> Result<Vec<Recalled>, String> {
     let text = |error: ParquetError| error.to_string();
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(text)?;
     let groups = builder.metadata().row_groups().iter().enumerate();
@@ -140,7 +164,7 @@ fn greatest(group: &RowGroupMetaData, column: &str) -> Option<Micros> {
     }
 }
 
-fn recall(table: Table, seq: u64, rows: RecordBatch, reach: Reach) -> Result<Option<Recalled>, String> {
+fn recall(table: Table, seq: u64, rows: RecordBatch, reach: &Reach) -> Result<Option<Recalled>, String> {
     let times =
         |name| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
     let (events, logs) = (times(EVENT_TIME), times(LOG_TIME).ok_or("it has no log time")?);
@@ -156,7 +180,7 @@ fn recall(table: Table, seq: u64, rows: RecordBatch, reach: Reach) -> Result<Opt
         None => Vec::new(),
     };
     let seen = seen(table, &columns, &dispositions, reach.closed_before).ok_or("it has other columns")?;
-    let counts_from = reach.log_time().filter(|_| seq > reach.sealed_by).unwrap_or(Micros::MIN);
+    let counts_from = reach.counts_from(seq);
     Ok(Some(Recalled { rows: Batch { table, columns, dispositions, dead: [0; 5] }, seen, counts_from }))
 }
 

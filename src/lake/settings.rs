@@ -1,5 +1,6 @@
 //! `lake.json`: what a lake was made for. All that decides a row is in it, so that it cannot change unnoticed (P3).
 
+use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::TimePolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +42,31 @@ pub struct Settings {
     pub lake: String,
     /// All that decides a row.
     pub decides: Decides,
+    /// The derived tables that the lake has. One that this program knows and the lake was made before is not made.
+    #[serde(default = "original")]
+    pub derived: Vec<String>,
+}
+
+/// The tables of lakes that were made before they named them.
+fn original() -> Vec<String> {
+    Derived::original().map(|table| table.name().to_owned()).collect()
+}
+
+impl Settings {
+    /// The derived tables of the lake.
+    ///
+    /// # Errors
+    /// A table that this program does not know.
+    pub fn derived(&self) -> Result<Vec<Derived>, StoreError> {
+        let known = |name: &String| {
+            Derived::from_name(name).ok_or_else(|| {
+                unusable(format!(
+                    "the lake has a table {name}, which this program does not make: use the one that made the lake"
+                ))
+            })
+        };
+        self.derived.iter().map(known).collect()
+    }
 }
 
 /// The settings of a lake; `None` if it has none yet.
@@ -62,7 +88,8 @@ pub async fn agree(lake: &Lake, wanted: Decides) -> Result<Settings, StoreError>
     if let Some(settings) = read(lake).await? {
         return confirm(lake, settings, &wanted);
     }
-    let settings = Settings { format: FORMAT, lake: random_id()?, decides: wanted };
+    let derived = Derived::all().map(|table| table.name().to_owned()).collect();
+    let settings = Settings { format: FORMAT, lake: random_id()?, decides: wanted, derived };
     let mut bytes = serde_json::to_vec_pretty(&settings).map_err(|e| unusable(e.to_string()))?;
     bytes.push(b'\n');
     match lake.put_same(layout::SETTINGS, bytes.into()).await? {
@@ -135,5 +162,22 @@ mod tests {
         assert!(error.contains("time.lateness is 600 there and 1 here"), "{error}");
         assert!(error.contains("timezone") && !error.contains("slack"), "{error}");
         assert_eq!(error.lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_older_lake_goes_on_without_newer_tables_and_a_newer_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let new = agree(&lake, decides()).await.unwrap();
+        assert_eq!(new.derived().unwrap(), Derived::all().collect::<Vec<_>>());
+        let mut json = serde_json::to_value(&new).unwrap();
+        json.as_object_mut().unwrap().remove("derived");
+        lake.put(layout::SETTINGS, json.to_string().into()).await.unwrap();
+        let older = agree(&lake, decides()).await.unwrap();
+        assert_eq!(older.derived().unwrap(), Derived::original().collect::<Vec<_>>());
+        json["derived"] = serde_json::json!(["enriched_pings", "parking_15m"]);
+        lake.put(layout::SETTINGS, json.to_string().into()).await.unwrap();
+        let newer = agree(&lake, decides()).await.unwrap().derived().unwrap_err().to_string();
+        assert!(newer.contains("parking_15m") && newer.lines().count() == 1, "{newer}");
     }
 }

@@ -1,4 +1,5 @@
-//! The change logs against themselves (P2) and against the ledgers (P4), commit by commit, one table at a time.
+//! The change logs against themselves (P2) and against the ledgers (P4), commit by commit, one table at a time. What the
+//! live rows of a table add up to stands in its declaration.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::datatypes::{Int32Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::tables::{Derived, Total};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{Report, read_files};
@@ -14,39 +16,6 @@ use crate::lake::history::Violation;
 use crate::lake::layout;
 use crate::lake::recover::ReadError;
 use crate::lake::store::Lake;
-use crate::tables::Table;
-
-/// What the live rows of a table add up to: a column's sum, or how many there are.
-struct Sum {
-    table: Table,
-    column: Option<&'static str>,
-    /// The topic that is counted; `None`: all.
-    topic: Option<Topic>,
-    counts: fn(&Ledger) -> u64,
-}
-
-const fn sum(table: Table, column: &'static str, topic: Topic) -> Sum {
-    Sum { table, column: Some(column), topic: Some(topic), counts: |ledger| ledger.on_time }
-}
-
-const fn quality(column: &'static str, counts: fn(&Ledger) -> u64) -> Sum {
-    Sum { table: Table::DataQuality15m, column: Some(column), topic: None, counts }
-}
-
-const SUMS: [Sum; 12] = [
-    Sum { column: None, ..sum(Table::EnrichedPings, "", Topic::Gps) },
-    sum(Table::Traffic5m, "pings", Topic::Gps),
-    sum(Table::Traffic5m, "traffic_records", Topic::Traffic),
-    sum(Table::Vehicle15m, "pings", Topic::Gps),
-    sum(Table::Vehicle15m, "vehicle_records", Topic::Vehicle),
-    sum(Table::Environment15m, "weather_records", Topic::Weather),
-    quality("records", |ledger| ledger.read),
-    quality("on_time", |ledger| ledger.on_time),
-    quality("late", |ledger| ledger.late),
-    quality("expired", |ledger| ledger.expired),
-    quality("duplicate", |ledger| ledger.duplicate),
-    quality("dead_letters", |ledger| ledger.dead),
-];
 
 /// Checks all derived tables; a lake that has none is not asked for them.
 pub(super) async fn check(
@@ -58,10 +27,10 @@ pub(super) async fn check(
     if !commits.iter().any(|commit| commit.added.keys().any(|table| layout::plain_table(table).is_some())) {
         return Ok(());
     }
-    for table in Table::derived() {
+    for table in Derived::all() {
         let mut history = History::new(table);
         for commit in commits {
-            let files = commit.added.get(table.name()).into_iter().flatten();
+            let files = commit.added.get(table.changes()).into_iter().flatten();
             let files: Vec<&File> = files.filter(|file| !removed.contains(&file.path)).collect();
             read_files(lake, commit.seq, &files, None, report, |batch| history.take(batch, commit)).await?;
             if let Err(violation) = history.advance(commit) {
@@ -90,10 +59,10 @@ struct Change {
 
 /// A table as its changes make it.
 struct History {
-    table: Table,
+    table: Derived,
     /// The live rows, with the hash of what they say.
     live: HashMap<Key, u64>,
-    sums: Vec<(&'static Sum, i64)>,
+    sums: Vec<(&'static Total, i64)>,
     ledgers: HashMap<Topic, Ledger>,
     /// Of the commit at hand.
     changes: Vec<Change>,
@@ -101,8 +70,8 @@ struct History {
 }
 
 impl History {
-    fn new(table: Table) -> History {
-        let sums = SUMS.iter().filter(|sum| sum.table == table).map(|sum| (sum, 0)).collect();
+    fn new(table: Derived) -> History {
+        let sums = table.declaration().totals.iter().map(|total| (total, 0)).collect();
         let (live, ledgers) = (HashMap::new(), HashMap::new());
         History { table, live, sums, ledgers, changes: Vec::new(), keys: Vec::new() }
     }
@@ -145,7 +114,7 @@ impl History {
             self.apply(group).map_err(|what| {
                 let (batch, row) = group[0].place;
                 let key = keys[batch as usize].value(row as usize);
-                Violation(format!("P2: commit {}: {} {key}: {what}", commit.seq, self.table.name()))
+                Violation(format!("P2: commit {}: {} {key}: {what}", commit.seq, self.table.changes()))
             })?;
         }
         for (topic, ledger) in &commit.ledger {
@@ -186,10 +155,10 @@ impl History {
     fn check_sums(&self, seq: u64) -> Result<(), Violation> {
         for (sum, total) in &self.sums {
             let counted = self.ledgers.iter().filter(|(topic, _)| sum.topic.is_none_or(|t| t == **topic));
-            let expected: u64 = counted.map(|(_, ledger)| (sum.counts)(ledger)).sum();
+            let expected: u64 = counted.map(|(_, ledger)| ledger.count(sum.counted)).sum();
             let found = if sum.column.is_some() { *total } else { self.live.len() as i64 };
             if found != expected as i64 {
-                let (table, column) = (self.table.name(), sum.column.unwrap_or("rows"));
+                let (table, column) = (self.table.changes(), sum.column.unwrap_or("rows"));
                 return Err(Violation(format!(
                     "P4: commit {seq}: {table}: {column}: {found}, {expected} in the ledgers"
                 )));

@@ -123,24 +123,33 @@ struct Changes {
     batch: RecordBatch,
 }
 
-fn changes<R>(changes: &[(R, i8)], seq: u64, epoch: u64) -> Changes
-where
-    R: crate::render::Row + Clone,
-{
+fn changes<R: Clone>(
+    table: &str,
+    columns: &citystream_dataflows::tables::Columns<R>,
+    changes: &[(R, i8)],
+    (seq, epoch): (u64, u64),
+) -> Changes {
     use citystream_dataflows::changes::Change;
+    use citystream_dataflows::tables::{Block, Derived};
+    let derived = Derived::from_name(table).unwrap();
     let changes: Vec<_> = changes.iter().map(|(row, diff)| Change { row: row.clone(), diff: *diff }).collect();
     let names = crate::names::Names::default();
     names.learn(&[(crate::names::text(b"car"), "car".to_owned())]).unwrap();
-    let batch = crate::render::render(&changes, &names).unwrap();
-    let rendered = crate::tables::Batch { table: R::TABLE, columns: batch, dispositions: Vec::new(), dead: [0; 5] };
-    Changes { table: R::TABLE, batch: crate::write::complete(&rendered, epoch, seq).unwrap() }
+    let columns = crate::render::render(Block::new(derived, columns, &changes), &names).unwrap();
+    let table = crate::tables::Table::Derived(derived);
+    let rendered = crate::tables::Batch { table, columns, dispositions: Vec::new(), dead: [0; 5] };
+    Changes { table, batch: crate::write::complete(&rendered, epoch, seq).unwrap() }
 }
 
 mod derived {
     //! Lakes with derived tables.
 
-    use citystream_dataflows::changes::{EnrichedPing, QualityWindow, TrafficMatch, TrafficWindow, VehicleWindow};
+    use citystream_dataflows::changes::{EnrichedPing, TrafficMatch};
     use citystream_dataflows::records::{Ping, Point, Reading, Stamp};
+    use citystream_dataflows::tables::data_quality_15m::{self, QualityWindow};
+    use citystream_dataflows::tables::traffic_5m::{self, TrafficWindow};
+    use citystream_dataflows::tables::vehicle_15m::{self, VehicleWindow};
+    use citystream_dataflows::tables::{Derived, enriched_pings};
 
     use super::*;
     use crate::names::text;
@@ -223,16 +232,21 @@ mod derived {
     async fn lake(dir: &tempfile::TempDir, pings: impl Fn(u64) -> Vec<(EnrichedPing, i8)>) -> Report {
         let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
         let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
-        let tables = Table::all(crate::tables::all()).unwrap();
+        let tables = Table::all(crate::tables::with_schemas(&Derived::all().collect::<Vec<_>>())).unwrap();
         let mut publisher = Publisher::open(&lake, "id", tables.clone(), 0).await.unwrap();
         for n in 1..4 {
             let mut commit = filled(&lake, committer.state().unwrap()).await;
-            let (seq, epoch) = (commit.seq, commit.epoch);
+            let at = (commit.seq, commit.epoch);
             let all = [
-                changes(&pings(n), seq, epoch),
-                changes(&revised(|n| traffic(5 * n), n), seq, epoch),
-                changes(&revised(|n| vehicle(5 * n), n), seq, epoch),
-                changes(&revised(|n| quality(5 * n, 2 * n), n), seq, epoch),
+                changes(enriched_pings::TABLE.name, &enriched_pings::columns(), &pings(n), at),
+                changes(traffic_5m::TABLE.name, &traffic_5m::columns(), &revised(|n| traffic(5 * n), n), at),
+                changes(vehicle_15m::TABLE.name, &vehicle_15m::columns(), &revised(|n| vehicle(5 * n), n), at),
+                changes(
+                    data_quality_15m::TABLE.name,
+                    &data_quality_15m::columns(),
+                    &revised(|n| quality(5 * n, 2 * n), n),
+                    at,
+                ),
             ];
             for Changes { table, batch } in all {
                 add(&lake, &mut commit, table, batch).await;

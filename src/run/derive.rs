@@ -1,8 +1,8 @@
 //! Changes of the derived tables as batches to be written.
 //!
 //! ```text
-//! changes -- pipeline ------------+-> derive -> batches
-//! names learnt -- its frontier ---+
+//! blocks of all tables -- pipeline --+-> derive -> batches
+//! names learnt -- its frontier ------+
 //! ```
 //!
 //! Changes of epoch e are shown once the names of e are learnt. Their bytes count against the budget until they are
@@ -11,8 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use citystream_dataflows::changes::Change;
-use citystream_dataflows::city::Changes;
+use citystream_dataflows::tables::Block;
 use citystream_dataflows::time::Epoch;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -23,68 +22,51 @@ use timely::dataflow::operators::{Capability, Concatenate};
 use timely::progress::Antichain;
 
 use crate::process::{Debt, Process};
-use crate::render::{Row, render};
-use crate::tables::Batch;
+use crate::render::render;
+use crate::tables::{Batch, Table};
+
+/// The blocks of an epoch, and the right to send at it.
+type Waiting = (Capability<Epoch>, Vec<Block>);
 
 /// The batches of all derived tables; see the module.
 pub fn derive<'scope>(
     process: &Arc<Process>,
     committed: &Handle<Epoch>,
-    changes: Changes<'scope>,
-    names: StreamVec<'scope, Epoch, ()>,
-) -> StreamVec<'scope, Epoch, Batch> {
-    let scope = names.scope();
-    let Changes { pings, traffic, vehicles, environment, incidents, quality } = changes;
-    let batches = [
-        table(process, committed, pings, names.clone()),
-        table(process, committed, traffic, names.clone()),
-        table(process, committed, vehicles, names.clone()),
-        table(process, committed, environment, names.clone()),
-        table(process, committed, incidents, names.clone()),
-        table(process, committed, quality, names),
-    ];
-    scope.concatenate(batches)
-}
-
-/// The changes of an epoch, and the right to send at it.
-type Waiting<R> = (Capability<Epoch>, Vec<Vec<Change<R>>>);
-
-fn table<'scope, R: Row + Clone + 'static>(
-    process: &Arc<Process>,
-    committed: &Handle<Epoch>,
-    changes: StreamVec<'scope, Epoch, Change<R>>,
+    blocks: Vec<StreamVec<'scope, Epoch, Block>>,
     names: StreamVec<'scope, Epoch, ()>,
 ) -> StreamVec<'scope, Epoch, Batch> {
     let (process, committed) = (Arc::clone(process), committed.clone());
-    let mut builder = OperatorBuilder::new(format!("derive {}", R::TABLE.name()), changes.scope());
-    let mut changes = builder.new_input(changes, Pipeline);
+    let blocks = names.scope().concatenate(blocks);
+    let mut builder = OperatorBuilder::new("derive".to_owned(), names.scope());
+    let mut blocks = builder.new_input(blocks, Pipeline);
     let _names = builder.new_input_connection(names, Pipeline, []);
     let (output, stream) = builder.new_output_connection([(0, Antichain::from_elem(0))]);
     let mut output = OutputBuilder::from(output);
 
     builder.build(move |_| {
-        let mut waiting: BTreeMap<Epoch, Waiting<R>> = BTreeMap::new();
+        let mut waiting: BTreeMap<Epoch, Waiting> = BTreeMap::new();
         let mut debt = Debt::default();
         move |frontiers| {
             // Read.
-            changes.for_each(|time, batch| {
+            blocks.for_each(|time, batch| {
                 let Some(epoch) = time.least().copied() else { return };
                 let entry = waiting.entry(epoch).or_insert_with(|| (time.delayed(&epoch, 0), Vec::new()));
-                entry.1.push(std::mem::take(batch));
+                entry.1.append(batch);
             });
             debt.settle(&committed, &process.budget);
             // Plan, act, emit, and let go of each capability.
             while let Some(entry) = waiting.first_entry().filter(|entry| !frontiers[1].less_equal(entry.key())) {
-                let (epoch, (capability, changes)) = entry.remove_entry();
-                for changes in changes {
-                    let columns = match render(&changes, &process.names) {
+                let (epoch, (capability, blocks)) = entry.remove_entry();
+                for block in blocks {
+                    let table = Table::Derived(block.table);
+                    let columns = match render(block, &process.names) {
                         Ok(columns) => columns,
                         Err(error) => return process.fatal.raise(error),
                     };
                     let bytes = columns.get_array_memory_size() as u64;
                     process.budget.take(bytes);
                     debt.owe(epoch, bytes);
-                    let batch = Batch { table: R::TABLE, columns, dispositions: Vec::new(), dead: [0; 5] };
+                    let batch = Batch { table, columns, dispositions: Vec::new(), dead: [0; 5] };
                     output.activate().session(&capability).give(batch);
                 }
             }

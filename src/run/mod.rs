@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use crate::config::Config;
 use crate::decode::DecodeOptions;
 use crate::error::RunError;
+use crate::lake::settings;
 use crate::metrics::{self, Metrics};
 use crate::names::Names;
 use crate::process::{Budget, Fatal, Process};
@@ -57,12 +58,14 @@ impl Run {
         let source = Source::new(config)?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
+        let available = source.catalog().discover()?;
+        let settings = runtime.block_on(settings::agree(&lake, opening::decides(config)))?;
         let (fatal, fatal_error) = Fatal::new();
         let process = Arc::new(Process {
             index: config.process,
             policy: config.policy,
             decode: decode_options(config),
-            derives: config.derives,
+            derived: if config.derives { settings.derived()? } else { Vec::new() },
             source: source.clone(),
             lake: lake.clone(),
             names: Names::default(),
@@ -76,7 +79,8 @@ impl Run {
         let served = serve_metrics(config, &runtime, &metrics)?;
         let (lead, publishing) = if config.process == 0 {
             source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
-            let Opened { lead, publishing } = opening::open(config, &process, source.catalog(), &runtime)?;
+            let Opened { lead, publishing } =
+                opening::open(config, &process, &settings, (source.catalog(), &available), &runtime)?;
             (Some(lead), Some(publishing))
         } else {
             (None, None)

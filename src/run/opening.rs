@@ -18,7 +18,7 @@ use crate::error::RunError;
 use crate::lake::delta;
 use crate::lake::publish::Publisher;
 use crate::lake::reach::{self, Reach};
-use crate::lake::settings::{self, DEFINITIONS, Decides};
+use crate::lake::settings::{DEFINITIONS, Decides, Settings};
 use crate::lake::{Committer, Lake, State, StoreOptions, probe, random_id, seeds};
 use crate::process::Process;
 use crate::source::assignment::{Beginning, From, Recovered, start_positions};
@@ -78,22 +78,20 @@ pub fn decides(config: &Config) -> Decides {
 pub fn open(
     config: &Config,
     process: &Arc<Process>,
-    catalog: Arc<dyn Catalog>,
+    settings: &Settings,
+    (catalog, available): (Arc<dyn Catalog>, &[Available]),
     runtime: &Runtime,
 ) -> Result<Opened, RunError> {
     let lake = &process.lake;
-    let available = catalog.discover()?;
-    let (lake_id, committer, state) = runtime.block_on(async {
-        let settings = settings::agree(lake, decides(config)).await?;
+    let (committer, state) = runtime.block_on(async {
         probe::check(lake).await?;
         let run = random_id()?;
-        let (committer, state) = Committer::claim(lake, &run).await?;
-        Ok::<_, RunError>((settings.lake, committer, state))
+        Ok::<_, RunError>(Committer::claim(lake, &run).await?)
     })?;
     process.metrics.ready(state.seq);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
-    let added = plan(config, &available, &state, &topics, catalog.as_ref())?;
-    topics.learn(&available);
+    let added = plan(config, available, &state, &topics, catalog.as_ref())?;
+    topics.learn(available);
     let closed_before = closed_before(config.policy, state.horizon, &added);
     let mut start = Start {
         run: state.run.clone(),
@@ -102,9 +100,9 @@ pub fn open(
         closed_before,
         sealed_by: state.sealed_by,
         reach: Vec::new(),
-        seeds: runtime.block_on(seeds::seeds(lake, &state))?,
+        seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived))?,
     };
-    start.reach = reach::files(&state, Reach::of(&start));
+    start.reach = reach::files(&state, &Reach::of(&start, &process.derived));
     let moved = |a: &Added| a.from != a.position.next || !stands(&state, &a.position);
     let unrecorded = topics.names() != state.topics || added.iter().any(moved);
     let watch = Watch::new(topics.clone(), &added, &state.positions);
@@ -117,8 +115,8 @@ pub fn open(
     let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
     let (found, discovered) = mpsc::channel();
     runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), watch, config.discover_interval, found));
-    let delta_tables = delta::Table::all(tables::all())?;
-    let publisher = runtime.block_on(Publisher::open(lake, &lake_id, delta_tables, state.seq))?;
+    let delta_tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
+    let publisher = runtime.block_on(Publisher::open(lake, &settings.lake, delta_tables, state.seq))?;
     let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);
     Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
 }

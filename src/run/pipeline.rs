@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use citystream_dataflows::city::city;
+use citystream_dataflows::city::City;
 use citystream_dataflows::classify::classify;
 use citystream_dataflows::turns::turns;
 use timely::dataflow::operators::vec::Map;
@@ -46,12 +46,13 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
         let recalled = recall(Arc::clone(process), ticks.clone());
         let rows = classify(process.policy, rows, ticks.clone(), reports.clone(), recalled.seen).map(Batch::from);
 
-        let batches = if process.derives {
-            let (records, names) = records(Arc::clone(process), rows.clone(), recalled.rows, recalled.seeds);
-            let changes = city(turns(process.policy, ticks.clone(), reports.clone()), records);
-            rows.concat(derive(process, &committed_probe, changes, names))
-        } else {
+        let batches = if process.derived.is_empty() {
             rows
+        } else {
+            let (records, names) = records(Arc::clone(process), rows.clone(), recalled.rows, recalled.seeds);
+            let city = City::new(turns(process.policy, ticks.clone(), reports.clone()), records);
+            let blocks = city.derive(process.derived.iter().copied());
+            rows.concat(derive(process, &committed_probe, blocks, names))
         };
         let (plenty, few) = write(Arc::clone(process), batches, ticks.clone());
         let gathered = gather(Arc::clone(process), few, ticks.clone());

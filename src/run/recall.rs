@@ -97,11 +97,11 @@ enum Letter {
 fn begin(process: &Arc<Process>, start: Start, worker: usize, peers: usize, mailbox: Mailbox<Letter>) {
     let process_of_task = Arc::clone(process);
     process.runtime.spawn(async move {
-        let reach = Reach::of(&start);
+        let reach = Arc::new(Reach::of(&start, &process_of_task.derived));
         let share: Vec<String> = start.reach.into_iter().skip(worker).step_by(peers).collect();
         let read = |path: String| {
-            let process = Arc::clone(&process_of_task);
-            tokio::spawn(async move { reach::read(&process.lake, &path, reach).await })
+            let (process, reach) = (Arc::clone(&process_of_task), Arc::clone(&reach));
+            tokio::spawn(async move { reach::read(&process.lake, &path, &reach).await })
         };
         let mut files = futures::stream::iter(share.into_iter().map(read)).buffer_unordered(READ_AHEAD);
         while let Some(read) = files.next().await {

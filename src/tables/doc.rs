@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use arrow::datatypes::{DataType, Field as ArrowField};
 
+use citystream_dataflows::tables::{Derived, Kind as ColumnKind};
+
 use super::Reason;
 use super::fields::{self, Field, Kind};
-use super::{Table, derived, schema};
+use super::{Table, schema};
 
 /// The text of `docs/tables.md`.
 pub fn markdown() -> String {
     let mut text = String::from(HEAD);
-    for table in Table::raw() {
+    for table in Table::records() {
         section(&mut text, table);
     }
     text.push_str("\n## Reasons of dead letters\n\n| reason | a record that |\n|---|---|\n");
@@ -19,7 +21,7 @@ pub fn markdown() -> String {
         row(&mut text, &[&format!("`{}`", reason.name()), reason.meaning()]);
     }
     text.push_str(DERIVED);
-    for table in Table::derived() {
+    for table in Derived::all() {
         derived_section(&mut text, table);
     }
     text
@@ -52,15 +54,21 @@ Measures are quantised once, to a millionth of their unit (distances: to the mil
 order gives the same bits; a mean is one division at the end.
 ";
 
-fn derived_section(text: &mut String, table: Table) {
-    let Some(shape) = derived::shape(table) else { return };
-    let _ = writeln!(text, "\n## {}\n\n{}\n\nKey: `row_key` = {}.\n", table.name(), shape.about, shape.key);
+fn derived_section(text: &mut String, table: Derived) {
+    let _ = writeln!(text, "\n## {}\n\n{}\n\nKey: `row_key` = `{}`.\n", table.changes(), table.about, key(table));
     text.push_str("| column | type | unit | null when |\n|---|---|---|---|\n");
-    for column in schema(table).fields() {
-        let own = shape.columns.iter().find(|own| own.name == *column.name());
+    for column in schema(Table::Derived(table)).fields() {
+        let own = table.columns().iter().find(|own| own.name == *column.name());
         let (unit, null) = own.map_or(("", "never"), |own| (own.unit, own.null.unwrap_or("never")));
         row(text, &[&format!("`{}`", column.name()), &type_name(column.data_type()), unit, null]);
     }
+}
+
+/// `<h3_8>/<window_start in microseconds>`.
+fn key(table: Derived) -> String {
+    let is_time = |name: &str| table.columns().iter().any(|c| c.name == name && c.kind == ColumnKind::Time);
+    let part = |name: &&str| format!("<{name}{}>", if is_time(name) { " in microseconds" } else { "" });
+    table.key.iter().map(part).collect::<Vec<_>>().join("/")
 }
 
 fn section(text: &mut String, table: Table) {

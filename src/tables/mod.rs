@@ -1,137 +1,96 @@
 //! The tables: their names and Arrow schemas. The columns of a record come from [`fields`], the one place that says
-//! what a JSON field becomes, those of a derived table from [`derived`]; decoding, rendering, schemas and
-//! `docs/tables.md` all read them.
+//! what a JSON field becomes, those of a derived table from its [declaration](citystream_dataflows::tables).
 
 mod batch;
-pub mod derived;
 pub mod doc;
 pub mod fields;
-mod reason;
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::tables::{Column, Derived, Kind as ColumnKind};
 
 pub use batch::Batch;
+pub use citystream_dataflows::reason::Reason;
 use fields::{Field, Kind};
-pub use reason::Reason;
 
-/// All tables with their schemas, by name.
-pub fn all() -> impl Iterator<Item = (&'static str, SchemaRef)> {
-    Table::ALL.into_iter().map(|table| (table.name(), schema(table)))
+use crate::lake::layout;
+
+/// The tables of records and some derived ones with their schemas, by name.
+pub fn with_schemas(derived: &[Derived]) -> impl Iterator<Item = (&'static str, SchemaRef)> {
+    let derived = derived.iter().copied().map(Table::Derived);
+    Table::records().chain(derived).map(|table| (table.name(), schema(table)))
 }
 
 /// A table whose rows are records, or what could not be read as one; or the change log of a derived table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Table {
-    /// Vehicle records.
-    RawVehicle,
-    /// GPS pings.
-    RawGps,
-    /// Traffic records.
-    RawTraffic,
-    /// Weather records.
-    RawWeather,
-    /// Emergency records.
-    RawEmergency,
+    /// Records of a topic.
+    Raw(Topic),
     /// Records that could not be read, with their bytes and the reason.
     DeadLetters,
-    /// Changes of pings with what held at their time and place.
-    EnrichedPings,
-    /// Changes of traffic by cell and five minutes.
-    Traffic5m,
-    /// Changes of vehicles by quarter of an hour.
-    Vehicle15m,
-    /// Changes of the environment by cell and quarter of an hour.
-    Environment15m,
-    /// Changes of incidents.
-    Incidents,
-    /// Changes of what became of records, by topic and quarter of an hour.
-    DataQuality15m,
+    /// Changes of a derived table.
+    Derived(Derived),
 }
 
 impl Table {
-    /// How many there are.
-    pub const COUNT: usize = 12;
-
-    /// All tables, in the order of their discriminants: those of records, then the derived ones.
-    pub const ALL: [Table; Table::COUNT] = [
-        Table::RawVehicle,
-        Table::RawGps,
-        Table::RawTraffic,
-        Table::RawWeather,
-        Table::RawEmergency,
-        Table::DeadLetters,
-        Table::EnrichedPings,
-        Table::Traffic5m,
-        Table::Vehicle15m,
-        Table::Environment15m,
-        Table::Incidents,
-        Table::DataQuality15m,
-    ];
-
-    /// The tables of records: raw tables, then dead letters.
-    pub fn raw() -> impl Iterator<Item = Table> {
-        Table::ALL.into_iter().filter(|table| !table.is_derived())
+    /// All tables: those of records, then the derived ones.
+    pub fn all() -> impl Iterator<Item = Table> {
+        Table::records().chain(Derived::all().map(Table::Derived))
     }
 
-    /// The change logs of derived tables.
-    pub fn derived() -> impl Iterator<Item = Table> {
-        Table::ALL.into_iter().filter(|table| table.is_derived())
+    /// The tables of records: raw tables, then dead letters.
+    pub fn records() -> impl Iterator<Item = Table> {
+        Topic::ALL.into_iter().map(Table::Raw).chain([Table::DeadLetters])
+    }
+
+    /// Its place among [all](Table::all).
+    pub fn index(self) -> usize {
+        match self {
+            Table::Raw(topic) => topic as usize,
+            Table::DeadLetters => Topic::ALL.len(),
+            Table::Derived(table) => Topic::ALL.len() + 1 + table.index(),
+        }
     }
 
     /// The name below `<lake>/tables/`.
     pub fn name(self) -> &'static str {
         match self {
-            Table::RawVehicle => "raw_vehicle",
-            Table::RawGps => "raw_gps",
-            Table::RawTraffic => "raw_traffic",
-            Table::RawWeather => "raw_weather",
-            Table::RawEmergency => "raw_emergency",
-            Table::DeadLetters => "dead_letters",
-            Table::EnrichedPings => "enriched_pings_changes",
-            Table::Traffic5m => "traffic_5m_changes",
-            Table::Vehicle15m => "vehicle_15m_changes",
-            Table::Environment15m => "environment_15m_changes",
-            Table::Incidents => "incidents_changes",
-            Table::DataQuality15m => "data_quality_15m_changes",
+            Table::Raw(topic) => layout::raw_table(topic),
+            Table::DeadLetters => layout::DEAD_LETTERS,
+            Table::Derived(table) => table.changes(),
         }
-    }
-
-    /// Whether it is the change log of a derived table.
-    pub fn is_derived(self) -> bool {
-        self > Table::DeadLetters
     }
 
     /// The table of that name.
     pub fn from_name(name: &str) -> Option<Table> {
-        Table::ALL.into_iter().find(|table| table.name() == name)
-    }
-
-    /// The table of a topic's records.
-    pub fn of(topic: Topic) -> Table {
-        Table::ALL[topic as usize]
+        Table::all().find(|table| table.name() == name)
     }
 
     /// The topic whose records the table holds; `None` for dead letters and derived tables.
     pub fn topic(self) -> Option<Topic> {
-        Topic::ALL.get(self as usize).copied()
+        match self {
+            Table::Raw(topic) => Some(topic),
+            Table::DeadLetters | Table::Derived(_) => None,
+        }
     }
 
     /// The column by which the rows of a file are sorted: event time, or log time where there is none.
     pub fn sort_column(self) -> &'static str {
         match self {
+            Table::Raw(_) => EVENT_TIME,
             Table::DeadLetters => LOG_TIME,
-            Table::Incidents => FIRST_TIME,
-            Table::Traffic5m | Table::Vehicle15m | Table::Environment15m | Table::DataQuality15m => WINDOW_START,
-            _ => EVENT_TIME,
+            Table::Derived(table) => table.time,
         }
     }
 
     /// The column whose date a file stands under: log time of records, event time of derived rows.
     pub fn day_column(self) -> &'static str {
-        if self.is_derived() { self.sort_column() } else { LOG_TIME }
+        match self {
+            Table::Raw(_) | Table::DeadLetters => LOG_TIME,
+            Table::Derived(table) => table.time,
+        }
     }
 }
 
@@ -139,21 +98,17 @@ impl Table {
 pub const EVENT_TIME: &str = "event_time";
 /// The record's Kafka timestamp.
 pub const LOG_TIME: &str = "log_time";
-/// The start of a derived row's window.
-pub const WINDOW_START: &str = "window_start";
-/// The time of an incident's first status.
-pub const FIRST_TIME: &str = "first_time";
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; Table::COUNT]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, true)));
-    ALL[table as usize].clone()
+    static ALL: LazyLock<Vec<SchemaRef>> = LazyLock::new(|| Table::all().map(|table| complete(table, true)).collect());
+    ALL[table.index()].clone()
 }
 
 /// The schema of decoded or rendered rows: without `epoch`, `seq` and `disposition`, which are not known yet.
 pub fn decoded_schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; Table::COUNT]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, false)));
-    ALL[table as usize].clone()
+    static ALL: LazyLock<Vec<SchemaRef>> = LazyLock::new(|| Table::all().map(|table| complete(table, false)).collect());
+    ALL[table.index()].clone()
 }
 
 /// The type of all times: microseconds, UTC.
@@ -167,10 +122,10 @@ pub fn list_member() -> Arc<ArrowField> {
 }
 
 fn complete(table: Table, committed: bool) -> SchemaRef {
-    let mut columns = match table.topic() {
-        Some(topic) => record_columns(topic),
-        None if table.is_derived() => derived::columns(table),
-        None => dead_letter_columns(),
+    let mut columns = match table {
+        Table::Raw(topic) => record_columns(topic),
+        Table::DeadLetters => dead_letter_columns(),
+        Table::Derived(table) => change_columns(table),
     };
     if committed {
         columns.extend([required("epoch", DataType::Int64), required("seq", DataType::Int64)]);
@@ -228,6 +183,23 @@ fn dead_letter_columns() -> Vec<ArrowField> {
     columns
 }
 
+fn change_columns(table: Derived) -> Vec<ArrowField> {
+    let field = |column: &Column| ArrowField::new(&*column.name, data_type(column.kind), column.null.is_some());
+    let added = [required("row_key", DataType::Utf8), required("diff", DataType::Int32)];
+    added.into_iter().chain(table.columns().iter().map(field)).collect()
+}
+
+fn data_type(kind: ColumnKind) -> DataType {
+    match kind {
+        ColumnKind::Text => DataType::Utf8,
+        ColumnKind::Int => DataType::Int32,
+        ColumnKind::Long => DataType::Int64,
+        ColumnKind::Double => DataType::Float64,
+        ColumnKind::Flag => DataType::Boolean,
+        ColumnKind::Time => time_type(),
+    }
+}
+
 fn required(name: &str, data_type: DataType) -> ArrowField {
     ArrowField::new(name, data_type, false)
 }
@@ -242,23 +214,23 @@ mod tests {
 
     #[test]
     fn names_and_topics_agree() {
-        for table in Table::ALL {
+        for table in Table::all() {
             assert_eq!(Table::from_name(table.name()), Some(table));
+            assert_eq!(Table::all().nth(table.index()), Some(table));
             for column in [table.sort_column(), table.day_column()] {
                 let found = schema(table).field_with_name(column).map(|f| f.data_type().clone());
                 assert_eq!(found.ok(), Some(time_type()));
             }
         }
         for topic in Topic::ALL {
-            assert_eq!(Table::of(topic).topic(), Some(topic));
-            assert_eq!(Table::of(topic).name(), format!("raw_{}", topic.name()));
+            assert_eq!(Table::Raw(topic).name(), format!("raw_{}", topic.name()));
         }
         assert_eq!(Table::from_name("raw"), None);
     }
 
     #[test]
     fn what_a_commit_adds_stands_last() {
-        for table in Table::ALL {
+        for table in Table::all() {
             let (all, decoded) = (schema(table), decoded_schema(table));
             assert_eq!(all.fields()[..decoded.fields().len()], decoded.fields()[..]);
             let added: Vec<&str> = all.fields()[decoded.fields().len()..].iter().map(|f| f.name().as_str()).collect();

@@ -96,7 +96,7 @@ fn check(files: &[EncodedFile]) -> BTreeMap<Table, Vec<i64>> {
 
 fn expected(rows: i64) -> BTreeMap<Table, Vec<i64>> {
     let (dead, alive) = (0..rows).partition(|offset| offset % 100 == 0);
-    BTreeMap::from([(Table::RawGps, alive), (Table::DeadLetters, dead)])
+    BTreeMap::from([(Table::Raw(Topic::Gps), alive), (Table::DeadLetters, dead)])
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn an_empty_batch_makes_no_file_and_an_encoder_may_move_to_a_thread() {
 
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
     may_move(&encoder);
-    encoder.append(Table::RawGps, RecordBatch::new_empty(schema(Table::RawGps))).unwrap();
+    encoder.append(Table::Raw(Topic::Gps), RecordBatch::new_empty(schema(Table::Raw(Topic::Gps)))).unwrap();
     assert!(encoder.seal_all().unwrap().is_empty());
 }
 

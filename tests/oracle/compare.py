@@ -16,10 +16,10 @@ import duckdb
 from lake import Lake
 
 HERE = pathlib.Path(__file__).parent
-TABLES = ["enriched_pings", "traffic_5m", "vehicle_15m", "environment_15m", "incidents", "data_quality_15m"]
+TABLES = sorted(path.stem for path in HERE.glob("*.sql") if path.stem != "macros")
 SHOWN = 5
-COPIED = {"lat", "lon", "speed_kmh", "precipitation_mm"}  # doubles that are no quotient ...
-CENTRES = {(table, column) for table in ("traffic_5m", "environment_15m") for column in ("lat", "lon")}  # ... but these
+COPIED = {"lat", "lon", "speed_kmh", "precipitation_mm"}  # doubles that are no quotient
+PLACES = {"enriched_pings", "incidents"}  # lat and lon are those of a record; elsewhere a cell's centre
 ON_TIME = "(SELECT count(*) FROM raw_gps WHERE disposition = 'on_time')"
 TOTALS = {"enriched_pings": "count(*)", "traffic_5m": "coalesce(sum(pings), 0)"}  # each is the number of on-time pings
 LATEST = """CREATE OR REPLACE TEMP TABLE have AS SELECT * EXCLUDE (n, diff, seq, epoch) FROM
@@ -89,7 +89,7 @@ def of_rows(connection, table, columns):
 def differs(table, column, kind):
     """The condition that a column of `w` and `h` differs."""
     w, h = f'w."{column}"', f'h."{column}"'
-    if (table, column) in CENTRES:
+    if column in ("lat", "lon") and table not in PLACES:
         near = f"abs({w} - {h}) <= 1e-9"
     elif kind == "double" and column not in COPIED:
         near = f"abs({w} - {h}) <= 1e-9 * greatest(abs({w}), abs({h}))"

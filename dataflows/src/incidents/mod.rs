@@ -1,22 +1,21 @@
-//! incidents: one row a life of an incident.
+//! The lives of incidents, and their circles.
 //!
 //! ```text
-//! statuses -- by incident --> lives -- pipeline -------------> incidents
+//! statuses -- by incident --> lives -- pipeline -------------> incidents (the table)
 //!                                 \--- circles, broadcast      ^
 //!                                         \--> enrich -- near -+  (by incident)
 //! ```
 
 mod lives;
-mod table;
 
 pub use lives::{LifeEvent, Seed, lives};
-pub use table::{Near, incidents};
 
 use serde::{Deserialize, Serialize};
 
 use crate::changes::Life;
 use crate::records::{Phase, Point, Stamp, Text};
 use crate::time::{MINUTE, Micros};
+use crate::windows::counts::Sum;
 
 /// How long a life is at most.
 pub const LIFE: Micros = 24 * 60 * MINUTE;
@@ -80,4 +79,19 @@ pub struct CircleChange {
     pub old: Option<Circle>,
     /// What is there now.
     pub new: Option<Circle>,
+}
+
+/// What one worker's pings add to the exposure of a life.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Near {
+    /// The life.
+    pub life: LifeId,
+    /// While it was active, or in the quarter of an hour before.
+    pub during: bool,
+    /// Pings.
+    pub pings: i64,
+    /// Their speeds.
+    pub speed: Sum,
+    /// Pings of each vehicle.
+    pub vehicles: Vec<(Text, i64)>,
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::IdMap;
 use crate::measures::{mean, quantised, rank};
-use crate::records::Reading;
+use crate::records::{Reading, Text};
 
 /// How often each value is there.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,28 @@ impl<V: Copy + Ord> Counts<V> {
             }
         }
         Some(result)
+    }
+}
+
+/// How many different texts there are.
+#[derive(Clone, Debug, Default)]
+pub struct Distinct {
+    texts: IdMap<Text, i64>,
+}
+
+impl Distinct {
+    /// Adds a text so many times, or takes it back.
+    pub fn add(&mut self, text: Text, diff: i64) {
+        let count = self.texts.entry(text).or_insert(0);
+        *count += diff;
+        if *count == 0 {
+            self.texts.remove(&text);
+        }
+    }
+
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.texts.len() as u64
     }
 }
 

@@ -3,10 +3,6 @@
 //! freed without a write (D3).
 
 pub mod counts;
-pub mod environment;
-pub mod quality;
-pub mod traffic;
-pub mod vehicle;
 
 use std::collections::BTreeMap;
 use std::hash::Hash;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use citystream_dataflows::changes::Change;
-use citystream_dataflows::city::{Changes, Records, city};
+use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::incidents::Seed;
+use citystream_dataflows::tables::{data_quality_15m, environment_15m, incidents, traffic_5m, vehicle_15m};
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::turns::{Close, Turn};
 use timely::dataflow::operators::{Input, Inspect};
@@ -92,7 +93,7 @@ pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Seals, String> {
                 seeds: scope.input_from(&mut handles.seeds),
             };
             let turns = scope.input_from(&mut handles.turns);
-            collect_all(city(turns, records), &shared);
+            collect_all(&City::new(turns, records), &shared);
         });
         let mut random = Random(seed);
         // Workers go their own pace.
@@ -137,13 +138,13 @@ impl Handles {
     }
 }
 
-fn collect_all(changes: Changes<'_>, to: &Collected) {
-    collect(changes.pings, Row::Ping, to);
-    collect(changes.traffic, Row::Traffic, to);
-    collect(changes.vehicles, Row::Vehicle, to);
-    collect(changes.environment, Row::Environment, to);
-    collect(changes.incidents, Row::Incident, to);
-    collect(changes.quality, Row::Quality, to);
+fn collect_all(city: &City<'_>, to: &Collected) {
+    collect(city.enriched_changes.clone(), Row::Ping, to);
+    collect(traffic_5m::changes(city), Row::Traffic, to);
+    collect(vehicle_15m::changes(city), Row::Vehicle, to);
+    collect(environment_15m::changes(city), Row::Environment, to);
+    collect(incidents::changes(city), Row::Incident, to);
+    collect(data_quality_15m::changes(city), Row::Quality, to);
 }
 
 fn collect<R: Clone + 'static>(stream: StreamVec<'_, Epoch, Change<R>>, row: fn(R) -> Row, to: &Collected) {

@@ -5,14 +5,16 @@ mod windows;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use citystream_dataflows::changes::{
-    EnrichedPing, EnvironmentWindow, Exposure, IncidentMatch, IncidentRow, Life, QualityWindow, TrafficMatch,
-    TrafficWindow, VehicleWindow, WeatherMatch,
-};
+use citystream_dataflows::changes::{EnrichedPing, Exposure, IncidentMatch, Life, TrafficMatch, WeatherMatch};
 use citystream_dataflows::measures::{distance_mm, quantised};
 use citystream_dataflows::records::{
     Delivery, Measure, Phase, Ping, Point, Reading, Sky, Stamp, Status, Traffic, VehicleRecord, Weather,
 };
+use citystream_dataflows::tables::data_quality_15m::QualityWindow;
+use citystream_dataflows::tables::environment_15m::EnvironmentWindow;
+use citystream_dataflows::tables::incidents::IncidentRow;
+use citystream_dataflows::tables::traffic_5m::TrafficWindow;
+use citystream_dataflows::tables::vehicle_15m::VehicleWindow;
 use citystream_dataflows::time::Micros;
 
 use crate::world::{HOUR, MINUTE, Record};

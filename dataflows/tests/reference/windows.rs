@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use citystream_dataflows::bindings::Topic;
-use citystream_dataflows::changes::{EnrichedPing, EnvironmentWindow, QualityWindow, TrafficWindow, VehicleWindow};
+use citystream_dataflows::changes::EnrichedPing;
 use citystream_dataflows::measures::{distance_mm, quantised};
 use citystream_dataflows::records::{Delivery, Level, Ping, Reading, Source, Traffic, VehicleRecord, Weather};
+use citystream_dataflows::tables::data_quality_15m::QualityWindow;
+use citystream_dataflows::tables::environment_15m::EnvironmentWindow;
+use citystream_dataflows::tables::traffic_5m::TrafficWindow;
+use citystream_dataflows::tables::vehicle_15m::VehicleWindow;
 use citystream_dataflows::time::Micros;
 
 use super::mean;

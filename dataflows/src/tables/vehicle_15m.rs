@@ -1,4 +1,4 @@
-//! vehicle_15m: a vehicle in a quarter of an hour.
+//! `vehicle_15m`: a vehicle in a quarter of an hour.
 //!
 //! ```text
 //! pings ------------ by vehicle --+-> vehicle_15m
@@ -7,12 +7,15 @@
 //!
 //! A record that comes between two others takes back what the two had between them and adds what each has with it.
 
+use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Aggregate, Windows};
-use crate::changes::{Change, VehicleWindow};
+use super::{Block, Columns, Counted, Declaration, Fields, Lookback, Resume, Select, Total, WINDOW_START, window};
+use crate::bindings::Topic;
+use crate::changes::Change;
+use crate::city::City;
 use crate::hash::{IdMap, spread};
 use crate::measures::{distance_mm, quantised};
 use crate::records::{Ping, Point, Reading, Stamp, Text, VehicleRecord};
@@ -20,25 +23,129 @@ use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::time::{Epoch, MINUTE, Micros};
 use crate::timeline::{Stamped, Timeline};
 use crate::turns::{Close, Turn};
+use crate::windows::{Aggregate, Windows};
 
+/// The table.
+pub static TABLE: Declaration = Declaration {
+    name: NAME,
+    about: ABOUT,
+    key: &["vehicle_id", WINDOW_START],
+    time: WINDOW_START,
+    columns: || columns().describe(),
+    build,
+    lookback,
+    recovery: None,
+    behind,
+    key_of,
+    names: &[],
+    totals: &[
+        Total { column: Some("pings"), topic: Some(Topic::Gps), counted: Counted::OnTime },
+        Total { column: Some("vehicle_records"), topic: Some(Topic::Vehicle), counted: Counted::OnTime },
+    ],
+};
+
+const NAME: &str = "vehicle_15m";
 const LENGTH: Micros = 15 * MINUTE;
 /// How far apart two records may be to have something between them.
-pub const STEP: Micros = 5 * MINUTE;
+const STEP: Micros = 5 * MINUTE;
 /// The longest step that shows a harsh acceleration.
 const SHORT: Micros = 3_000_000;
 
-/// The changes of vehicle_15m; see the module.
-pub fn vehicle<'scope>(
-    turns: StreamVec<'scope, Epoch, Turn>,
-    pings: StreamVec<'scope, Epoch, Ping>,
-    records: StreamVec<'scope, Epoch, VehicleRecord>,
-) -> StreamVec<'scope, Epoch, Change<VehicleWindow>> {
-    let mut builder = OperatorBuilder::new("vehicle_15m".to_owned(), turns.scope());
-    let pings = Inbox::new(&mut builder, pings, Exchange::new(|p: &Ping| spread(p.vehicle.0)));
-    let records = Inbox::new(&mut builder, records, Exchange::new(|r: &VehicleRecord| spread(r.vehicle.0)));
+const ABOUT: &str = "\
+One row a vehicle and 15 minutes of event time that has a ping or a vehicle record. A step joins a ping to the one before it
+(by event time, partition, offset) if 0 < dt <= 5 min, and belongs to the later one's window; a ping whose immediate
+predecessor is at the same time or further back has no step, whatever came before that. Distance: haversine over steps, those
+above 250 km/h not counted. Moving: time of steps whose later speed is >= 5 km/h; idle: of the others, also where the later
+ping has no speed; both include steps above 250 km/h. Harsh: steps with dt <= 3 s, both speeds known, and >= +3.0 or <= -3.5
+m/s2. Fuel used and odometer gain: sums of drops and of gains between consecutive vehicle records at most 5 min apart; where
+either of the two lacks the value the pair counts nothing, and no pair reaches across it.";
+
+/// A vehicle in a quarter of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VehicleWindow {
+    /// The vehicle.
+    pub vehicle: Text,
+    /// The window's start.
+    pub start: Micros,
+    /// Pings.
+    pub pings: u64,
+    /// Vehicle records.
+    pub records: u64,
+    /// Steps.
+    pub steps: u64,
+    /// Driven, in millimetres.
+    pub distance_mm: i64,
+    /// In motion, in microseconds.
+    pub moving_us: i64,
+    /// Standing, in microseconds.
+    pub idle_us: i64,
+    /// Hard accelerations and brakings; `None` where no step is short enough to tell.
+    pub harsh: Option<[u64; 2]>,
+    /// In millionths of a percent; `None` where no two records are close enough.
+    pub fuel_used: Option<i64>,
+    /// In millionths of a km; likewise.
+    pub odometer_gain: Option<i64>,
+}
+
+/// The columns.
+pub fn columns() -> Columns<VehicleWindow> {
+    const LONG: &str = "no step of at most 3 s has both speeds";
+    const NO_FUEL: &str = "no two records at most 5 min apart have a fuel level";
+    const NO_ODOMETER: &str = "no two records at most 5 min apart have an odometer";
+    let mut all = Columns::new();
+    all.text("vehicle_id").from(|row: &VehicleWindow| row.vehicle);
+    all.time(WINDOW_START).from(|row| row.start);
+    all.count("pings").from(|row| row.pings);
+    all.count("vehicle_records").from(|row| row.records);
+    all.count("steps").from(|row| row.steps);
+    all.double("distance_m", "m").from(|row| row.distance_mm as f64 / 1000.0);
+    all.double("moving_s", "s").from(|row| row.moving_us as f64 / 1e6);
+    all.double("idle_s", "s").from(|row| row.idle_us as f64 / 1e6);
+    all.int("harsh_accel", "").null_when(LONG).from(|row| row.harsh.map(|harsh| harsh[0] as i32));
+    all.int("harsh_brake", "").null_when(LONG).from(|row| row.harsh.map(|harsh| harsh[1] as i32));
+    all.double("fuel_used_pct", "%").null_when(NO_FUEL).from(|row| row.fuel_used.map(|used| used as f64 / 1e6));
+    all.double("odometer_gain_km", "km")
+        .null_when(NO_ODOMETER)
+        .from(|row| row.odometer_gain.map(|gain| gain as f64 / 1e6));
+    all
+}
+
+fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
+    super::block::blocks(NAME, columns(), changes(city))
+}
+
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+    let from = window(horizon, LENGTH) - STEP;
+    vec![Lookback::Happened(Topic::Gps, from), Lookback::Happened(Topic::Vehicle, from)]
+}
+
+fn behind(key: &[&str]) -> Option<Vec<Select>> {
+    // A vehicle's id may have slashes.
+    let (start, id) = key.split_last()?;
+    let (start, id): (Micros, String) = (start.parse().ok()?, id.join("/"));
+    let of = |topic| {
+        let id = id.clone();
+        Select::on_time(topic, start - STEP, start + LENGTH, move |row| row.text("device_id") == Some(&id))
+    };
+    Some(vec![of(Topic::Gps), of(Topic::Vehicle)])
+}
+
+fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
+    let counts = topic == Topic::Gps || topic == Topic::Vehicle;
+    let (id, time) = (row.text("device_id")?, row.long("event_time")?);
+    counts.then(|| format!("{id}/{}", window(time, LENGTH)))
+}
+
+/// Its changes; see the module.
+pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<VehicleWindow>> {
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let by_vehicle = Exchange::new(|ping: &Ping| spread(ping.vehicle.0));
+    let pings = Inbox::new(&mut builder, city.pings.clone(), by_vehicle);
+    let by_vehicle = Exchange::new(|record: &VehicleRecord| spread(record.vehicle.0));
+    let records = Inbox::new(&mut builder, city.vehicles.clone(), by_vehicle);
     let windows = Windows::new(LENGTH);
     let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN };
-    conduct(builder, turns, stage).0
+    conduct(builder, city.turns.clone(), stage).0
 }
 
 struct VehicleStage {

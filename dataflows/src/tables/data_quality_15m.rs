@@ -1,0 +1,197 @@
+//! `data_quality_15m`: what became of a topic's records in a quarter of an hour of log time.
+//!
+//! ```text
+//! deliveries -- counted on their worker -- by topic --> data_quality_15m
+//! ```
+//!
+//! A record whose log time is in a sealed window (a partition that was idle brings old ones) counts in the first open
+//! one: so every record counts once, and no sealed row is written again.
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use super::{
+    Block, Columns, Counted, Declaration, Fields, From, Lookback, Resume, Select, Total, WINDOW_START, When, window,
+};
+use crate::bindings::Topic;
+use crate::changes::Change;
+use crate::city::City;
+use crate::disposition::Disposition;
+use crate::hash::IdMap;
+use crate::reason::Reason;
+use crate::records::{Delivery, Fate};
+use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::{Epoch, MINUTE, Micros};
+use crate::turns::Turn;
+use crate::windows::counts::Counts;
+use crate::windows::{Aggregate, Windows};
+
+/// The table.
+pub static TABLE: Declaration = Declaration {
+    name: NAME,
+    about: ABOUT,
+    key: &["topic", WINDOW_START],
+    time: WINDOW_START,
+    columns: || columns().describe(),
+    build,
+    lookback,
+    recovery: None,
+    behind,
+    key_of: |_, _| None,
+    names: &[],
+    totals: &[
+        Total { column: Some("records"), topic: None, counted: Counted::Read },
+        Total { column: Some("on_time"), topic: None, counted: Counted::OnTime },
+        Total { column: Some("late"), topic: None, counted: Counted::Late },
+        Total { column: Some("expired"), topic: None, counted: Counted::Expired },
+        Total { column: Some("duplicate"), topic: None, counted: Counted::Duplicate },
+        Total { column: Some("dead_letters"), topic: None, counted: Counted::Dead },
+    ],
+};
+
+const NAME: &str = "data_quality_15m";
+/// The length of its windows.
+pub const LENGTH: Micros = 15 * MINUTE;
+
+const ABOUT: &str = "\
+One row a topic and 15 minutes of log time: records by disposition, dead letters by reason, and the delay (log time less
+event time, in whole seconds rounded down, clamped to a day either way) of those that became rows, as percentiles (nearest
+rank). A record whose log time lies in a sealed window (a partition that was idle brings old ones) counts in the first open
+one.";
+
+/// What became of a topic's records in a quarter of an hour of log time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QualityWindow {
+    /// The topic.
+    pub topic: Topic,
+    /// The window's start.
+    pub start: Micros,
+    /// Records by [`Fate`](crate::records::Fate).
+    pub fates: Vec<u64>,
+    /// Percentiles 50 and 99 of the rows' delay in whole seconds.
+    pub delays: Option<[i32; 2]>,
+}
+
+impl QualityWindow {
+    /// Records with one fate.
+    fn with(&self, fate: usize) -> u64 {
+        self.fates.get(fate).copied().unwrap_or(0)
+    }
+}
+
+/// The columns.
+pub fn columns() -> Columns<QualityWindow> {
+    // Fates below this are dispositions, the others reasons.
+    const ROWS: usize = Disposition::ALL.len();
+    let mut all = Columns::new();
+    all.word("topic").from(|row: &QualityWindow| row.topic.name());
+    all.time(WINDOW_START).from(|row| row.start);
+    all.count("records").from(|row| row.fates.iter().sum());
+    for disposition in Disposition::ALL {
+        all.count(disposition.name()).from(move |row| row.with(disposition as usize));
+    }
+    all.count("dead_letters").from(|row| row.fates.iter().skip(ROWS).sum());
+    for reason in Reason::ALL {
+        all.count(format!("dead_{}", reason.name())).from(move |row| row.with(ROWS + reason as usize));
+    }
+    for (index, percent) in PERCENTS.into_iter().enumerate() {
+        all.int(format!("delay_p{percent}_s"), "s")
+            .null_when("nothing became a row")
+            .from(move |row| row.delays.map(|delays| delays[index]));
+    }
+    all
+}
+
+/// The percentiles of delays.
+const PERCENTS: [u64; 2] = [50, 99];
+
+fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
+    super::block::blocks(NAME, columns(), changes(city))
+}
+
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+    vec![Lookback::Logged(window(horizon, LENGTH))]
+}
+
+fn behind(key: &[&str]) -> Option<Vec<Select>> {
+    let [topic, start] = key else { return None };
+    let topic = Topic::ALL.into_iter().find(|known| known.name() == *topic)?;
+    let start: Micros = start.parse().ok()?;
+    let from = [From::Topic(topic), From::DeadLetters(topic)];
+    Some(from.map(|from| Select::new(from, When::Counted(start, start + LENGTH), |_: &dyn Fields| true)).into())
+}
+
+/// Its changes; see the module.
+pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<QualityWindow>> {
+    let counted = city.deliveries.clone().unary(Pipeline, "count deliveries", |_, _| {
+        |input, output| {
+            input.for_each(|time, batch| {
+                let mut counts: IdMap<Delivery, u64> = IdMap::default();
+                for delivery in batch.drain(..) {
+                    let log_time = window(delivery.log_time, LENGTH);
+                    *counts.entry(Delivery { log_time, ..delivery }).or_default() += 1;
+                }
+                output.session(&time).give_iterator(counts.into_iter());
+            });
+        }
+    });
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic as u64);
+    let counted = Inbox::new(&mut builder, counted, by_topic);
+    conduct(builder, city.turns.clone(), QualityStage { counted, windows: Windows::new(LENGTH) }).0
+}
+
+struct QualityStage {
+    counted: Inbox<(Delivery, u64)>,
+    windows: Windows<Quality>,
+}
+
+impl Stage for QualityStage {
+    type Row = Change<QualityWindow>;
+    type Side = ();
+
+    fn inputs(&mut self) -> Vec<&mut dyn Input> {
+        vec![&mut self.counted]
+    }
+
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+        for (delivery, count) in self.counted.take(epoch, fuel) {
+            self.windows.at(delivery.log_time, delivery.topic as u8).add(&delivery, count);
+        }
+    }
+
+    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        self.windows.close(turn, fuel, &mut out.rows)
+    }
+}
+
+#[derive(Default)]
+struct Quality {
+    fates: Vec<u64>,
+    delays: Counts<i32>,
+}
+
+impl Quality {
+    fn add(&mut self, delivery: &Delivery, count: u64) {
+        let Fate(fate) = delivery.fate;
+        let fate = usize::from(fate);
+        self.fates.resize(self.fates.len().max(fate + 1), 0);
+        self.fates[fate] += count;
+        if fate < Disposition::ALL.len() {
+            self.delays.add(delivery.delay_s, count as i64);
+        }
+    }
+}
+
+impl Aggregate for Quality {
+    type Key = u8;
+    type Row = QualityWindow;
+
+    fn row(&self, topic: u8, start: Micros) -> Option<QualityWindow> {
+        let delays = self.delays.percentiles(PERCENTS);
+        Some(QualityWindow { topic: Topic::ALL[usize::from(topic)], start, fates: self.fates.clone(), delays })
+    }
+}

@@ -1,0 +1,229 @@
+//! `environment_15m`: a cell of resolution 5 in a quarter of an hour.
+//!
+//! ```text
+//! weather --------- by cell --------------------+-> environment_15m
+//! enriched pings -- what they say -- by cell ---+
+//! ```
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::vec::Map;
+
+use super::{
+    Block, Columns, Counted, Declaration, Fields, Lookback, Resume, Select, Total, WINDOW_START, centre, window,
+};
+use crate::bindings::Topic;
+use crate::changes::{Change, EnrichedPing};
+use crate::city::City;
+use crate::enrich::WEATHER_REACH;
+use crate::hash::spread;
+use crate::measures::{UNIT, quantised};
+use crate::records::{Measure, Reading, Weather};
+use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::{Epoch, MINUTE, Micros};
+use crate::turns::Turn;
+use crate::windows::counts::Sum;
+use crate::windows::{Aggregate, Windows};
+
+/// The table.
+pub static TABLE: Declaration = Declaration {
+    name: NAME,
+    about: ABOUT,
+    key: &["h3_5", WINDOW_START],
+    time: WINDOW_START,
+    columns: || columns().describe(),
+    build,
+    lookback,
+    recovery: None,
+    behind,
+    key_of,
+    names: &[],
+    totals: &[Total { column: Some("weather_records"), topic: Some(Topic::Weather), counted: Counted::OnTime }],
+};
+
+const NAME: &str = "environment_15m";
+const LENGTH: Micros = 15 * MINUTE;
+
+const ABOUT: &str = "\
+One row a cell and 15 minutes of event time that has a weather record, or a ping with a speed in rain or on a dry road; only
+pings with a speed count. Of each measure mean, least and greatest. In rain: the matched weather is Rain, Drizzle or
+Thunderstorm, or precipitation is above 0. Dry: it is neither that nor Snow. Pings that met no weather record are in neither.
+`lat`, `lon` are the cell's centre.";
+
+/// A cell of resolution 5 in a quarter of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentWindow {
+    /// The cell.
+    pub c5: u64,
+    /// The window's start.
+    pub start: Micros,
+    /// Weather records.
+    pub records: u64,
+    /// Mean, least and greatest of each [`Measure`].
+    pub measures: [[Reading; 3]; Measure::COUNT],
+    /// Pings in rain with a speed, and their mean speed in km/h.
+    pub rain: (u64, Reading),
+    /// Pings on dry roads with a speed, and their mean speed in km/h.
+    pub dry: (u64, Reading),
+}
+
+/// The columns.
+pub fn columns() -> Columns<EnvironmentWindow> {
+    const SILENT: &str = "no weather record has the measure";
+    let mut all = Columns::new();
+    all.long("h3_5").from(|row: &EnvironmentWindow| row.c5 as i64);
+    all.time(WINDOW_START).from(|row| row.start);
+    all.place(|row| centre(row.c5));
+    all.count("weather_records").from(|row| row.records);
+    for measure in Measure::ALL {
+        for (index, what) in ["mean", "min", "max"].into_iter().enumerate() {
+            all.double(format!("{}_{what}", measure.column()), measure.unit())
+                .null_when(SILENT)
+                .from(move |row| row.measures[measure as usize][index]);
+        }
+    }
+    all.count("pings_rain").from(|row| row.rain.0);
+    all.double("speed_rain_kmh", "km/h").null_when("`pings_rain` is 0").from(|row| row.rain.1);
+    all.count("pings_dry").from(|row| row.dry.0);
+    all.double("speed_dry_kmh", "km/h").null_when("`pings_dry` is 0").from(|row| row.dry.1);
+    all
+}
+
+fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
+    super::block::blocks(NAME, columns(), changes(city))
+}
+
+/// Pings since the start of the window that the horizon lies in, and the weather that governs them.
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+    let start = window(horizon, LENGTH);
+    vec![Lookback::Happened(Topic::Gps, start), Lookback::Happened(Topic::Weather, start - WEATHER_REACH)]
+}
+
+fn behind(key: &[&str]) -> Option<Vec<Select>> {
+    let [c5, start] = key else { return None };
+    let (c5, start): (i64, Micros) = (c5.parse().ok()?, start.parse().ok()?);
+    let here = move |row: &dyn Fields| row.long("h3_5") == Some(c5);
+    Some(vec![
+        Select::on_time(Topic::Weather, start - WEATHER_REACH, start + LENGTH, here),
+        Select::on_time(Topic::Gps, start, start + LENGTH, here),
+    ])
+}
+
+fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
+    let counts = topic == Topic::Gps || topic == Topic::Weather;
+    let (c5, time) = (row.long("h3_5")?, row.long("event_time")?);
+    counts.then(|| format!("{c5}/{}", window(time, LENGTH)))
+}
+
+/// Its changes; see the module.
+pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<EnvironmentWindow>> {
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let weather = Inbox::new(&mut builder, city.weather.clone(), Exchange::new(|w: &Weather| spread(w.c5)));
+    let drives = city.enriched.clone().flat_map(|change| Drive::of(&change));
+    let drives = Inbox::new(&mut builder, drives, Exchange::new(|d: &Drive| spread(d.c5)));
+    conduct(builder, city.turns.clone(), EnvironmentStage { weather, drives, windows: Windows::new(LENGTH) }).0
+}
+
+/// A ping with a speed that is known to have been in rain or on a dry road.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Drive {
+    c5: u64,
+    time: Micros,
+    speed: i64,
+    rain: bool,
+    diff: i8,
+}
+
+impl Drive {
+    fn of(Change { row, diff }: &Change<EnrichedPing>) -> Option<Drive> {
+        let speed = quantised(row.ping.speed.get()?);
+        let rain = row.weather.as_ref()?.rain?;
+        Some(Drive { c5: row.ping.c5, time: row.ping.stamp.time, speed, rain, diff: *diff })
+    }
+}
+
+struct EnvironmentStage {
+    weather: Inbox<Weather>,
+    drives: Inbox<Drive>,
+    windows: Windows<Cell>,
+}
+
+impl Stage for EnvironmentStage {
+    type Row = Change<EnvironmentWindow>;
+    type Side = ();
+
+    fn inputs(&mut self) -> Vec<&mut dyn Input> {
+        vec![&mut self.weather, &mut self.drives]
+    }
+
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+        for record in self.weather.take(epoch, fuel) {
+            self.windows.at(record.stamp.time, record.c5).add_record(&record);
+        }
+        for drive in self.drives.take(epoch, fuel) {
+            let cell = self.windows.at(drive.time, drive.c5);
+            let side = if drive.rain { &mut cell.rain } else { &mut cell.dry };
+            side.add(drive.speed, drive.diff.into());
+        }
+    }
+
+    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        self.windows.close(turn, fuel, &mut out.rows)
+    }
+}
+
+/// What a cell has. Weather is never taken back: its extremes need no counts.
+#[derive(Default)]
+struct Cell {
+    records: u64,
+    measures: [Extent; Measure::COUNT],
+    rain: Sum,
+    dry: Sum,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    sum: Sum,
+    range: Option<(i64, i64)>,
+}
+
+impl Extent {
+    fn add(&mut self, value: f64) {
+        let value = quantised(value);
+        self.sum.add(value, 1);
+        self.range = Some(self.range.map_or((value, value), |(min, max)| (min.min(value), max.max(value))));
+    }
+
+    fn readings(&self) -> [Reading; 3] {
+        let unit = |value: i64| value as f64 / UNIT;
+        let end = |pick: fn((i64, i64)) -> i64| Reading::from(self.range.map(pick).map(unit));
+        [self.sum.mean(), end(|range| range.0), end(|range| range.1)]
+    }
+}
+
+impl Cell {
+    fn add_record(&mut self, record: &Weather) {
+        self.records += 1;
+        for (extent, value) in self.measures.iter_mut().zip(record.measures) {
+            value.get().into_iter().for_each(|value| extent.add(value));
+        }
+    }
+}
+
+impl Aggregate for Cell {
+    type Key = u64;
+    type Row = EnvironmentWindow;
+
+    fn row(&self, c5: u64, start: Micros) -> Option<EnvironmentWindow> {
+        (self.records + self.rain.count + self.dry.count > 0).then(|| EnvironmentWindow {
+            c5,
+            start,
+            records: self.records,
+            measures: self.measures.map(|extent| extent.readings()),
+            rain: (self.rain.count, self.rain.mean()),
+            dry: (self.dry.count, self.dry.mean()),
+        })
+    }
+}

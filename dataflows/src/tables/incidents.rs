@@ -1,0 +1,272 @@
+//! `incidents`: one row a life of an incident: what its statuses say, and who was near.
+//!
+//! ```text
+//! lives -- pipeline (by incident already) --+-> incidents
+//! near --- by incident ---------------------+
+//! ```
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use super::{Block, Columns, Declaration, Fields, Intern, Lookback, Recovery, Resume, Select};
+use crate::bindings::Topic;
+use crate::changes::{Change, Exposure, Life};
+use crate::city::City;
+use crate::enrich::is_near;
+use crate::hash::{IdMap, IdSet, spread};
+use crate::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Near, Seed, exposed_until};
+use crate::records::{Phase, Reading, Stamp};
+use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::{Epoch, Micros};
+use crate::turns::{Close, Turn};
+use crate::windows::counts::{Distinct, Sum};
+
+/// The table.
+pub static TABLE: Declaration = Declaration {
+    name: NAME,
+    about: ABOUT,
+    key: &["incident_id", "partition", "offset"],
+    time: "first_time",
+    columns: || columns().describe(),
+    build,
+    lookback,
+    recovery: Some(Recovery { from: known_from, seed }),
+    behind,
+    key_of: |_, _| None,
+    names: &[
+        (Topic::Emergency, ""),
+        (Topic::Emergency, "active_"),
+        (Topic::Emergency, "responding_"),
+        (Topic::Emergency, "resolved_"),
+    ],
+    totals: &[],
+};
+
+const NAME: &str = "incidents";
+
+const ABOUT: &str = "\
+One row a life of an incident: its statuses (`has_incident`; those of one `incident_id`, or of one record where that is
+absent: its `incident_id` here is that record's id), cut greedily into lives: each holds the statuses less than 24 h after
+its first one. Place: the first status's. Type and severity: the latest that say one. Exposed: distinct vehicles with a ping
+within 1,500 m in [first Active, the lesser of first Resolved and first Active + 60 min); `pings_during` counts all pings of
+that circle then, `speed_during_kmh` is the mean of those with a speed, `..._before...` the same of the 15 minutes before
+first Active.";
+
+/// A life of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentRow {
+    /// What its statuses say.
+    pub life: Life,
+    /// Who was near.
+    pub exposure: Exposure,
+}
+
+/// The columns.
+pub fn columns() -> Columns<IncidentRow> {
+    let mut all = Columns::new();
+    all.text("incident_id").from(|row: &IncidentRow| row.life.incident);
+    all.time("first_time").from(|row| row.life.first.time);
+    all.time("last_time").from(|row| row.life.last);
+    all.count("statuses").from(|row| row.life.statuses);
+    all.place(|row| row.life.at);
+    all.int("partition", "").from(|row| row.life.first.partition);
+    all.long("offset").from(|row| row.life.first.offset);
+    all.word("type").null_when("no status has one").from(|row| row.life.kind.map(|kind| kind.word()));
+    all.word("severity").null_when("no status has one").from(|row| row.life.severity.map(|severity| severity.word()));
+    phases(&mut all);
+    exposure(&mut all);
+    all
+}
+
+fn phases(all: &mut Columns<IncidentRow>) {
+    const NEVER: &str = "no status of the life is this";
+    const NO_RESPONSE: &str = "it was never Active or never Responding, or that came first";
+    const NO_CLEARANCE: &str = "it was never Active or never Resolved, or that came first";
+    let name = |phase: &Phase, what: &str| format!("{}_{what}", phase.word().to_lowercase());
+    for phase in Phase::ALL {
+        all.time(name(phase, "time")).null_when(NEVER).from(|row| row.life.since(*phase));
+    }
+    for phase in Phase::ALL {
+        let stamp = |row: &IncidentRow| row.life.phases[*phase as usize];
+        all.int(name(phase, "partition"), "").null_when(NEVER).from(move |row| stamp(row).map(|stamp| stamp.partition));
+        all.long(name(phase, "offset")).null_when(NEVER).from(move |row| stamp(row).map(|stamp| stamp.offset));
+    }
+    let seconds = |row: &IncidentRow, phase| row.life.until(phase).map(|time| time as f64 / 1e6);
+    all.double("response_s", "s").null_when(NO_RESPONSE).from(move |row| seconds(row, Phase::Responding));
+    all.double("clearance_s", "s").null_when(NO_CLEARANCE).from(move |row| seconds(row, Phase::Resolved));
+}
+
+/// An incident that was never active has no circle to count in.
+fn exposure(all: &mut Columns<IncidentRow>) {
+    const INACTIVE: &str = "it was never Active";
+    const SILENT: &str = "no ping there and then has a speed";
+    let counted = |row: &IncidentRow, count: u64| row.exposure.vehicles.map(|_| count);
+    all.count("exposed_vehicles").null_when(INACTIVE).from(|row| row.exposure.vehicles);
+    all.count("pings_during").null_when(INACTIVE).from(move |row| counted(row, row.exposure.during.0));
+    all.double("speed_during_kmh", "km/h").null_when(SILENT).from(|row| row.exposure.during.1);
+    all.count("pings_before").null_when(INACTIVE).from(move |row| counted(row, row.exposure.before.0));
+    all.double("speed_before_kmh", "km/h").null_when(SILENT).from(|row| row.exposure.before.1);
+}
+
+fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
+    super::block::blocks(NAME, columns(), changes(city))
+}
+
+/// A life whose exposure is not known yet may have begun to count an hour before the horizon.
+fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Lookback> {
+    let exposure = if is_exposure_open { EXPOSURE } else { 0 };
+    vec![
+        Lookback::Happened(Topic::Gps, horizon - BEFORE - exposure),
+        Lookback::Happened(Topic::Emergency, known_from(horizon)),
+    ]
+}
+
+/// From where on lives are taken from the lake. Statuses are read again from there as well: a life is either known with
+/// all of its statuses, or so old that it is final.
+fn known_from(horizon: Micros) -> Micros {
+    horizon - 2 * LIFE - EXPOSURE
+}
+
+/// A live row as a life to go on from. Statuses alone would not do: where a life begins depends on all statuses before.
+fn seed(row: &dyn Fields, horizon: Micros, intern: Intern<'_>) -> Option<Seed> {
+    let (time, partition, offset) = (row.long("first_time")?, row.int("partition")?, row.long("offset")?);
+    let life = LifeId { incident: intern(row.text("incident_id")?), first: Stamp { time, partition, offset } };
+    let until = row.long("active_time").map(|active| exposed_until(active, row.long("resolved_time")));
+    let count = |column| row.long(column).unwrap_or(0) as u64;
+    let exposure = until.filter(|until| *until <= horizon).map(|_| Exposure {
+        vehicles: row.long("exposed_vehicles").map(|vehicles| vehicles as u64),
+        during: (count("pings_during"), Reading::from(row.double("speed_during_kmh"))),
+        before: (count("pings_before"), Reading::from(row.double("speed_before_kmh"))),
+    });
+    Some(Seed { life, exposure })
+}
+
+/// Where a life begins depends on all statuses before it: all of the incident's are read.
+fn behind(key: &[&str]) -> Option<Vec<Select>> {
+    // An incident's id may have slashes.
+    let [id @ .., partition, offset] = key else { return None };
+    let (partition, offset): (i32, i64) = (partition.parse().ok()?, offset.parse().ok()?);
+    let id = id.join("/");
+    let its = move |row: &dyn Fields| row.incident() == Some(&id);
+    let statuses = Select::on_time(Topic::Emergency, Micros::MIN, Micros::MAX, its);
+    Some(vec![statuses.then(move |statuses| {
+        let is_first =
+            |row: &&&dyn Fields| row.int("partition") == Some(partition) && row.long("offset") == Some(offset);
+        statuses.iter().find(is_first).and_then(|first| passers(*first)).into_iter().collect()
+    })])
+}
+
+/// The pings that may have passed a life with this first status.
+fn passers(first: &dyn Fields) -> Option<Select> {
+    let (place, time) = (first.place()?, first.long("event_time")?);
+    let near = move |row: &dyn Fields| row.place().is_some_and(|at| is_near(at, place));
+    Some(Select::on_time(Topic::Gps, time - BEFORE, time + LIFE + EXPOSURE, near))
+}
+
+/// Its changes; see the module.
+pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<IncidentRow>> {
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
+    let by_incident = Exchange::new(|near: &Near| spread(near.life.incident.0));
+    let near = Inbox::new(&mut builder, city.near.clone(), by_incident);
+    let stage = Incidents { lives, near, rows: IdMap::default(), touched: IdSet::default() };
+    conduct(builder, city.turns.clone(), stage).0
+}
+
+struct Incidents {
+    lives: Inbox<LifeEvent>,
+    near: Inbox<Near>,
+    rows: IdMap<LifeId, Slot>,
+    touched: IdSet<LifeId>,
+}
+
+#[derive(Default)]
+struct Slot {
+    life: Option<Life>,
+    /// What stands, whatever was counted.
+    exposure: Option<Exposure>,
+    vehicles: Distinct,
+    during: Group,
+    before: Group,
+    written: Option<IncidentRow>,
+    is_final: bool,
+}
+
+#[derive(Default)]
+struct Group {
+    pings: i64,
+    speed: Sum,
+}
+
+impl Stage for Incidents {
+    type Row = Change<IncidentRow>;
+    type Side = ();
+
+    fn inputs(&mut self) -> Vec<&mut dyn Input> {
+        vec![&mut self.lives, &mut self.near]
+    }
+
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+        for event in self.lives.take(epoch, fuel) {
+            let slot = self.rows.entry(event.id).or_default();
+            if event.is_final {
+                slot.is_final = true;
+            } else {
+                slot.life = event.life;
+                slot.exposure = event.exposure;
+            }
+            self.touched.insert(event.id);
+        }
+        for near in self.near.take(epoch, fuel) {
+            self.touched.insert(near.life);
+            self.rows.entry(near.life).or_default().add(near);
+        }
+    }
+
+    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        if turn.close == Close::Open {
+            return true;
+        }
+        for id in self.touched.drain() {
+            *fuel = fuel.saturating_sub(1);
+            let Some(slot) = self.rows.get_mut(&id) else { continue };
+            let row = slot.row();
+            let old = std::mem::replace(&mut slot.written, row);
+            if old != row && turn.close == Close::Seal {
+                out.rows.extend(old.map(|row| Change { row, diff: -1 }));
+                out.rows.extend(row.map(|row| Change { row, diff: 1 }));
+            }
+            if slot.is_final || row.is_none() {
+                self.rows.remove(&id);
+            }
+        }
+        true
+    }
+}
+
+impl Slot {
+    fn add(&mut self, near: Near) {
+        let group = if near.during { &mut self.during } else { &mut self.before };
+        group.pings += near.pings;
+        group.speed.merge(&near.speed);
+        for (vehicle, pings) in near.vehicles {
+            self.vehicles.add(vehicle, pings);
+        }
+    }
+
+    fn row(&self) -> Option<IncidentRow> {
+        let life = self.life?;
+        let mean = |group: &Group| (group.pings as u64, group.speed.mean());
+        let counted = || match life.since(Phase::Active) {
+            None => Exposure::default(),
+            Some(_) => Exposure {
+                vehicles: Some(self.vehicles.count()),
+                during: mean(&self.during),
+                before: mean(&self.before),
+            },
+        };
+        Some(IncidentRow { life, exposure: self.exposure.unwrap_or_else(counted) })
+    }
+}

@@ -1,0 +1,37 @@
+//! The derived tables. Each is declared in a file of its own, with all that is known of it; this is the list of them.
+//! Whatever goes over tables (schemas, files, documents, recovery, explanations, checks) goes over this list.
+
+mod block;
+mod columns;
+mod declaration;
+mod lookup;
+
+pub mod data_quality_15m;
+pub mod enriched_pings;
+pub mod environment_15m;
+pub mod incidents;
+pub mod traffic_5m;
+pub mod vehicle_15m;
+
+pub use block::{Block, Validity, Values, Words};
+pub use columns::{Column, Columns, Kind};
+pub use declaration::{
+    Counted, Declaration, Derived, Intern, Lookback, Recovery, Resume, Total, centre, record_key, window,
+};
+pub use lookup::{Fields, From, Select, Then, Wanted, When};
+
+/// The column with the start of a row's window.
+pub const WINDOW_START: &str = "window_start";
+
+/// The list. New tables go to its end.
+static DECLARATIONS: &[&Declaration] = &[
+    &enriched_pings::TABLE,
+    &traffic_5m::TABLE,
+    &vehicle_15m::TABLE,
+    &environment_15m::TABLE,
+    &incidents::TABLE,
+    &data_quality_15m::TABLE,
+];
+
+/// How many of the list the lakes have that were made before lakes named their tables.
+const ORIGINAL: usize = 6;
