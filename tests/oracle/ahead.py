@@ -23,6 +23,7 @@ REACHES = {
     "traffic_5m": f"epoch_us(window_start) + {5 * MINUTE}",
     "vehicle_15m": f"epoch_us(window_start) + {15 * MINUTE}",
     "environment_15m": f"epoch_us(window_start) + {15 * MINUTE}",
+    "congestion_1h": f"epoch_us(window_start) + {60 * MINUTE}",
     "incidents": f"greatest(epoch_us(last_time), coalesce(epoch_us(active_time), 0) + {60 * MINUTE})",
 }
 

@@ -6,6 +6,7 @@ mod columns;
 mod declaration;
 mod lookup;
 
+pub mod congestion_1h;
 pub mod data_quality_15m;
 pub mod enriched_pings;
 pub mod environment_15m;
@@ -31,6 +32,7 @@ static DECLARATIONS: &[&Declaration] = &[
     &environment_15m::TABLE,
     &incidents::TABLE,
     &data_quality_15m::TABLE,
+    &congestion_1h::TABLE,
 ];
 
 /// How many of the list the lakes have that were made before lakes named their tables.
