@@ -1,8 +1,9 @@
 //! The derived tables against their definitions as SQL over the raw tables (`tests/oracle/`), however the log was read.
 
 use std::path::Path;
+use std::time::Duration;
 
-use crate::common::{Plan, Rng, python, sized};
+use crate::common::{Plan, Rng, python, sized, wait_until};
 
 /// What is in each log is said in `tests/oracle/logs.py`.
 const SCENARIOS: [&str; 13] = [
@@ -90,6 +91,40 @@ fn what_comes_too_late_for_its_window_counts_in_the_first_open_one_whoever_goes_
     print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
 }
 
+/// P2, D4: whoever goes on within an hour needs all that the hour's windows have counted, however long ago it was read.
+#[test]
+fn an_hour_that_a_killed_run_has_begun_counts_as_a_whole() {
+    if !python::available() {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let plan = Plan::files(folder.path()).flag("epoch", "50ms").flag("commit-interval", "200ms");
+    for topic in ["vehicle_data", "weather_data", "emergency_data"] {
+        append(folder.path(), topic, 0, &[]);
+    }
+    let until_one_minute_to: Vec<i64> = (0..3540).step_by(20).collect();
+    drive(folder.path(), &until_one_minute_to);
+    let mut killed = plan.start(2, 1);
+    let read = || -> u64 { plan.lake().commits().iter().flat_map(|c| c.ledger.values()).map(|l| l.read).sum() };
+    wait_until("the hour so far is committed", Duration::from_secs(30), || {
+        read() == 2 * until_one_minute_to.len() as u64
+    });
+    killed.signal_all("KILL");
+    killed.wait(Duration::from_secs(30));
+    drive(folder.path(), &(3540..9000).step_by(20).collect::<Vec<_>>());
+    plan.drain(1, 2);
+    plan.verify();
+    print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
+}
+
+/// Appends a ping and a traffic record of its place for each second; speeds go up and down.
+fn drive(folder: &Path, seconds: &[i64]) {
+    append(folder, "gps_data", 0, seconds);
+    let speeds =
+        |second: i64| format!(r#""currentSpeed": {}, "freeFlowSpeed": 60, "location": "(51.5, -0.1)""#, second % 70);
+    append_records(folder, "traffic_data", 0, seconds, speeds);
+}
+
 /// P1: a device that claims to be hours ahead changes the rows of the time it claims, and makes nothing late.
 #[test]
 fn a_device_ahead_of_time_touches_only_the_times_it_claims() {
@@ -117,6 +152,11 @@ fn a_device_ahead_of_time_touches_only_the_times_it_claims() {
 
 /// Appends pings of these seconds to a partition's file, which is made with its header where it is missing.
 fn append(folder: &Path, topic: &str, partition: u32, seconds: &[i64]) {
+    append_records(folder, topic, partition, seconds, |_| r#""coordinates": "51.5,-0.1""#.to_owned());
+}
+
+/// The same for records that have these members besides id, device and time.
+fn append_records(folder: &Path, topic: &str, partition: u32, seconds: &[i64], members: impl Fn(i64) -> String) {
     const START: i64 = 1_780_300_800;
     let path = folder.join(topic).join(format!("{partition}.jsonl"));
     let mut text = String::new();
@@ -126,9 +166,8 @@ fn append(folder: &Path, topic: &str, partition: u32, seconds: &[i64]) {
     }
     for second in seconds {
         let time = jiff::Timestamp::from_second(START + second).expect("a time");
-        let value = format!(
-            r#"{{"id": "{partition}-{second}", "deviceId": "bus", "timestamp": "{time}", "coordinates": "51.5,-0.1"}}"#
-        );
+        let members = members(*second);
+        let value = format!(r#"{{"id": "{partition}-{second}", "deviceId": "bus", "timestamp": "{time}", {members}}}"#);
         text.push_str(&format!("{{\"ts\": {}000, \"key\": null, \"value\": {value}}}\n", START + second));
     }
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("a log");
