@@ -7,6 +7,7 @@ use citystream_dataflows::changes::Change;
 use citystream_dataflows::city::{Records, city};
 use citystream_dataflows::time::{Epoch, Micros};
 use citystream_dataflows::turns::{Close, Turn};
+use citystream_wire::PerTopic;
 use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::vec::ToStream;
@@ -27,7 +28,7 @@ pub fn rederive(
     table: Table,
     sources: &Sources,
     counts_from: Micros,
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
 ) -> Result<Vec<RecordBatch>, RunError> {
     let mut extractor = Extractor::new(topic_names);
     let mut records = Extracted::default();

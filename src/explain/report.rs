@@ -4,6 +4,7 @@ use std::fmt;
 
 use arrow::array::RecordBatch;
 use citystream_dataflows::time::Micros;
+use citystream_wire::{PerTopic, Topic};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -67,7 +68,7 @@ pub async fn explain(
     lake: &Lake,
     state: &State,
     target: &Target,
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     limit: usize,
 ) -> Result<Explanation, RunError> {
     let source = Source { lake, state };
@@ -116,10 +117,10 @@ fn see(table: Table, row: Row<'_>) -> Vec<String> {
     let traffic = || format!("traffic_5m:{}/{}", cell("h3_8"), start(5));
     let environment = || format!("environment_15m:{}/{}", cell("h3_5"), start(15));
     match table {
-        Table::RawGps => vec![ping(), traffic(), vehicle(), environment()],
-        Table::RawTraffic => vec![traffic()],
-        Table::RawWeather => vec![environment()],
-        Table::RawVehicle => vec![vehicle()],
+        Table::Raw(Topic::GPS) => vec![ping(), traffic(), vehicle(), environment()],
+        Table::Raw(Topic::TRAFFIC) => vec![traffic()],
+        Table::Raw(Topic::WEATHER) => vec![environment()],
+        Table::Raw(Topic::VEHICLE) => vec![vehicle()],
         _ => Vec::new(),
     }
 }
@@ -128,7 +129,7 @@ async fn row(
     source: &Source<'_>,
     table: Table,
     key: &str,
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     limit: usize,
 ) -> Result<Explanation, RunError> {
     let changes = scan(source.lake, source.state, table, |_| true, |row| row.text("row_key") == Some(key)).await?;
@@ -202,10 +203,10 @@ fn brought_by(sources: &Sources, seq: i64, row: Option<&Shown>) -> Vec<String> {
 /// Whether a row names a record of a raw table as its source.
 fn names(row: &Shown, table: Table, record: Row<'_>) -> bool {
     let prefixes: &[&str] = match table {
-        Table::RawGps => &[""],
-        Table::RawTraffic => &["traffic_"],
-        Table::RawWeather => &["weather_"],
-        Table::RawEmergency => &["incident_", "active_", "responding_", "resolved_"],
+        Table::Raw(Topic::GPS) => &[""],
+        Table::Raw(Topic::TRAFFIC) => &["traffic_"],
+        Table::Raw(Topic::WEATHER) => &["weather_"],
+        Table::Raw(Topic::EMERGENCY) => &["incident_", "active_", "responding_", "resolved_"],
         _ => &[],
     };
     let is = |column: String, value: Option<i64>| value.is_some() && row.get(&column).and_then(Value::as_i64) == value;

@@ -65,13 +65,15 @@ impl Source<'_> {
     async fn ping(&self, partition: i64, offset: i64) -> Result<Sources, RunError> {
         let is_it =
             |row: Row<'_>| row.int("partition").map(i64::from) == Some(partition) && row.long("offset") == Some(offset);
-        let pings = self.on_time(Table::RawGps, (Micros::MIN, Micros::MAX), is_it).await?;
+        let pings = self.on_time(Table::Raw(Topic::GPS), (Micros::MIN, Micros::MAX), is_it).await?;
         let Some(row) = rows(&pings.1).next() else { return Ok(Vec::new()) };
         let time = row.stamp().map_or(0, |stamp| stamp.time);
         let (c8, c5) = (row.long("h3_8"), row.long("h3_5"));
         let span = |reach| (time - reach, time + 1);
-        let traffic = self.on_time(Table::RawTraffic, span(TRAFFIC_REACH), |row| row.long("h3_8") == c8).await?;
-        let weather = self.on_time(Table::RawWeather, span(WEATHER_REACH), |row| row.long("h3_5") == c5).await?;
+        let traffic =
+            self.on_time(Table::Raw(Topic::TRAFFIC), span(TRAFFIC_REACH), |row| row.long("h3_8") == c8).await?;
+        let weather =
+            self.on_time(Table::Raw(Topic::WEATHER), span(WEATHER_REACH), |row| row.long("h3_5") == c5).await?;
         let statuses = self.around(span(STATUS_REACH), row.place()).await?;
         Ok(vec![pings, traffic, weather, statuses])
     }
@@ -83,17 +85,19 @@ impl Source<'_> {
         place: Option<Point>,
     ) -> Result<(Table, Vec<RecordBatch>), RunError> {
         let near = |row: Row<'_>| row.place().zip(place).is_some_and(|(at, place)| is_near(at, place));
-        let found = self.on_time(Table::RawEmergency, span, |row| near(row) && incident(row).is_some()).await?.1;
+        let found =
+            self.on_time(Table::Raw(Topic::EMERGENCY), span, |row| near(row) && incident(row).is_some()).await?.1;
         let near: HashSet<&str> = rows(&found).filter_map(incident).collect();
-        self.on_time(Table::RawEmergency, span, |row| incident(row).is_some_and(|name| near.contains(name))).await
+        self.on_time(Table::Raw(Topic::EMERGENCY), span, |row| incident(row).is_some_and(|name| near.contains(name)))
+            .await
     }
 
     async fn traffic(&self, c8: i64, start: Micros) -> Result<Sources, RunError> {
         let until = start + 5 * MINUTE;
         let here = |row: Row<'_>| row.long("h3_8") == Some(c8);
         Ok(vec![
-            self.on_time(Table::RawGps, (start, until), here).await?,
-            self.on_time(Table::RawTraffic, (start - TRAFFIC_REACH, until), here).await?,
+            self.on_time(Table::Raw(Topic::GPS), (start, until), here).await?,
+            self.on_time(Table::Raw(Topic::TRAFFIC), (start - TRAFFIC_REACH, until), here).await?,
         ])
     }
 
@@ -101,22 +105,25 @@ impl Source<'_> {
         let until = start + 15 * MINUTE;
         let here = |row: Row<'_>| row.long("h3_5") == Some(c5);
         Ok(vec![
-            self.on_time(Table::RawWeather, (start - WEATHER_REACH, until), here).await?,
-            self.on_time(Table::RawGps, (start, until), here).await?,
+            self.on_time(Table::Raw(Topic::WEATHER), (start - WEATHER_REACH, until), here).await?,
+            self.on_time(Table::Raw(Topic::GPS), (start, until), here).await?,
         ])
     }
 
     async fn vehicle(&self, vehicle: &str, start: Micros) -> Result<Sources, RunError> {
         let span = (start - STEP, start + 15 * MINUTE);
         let its = |row: Row<'_>| row.text("device_id") == Some(vehicle);
-        Ok(vec![self.on_time(Table::RawGps, span, its).await?, self.on_time(Table::RawVehicle, span, its).await?])
+        Ok(vec![
+            self.on_time(Table::Raw(Topic::GPS), span, its).await?,
+            self.on_time(Table::Raw(Topic::VEHICLE), span, its).await?,
+        ])
     }
 
     /// Where a life begins depends on all statuses before it: all of the incident's are read.
     async fn incident(&self, name: &str, first: i64) -> Result<Sources, RunError> {
         let Some((incident, partition)) = name.rsplit_once('/') else { return Ok(Vec::new()) };
         let its = |row: Row<'_>| self::incident(row) == Some(incident);
-        let statuses = self.on_time(Table::RawEmergency, (Micros::MIN, Micros::MAX), its).await?;
+        let statuses = self.on_time(Table::Raw(Topic::EMERGENCY), (Micros::MIN, Micros::MAX), its).await?;
         let is_first = |row: &Row<'_>| {
             row.long("offset") == Some(first)
                 && row.int("partition").map(|p| p.to_string()).as_deref() == Some(partition)
@@ -125,13 +132,13 @@ impl Source<'_> {
         let Some((place, time)) = place else { return Ok(vec![statuses]) };
         let span = (time - BEFORE, time + LIFE + EXPOSURE);
         let near = |row: Row<'_>| row.place().is_some_and(|at: Point| is_near(at, place));
-        let pings = self.on_time(Table::RawGps, span, near).await?;
+        let pings = self.on_time(Table::Raw(Topic::GPS), span, near).await?;
         Ok(vec![statuses, pings])
     }
 
     /// What came too late for its own window counts in the first one that was open then.
     async fn quality(&self, topic: &str, start: Micros) -> Result<Sources, RunError> {
-        let Some(topic) = Topic::ALL.into_iter().find(|known| known.name() == topic) else { return Ok(Vec::new()) };
+        let Some(topic) = Topic::all().find(|known| known.name() == topic) else { return Ok(Vec::new()) };
         let open = self.horizons().await?;
         let window = |row: &Row<'_>| {
             let open = row.long("seq").and_then(|seq| open.get(&(seq as u64)).copied());

@@ -2,7 +2,7 @@
 //! out. The rows may come from the decoder or from a raw table's Parquet file with at least the [`columns`] named.
 
 mod columns;
-mod words;
+mod recipe;
 
 #[cfg(test)]
 mod tests;
@@ -11,12 +11,13 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use arrow::array::{Array, RecordBatch, StringArray};
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::records::{
-    Delivery, Fate, Measure, Ping, Point, Reading, Sky, Status, Text, Traffic, VehicleRecord, Weather,
+    Delivery, Fate, IncidentKind, Level, Measure, Phase, Ping, Point, Reading, Severity, Sky, Source, Status, Text,
+    Traffic, VehicleRecord, Weather,
 };
 use citystream_dataflows::time::Micros;
+use citystream_wire::{PerTopic, Topic};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::RunError;
@@ -24,6 +25,7 @@ use crate::names::{self, Identity};
 use crate::tables::derived::MEASURES;
 use crate::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
 use columns::{Columns, Place, double, flag};
+pub use recipe::columns;
 
 /// What rows become.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,13 +50,13 @@ pub struct Records {
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// A column that is missing, or of another type.
-    #[error("P2: rows of {0:?} lack the column {1}")]
+    #[error("P2: rows of {table} lack the column {1}", table = .0.name())]
     Column(Table, &'static str),
     /// A word that stands for nothing.
-    #[error("P2: a row of {0:?} has {2:?} for its {1}")]
+    #[error("P2: a row of {table} has {2:?} for its {1}", table = .0.name())]
     Word(Table, &'static str, String),
     /// Another number of dispositions than of rows.
-    #[error("P4: {rows} rows of {table:?} with {dispositions} dispositions")]
+    #[error("P4: {rows} rows of {name} with {dispositions} dispositions", name = table.name())]
     Dispositions {
         /// The table.
         table: Table,
@@ -74,70 +76,9 @@ impl From<ExtractError> for RunError {
 /// Makes records of rows. One per worker: it knows which texts it has told.
 #[derive(Debug)]
 pub struct Extractor {
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     /// By id another hash of the text, so that two texts with one id do not pass unseen.
     told: HashMap<Text, u64, BuildHasherDefault<Identity>>,
-}
-
-/// The columns that [`Extractor::extract`] needs of a table's rows; none of a derived table.
-pub fn columns(table: Table) -> &'static [&'static str] {
-    match table {
-        Table::RawVehicle => {
-            &["device_id", "fuel_level_pct", "odometer_km", "partition", "offset", LOG_TIME, EVENT_TIME]
-        }
-        Table::RawGps => {
-            &["device_id", "speed_kmh", "lat", "lon", "h3_8", "h3_5", "partition", "offset", LOG_TIME, EVENT_TIME]
-        }
-        Table::RawTraffic => &[
-            "lat",
-            "lon",
-            "h3_8",
-            "traffic_level",
-            "current_speed_kmh",
-            "free_flow_speed_kmh",
-            "road_closure",
-            "source",
-            "partition",
-            "offset",
-            LOG_TIME,
-            EVENT_TIME,
-        ],
-        Table::RawWeather => &[
-            "lat",
-            "lon",
-            "h3_5",
-            "temperature_c",
-            "weather_condition",
-            "precipitation_mm",
-            "wind_speed_ms",
-            "humidity_pct",
-            "air_quality_index",
-            "pressure_hpa",
-            "visibility_m",
-            "source",
-            "partition",
-            "offset",
-            LOG_TIME,
-            EVENT_TIME,
-        ],
-        Table::RawEmergency => &[
-            "id",
-            "lat",
-            "lon",
-            "has_incident",
-            "incident_id",
-            "type",
-            "status",
-            "severity",
-            "source",
-            "partition",
-            "offset",
-            LOG_TIME,
-            EVENT_TIME,
-        ],
-        Table::DeadLetters => &["topic", "reason", LOG_TIME],
-        _ => &[],
-    }
 }
 
 /// The dispositions of rows that were read back with the column `disposition`.
@@ -150,7 +91,7 @@ pub fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>
 
 impl Extractor {
     /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
-    pub fn new(topic_names: [String; 5]) -> Extractor {
+    pub fn new(topic_names: PerTopic<String>) -> Extractor {
         Extractor { topic_names, told: HashMap::default() }
     }
 
@@ -167,24 +108,19 @@ impl Extractor {
     ) -> Result<(), ExtractError> {
         let rows = Columns { table, rows };
         rows.check(dispositions)?;
-        match table {
-            Table::RawVehicle => self.vehicles(&rows, dispositions, into)?,
-            Table::RawGps => self.pings(&rows, dispositions, into)?,
-            Table::RawTraffic => traffic(&rows, dispositions, into)?,
-            Table::RawWeather => self.weather(&rows, dispositions, into)?,
-            Table::RawEmergency => self.statuses(&rows, dispositions, into)?,
-            Table::DeadLetters => self.dead(&rows, into)?,
-            _ => {}
-        }
         match table.topic() {
-            Some(topic) => delivered(&rows, topic, dispositions, into),
+            Some(topic) => {
+                (recipe::of(topic.declaration().becomes).make)(self, &rows, dispositions, into)?;
+                delivered(&rows, topic, dispositions, into)
+            }
+            None if table == Table::DeadLetters => self.dead(&rows, into),
             None => Ok(()),
         }
     }
 
     fn dead(&self, rows: &Columns<'_>, into: &mut Records) -> Result<(), ExtractError> {
         let (topics, reasons, log_times) = (rows.texts("topic")?, rows.texts("reason")?, rows.times(LOG_TIME)?);
-        let topic_of = |name: &str| Topic::ALL.into_iter().find(|topic| self.topic_names[*topic as usize] == name);
+        let topic_of = |name: &str| self.topic_names.find(name);
         for (row, log_time) in log_times.iter().enumerate() {
             let topic = rows.word("topic", topics.value(row), topic_of)?;
             let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;
@@ -243,7 +179,7 @@ impl Extractor {
                 condition: condition.map_or(Text::NONE, |word| self.name(word, &mut into.names)),
                 sky: Sky::of(condition.unwrap_or_default()),
                 measures: of_row,
-                source: text(sources, row).and_then(words::source),
+                source: text(sources, row).and_then(Source::from_word),
             });
         }
         Ok(())
@@ -260,10 +196,10 @@ impl Extractor {
                 stamp: stamps.at(row),
                 incident: self.name(incident, &mut into.names),
                 at: places.at(row),
-                phase: text(phases, row).and_then(words::phase),
-                kind: text(kinds, row).and_then(words::kind),
-                severity: text(severities, row).and_then(words::severity),
-                source: text(sources, row).and_then(words::source),
+                phase: text(phases, row).and_then(Phase::from_word),
+                kind: text(kinds, row).and_then(IncidentKind::from_word),
+                severity: text(severities, row).and_then(Severity::from_word),
+                source: text(sources, row).and_then(Source::from_word),
             });
         }
         Ok(())
@@ -294,9 +230,9 @@ fn traffic(rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result
             c8: c8[row] as u64,
             current: double(current, row),
             free_flow: double(free_flow, row),
-            level: text(levels, row).and_then(words::level),
+            level: text(levels, row).and_then(Level::from_word),
             closure: flag(closures, row),
-            source: text(sources, row).and_then(words::source),
+            source: text(sources, row).and_then(Source::from_word),
         });
     }
     Ok(())

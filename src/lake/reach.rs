@@ -15,6 +15,7 @@ use citystream_dataflows::incidents::{BEFORE, EXPOSURE};
 use citystream_dataflows::ticks::{Seen, Start};
 use citystream_dataflows::time::Micros;
 use citystream_dataflows::windows::vehicle::STEP;
+use citystream_wire::{PerTopic, Topic};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -70,10 +71,10 @@ impl Reach {
         let horizon = self.horizon?;
         let window = open_window(horizon);
         let from = match table {
-            Table::RawVehicle => window - STEP,
-            Table::RawGps => (window - STEP).min(self.exposed_from?),
-            Table::RawTraffic => window - TRAFFIC_REACH,
-            Table::RawWeather => window - WEATHER_REACH,
+            Table::Raw(Topic::VEHICLE) => window - STEP,
+            Table::Raw(Topic::GPS) => (window - STEP).min(self.exposed_from?),
+            Table::Raw(Topic::TRAFFIC) => window - TRAFFIC_REACH,
+            Table::Raw(Topic::WEATHER) => window - WEATHER_REACH,
             _ => known_from(horizon),
         };
         Some(from.min(self.closed_before.unwrap_or(from)))
@@ -121,7 +122,7 @@ fn decode(table: Table, seq: u64, bytes: Bytes, reach: Reach) -> Result<Vec<Reca
     let holds = |group| reach.holds(table, seq, greatest(group, EVENT_TIME), greatest(group, LOG_TIME));
     let groups = groups.filter(|(_, group)| holds(group));
     let groups = groups.map(|(index, _)| index).collect();
-    let columns = extract::columns(table).iter().copied().chain(["id", "disposition"]);
+    let columns = extract::columns(table).into_iter().chain(id_column(table)).chain(["disposition"]);
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
     let mut recalled = Vec::new();
     for rows in builder.with_projection(mask).with_row_groups(groups).build().map_err(text)? {
@@ -157,13 +158,18 @@ fn recall(table: Table, seq: u64, rows: RecordBatch, reach: Reach) -> Result<Opt
     };
     let seen = seen(table, &columns, &dispositions, reach.closed_before).ok_or("it has other columns")?;
     let counts_from = reach.log_time().filter(|_| seq > reach.sealed_by).unwrap_or(Micros::MIN);
-    Ok(Some(Recalled { rows: Batch { table, columns, dispositions, dead: [0; 5] }, seen, counts_from }))
+    Ok(Some(Recalled { rows: Batch { table, columns, dispositions, dead: PerTopic::default() }, seen, counts_from }))
+}
+
+/// The column by which repetitions are known.
+fn id_column(table: Table) -> Option<&'static str> {
+    table.topic().map(|topic| topic.declaration().id_column())
 }
 
 /// The on-time rows at or after a time.
 fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], from: Option<Micros>) -> Option<Vec<Seen>> {
     let Some(topic) = table.topic() else { return Some(Vec::new()) };
-    let ids = rows.column_by_name("id")?.as_string_opt::<i32>()?;
+    let ids = rows.column_by_name(topic.declaration().id_column())?.as_string_opt::<i32>()?;
     let times = rows.column_by_name(EVENT_TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     let partitions = rows.column_by_name("partition")?.as_primitive_opt::<Int32Type>()?;
     let repeatable = |row: &usize| Some(times.value(*row)) >= from && dispositions[*row] == Disposition::OnTime;

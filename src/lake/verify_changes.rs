@@ -34,12 +34,12 @@ const fn quality(column: &'static str, counts: fn(&Ledger) -> u64) -> Sum {
 }
 
 const SUMS: [Sum; 12] = [
-    Sum { column: None, ..sum(Table::EnrichedPings, "", Topic::Gps) },
-    sum(Table::Traffic5m, "pings", Topic::Gps),
-    sum(Table::Traffic5m, "traffic_records", Topic::Traffic),
-    sum(Table::Vehicle15m, "pings", Topic::Gps),
-    sum(Table::Vehicle15m, "vehicle_records", Topic::Vehicle),
-    sum(Table::Environment15m, "weather_records", Topic::Weather),
+    Sum { column: None, ..sum(Table::EnrichedPings, "", Topic::GPS) },
+    sum(Table::Traffic5m, "pings", Topic::GPS),
+    sum(Table::Traffic5m, "traffic_records", Topic::TRAFFIC),
+    sum(Table::Vehicle15m, "pings", Topic::GPS),
+    sum(Table::Vehicle15m, "vehicle_records", Topic::VEHICLE),
+    sum(Table::Environment15m, "weather_records", Topic::WEATHER),
     quality("records", |ledger| ledger.read),
     quality("on_time", |ledger| ledger.on_time),
     quality("late", |ledger| ledger.late),

@@ -106,13 +106,7 @@ impl<'a, R> Frame<'a, R> {
 
     /// Where a matched record came from.
     pub(super) fn source(&mut self, source: impl Fn(&R) -> Option<Source>) {
-        self.word(|row| {
-            source(row).map(|source| match source {
-                Source::Live => "live",
-                Source::Cached => "cached",
-                Source::Synthetic => "synthetic",
-            })
-        });
+        self.word(|row| source(row).map(Source::word));
     }
 
     pub(super) fn int(&mut self, value: impl Fn(&R) -> i32) {

@@ -23,8 +23,8 @@ impl Row for IncidentRow {
         frame.double(|row| row.life.at.lon);
         frame.int(|row| place(row).0);
         frame.long(|row| place(row).1);
-        frame.word(|row| row.life.kind.map(kind));
-        frame.word(|row| row.life.severity.map(severity));
+        frame.word(|row| row.life.kind.map(IncidentKind::word));
+        frame.word(|row| row.life.severity.map(Severity::word));
         phases(frame);
         exposure(frame);
         Ok(())
@@ -52,21 +52,4 @@ fn exposure(frame: &mut Frame<'_, IncidentRow>) {
     frame.reading(|row| row.exposure.during.1);
     frame.long_or_null(|row| counted(row, row.exposure.before.0));
     frame.reading(|row| row.exposure.before.1);
-}
-
-fn kind(kind: IncidentKind) -> &'static str {
-    match kind {
-        IncidentKind::Accident => "Accident",
-        IncidentKind::Medical => "Medical",
-        IncidentKind::Fire => "Fire",
-        IncidentKind::Police => "Police",
-    }
-}
-
-fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "Low",
-        Severity::Medium => "Medium",
-        Severity::High => "High",
-    }
 }

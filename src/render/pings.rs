@@ -16,7 +16,7 @@ impl Row for EnrichedPing {
         frame.key(|row, key| write!(key, "{}/{}", row.ping.stamp.partition, row.ping.stamp.offset));
         ping(frame)?;
         matched(frame, |row| row.traffic.as_ref().map(|t| (t.stamp, t.distance_mm, t.source)));
-        frame.word(|row| row.traffic.as_ref().and_then(|t| t.level).map(level));
+        frame.word(|row| row.traffic.as_ref().and_then(|t| t.level).map(Level::word));
         frame.double_or_null(|row| row.traffic.as_ref().and_then(|t| t.speed_ratio()));
         frame.double_or_null(|row| row.traffic.as_ref().and_then(|t| t.travel_time_index()));
         frame.flag_or_null(|row| row.traffic.as_ref().and_then(|t| t.is_congested()));
@@ -50,12 +50,4 @@ fn matched(frame: &mut Frame<'_, EnrichedPing>, of: impl Fn(&EnrichedPing) -> Op
     frame.double_or_null(|row| of(row).map(|(stamp, ..)| seconds(row.ping.stamp.time - stamp.time)));
     frame.double_or_null(|row| of(row).map(|(_, mm, _)| metres(mm)));
     frame.source(|row| of(row).and_then(|(.., source)| source));
-}
-
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Light => "LIGHT",
-        Level::Moderate => "MODERATE",
-        Level::Heavy => "HEAVY",
-    }
 }

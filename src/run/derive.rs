@@ -14,6 +14,7 @@ use std::sync::Arc;
 use citystream_dataflows::changes::Change;
 use citystream_dataflows::city::Changes;
 use citystream_dataflows::time::Epoch;
+use citystream_wire::PerTopic;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -84,7 +85,7 @@ fn table<'scope, R: Row + Clone + 'static>(
                     let bytes = columns.get_array_memory_size() as u64;
                     process.budget.take(bytes);
                     debt.owe(epoch, bytes);
-                    let batch = Batch { table: R::TABLE, columns, dispositions: Vec::new(), dead: [0; 5] };
+                    let batch = Batch { table: R::TABLE, columns, dispositions: Vec::new(), dead: PerTopic::default() };
                     output.activate().session(&capability).give(batch);
                 }
             }

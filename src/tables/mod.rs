@@ -1,40 +1,32 @@
-//! The tables: their names and Arrow schemas. The columns of a record come from [`fields`], the one place that says
-//! what a JSON field becomes, those of a derived table from [`derived`]; decoding, rendering, schemas and
+//! The tables: their names and Arrow schemas. The columns of a record come from its topic's declaration
+//! ([`citystream_wire::Declaration`]), those of a derived table from [`derived`]; decoding, rendering, schemas and
 //! `docs/tables.md` all read them.
 
 mod batch;
 pub mod derived;
 pub mod doc;
-pub mod fields;
 mod reason;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use citystream_dataflows::bindings::Topic;
 
 pub use batch::Batch;
-use fields::{Field, Kind};
+use citystream_wire::{Cell, Field, Kind, PerTopic};
 pub use reason::Reason;
 
 /// All tables with their schemas, by name.
 pub fn all() -> impl Iterator<Item = (&'static str, SchemaRef)> {
-    Table::ALL.into_iter().map(|table| (table.name(), schema(table)))
+    Table::all().map(|table| (table.name(), schema(table)))
 }
 
 /// A table whose rows are records, or what could not be read as one; or the change log of a derived table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Table {
-    /// Vehicle records.
-    RawVehicle,
-    /// GPS pings.
-    RawGps,
-    /// Traffic records.
-    RawTraffic,
-    /// Weather records.
-    RawWeather,
-    /// Emergency records.
-    RawEmergency,
+    /// The records of a topic.
+    Raw(Topic),
     /// Records that could not be read, with their bytes and the reason.
     DeadLetters,
     /// Changes of pings with what held at their time and place.
@@ -52,43 +44,33 @@ pub enum Table {
 }
 
 impl Table {
-    /// How many there are.
-    pub const COUNT: usize = 12;
-
-    /// All tables, in the order of their discriminants: those of records, then the derived ones.
-    pub const ALL: [Table; Table::COUNT] = [
-        Table::RawVehicle,
-        Table::RawGps,
-        Table::RawTraffic,
-        Table::RawWeather,
-        Table::RawEmergency,
-        Table::DeadLetters,
-        Table::EnrichedPings,
-        Table::Traffic5m,
-        Table::Vehicle15m,
-        Table::Environment15m,
-        Table::Incidents,
-        Table::DataQuality15m,
-    ];
+    /// All tables, in order: those of records, then the derived ones.
+    pub fn all() -> impl Iterator<Item = Table> {
+        Table::raw().chain(Table::derived())
+    }
 
     /// The tables of records: raw tables, then dead letters.
     pub fn raw() -> impl Iterator<Item = Table> {
-        Table::ALL.into_iter().filter(|table| !table.is_derived())
+        Topic::all().map(Table::Raw).chain([Table::DeadLetters])
     }
 
     /// The change logs of derived tables.
     pub fn derived() -> impl Iterator<Item = Table> {
-        Table::ALL.into_iter().filter(|table| table.is_derived())
+        [
+            Table::EnrichedPings,
+            Table::Traffic5m,
+            Table::Vehicle15m,
+            Table::Environment15m,
+            Table::Incidents,
+            Table::DataQuality15m,
+        ]
+        .into_iter()
     }
 
     /// The name below `<lake>/tables/`.
     pub fn name(self) -> &'static str {
         match self {
-            Table::RawVehicle => "raw_vehicle",
-            Table::RawGps => "raw_gps",
-            Table::RawTraffic => "raw_traffic",
-            Table::RawWeather => "raw_weather",
-            Table::RawEmergency => "raw_emergency",
+            Table::Raw(topic) => topic.raw_table(),
             Table::DeadLetters => "dead_letters",
             Table::EnrichedPings => "enriched_pings_changes",
             Table::Traffic5m => "traffic_5m_changes",
@@ -106,17 +88,25 @@ impl Table {
 
     /// The table of that name.
     pub fn from_name(name: &str) -> Option<Table> {
-        Table::ALL.into_iter().find(|table| table.name() == name)
+        Table::all().find(|table| table.name() == name)
+    }
+
+    /// Its place in the order of [`Table::all`].
+    pub fn index(self) -> usize {
+        Table::all().position(|table| table == self).unwrap_or_default()
     }
 
     /// The table of a topic's records.
     pub fn of(topic: Topic) -> Table {
-        Table::ALL[topic as usize]
+        Table::Raw(topic)
     }
 
     /// The topic whose records the table holds; `None` for dead letters and derived tables.
     pub fn topic(self) -> Option<Topic> {
-        Topic::ALL.get(self as usize).copied()
+        match self {
+            Table::Raw(topic) => Some(topic),
+            _ => None,
+        }
     }
 
     /// The column by which the rows of a file are sorted: event time, or log time where there is none.
@@ -146,14 +136,35 @@ pub const FIRST_TIME: &str = "first_time";
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; Table::COUNT]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, true)));
-    ALL[table as usize].clone()
+    static ALL: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(true));
+    ALL.of(table)
 }
 
 /// The schema of decoded or rendered rows: without `epoch`, `seq` and `disposition`, which are not known yet.
 pub fn decoded_schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<[SchemaRef; Table::COUNT]> = LazyLock::new(|| Table::ALL.map(|table| complete(table, false)));
-    ALL[table as usize].clone()
+    static ALL: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(false));
+    ALL.of(table)
+}
+
+/// Schemas, each made once.
+struct Schemas {
+    raw: PerTopic<SchemaRef>,
+    others: BTreeMap<Table, SchemaRef>,
+}
+
+impl Schemas {
+    fn new(committed: bool) -> Schemas {
+        let others = Table::all().filter(|table| table.topic().is_none());
+        Schemas {
+            raw: PerTopic::new(|topic| complete(Table::Raw(topic), committed)),
+            others: others.map(|table| (table, complete(table, committed))).collect(),
+        }
+    }
+
+    fn of(&self, table: Table) -> SchemaRef {
+        let schema = table.topic().map_or_else(|| &self.others[&table], |topic| &self.raw[topic]);
+        schema.clone()
+    }
 }
 
 /// The type of all times: microseconds, UTC.
@@ -182,21 +193,22 @@ fn complete(table: Table, committed: bool) -> SchemaRef {
 }
 
 fn record_columns(topic: Topic) -> Vec<ArrowField> {
-    let mut columns: Vec<ArrowField> = fields::of(topic).iter().flat_map(|field| field_columns(topic, field)).collect();
+    let declared = topic.declaration();
+    let fields = declared.fields.iter();
+    let mut columns: Vec<ArrowField> = fields.flat_map(|field| field_columns(field, declared.cells)).collect();
     columns.push(nullable("extra", DataType::Utf8));
     columns.extend(log_columns());
     columns.push(required(EVENT_TIME, time_type()));
     columns
 }
 
-fn field_columns(topic: Topic, field: &Field) -> Vec<ArrowField> {
-    let one = |data_type| vec![nullable(field.column, data_type)];
+fn field_columns(field: &Field, cells: &[Cell]) -> Vec<ArrowField> {
+    let one = |data_type| vec![ArrowField::new(field.column, data_type, !field.required)];
     match field.kind {
-        Kind::Id => vec![required(field.column, DataType::Utf8)],
         Kind::Time => Vec::new(),
         Kind::Place => {
             let degrees = ["lat", "lon"].map(|name| required(name, DataType::Float64));
-            let cells = fields::cells(topic).iter().map(|cell| required(cell.column, DataType::Int64));
+            let cells = cells.iter().map(|cell| required(cell.column, DataType::Int64));
             degrees.into_iter().chain(cells).collect()
         }
         Kind::Text | Kind::Words(_) => one(DataType::Utf8),
@@ -207,8 +219,8 @@ fn field_columns(topic: Topic, field: &Field) -> Vec<ArrowField> {
     }
 }
 
-fn log_columns() -> [ArrowField; 5] {
-    [
+fn log_columns() -> Vec<ArrowField> {
+    vec![
         required("topic", DataType::Utf8),
         required("partition", DataType::Int32),
         required("offset", DataType::Int64),
@@ -218,7 +230,7 @@ fn log_columns() -> [ArrowField; 5] {
 }
 
 fn dead_letter_columns() -> Vec<ArrowField> {
-    let mut columns = Vec::from(log_columns());
+    let mut columns = log_columns();
     columns.extend([
         nullable("payload", DataType::Binary),
         nullable("payload_bytes", DataType::Int64),
@@ -242,14 +254,14 @@ mod tests {
 
     #[test]
     fn names_and_topics_agree() {
-        for table in Table::ALL {
+        for table in Table::all() {
             assert_eq!(Table::from_name(table.name()), Some(table));
             for column in [table.sort_column(), table.day_column()] {
                 let found = schema(table).field_with_name(column).map(|f| f.data_type().clone());
                 assert_eq!(found.ok(), Some(time_type()));
             }
         }
-        for topic in Topic::ALL {
+        for topic in Topic::all() {
             assert_eq!(Table::of(topic).topic(), Some(topic));
             assert_eq!(Table::of(topic).name(), format!("raw_{}", topic.name()));
         }
@@ -258,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_a_commit_adds_stands_last() {
-        for table in Table::ALL {
+        for table in Table::all() {
             let (all, decoded) = (schema(table), decoded_schema(table));
             assert_eq!(all.fields()[..decoded.fields().len()], decoded.fields()[..]);
             let added: Vec<&str> = all.fields()[decoded.fields().len()..].iter().map(|f| f.name().as_str()).collect();

@@ -58,7 +58,7 @@ pub struct Sealed {
 /// Makes files of rows.
 pub struct Encoder {
     options: EncoderOptions,
-    properties: [WriterProperties; Table::COUNT],
+    properties: BTreeMap<Table, WriterProperties>,
     /// By table and days since 1970 of its day column.
     groups: BTreeMap<(Table, i64), Group>,
     finished: Vec<EncodedFile>,
@@ -67,11 +67,8 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder without rows.
     pub fn new(options: EncoderOptions) -> Result<Encoder, EncodeError> {
-        let mut all = Vec::with_capacity(Table::ALL.len());
-        for table in Table::ALL {
-            all.push(properties::of(table)?);
-        }
-        let properties = Table::ALL.map(|table| all[table as usize].clone());
+        let of = |table| Ok((table, properties::of(table)?));
+        let properties = Table::all().map(of).collect::<Result<_, EncodeError>>()?;
         Ok(Encoder { options, properties, groups: BTreeMap::new(), finished: Vec::new() })
     }
 
@@ -81,7 +78,7 @@ impl Encoder {
             let group = self.groups.entry((table, day)).or_insert_with(|| Group::new(table));
             group.push(rows);
             if group.is_full() {
-                let file = group.flush(&self.properties[table as usize], self.options.target_bytes)?;
+                let file = group.flush(&self.properties[&table], self.options.target_bytes)?;
                 self.keep(table, day, file);
             }
         }
@@ -129,7 +126,7 @@ impl Encoder {
     }
 
     fn seal_group(&mut self, table: Table, day: i64, mut group: Group) -> Result<(), EncodeError> {
-        let file = group.flush(&self.properties[table as usize], self.options.target_bytes)?;
+        let file = group.flush(&self.properties[&table], self.options.target_bytes)?;
         self.keep(table, day, file);
         let file = group.close()?;
         self.keep(table, day, file);

@@ -106,7 +106,7 @@ pub fn gather<'scope>(
 ) -> StreamVec<'scope, Epoch, Written> {
     let scope = few.scope();
     let mut builder = OperatorBuilder::new("gather".to_owned(), scope);
-    let by_table = Exchange::new(|few: &Remainder| few.table as u64);
+    let by_table = Exchange::new(|few: &Remainder| few.table.index() as u64);
     let mut few = builder.new_input_connection(few, by_table, []);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (written, stream) = builder.new_output_connection::<Vec<Written>, _>([]);
@@ -242,7 +242,7 @@ impl Counts {
         if let Some(topic) = rows.table.topic() {
             self.open.entry(topic).or_default().add(&rows.dispositions);
         }
-        for (topic, dead) in Topic::ALL.into_iter().zip(rows.dead).filter(|(_, dead)| *dead > 0) {
+        for (topic, dead) in rows.dead.iter().filter(|(_, dead)| **dead > 0) {
             self.open.entry(topic).or_default().dead += dead;
         }
     }

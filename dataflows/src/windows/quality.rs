@@ -44,7 +44,7 @@ pub fn quality<'scope>(
         }
     });
     let mut builder = OperatorBuilder::new("data_quality_15m".to_owned(), turns.scope());
-    let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic as u64);
+    let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic.index() as u64);
     let counted = Inbox::new(&mut builder, counted, by_topic);
     conduct(builder, turns, QualityStage { counted, windows: Windows::new(LENGTH) }).0
 }
@@ -64,7 +64,7 @@ impl Stage for QualityStage {
 
     fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
         for (delivery, count) in self.counted.take(epoch, fuel) {
-            self.windows.at(delivery.log_time, delivery.topic as u8).add(&delivery, count);
+            self.windows.at(delivery.log_time, delivery.topic).add(&delivery, count);
         }
     }
 
@@ -92,11 +92,11 @@ impl Quality {
 }
 
 impl Aggregate for Quality {
-    type Key = u8;
+    type Key = Topic;
     type Row = QualityWindow;
 
-    fn row(&self, topic: u8, start: Micros) -> Option<QualityWindow> {
+    fn row(&self, topic: Topic, start: Micros) -> Option<QualityWindow> {
         let delays = self.delays.percentiles([50, 99]);
-        Some(QualityWindow { topic: Topic::ALL[usize::from(topic)], start, fates: self.fates.clone(), delays })
+        Some(QualityWindow { topic, start, fates: self.fates.clone(), delays })
     }
 }
