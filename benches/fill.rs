@@ -10,6 +10,7 @@ mod kafka;
 
 use std::time::{Duration, Instant};
 
+use citystream_wire::PerTopic;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -27,13 +28,14 @@ fn main() {
     let start = Instant::now();
     let records: u64 = records.parse().unwrap();
     produce(brokers, &names, records);
-    println!("{records} records in {:.1} s to {}", start.elapsed().as_secs_f64(), names.join(" "));
+    println!("{records} records in {:.1} s to {}", start.elapsed().as_secs_f64(), names.values().join(" "));
 }
 
-fn create(brokers: &str, names: &[String; 5]) {
+fn create(brokers: &str, names: &PerTopic<String>) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let topics: Vec<NewTopic<'_>> = names
+        .values()
         .iter()
         .map(|name| {
             NewTopic::new(name, kafka::PARTITIONS, TopicReplication::Fixed(1))
@@ -51,7 +53,7 @@ fn create(brokers: &str, names: &[String; 5]) {
     }
 }
 
-fn produce(brokers: &str, names: &[String; 5], records: u64) {
+fn produce(brokers: &str, names: &PerTopic<String>, records: u64) {
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("linger.ms", "50")
@@ -65,7 +67,7 @@ fn produce(brokers: &str, names: &[String; 5], records: u64) {
         let partition = (number / 5 % kafka::PARTITIONS as u64) as i32;
         let millis = (common::START + number as i64 * 100) / 1000;
         let mut record =
-            BaseRecord::to(&names[topic as usize]).key(&key).payload(&payload).partition(partition).timestamp(millis);
+            BaseRecord::to(&names[topic]).key(&key).payload(&payload).partition(partition).timestamp(millis);
         while let Err((error, back)) = producer.send(record) {
             assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), "{error}");
             std::thread::sleep(Duration::from_millis(10));

@@ -21,6 +21,7 @@ use citystream::write::{EncodedFile, Encoder, EncoderOptions, complete};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition;
+use citystream_wire::PerTopic;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -57,7 +58,7 @@ fn main() {
 struct Worker {
     consumer: BaseConsumer,
     partitions: Vec<Partition>,
-    names: [String; 5],
+    names: PerTopic<String>,
     directory: PathBuf,
     index: usize,
     files: usize,
@@ -65,15 +66,13 @@ struct Worker {
 
 impl Worker {
     fn new(brokers: &str, prefix: &str, directory: &str, index: usize, workers: usize) -> Worker {
-        let all = Topic::ALL
-            .into_iter()
-            .flat_map(|topic| (0..kafka::PARTITIONS).map(move |index| Partition { topic, index }));
+        let all = Topic::all().flat_map(|topic| (0..kafka::PARTITIONS).map(move |index| Partition { topic, index }));
         let partitions: Vec<Partition> = all.filter(|partition| partition.owner(workers) == index).collect();
         let names = kafka::topic_names(prefix);
         let consumer = consumer(brokers);
         let mut list = TopicPartitionList::new();
         for partition in &partitions {
-            let name = &names[partition.topic as usize];
+            let name = &names[partition.topic];
             list.add_partition_offset(name, partition.index, Offset::Beginning).unwrap();
         }
         consumer.assign(&list).unwrap();
@@ -89,12 +88,12 @@ impl Worker {
         });
         let mut rows = decoder.rows();
         let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
-        let mut clocks = vec![[i64::MIN; kafka::PARTITIONS as usize]; Topic::ALL.len()];
+        let mut clocks = PerTopic::new(|_| [i64::MIN; kafka::PARTITIONS as usize]);
         let mut queue = Queue::new(&self.consumer, &self.names);
         let (mut read, mut ended) = (0, 0);
         while ended < self.partitions.len() {
             ended += queue.take(|partition, record| {
-                let clock = &mut clocks[partition.topic as usize][partition.index as usize];
+                let clock = &mut clocks[partition.topic][partition.index as usize];
                 *clock = record.log_time.max(*clock);
                 decoder.decode(Incoming { partition, log_clock: *clock, record }, &mut rows);
                 read += 1;
@@ -149,13 +148,13 @@ fn write(directory: &Path, worker: usize, first: usize, files: Vec<EncodedFile>)
 struct Queue<'a> {
     queue: *mut sys::rd_kafka_queue_t,
     batch: Vec<*mut sys::rd_kafka_message_t>,
-    names: &'a [String; 5],
+    names: &'a PerTopic<String>,
 }
 
 impl<'a> Queue<'a> {
     const BATCH: usize = 512;
 
-    fn new(consumer: &'a BaseConsumer, names: &'a [String; 5]) -> Queue<'a> {
+    fn new(consumer: &'a BaseConsumer, names: &'a PerTopic<String>) -> Queue<'a> {
         // SAFETY: the consumer outlives the queue.
         let queue = unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) };
         assert!(!queue.is_null());
@@ -194,14 +193,14 @@ impl Drop for Queue<'_> {
 
 /// # Safety
 /// A live message without an error.
-unsafe fn read<'a>(message: &'a sys::rd_kafka_message_t, names: &[String; 5]) -> (Topic, Record<'a>) {
+unsafe fn read<'a>(message: &'a sys::rd_kafka_message_t, names: &PerTopic<String>) -> (Topic, Record<'a>) {
     let bytes = |at: *const u8, len| (!at.is_null()).then(|| unsafe { std::slice::from_raw_parts(at, len) });
     // SAFETY: by the contract, all of it belongs to the message.
     let (name, millis) = unsafe {
         let name = std::ffi::CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt));
         (name.to_bytes(), sys::rd_kafka_message_timestamp(message, std::ptr::null_mut()))
     };
-    let topic = names.iter().position(|known| known.as_bytes() == name).unwrap();
+    let topic = names.iter().find(|(_, known)| known.as_bytes() == name).unwrap().0;
     let record = Record {
         offset: message.offset,
         next: NextOffset(message.offset + 1),
@@ -209,5 +208,5 @@ unsafe fn read<'a>(message: &'a sys::rd_kafka_message_t, names: &[String; 5]) ->
         key: bytes(message.key.cast(), message.key_len),
         payload: bytes(message.payload.cast(), message.len),
     };
-    (Topic::ALL[topic], record)
+    (topic, record)
 }

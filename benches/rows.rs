@@ -17,6 +17,7 @@ use citystream::write::{Encoder, EncoderOptions, complete};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition;
+use citystream_wire::PerTopic;
 
 /// Records in one epoch.
 const EPOCH: usize = 50_000;
@@ -30,7 +31,7 @@ fn main() {
         (0..records).map(|number| common::record(&mut random, number as u64)).collect();
     let bytes: usize = input.iter().map(|(_, _, payload)| payload.len()).sum();
     println!("{records} records, {} bytes each", bytes / records);
-    for topic in Topic::ALL {
+    for topic in Topic::all() {
         let only: Vec<_> = input.iter().filter(|(t, ..)| *t == topic).cloned().collect();
         let time = decode(&only, &mut drop);
         println!("decode {:10} {:>6.0} ns/record", topic.name(), nanos(time, only.len()));
@@ -75,7 +76,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
         timezone: jiff::tz::TimeZone::UTC,
         max_record: 256 << 10,
         max_ahead: 86_400_000_000,
-        topic_names: Topic::ALL.map(|topic| format!("{}_data", topic.name())),
+        topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
     });
     let mut rows = decoder.rows();
     let start = on_cpu();
@@ -102,7 +103,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
 
 /// Makes records of all rows, all of them on time.
 fn extract(batches: &[RawBatch]) -> Duration {
-    let mut extractor = Extractor::new(Topic::ALL.map(|topic| format!("{}_data", topic.name())));
+    let mut extractor = Extractor::new(PerTopic::new(|topic| format!("{}_data", topic.name())));
     let dispositions = vec![Disposition::OnTime; EPOCH];
     let start = on_cpu();
     let mut delivered = 0;

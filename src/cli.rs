@@ -3,12 +3,14 @@
 
 mod feed;
 mod simulate;
+mod topics;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 pub use feed::{ApiArgs, FeedArgs};
 pub use simulate::{EffectArgs, SimulateArgs, TroubleArgs};
+pub use topics::TopicArgs;
 
 /// Five Kafka topics in; correct, explainable tables out, committed atomically.
 #[derive(Debug, Parser)]
@@ -219,21 +221,10 @@ pub struct Settings {
     /// Log clock of dir: sources: log, or event for archives of bare records [default: log].
     #[arg(long, value_name = "WHAT")]
     pub log_clock: Option<String>,
-    /// Topic of vehicle records [default: vehicle_data].
-    #[arg(long, value_name = "TOPIC")]
-    pub vehicle_topic: Option<String>,
-    /// Topic of GPS pings [default: gps_data].
-    #[arg(long, value_name = "TOPIC")]
-    pub gps_topic: Option<String>,
-    /// Topic of traffic records [default: traffic_data].
-    #[arg(long, value_name = "TOPIC")]
-    pub traffic_topic: Option<String>,
-    /// Topic of weather records [default: weather_data].
-    #[arg(long, value_name = "TOPIC")]
-    pub weather_topic: Option<String>,
-    /// Topic of emergency records [default: emergency_data].
-    #[arg(long, value_name = "TOPIC")]
-    pub emergency_topic: Option<String>,
+    /// What the topics are called.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub topics: TopicArgs,
     /// The tables of the lake: all, or raw for the records alone [default: all].
     #[arg(long, value_name = "WHICH")]
     pub tables: Option<String>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use citystream_dataflows::time::{Micros, TimePolicy};
 use citystream_feeds::Secret;
+use citystream_wire::{Declaration, PerTopic, Topic};
 use jiff::tz::TimeZone;
 use toml::{Table, Value};
 
@@ -17,18 +18,17 @@ use crate::error::RunError;
 use crate::source::assignment::From;
 
 /// Settings that are not given have these values; those that depend on others are settled in [`Config::check`].
-const DEFAULTS: [(&str, &str); 24] = [
+const LAKE_AND_SOURCE: &[(&str, &str)] = &[
     ("lake", "lake"),
     ("source", "kafka"),
     ("bootstrap-servers", "127.0.0.1:9092"),
     ("group", "citystream"),
     ("from", "earliest"),
     ("log-clock", "log"),
-    ("vehicle-topic", "vehicle_data"),
-    ("gps-topic", "gps_data"),
-    ("traffic-topic", "traffic_data"),
-    ("weather-topic", "weather_data"),
-    ("emergency-topic", "emergency_data"),
+];
+
+/// The same, behind the names of the topics.
+const RUN: &[(&str, &str)] = &[
     ("tables", "all"),
     ("timezone", "UTC"),
     ("lateness", "10m"),
@@ -48,16 +48,9 @@ const DEFAULTS: [(&str, &str); 24] = [
 const OPTIONAL: [&str; 8] =
     ["accept-loss", "commit-interval", "until-drained", "listen", "s3-endpoint", "s3-region", "hostfile", "kafka"];
 
-/// The original program's names, and the usual ones of the services.
-const ALIASES: [(&str, &str); 7] = [
-    ("KAFKA_BOOTSTRAP_SERVERS", "bootstrap-servers"),
-    ("VEHICLE_TOPIC", "vehicle-topic"),
-    ("GPS_TOPIC", "gps-topic"),
-    ("TRAFFIC_TOPIC", "traffic-topic"),
-    ("WEATHER_TOPIC", "weather-topic"),
-    ("EMERGENCY_TOPIC", "emergency-topic"),
-    ("AWS_ENDPOINT_URL", "s3-endpoint"),
-];
+/// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
+const ALIASES: [(&str, &str); 2] =
+    [("KAFKA_BOOTSTRAP_SERVERS", "bootstrap-servers"), ("AWS_ENDPOINT_URL", "s3-endpoint")];
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -105,8 +98,8 @@ pub struct Config {
     pub from: From,
     /// Whether offsets that the log no longer holds may be passed over.
     pub accept_loss: bool,
-    /// Names of the five topics.
-    pub topics: [String; 5],
+    /// Names of the topics.
+    pub topics: PerTopic<String>,
     /// Whether the derived tables are made.
     pub derives: bool,
     /// The zone's name.
@@ -146,25 +139,35 @@ pub struct Config {
 /// # Errors
 /// A file that cannot be read, or holds a name that is no setting.
 pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError> {
-    let mut table = defaults();
+    let mut table: Table = defaults().map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect();
     overlay(&mut table, settings_file(file)?);
     for (variable, key) in ALIASES {
         overlay_variable(&mut table, variable, key);
     }
+    for topic in Topic::all() {
+        overlay_variable(&mut table, &variable(topic.setting()), topic.setting());
+    }
     for key in table_keys() {
-        overlay_variable(&mut table, &format!("CITYSTREAM_{}", key.to_uppercase().replace('-', "_")), key);
+        overlay_variable(&mut table, &format!("CITYSTREAM_{}", variable(key)), key);
     }
     let flags = Table::try_from(flags).map_err(|e| RunError::Usage(e.to_string()))?;
     overlay(&mut table, flags);
     Ok(table)
 }
 
-fn defaults() -> Table {
-    DEFAULTS.iter().map(|(k, v)| ((*k).to_owned(), Value::String((*v).to_owned()))).collect()
+/// Settings with a default, in the order in which they are shown.
+fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let topics = Topic::all().map(|topic| (topic.setting(), topic.declaration().default_topic));
+    LAKE_AND_SOURCE.iter().copied().chain(topics).chain(RUN.iter().copied())
 }
 
 fn table_keys() -> impl Iterator<Item = &'static str> {
-    DEFAULTS.iter().map(|(k, _)| *k).chain(OPTIONAL)
+    defaults().map(|(key, _)| key).chain(OPTIONAL)
+}
+
+/// The name of a setting in the environment: `GPS_TOPIC`.
+fn variable(key: &str) -> String {
+    key.to_uppercase().replace('-', "_")
 }
 
 fn overlay(table: &mut Table, over: Table) {
@@ -337,8 +340,7 @@ impl Config {
             from: values
                 .choice("from", &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)])?,
             accept_loss: values.flag("accept-loss"),
-            topics: ["vehicle-topic", "gps-topic", "traffic-topic", "weather-topic", "emergency-topic"]
-                .map(|key| values.text(key)),
+            topics: PerTopic::new(|topic| values.text(topic.setting())),
             derives: values.choice("tables", &[("all", true), ("raw", false)])?,
             timezone,
             zone,
@@ -369,7 +371,9 @@ impl Config {
     pub fn fingerprint(&self) -> u64 {
         let equal = (&self.lake, &self.source, &self.bootstrap_servers, &self.topics, &self.timezone, self.policy);
         let paced = (self.max_record, self.epoch, self.commit_interval, self.until_drained, env!("CARGO_PKG_VERSION"));
-        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}", self.derives).as_bytes())
+        // Processes name topics to each other by their place in the list.
+        let declared: Vec<&Declaration> = Topic::all().map(Topic::declaration).collect();
+        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{declared:?}", self.derives).as_bytes())
     }
 
     fn bounds(&self) -> Result<(), RunError> {
@@ -379,10 +383,10 @@ impl Config {
         if self.epoch < Duration::from_millis(10) {
             return Err(usage("--epoch: the shortest epoch is 10ms"));
         }
-        let mut names = self.topics.clone();
+        let mut names = self.topics.values().to_vec();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-            return Err(usage(format!("topic {} is named twice; the five topics must differ", twice[0])));
+            return Err(usage(format!("topic {} is named twice; the topics must differ", twice[0])));
         }
         Ok(())
     }

@@ -130,7 +130,7 @@ impl Metrics {
 
     /// Records committed by this run with an outcome: one of `on_time, late, expired, duplicate, dead_letter`.
     pub fn outcome(&self, outcome: &str) -> u64 {
-        Topic::ALL.iter().map(|topic| self.records.with_label_values(&[topic.name(), outcome]).get()).sum()
+        Topic::all().map(|topic| self.records.with_label_values(&[topic.name(), outcome]).get()).sum()
     }
 
     /// All records committed by this run.

@@ -22,7 +22,7 @@ fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 fn commit() -> Commit {
-    let partition = Partition { topic: Topic::Gps, index: 3 };
+    let partition = Partition { topic: Topic::GPS, index: 3 };
     let position = Position { partition, next: NextOffset(42), log_clock: Some(7_000_000), drained: true };
     let ledger = Ledger { read: 15, on_time: 5, late: 4, expired: 3, duplicate: 2, dead: 1 };
     Commit {
@@ -38,7 +38,7 @@ fn commit() -> Commit {
         epochs: Vec::new(),
         added: BTreeMap::new(),
         removed: BTreeMap::new(),
-        ledger: BTreeMap::from([(Topic::Gps, ledger)]),
+        ledger: BTreeMap::from([(Topic::GPS, ledger)]),
     }
 }
 
@@ -57,7 +57,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     metrics.committed(&commit());
     metrics.commit_seconds.observe(0.2);
     metrics.uncommitted.set(1234);
-    metrics.lag(Partition { topic: Topic::Weather, index: 1 }).set(17);
+    metrics.lag(Partition { topic: Topic::WEATHER, index: 1 }).set(17);
     let (status, text) = get(&address, "/metrics");
     assert_eq!(status, 200);
     for line in [

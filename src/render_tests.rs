@@ -4,7 +4,6 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow::util::display::array_value_to_string;
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::changes::*;
 use citystream_dataflows::records::*;
 use citystream_dataflows::tables::data_quality_15m::{self, QualityWindow};
@@ -13,6 +12,7 @@ use citystream_dataflows::tables::incidents::{self, IncidentRow};
 use citystream_dataflows::tables::traffic_5m::{self, TrafficWindow};
 use citystream_dataflows::tables::vehicle_15m::{self, VehicleWindow};
 use citystream_dataflows::tables::{Columns, enriched_pings};
+use citystream_wire::{PerTopic, Topic};
 use h3o::{LatLng, Resolution};
 
 use super::{Block, Derived, RenderError, RunError, Table};
@@ -276,7 +276,7 @@ fn an_incident_that_was_never_active_has_no_circle() {
 
 fn quality() -> QualityWindow {
     // Fates in order: four dispositions, then the first reasons; the rest has not happened.
-    QualityWindow { topic: Topic::Gps, start: T, fates: vec![10, 2, 1, 3, 4, 0, 1], delays: Some([1, -86_400]) }
+    QualityWindow { topic: Topic::GPS, start: T, fates: vec![10, 2, 1, 3, 4, 0, 1], delays: Some([1, -86_400]) }
 }
 
 #[test]
@@ -297,7 +297,8 @@ fn fits<R: Shown>(row: R) {
     let batch = render(&[Change { row: row.clone(), diff: -1 }, added(row)], &names).unwrap();
     assert_eq!(batch.schema(), decoded_schema(table));
     let columns = batch.clone();
-    let whole = complete(&Batch { table, columns, dispositions: Vec::new(), dead: [0; 5] }, 40, 7).unwrap();
+    let dead = PerTopic::default();
+    let whole = complete(&Batch { table, columns, dispositions: Vec::new(), dead }, 40, 7).unwrap();
     assert_eq!(whole.schema(), schema(table));
     check(&whole, 1, &[("epoch", "40"), ("seq", "7"), ("diff", "1")]);
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();

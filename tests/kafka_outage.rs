@@ -44,13 +44,13 @@ struct Setup {
     _catalog: KafkaCatalog,
 }
 
-const HERE: Partition = Partition { topic: Topic::Gps, index: 0 };
-const THERE: Partition = Partition { topic: Topic::Gps, index: 1 };
+const HERE: Partition = Partition { topic: Topic::GPS, index: 0 };
+const THERE: Partition = Partition { topic: Topic::GPS, index: 1 };
 
 fn setup() -> Setup {
     let cluster: MockCluster<'static, DefaultProducerContext> = MockCluster::new(2).unwrap();
     let settings = KafkaSettings::new(cluster.bootstrap_servers(), kafka_log::fresh_names());
-    for name in &settings.topics {
+    for name in settings.topics.values() {
         cluster.create_topic(name, 2, 1).unwrap();
         cluster.partition_leader(name, 0, Some(1)).unwrap();
         cluster.partition_leader(name, 1, Some(2)).unwrap();

@@ -18,7 +18,7 @@ mod kafka_log;
 use contract::{TestLog, nothing, read, until_drained};
 use kafka_log::{KafkaLog, fresh_names, producer, servers};
 
-const P: Partition = Partition { topic: Topic::Gps, index: 1 };
+const P: Partition = Partition { topic: Topic::GPS, index: 1 };
 const WAIT: Duration = Duration::from_secs(10);
 
 macro_rules! contract_tests {
@@ -70,7 +70,7 @@ fn until_failed(reader: &mut KafkaReader, p: Partition, within: Duration) -> Sou
 fn transactions_show_what_was_committed_and_drain_past_markers() {
     let Some(servers) = servers() else { return };
     let mut log = KafkaLog::new(&servers);
-    let id = log.settings.topics[0].clone();
+    let id = log.settings.topics[Topic::VEHICLE].clone();
     let txn = producer(&log.settings, &[("transactional.id", &id)]);
     txn.init_transactions(WAIT).unwrap();
     let mut reader = log.reader();
@@ -118,7 +118,7 @@ fn transactions_show_what_was_committed_and_drain_past_markers() {
 fn a_restart_at_the_end_of_a_transaction_is_drained_without_a_record() {
     let Some(servers) = servers() else { return };
     let mut log = KafkaLog::new(&servers);
-    let txn = producer(&log.settings, &[("transactional.id", &log.settings.topics[0])]);
+    let txn = producer(&log.settings, &[("transactional.id", &log.settings.topics[Topic::VEHICLE])]);
     txn.init_transactions(WAIT).unwrap();
     txn.begin_transaction().unwrap();
     log.send(&txn, P, "a");
@@ -178,7 +178,7 @@ fn discovery_lists_partitions_in_order_also_new_ones() {
     let Some(servers) = servers() else { return };
     let mut log = KafkaLog::new(&servers);
     let found: Vec<_> = log.catalog.discover().unwrap().into_iter().map(|a| a.partition).collect();
-    let expected = Topic::ALL.iter().flat_map(|t| (0..2).map(|index| Partition { topic: *t, index }));
+    let expected = Topic::all().flat_map(|topic| (0..2).map(move |index| Partition { topic, index }));
     assert_eq!(found, expected.collect::<Vec<_>>());
     let mut reader = log.reader();
     reader.add(P, log.first(P)).unwrap();
@@ -201,7 +201,7 @@ fn the_group_gets_what_is_reported() {
     let Some(servers) = servers() else { return };
     let mut log = KafkaLog::new(&servers);
     (0..5).for_each(|i| log.append(P, 1, None, Some(&format!("{i}"))));
-    let other = Partition { topic: Topic::Traffic, index: 0 };
+    let other = Partition { topic: Topic::TRAFFIC, index: 0 };
     assert_eq!(log.catalog.group_offsets(&[P, other]).unwrap(), []);
     log.catalog.report(&[(P, NextOffset(4))]).unwrap();
     let end = Instant::now() + WAIT;

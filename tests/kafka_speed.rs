@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use citystream::source::kafka::KafkaSettings;
 use citystream::source::{Reader, Record};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseRecord, Producer};
@@ -21,7 +22,7 @@ mod kafka_log;
 use kafka_log::KafkaLog;
 
 fn partitions() -> Vec<Partition> {
-    Topic::ALL.iter().flat_map(|t| (0..2).map(|index| Partition { topic: *t, index })).collect()
+    Topic::all().flat_map(|topic| (0..2).map(move |index| Partition { topic, index })).collect()
 }
 
 fn fill(log: &KafkaLog, count: u64) {
@@ -47,7 +48,7 @@ fn fill(log: &KafkaLog, count: u64) {
 fn fill_elsewhere(log: &KafkaLog, count: u64) {
     let program = std::env::current_exe().unwrap();
     let filled = std::process::Command::new(program)
-        .env("CITYSTREAM_SPEED_FILL", log.settings.topics.join(","))
+        .env("CITYSTREAM_SPEED_FILL", log.settings.topics.values().join(","))
         .env("CITYSTREAM_SPEED", count.to_string())
         .arg("fill_for_another_process")
         .status();
@@ -57,8 +58,8 @@ fn fill_elsewhere(log: &KafkaLog, count: u64) {
 #[test]
 fn fill_for_another_process() {
     let Ok(names) = std::env::var("CITYSTREAM_SPEED_FILL") else { return };
-    let names: Vec<_> = names.split(',').map(str::to_string).collect();
-    let settings = KafkaSettings::new(kafka_log::servers().unwrap(), names.try_into().unwrap());
+    let mut names = names.split(',').map(str::to_owned);
+    let settings = KafkaSettings::new(kafka_log::servers().unwrap(), PerTopic::new(|_| names.next().unwrap()));
     fill(&KafkaLog::over(settings), std::env::var("CITYSTREAM_SPEED").unwrap().parse().unwrap());
 }
 

@@ -1,14 +1,14 @@
 //! What the Kafka benchmarks share: topics, arguments, CPU time.
 #![allow(dead_code)] // Each program uses a part.
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::PerTopic;
 
 /// The partitions of each topic.
 pub(crate) const PARTITIONS: i32 = 4;
 
-/// The topics' names, by discriminant.
-pub(crate) fn topic_names(prefix: &str) -> [String; 5] {
-    Topic::ALL.map(|topic| format!("{prefix}{}_data", topic.name()))
+/// The topics' names.
+pub(crate) fn topic_names(prefix: &str) -> PerTopic<String> {
+    PerTopic::new(|topic| format!("{prefix}{}_data", topic.name()))
 }
 
 /// The arguments after `--`, without what `cargo bench` adds.

@@ -1,34 +1,9 @@
 //! Which records belong to which epoch: topics, partitions, offsets and the bindings between them and epochs.
 
+pub use citystream_wire::Topic;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Micros;
-
-/// The five topics, whatever they are called on the broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Topic {
-    /// Vehicle records.
-    Vehicle,
-    /// GPS pings.
-    Gps,
-    /// Traffic records of cameras.
-    Traffic,
-    /// Weather records.
-    Weather,
-    /// Emergency records.
-    Emergency,
-}
-
-impl Topic {
-    /// All topics, in the order of their discriminants.
-    pub const ALL: [Topic; 5] = [Topic::Vehicle, Topic::Gps, Topic::Traffic, Topic::Weather, Topic::Emergency];
-
-    /// The short name: `vehicle`, `gps`, `traffic`, `weather`, `emergency`.
-    pub fn name(self) -> &'static str {
-        ["vehicle", "gps", "traffic", "weather", "emergency"][self as usize]
-    }
-}
 
 /// Whether two identities of topics under one name are of two topics: the first was deleted, the other made anew. A
 /// log without identities (empty) is taken at its name.
@@ -51,7 +26,7 @@ impl Partition {
 
     /// The worker that reads this partition: a function of its id alone, so that a new partition moves no other.
     pub fn owner(self, peers: usize) -> usize {
-        (self.topic as usize + self.index as usize * Topic::ALL.len()) % peers
+        (self.topic.index() + self.index as usize * Topic::count()) % peers
     }
 }
 

@@ -101,7 +101,7 @@ mod tests {
     const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
 
     fn at(index: i32, log_clock: Option<Micros>, drained: bool) -> Position {
-        let partition = Partition { topic: Topic::Gps, index };
+        let partition = Partition { topic: Topic::GPS, index };
         Position { partition, next: NextOffset(0), log_clock, drained }
     }
 

@@ -1,6 +1,7 @@
 //! What the derived tables are made of: on-time records as plain numbers. Texts are [`Text`] ids, so that every type here
 //! is a flat value that moves between workers by copying.
 
+pub use citystream_wire::{IncidentKind, Level, Phase, Severity, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::Topic;
@@ -26,37 +27,6 @@ pub struct Stamp {
     /// Its offset.
     pub offset: i64,
 }
-
-/// Gives an enum the word that stands for each of its variants in records and in tables.
-macro_rules! words {
-    ($name:ident { $($variant:ident: $word:literal),* $(,)? }) => {
-        impl $name {
-            /// All, in the order of their discriminants.
-            pub const ALL: &[$name] = &[$($name::$variant),*];
-
-            /// Its word.
-            pub fn word(self) -> &'static str {
-                match self {
-                    $($name::$variant => $word),*
-                }
-            }
-
-            /// What a word stands for; `None` for any other word.
-            pub fn from_word(word: &str) -> Option<$name> {
-                match word {
-                    $($word => Some($name::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-words!(Source { Live: "live", Cached: "cached", Synthetic: "synthetic" });
-words!(Level { Light: "LIGHT", Moderate: "MODERATE", Heavy: "HEAVY" });
-words!(Phase { Active: "Active", Responding: "Responding", Resolved: "Resolved" });
-words!(IncidentKind { Accident: "Accident", Medical: "Medical", Fire: "Fire", Police: "Police" });
-words!(Severity { Low: "Low", Medium: "Medium", High: "High" });
 
 /// A place on the globe, WGS-84, in degrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -113,17 +83,6 @@ impl PartialEq for Reading {
 
 impl Eq for Reading {}
 
-/// Where a fed record came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Source {
-    /// Asked for at that moment.
-    Live,
-    /// An earlier answer.
-    Cached,
-    /// Made up.
-    Synthetic,
-}
-
 /// A GPS ping.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ping {
@@ -160,17 +119,6 @@ pub struct Traffic {
     pub closure: Option<bool>,
     /// Where it came from.
     pub source: Option<Source>,
-}
-
-/// How dense traffic is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Level {
-    /// LIGHT.
-    Light,
-    /// MODERATE.
-    Moderate,
-    /// HEAVY.
-    Heavy,
 }
 
 /// A weather record.
@@ -319,48 +267,6 @@ pub struct Status {
     pub severity: Option<Severity>,
     /// Where it came from.
     pub source: Option<Source>,
-}
-
-/// How far an incident has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Phase {
-    /// Active.
-    Active,
-    /// Responding.
-    Responding,
-    /// Resolved.
-    Resolved,
-}
-
-impl Phase {
-    /// Whether the incident is on the road in this phase.
-    pub fn is_active(self) -> bool {
-        self != Phase::Resolved
-    }
-}
-
-/// What an incident is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum IncidentKind {
-    /// Accident.
-    Accident,
-    /// Medical.
-    Medical,
-    /// Fire.
-    Fire,
-    /// Police.
-    Police,
-}
-
-/// How bad an incident is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Severity {
-    /// Low.
-    Low,
-    /// Medium.
-    Medium,
-    /// High.
-    High,
 }
 
 /// What became of one record of any topic: for data quality.

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The only timely timestamp.
 pub type Epoch = u64;
 
-/// Microseconds since 1970-01-01T00:00:00Z.
-pub type Micros = i64;
+pub use citystream_wire::Micros;
 
 /// A minute.
 pub const MINUTE: Micros = 60_000_000;

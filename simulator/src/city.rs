@@ -2,6 +2,7 @@
 //!
 //! A function of the seed, the place and the time: nobody who drives changes it.
 
+use citystream_wire::Phase;
 use h3o::Resolution;
 
 use crate::draw::Draw;
@@ -9,7 +10,6 @@ use crate::effects::{Effects, hour_of};
 use crate::incidents::{Incident, Incidents, REACH_M, SEEN_M};
 use crate::road::{Kind, Road, Spot, cell_of};
 use crate::weather::{Sky, Weather};
-use crate::wire::Status;
 
 /// All that is there before anybody drives.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Conditions<'a> {
     pub(crate) flow_kmh: f64,
     pub(crate) free_flow_kmh: f64,
     /// The incident that is seen from here, as it stands.
-    pub(crate) seen: Option<(&'a Incident, Status)>,
+    pub(crate) seen: Option<(&'a Incident, Phase)>,
 }
 
 impl City {
@@ -69,7 +69,7 @@ impl<'a> Scene<'a> {
                 slowed |= incident.slows(ms);
             }
             if distance2 <= SEEN_M * SEEN_M {
-                seen = seen.or(incident.status(ms).map(|status| (incident, status)));
+                seen = seen.or(incident.phase(ms).map(|phase| (incident, phase)));
             }
         }
         let held_up = weather.condition.factor(effects) * if slowed { effects.incident } else { 1.0 };

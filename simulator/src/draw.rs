@@ -45,7 +45,7 @@ impl Draw {
 
     /// The text of a random UUID.
     pub(crate) fn uuid(self) -> [u8; 36] {
-        crate::wire::uuid((u128::from(self.of(0).bits()) << 64) | u128::from(self.of(1).bits()))
+        citystream_wire::uuid((u128::from(self.of(0).bits()) << 64) | u128::from(self.of(1).bits()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Incidents: where and when each happens and how it goes on, known for all time from the seed.
 
+use citystream_wire::{Emergency, IncidentKind, Phase, Place, Services, Severity};
+
 use crate::draw::Draw;
 use crate::road::Road;
-use crate::wire::{self, Place, Services, Status};
 
 const MINUTE: i64 = 60_000;
 /// Incidents are drawn by slots of time, so that any stretch of time can be had at once.
@@ -20,11 +21,11 @@ pub const REACH_M: f64 = 2_000.0;
 /// From how far it is seen and reported.
 pub const SEEN_M: f64 = 500.0;
 
-const KINDS: [(&str, &str); 4] = [
-    ("Accident", "Accident reported on the road"),
-    ("Medical", "Medical emergency reported on the road"),
-    ("Fire", "Vehicle fire reported on the road"),
-    ("Police", "Police operation reported on the road"),
+const KINDS: [(IncidentKind, &str); 4] = [
+    (IncidentKind::Accident, "Accident reported on the road"),
+    (IncidentKind::Medical, "Medical emergency reported on the road"),
+    (IncidentKind::Fire, "Vehicle fire reported on the road"),
+    (IncidentKind::Police, "Police operation reported on the road"),
 ];
 const SERVICES: [&str; 3] = ["hospital", "police", "fire_station"];
 
@@ -45,7 +46,7 @@ pub struct Incident {
     /// When it is over.
     pub resolved_ms: i64,
     kind: usize,
-    severity: &'static str,
+    severity: Severity,
     services: u32,
 }
 
@@ -90,7 +91,7 @@ impl Incidents {
             responding_ms,
             resolved_ms,
             kind: draw.of(7).between(0, KINDS.len() as i64 - 1) as usize,
-            severity: ["Low", "Medium", "High"][level as usize],
+            severity: Severity::ALL[level as usize],
             services: draw.of(8).between(0, 9) as u32,
         }
     }
@@ -105,18 +106,18 @@ impl Incident {
         std::str::from_utf8(&self.id).unwrap_or_default()
     }
 
-    /// `Low`, `Medium` or `High`.
-    pub fn severity(&self) -> &'static str {
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
         self.severity
     }
 
     /// How it stands, while there is anything to report.
-    pub fn status(&self, ms: i64) -> Option<Status> {
+    pub fn phase(&self, ms: i64) -> Option<Phase> {
         match ms {
             _ if ms < self.active_ms || ms >= self.resolved_ms + REPORTED_MS => None,
-            _ if ms < self.responding_ms => Some(Status::Active),
-            _ if ms < self.resolved_ms => Some(Status::Responding),
-            _ => Some(Status::Resolved),
+            _ if ms < self.responding_ms => Some(Phase::Active),
+            _ if ms < self.resolved_ms => Some(Phase::Responding),
+            _ => Some(Phase::Resolved),
         }
     }
 
@@ -132,19 +133,19 @@ impl Incident {
     }
 
     /// Whether the road is closed there: by a grave one, until help comes.
-    pub(crate) fn closes(&self, status: Status) -> bool {
-        self.severity == "High" && status == Status::Active
+    pub(crate) fn closes(&self, phase: Phase) -> bool {
+        self.severity == Severity::High && phase == Phase::Active
     }
 
     /// What a record says of it.
-    pub(crate) fn body(&self, status: Status) -> wire::Emergency<'_> {
+    pub(crate) fn body(&self, phase: Phase) -> Emergency<'_> {
         let (kind, description) = KINDS[self.kind];
         let minutes = (self.responding_ms - self.active_ms) as f64 / MINUTE as f64;
-        wire::Emergency {
-            incident: Some(wire::Incident {
+        Emergency {
+            incident: Some(citystream_wire::Incident {
                 id: self.id(),
                 kind,
-                status,
+                phase,
                 description,
                 severity: self.severity,
                 response_time_min: Some(minutes),
@@ -180,10 +181,10 @@ mod tests {
     fn a_life_is_active_responding_resolved() {
         let (road, incidents) = (Road::bundled(), Incidents { draw: Draw::new(3), an_hour: 6.0 });
         for incident in incidents.between(&road, 100 * DAY, 101 * DAY) {
-            let at = |ms| incident.status(ms);
-            assert_eq!([at(incident.active_ms - 1), at(incident.active_ms)], [None, Some(Status::Active)]);
-            assert_eq!(at(incident.responding_ms), Some(Status::Responding));
-            assert_eq!(at(incident.resolved_ms), Some(Status::Resolved));
+            let at = |ms| incident.phase(ms);
+            assert_eq!([at(incident.active_ms - 1), at(incident.active_ms)], [None, Some(Phase::Active)]);
+            assert_eq!(at(incident.responding_ms), Some(Phase::Responding));
+            assert_eq!(at(incident.resolved_ms), Some(Phase::Resolved));
             assert_eq!(at(incident.active_ms + LONGEST_MS), None);
             assert!(incident.slows(incident.resolved_ms) && !incident.slows(incident.resolved_ms + CLEARING_MS));
             assert_eq!(incident.distance2(incident.place), 0.0);

@@ -26,7 +26,6 @@ mod trouble;
 mod truth;
 mod vehicle;
 mod weather;
-pub mod wire;
 
 #[cfg(test)]
 mod tests;

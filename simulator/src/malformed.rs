@@ -1,7 +1,7 @@
 //! Records that nobody can read, each with a defect that happens: one at least for each reason of a dead letter that a
 //! record's bytes can have.
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::{Kind, Topic};
 
 use crate::draw::Draw;
 
@@ -86,7 +86,7 @@ impl Defect {
             Defect::Confluent => drop(record.splice(..0, [0, 0, 0, 0, 7])),
             Defect::Bytes => replace(record, b"{\"id\": \"\xff\xfe\"}"),
             Defect::Bare => replace(record, br#"{"id": "5f0e0000-0000-4000-8000-000000000000"}"#),
-            Defect::Infinite => add(record, number(topic)),
+            Defect::Infinite => add(record, &format!("\"{}\": 1e999", number(topic))),
             Defect::NoTime => swap(record, b"\"timestamp\": \"2", b"\"timestamp\": \"x"),
             Defect::Nowhere => {
                 swap(record, b"\"location\": \"(5", b"\"location\": \"(9");
@@ -102,14 +102,10 @@ impl Defect {
     }
 }
 
-/// A member that a topic's records have, with a number that no double holds.
+/// A field of a topic's records that is a number.
 fn number(topic: Topic) -> &'static str {
-    match topic {
-        Topic::Vehicle | Topic::Gps => r#""speed": 1e999"#,
-        Topic::Traffic => r#""currentSpeed": 1e999"#,
-        Topic::Weather => r#""temperature": 1e999"#,
-        Topic::Emergency => r#""responseTime": 1e999"#,
-    }
+    let fields = topic.declaration().fields;
+    fields.iter().find(|field| matches!(field.kind, Kind::Number { .. })).map_or("number", |field| field.json)
 }
 
 /// Adds a member to an object; of a repeated name the last value counts.

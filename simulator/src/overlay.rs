@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::wire::Record;
+use citystream_wire::Record;
 
 /// Lays known values over records as they are made. The truth, and what happens to vehicles, stay those of the simulation.
 pub trait Overlay: Debug + Send + Sync {

@@ -1,24 +1,34 @@
-//! The five records of a vehicle's step: all at its time and place.
+//! The records of a vehicle's step, one a topic: all at its time and place.
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::{self as wire, Body, Emergency, Gps, Head, Record, Source, Topic, Traffic};
 
 use crate::city::Conditions;
 use crate::draw::Draw;
 use crate::overlay::Overlay;
 use crate::vehicle::Vehicle;
-use crate::wire::{self, Body, Emergency, Gps, Head, Record, Source, Traffic};
 
-/// Appends the five records in the order of the topics, and gives where each ends.
+/// The topics of a step's records, in the order in which they are sent.
+pub(crate) const TOPICS: &[Topic] = &[Topic::VEHICLE, Topic::GPS, Topic::TRAFFIC, Topic::WEATHER, Topic::EMERGENCY];
+
+/// Appends the records in the order of [`TOPICS`], and to `ends` where each ends.
 pub(crate) fn write(
-    to: &mut Vec<u8>,
+    (to, ends): (&mut Vec<u8>, &mut Vec<usize>),
     vehicle: &Vehicle,
     conditions: &Conditions<'_>,
     event_us: i64,
     draw: Draw,
     overlay: &dyn Overlay,
-) -> [usize; 5] {
-    Topic::ALL.map(|topic| {
-        let id = draw.of(topic as u64).uuid();
+) {
+    let bodies = [
+        Body::Vehicle(state(vehicle, conditions)),
+        Body::Gps(ping(vehicle, conditions)),
+        Body::Traffic(traffic(conditions, draw.of(5))),
+        Body::Weather(conditions.weather.body()),
+        Body::Emergency(emergency(conditions)),
+    ];
+    debug_assert!(bodies.iter().map(Body::topic).eq(TOPICS.iter().copied()));
+    for (number, body) in (0..).zip(bodies) {
+        let id = draw.of(number).uuid();
         let head = Head {
             id: std::str::from_utf8(&id).unwrap_or_default(),
             device: &vehicle.model.device,
@@ -26,16 +36,9 @@ pub(crate) fn write(
             place: conditions.spot.place,
             source: Source::Synthetic,
         };
-        let body = match topic {
-            Topic::Vehicle => Body::Vehicle(state(vehicle, conditions)),
-            Topic::Gps => Body::Gps(ping(vehicle, conditions)),
-            Topic::Traffic => Body::Traffic(traffic(conditions, draw.of(5))),
-            Topic::Weather => Body::Weather(conditions.weather.body()),
-            Topic::Emergency => Body::Emergency(emergency(conditions)),
-        };
         overlay.write(Record { head, body }, to);
-        to.len()
-    })
+        ends.push(to.len());
+    }
 }
 
 fn direction(vehicle: &Vehicle, conditions: &Conditions<'_>) -> &'static str {
@@ -69,13 +72,13 @@ fn traffic<'a>(conditions: &Conditions<'a>, draw: Draw) -> Traffic<'a> {
         current_speed_kmh: conditions.flow_kmh * draw.of(0).within(0.97, 1.03),
         free_flow_speed_kmh: conditions.free_flow_kmh,
         confidence: draw.of(1).within(0.7, 1.0),
-        road_closure: conditions.seen.is_some_and(|(incident, status)| incident.closes(status)),
+        road_closure: conditions.seen.is_some_and(|(incident, phase)| incident.closes(phase)),
     }
 }
 
 fn emergency<'a>(conditions: &Conditions<'a>) -> Emergency<'a> {
     match conditions.seen {
-        Some((incident, status)) => incident.body(status),
+        Some((incident, phase)) => incident.body(phase),
         None => Emergency { incident: None, services: None },
     }
 }

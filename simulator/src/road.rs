@@ -2,9 +2,8 @@
 //!
 //! The geometry is `road/london-birmingham.csv`, drawn by hand; its header says more.
 
+use citystream_wire::Place;
 use h3o::{LatLng, Resolution};
-
-use crate::wire::Place;
 
 const GEOMETRY: &str = include_str!("../road/london-birmingham.csv");
 /// The mean radius of the Earth, in metres.

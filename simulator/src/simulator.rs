@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::Topic;
 
 use crate::city::City;
 use crate::draw::Draw;
@@ -12,6 +12,7 @@ use crate::malformed::Defect;
 use crate::options::Options;
 use crate::overlay::Overlay;
 use crate::refusal::OptionsError;
+use crate::report;
 use crate::slice::{Slice, Step};
 use crate::trouble::{Fate, Mishap, Report};
 use crate::truth::{Account, Happened, Letter, Outcome, Truth};
@@ -52,8 +53,8 @@ pub struct Simulator {
     city: City,
     vehicles: Vec<Vehicle>,
     slice: Slice,
-    /// The next topic of the current step.
-    topic: usize,
+    /// The number of the next record in the current step.
+    number: usize,
     held: Held,
     kept: Vec<u8>,
     key: [u8; 36],
@@ -73,7 +74,7 @@ impl Simulator {
             options,
             city,
             vehicles,
-            topic: 0,
+            number: 0,
             held: Held::default(),
             kept: Vec::new(),
             key: [0; 36],
@@ -110,7 +111,7 @@ impl Simulator {
             }
         };
         Some(Message {
-            topic: Topic::ALL[letter.topic],
+            topic: letter.topic,
             partition_hash: Draw::new(letter.vehicle.into()).bits(),
             key: std::str::from_utf8(&self.key).unwrap_or_default(),
             log_time_ms: self.now_ms,
@@ -133,15 +134,15 @@ impl Simulator {
 
     /// Sends the next record of the current step, unless that is held back or not sent at all.
     fn report(&mut self, shard: usize, step: &Step) -> Option<(Letter, Value)> {
-        let topic = self.topic;
-        self.topic = (topic + 1) % Topic::ALL.len();
-        if self.topic == 0 {
+        let (number, topic) = (self.number, report::TOPICS[self.number]);
+        self.number = (number + 1) % report::TOPICS.len();
+        if self.number == 0 {
             self.slice.pass();
         }
         let Step { at_ms, vehicle, event_us, clock, in_crowd, incident, .. } = *step;
-        let report = Report { at_ms, event_us, topic, clock, draw: step.draw.of(topic as u64) };
+        let report = Report { at_ms, event_us, topic, clock, draw: step.draw.of(number as u64) };
         let letter = |mishap| Letter { topic, vehicle, event_us, incident, in_crowd, mishap };
-        let range = step.range(topic);
+        let range = self.slice.range(shard, step, number);
         let value = self.slice.record(shard, range.clone());
         let (letter, defect) = match self.options.trouble.fate(&report, self.options.lateness_ms) {
             Fate::Silenced => {
@@ -170,13 +171,13 @@ impl Simulator {
         Some((letter, value))
     }
 
-    fn spoil(&mut self, defect: Defect, shard: usize, range: Range<usize>, topic: usize) -> Value {
+    fn spoil(&mut self, defect: Defect, shard: usize, range: Range<usize>, topic: Topic) -> Value {
         if defect == Defect::Null {
             return Value::Null;
         }
         self.kept.clear();
         self.kept.extend_from_slice(self.slice.record(shard, range));
-        defect.spoil(&mut self.kept, Topic::ALL[topic], self.options.max_record);
+        defect.spoil(&mut self.kept, topic, self.options.max_record);
         Value::Kept
     }
 
@@ -206,7 +207,7 @@ impl Simulator {
             until_ms: self.now_ms,
             held_back: self.held.len() as u64,
             injected: self.account.injected,
-            pings: topics[Topic::Gps.name()].on_time,
+            pings: topics[Topic::GPS.name()].on_time,
             topics,
             incidents: self.account.statuses.iter().map(happened).collect(),
         }

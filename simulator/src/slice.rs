@@ -21,7 +21,7 @@ const LONGEST_MS: i64 = 3_600_000;
 /// The same with an overlay: what it knows must not be old when it is sent.
 const LONGEST_LAID_MS: i64 = 1_000;
 
-/// A vehicle's step, and where its five records are.
+/// A vehicle's step, and where its records are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) at_ms: i64,
@@ -34,14 +34,16 @@ pub(crate) struct Step {
     pub(crate) incident: Option<u64>,
     /// For what becomes of the records.
     pub(crate) draw: Draw,
-    start: usize,
-    ends: [usize; 5],
+    /// The number of its first record in its shard.
+    first: usize,
 }
 
 /// What some of the vehicles have reported.
 #[derive(Debug, Default)]
 struct Shard {
     bytes: Vec<u8>,
+    /// Where each record ends: the next one begins there.
+    ends: Vec<usize>,
     steps: Vec<Step>,
 }
 
@@ -90,6 +92,12 @@ impl Slice {
     /// Goes to the next step.
     pub(crate) fn pass(&mut self) {
         self.next += 1;
+    }
+
+    /// Where a record of a step is among its shard's bytes: the one of that number in the order of [`report::TOPICS`].
+    pub(crate) fn range(&self, shard: usize, step: &Step, number: usize) -> Range<usize> {
+        let (ends, at) = (&self.shards[shard].ends, step.first + number);
+        at.checked_sub(1).map_or(0, |before| ends[before])..ends[at]
     }
 
     /// The bytes of a record.
@@ -141,6 +149,7 @@ impl Shard {
         overlay: &dyn Overlay,
     ) {
         self.bytes.clear();
+        self.ends.clear();
         self.steps.clear();
         for vehicle in vehicles {
             while vehicle.next_ms < until_ms {
@@ -154,8 +163,9 @@ impl Shard {
         let (conditions, draw) = vehicle.step(scene, step_ms);
         let (clock, ahead_ms) = vehicle.model.clock;
         let event_us = (at_ms + ahead_ms) * 1000 + draw.of(0).between(0, 999);
-        let start = self.bytes.len();
-        let ends = report::write(&mut self.bytes, vehicle, &conditions, event_us, draw.of(1), overlay);
+        let first = self.ends.len();
+        let to = (&mut self.bytes, &mut self.ends);
+        report::write(to, vehicle, &conditions, event_us, draw.of(1), overlay);
         self.steps.push(Step {
             at_ms,
             vehicle: vehicle.number,
@@ -164,16 +174,7 @@ impl Shard {
             in_crowd: vehicle.model.in_crowd,
             incident: conditions.seen.map(|(incident, _)| incident.number),
             draw: draw.of(2),
-            start,
-            ends,
+            first,
         });
-    }
-}
-
-impl Step {
-    /// Where the record of a topic is among its shard's bytes.
-    pub(crate) fn range(&self, topic: usize) -> Range<usize> {
-        let start = if topic == 0 { self.start } else { self.ends[topic - 1] };
-        start..self.ends[topic]
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::{Place, Topic};
 use serde_json::Value;
 
 use crate::*;
@@ -99,7 +99,7 @@ fn another_seed_or_another_start_gives_other_ids() {
 #[test]
 fn a_step_is_five_records_of_one_time_and_place() {
     for step in run(options(Trouble::default()), 20_000).chunks(5) {
-        assert_eq!(step.iter().map(|m| m.topic).collect::<Vec<_>>(), Topic::ALL);
+        assert_eq!(step.iter().map(|m| m.topic).collect::<Vec<_>>(), report::TOPICS);
         let json: Vec<Value> = step.iter().map(Kept::json).collect();
         for (message, value) in step.iter().zip(&json) {
             assert_eq!((message.hash, message.at_ms), (step[0].hash, step[0].at_ms));
@@ -122,7 +122,7 @@ fn micros(value: &Value) -> i64 {
 /// The vehicle records of each device, in the order of time.
 fn drives(options: Options, count: usize) -> BTreeMap<String, Vec<Value>> {
     let mut drives = BTreeMap::<String, Vec<Value>>::new();
-    for message in run(options, count).iter().filter(|m| m.topic == Topic::Vehicle) {
+    for message in run(options, count).iter().filter(|m| m.topic == Topic::VEHICLE) {
         let value = message.json();
         drives.entry(value["deviceId"].as_str().unwrap().to_owned()).or_default().push(value);
     }
@@ -164,7 +164,7 @@ fn incidents_are_seen_from_near_and_go_on_in_order() {
     let messages = take(&mut simulator, 300_000);
     let truth = simulator.truth();
     let mut seen = BTreeMap::<String, Vec<(i64, Value)>>::new();
-    for message in messages.iter().filter(|m| m.topic == Topic::Emergency) {
+    for message in messages.iter().filter(|m| m.topic == Topic::EMERGENCY) {
         let value = message.json();
         if value["hasIncident"] == true {
             seen.entry(value["incidentId"].as_str().unwrap().to_owned()).or_default().push((message.at_ms, value));
@@ -184,17 +184,17 @@ fn incidents_are_seen_from_near_and_go_on_in_order() {
             };
             assert_eq!(value["status"], wanted);
             assert_eq!(value["severity"], incident.severity);
-            let place = wire::Place { lat: incident.lat, lon: incident.lon };
+            let place = Place { lat: incident.lat, lon: incident.lon };
             assert!(road::distance_m(place, place_of(&value)) < incidents::SEEN_M + 2.0);
             assert!((incident.active_ms..incident.resolved_ms + 600_000).contains(&at_ms));
         }
     }
 }
 
-fn place_of(value: &Value) -> wire::Place {
+fn place_of(value: &Value) -> Place {
     let text = value["location"].as_str().unwrap().replace(['(', ')', ' '], "");
     let (lat, lon) = text.split_once(',').unwrap();
-    wire::Place { lat: lat.parse().unwrap(), lon: lon.parse().unwrap() }
+    Place { lat: lat.parse().unwrap(), lon: lon.parse().unwrap() }
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_crowd_keeps_to_one_cell() {
     let mut simulator = Simulator::new(options(trouble), 1).unwrap();
     let cells: BTreeSet<_> = take(&mut simulator, 50_000)
         .iter()
-        .filter(|m| m.topic == Topic::Vehicle)
+        .filter(|m| m.topic == Topic::VEHICLE)
         .map(|m| road::cell_of(place_of(&m.json()), h3o::Resolution::Eight))
         .collect();
     assert_eq!((cells.len(), simulator.truth().injected.hot_cell), (1, 50_000));

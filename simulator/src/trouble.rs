@@ -2,11 +2,13 @@
 //!
 //! Times are bound to the pipeline's lateness L, so that what is to be in time is in time, and what is to be late is late.
 
+use citystream_wire::Topic;
 use serde::Serialize;
 
 use crate::draw::Draw;
 use crate::malformed::Defect;
 use crate::refusal::OptionsError;
+use crate::report;
 
 /// What goes wrong, as shares from 0 to 1: of records, of vehicles, or of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -96,7 +98,7 @@ pub(crate) enum Fate {
 pub(crate) struct Report {
     pub(crate) at_ms: i64,
     pub(crate) event_us: i64,
-    pub(crate) topic: usize,
+    pub(crate) topic: Topic,
     /// What is wrong with the device's clock.
     pub(crate) clock: Mishap,
     pub(crate) draw: Draw,
@@ -171,8 +173,8 @@ impl Trouble {
         }
     }
 
-    fn is_silent(&self, topic: usize, at_ms: i64) -> bool {
-        let into = (at_ms - topic as i64 * SILENCE_MS / 5).rem_euclid(SILENCE_MS);
+    fn is_silent(&self, topic: Topic, at_ms: i64) -> bool {
+        let into = (at_ms - topic.index() as i64 * SILENCE_MS / report::TOPICS.len() as i64).rem_euclid(SILENCE_MS);
         into < (self.silent * SILENCE_MS as f64) as i64
     }
 
@@ -186,13 +188,15 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use citystream_wire::PerTopic;
+
     use super::*;
 
     const L: i64 = 600_000;
 
     fn report(number: u64) -> Report {
         let at_ms = 1_767_594_600_000 + number as i64 * 777;
-        Report { at_ms, event_us: at_ms * 1000, topic: 1, clock: Mishap::None, draw: Draw::new(number) }
+        Report { at_ms, event_us: at_ms * 1000, topic: Topic::GPS, clock: Mishap::None, draw: Draw::new(number) }
     }
 
     #[test]
@@ -232,17 +236,17 @@ mod tests {
     #[test]
     fn topics_are_silent_in_turn_and_the_connection_is_down_once_in_l() {
         let trouble = Trouble { silent: 0.1, bursts: 0.2, ..Trouble::default() };
-        let mut silent = [0; 5];
+        let mut silent = PerTopic::new(|_| 0);
         for second in 0..1800 {
             let at_ms = 1_767_594_600_000 + second * 1000;
-            let now = [0, 1, 2, 3, 4].map(|topic| trouble.is_silent(topic, at_ms));
-            assert!(now.iter().filter(|is| **is).count() <= 1);
-            (0..5).for_each(|topic| silent[topic] += i32::from(now[topic]));
+            let now: Vec<Topic> = Topic::all().filter(|topic| trouble.is_silent(*topic, at_ms)).collect();
+            assert!(now.len() <= 1);
+            now.into_iter().for_each(|topic| silent[topic] += 1);
             let end = trouble.burst_at(at_ms, L);
             assert_eq!(end.is_some(), second % 600 < 120);
             assert!(end.is_none_or(|end| end > at_ms && end - at_ms <= L / 5));
         }
-        assert_eq!(silent, [180; 5]);
+        assert!(silent.values().iter().all(|seconds| *seconds == 180), "{silent:?}");
     }
 
     #[test]

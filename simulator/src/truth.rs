@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::{PerTopic, Place, Topic};
 use serde::Serialize;
 
 use crate::malformed::Defect;
 use crate::options::Options;
+use crate::report;
 use crate::trouble::Mishap;
-use crate::wire::Place;
 
 /// The truth about what has been sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -96,7 +96,7 @@ pub struct Happened {
 /// What is known of a record on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Letter {
-    pub(crate) topic: usize,
+    pub(crate) topic: Topic,
     pub(crate) vehicle: u32,
     pub(crate) event_us: i64,
     pub(crate) incident: Option<u64>,
@@ -118,8 +118,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Account {
     pub(crate) records: u64,
     pub(crate) injected: Injected,
-    topics: [[u64; 3]; 5],
-    dead: [BTreeMap<&'static str, u64>; 5],
+    topics: PerTopic<[u64; 3]>,
+    dead: PerTopic<BTreeMap<&'static str, u64>>,
     /// Statuses on time, by the number of the incident.
     pub(crate) statuses: BTreeMap<u64, u64>,
 }
@@ -137,8 +137,7 @@ impl Account {
             Outcome::Duplicate => rows[2] += 1,
             Outcome::Dead(reason) => *self.dead[letter.topic].entry(reason).or_default() += 1,
         }
-        let status =
-            letter.incident.filter(|_| outcome == Outcome::OnTime && letter.topic == Topic::Emergency as usize);
+        let status = letter.incident.filter(|_| outcome == Outcome::OnTime && letter.topic == Topic::EMERGENCY);
         if let Some(number) = status {
             *self.statuses.entry(number).or_default() += 1;
         }
@@ -147,10 +146,10 @@ impl Account {
     /// What the tables must hold, by topic.
     pub(crate) fn expected(&self) -> BTreeMap<&'static str, Expected> {
         let expected = |topic: Topic| {
-            let [on_time, late, duplicate] = self.topics[topic as usize];
-            Expected { on_time, late, duplicate, dead_letters: self.dead[topic as usize].clone() }
+            let [on_time, late, duplicate] = self.topics[topic];
+            Expected { on_time, late, duplicate, dead_letters: self.dead[topic].clone() }
         };
-        Topic::ALL.into_iter().map(|topic| (topic.name(), expected(topic))).collect()
+        report::TOPICS.iter().map(|topic| (topic.name(), expected(*topic))).collect()
     }
 }
 
@@ -179,7 +178,7 @@ impl Happened {
             id: incident.id().to_owned(),
             lat,
             lon,
-            severity: incident.severity(),
+            severity: incident.severity().word(),
             active_ms: incident.active_ms,
             responding_ms: incident.responding_ms,
             resolved_ms: incident.resolved_ms,

@@ -2,11 +2,11 @@
 //!
 //! Smooth fields of noise drift north-east and change as they go; a cell has their values at its centre.
 
+use citystream_wire as wire;
 use h3o::{CellIndex, LatLng};
 
 use crate::draw::Draw;
 use crate::effects::{Effects, hour_of};
-use crate::wire;
 
 /// How long the weather of a cell holds.
 pub const REFRESH_MS: i64 = 600_000;

@@ -121,7 +121,7 @@ mod tests {
     use crate::tables::Table;
 
     const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
-    const GPS: Partition = Partition { topic: Topic::Gps, index: 0 };
+    const GPS: Partition = Partition { topic: Topic::GPS, index: 0 };
 
     fn tick(epoch: u64) -> Tick {
         let start = Start {
@@ -157,13 +157,13 @@ mod tests {
     #[test]
     fn p4_what_moves_no_offset_is_no_commit_and_may_hold_no_rows() {
         assert!(seal(0, Vec::new()).unwrap().is_none());
-        assert_eq!(seal(2, Vec::new()).unwrap().unwrap().ledger[&Topic::Gps].read, 2);
-        let counts = [(Topic::Gps, Ledger { on_time: 1, ..Ledger::default() })].into();
+        assert_eq!(seal(2, Vec::new()).unwrap().unwrap().ledger[&Topic::GPS].read, 2);
+        let counts = [(Topic::GPS, Ledger { on_time: 1, ..Ledger::default() })].into();
         let found = seal(0, vec![Written { files: Vec::new(), counts }]).unwrap_err();
         assert!(found.0.contains("P4") && found.0.contains("gps"), "{found}");
         let file =
             File { path: "tables/x".into(), date: String::new(), rows: 1, bytes: 1, event_time: None, log_time: None };
-        let found = seal(0, vec![Written { files: vec![(Table::Raw(Topic::Gps), file)], counts: BTreeMap::new() }])
+        let found = seal(0, vec![Written { files: vec![(Table::Raw(Topic::GPS), file)], counts: BTreeMap::new() }])
             .unwrap_err();
         assert!(found.0.contains("tables/x"), "{found}");
     }

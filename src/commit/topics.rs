@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::{PerTopic, Topic};
 
 use crate::lake::commit::TopicName;
 use crate::source::Available;
@@ -12,13 +12,13 @@ use crate::source::assignment::Known;
 /// The names and identities of the topics read so far, shared by the committer and discovery.
 #[derive(Clone, Debug)]
 pub struct Topics {
-    names: [String; 5],
+    names: PerTopic<String>,
     known: Arc<Mutex<BTreeMap<Topic, TopicName>>>,
 }
 
 impl Topics {
     /// What the lake knows of the topics called `names`.
-    pub fn new(names: [String; 5], known: BTreeMap<Topic, TopicName>) -> Self {
+    pub fn new(names: PerTopic<String>, known: BTreeMap<Topic, TopicName>) -> Self {
         Topics { names, known: Arc::new(Mutex::new(known)) }
     }
 
@@ -37,7 +37,7 @@ impl Topics {
     pub fn learn(&self, available: &[Available]) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for Available { partition, topic_id, .. } in available {
-            let name = &self.names[partition.topic as usize];
+            let name = &self.names[partition.topic];
             let held =
                 known.entry(partition.topic).or_insert_with(|| TopicName { name: String::new(), id: String::new() });
             held.name.clone_from(name);

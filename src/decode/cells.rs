@@ -6,11 +6,10 @@
 
 use std::sync::LazyLock;
 
-use citystream_dataflows::bindings::Topic;
+use citystream_wire::{Cell, Topic};
 use h3o::{LatLng, Resolution};
 
 use super::faces::{AXES, CENTRES};
-use crate::tables::fields;
 
 /// Hexagons that a grid remembers: a few times those of a country at resolution 8. 16 bytes each.
 const SLOTS_LOG2: u32 = 16;
@@ -27,10 +26,10 @@ pub(super) struct Cells(Vec<Grid>);
 impl Cells {
     /// The resolutions of a topic.
     pub(super) fn of(topic: Topic) -> Cells {
-        let grid = |cell: &fields::Cell| {
+        let grid = |cell: &Cell| {
             Grid::new(Resolution::try_from(cell.resolution).expect("a column's resolution is one of H3's"))
         };
-        Cells(fields::cells(topic).iter().map(grid).collect())
+        Cells(topic.declaration().cells.iter().map(grid).collect())
     }
 
     /// How many cells a position has.

@@ -16,7 +16,7 @@ struct Check {
 
 impl Check {
     fn new() -> Check {
-        Check { cells: Cells::of(Topic::Gps), asked: 0 }
+        Check { cells: Cells::of(Topic::GPS), asked: 0 }
     }
 
     fn at(&mut self, lat: f64, lon: f64) {
@@ -129,11 +129,11 @@ fn cells_at_odd_places_are_those_of_h3o() {
 #[test]
 fn known_cells() {
     let mut found = Vec::new();
-    let mut cells = Cells::of(Topic::Gps);
+    let mut cells = Cells::of(Topic::GPS);
     cells.at(51.5074, -0.1278, |_, cell| found.push(cell.map(|cell| format!("{cell:x}"))));
     assert_eq!(found[0].as_deref(), Some("88195da49bfffff"));
     for (lat, lon) in [(f64::NAN, 0.0), (0.0, f64::INFINITY)] {
         cells.at(lat, lon, |_, cell| assert_eq!(cell, None));
     }
-    assert_eq!(Cells::of(Topic::Vehicle).count(), 0);
+    assert_eq!(Cells::of(Topic::VEHICLE).count(), 0);
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use citystream_wire::{Field, MAX_FIELDS};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -13,7 +14,6 @@ use super::members::{RawFields, find, push_name};
 use super::reason::Rejection;
 use super::scan;
 use crate::tables::Reason;
-use crate::tables::fields::{Field, MAX_FIELDS};
 
 /// Reads one object and nothing after it. Of a repeated name the last value counts.
 pub(super) fn object<'a>(

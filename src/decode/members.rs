@@ -1,6 +1,6 @@
 //! The members of a record: known ones as raw text by field, all others collected as the text of `extra`.
 
-use crate::tables::fields::{Field, Kind, MAX_FIELDS};
+use citystream_wire::{Field, MAX_FIELDS};
 
 /// The raw text of each field, by its place among the topic's fields; empty where absent.
 pub(super) type RawFields<'a> = [&'a str; MAX_FIELDS];
@@ -38,10 +38,5 @@ pub(super) fn find(fields: &[Field], next: usize, name: &str) -> Option<usize> {
     if fields.get(next).is_some_and(|field| field.json == name) {
         return Some(next);
     }
-    fields.iter().position(|field| is_called(field, name))
-}
-
-/// A position goes by either name in every topic.
-fn is_called(field: &Field, name: &str) -> bool {
-    field.json == name || (field.kind == Kind::Place && (name == "location" || name == "coordinates"))
+    fields.iter().position(|field| field.is_called(name))
 }

@@ -1,7 +1,8 @@
 //! Bytes to typed columnar rows, or to a dead letter with its reason. Never fails, never panics.
 //!
 //! `payload -> fields (json) -> values (value, time) -> columns (rows)`. A record is read completely before anything
-//! of it is appended, so a row is never half there. What a bad value becomes is said in [`crate::tables::fields`].
+//! of it is appended, so a row is never half there. What a bad value becomes is said in
+//! [`citystream_wire::Declaration`].
 
 mod cells;
 mod faces;
@@ -18,6 +19,7 @@ mod tests;
 
 use citystream_dataflows::bindings::Partition;
 use citystream_dataflows::time::Micros;
+use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic};
 use jiff::tz::TimeZone;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -26,7 +28,6 @@ pub use time::Zone;
 
 use crate::source::Record;
 use crate::tables::Reason;
-use crate::tables::fields::{self, Field, Kind, MAX_FIELDS};
 use reason::Rejection;
 use value::Value;
 
@@ -39,8 +40,8 @@ pub struct DecodeOptions {
     pub max_record: usize,
     /// How far an event time may run ahead of the log clock.
     pub max_ahead: Micros,
-    /// The topics' names on the broker, by [`Topic`](citystream_dataflows::bindings::Topic) discriminant.
-    pub topic_names: [String; 5],
+    /// The topics' names on the broker.
+    pub topic_names: PerTopic<String>,
 }
 
 /// A record with where and when it was read.
@@ -58,8 +59,19 @@ pub struct Incoming<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    topic_names: [String; 5],
+    layouts: PerTopic<Layout>,
+    topic_names: PerTopic<String>,
     extra: String,
+}
+
+/// What is looked up of a topic's declaration, once.
+#[derive(Debug)]
+struct Layout {
+    fields: &'static [Field],
+    /// Where the record's own id stands among the fields.
+    id: usize,
+    /// Where its time stands.
+    time: usize,
 }
 
 #[derive(Debug)]
@@ -81,7 +93,8 @@ impl Decoder {
     pub fn new(options: DecodeOptions) -> Decoder {
         let DecodeOptions { timezone, max_record, max_ahead, topic_names } = options;
         let limits = Limits { zone: Zone::new(timezone), max_record, max_ahead };
-        Decoder { limits, topic_names, extra: String::new() }
+        let layouts = PerTopic::new(|topic| Layout::of(topic.declaration()));
+        Decoder { limits, layouts, topic_names, extra: String::new() }
     }
 
     /// Empty rows for what this decoder reads.
@@ -92,10 +105,18 @@ impl Decoder {
     /// Appends one row or one dead letter.
     pub fn decode(&mut self, incoming: Incoming<'_>, rows: &mut Rows) {
         self.extra.clear();
-        match self.limits.parse(&incoming, &mut self.extra) {
+        let layout = &self.layouts[incoming.partition.topic];
+        match self.limits.parse(layout, &incoming, &mut self.extra) {
             Ok(parsed) => rows.push(&incoming, &parsed, members::closed(&mut self.extra)),
             Err(rejection) => rows.reject(&incoming, self.limits.max_record, &rejection),
         }
+    }
+}
+
+impl Layout {
+    fn of(declaration: &Declaration) -> Layout {
+        let place = |json| declaration.fields.iter().position(|field| field.json == json).unwrap_or_default();
+        Layout { fields: declaration.fields, id: place(declaration.id), time: place(declaration.time) }
     }
 }
 
@@ -105,18 +126,18 @@ pub fn identity(id: &[u8], event_time: Micros) -> u128 {
 }
 
 impl Limits {
-    fn parse<'a>(&self, incoming: &Incoming<'a>, extra: &mut String) -> Result<Parsed<'a>, Rejection> {
-        let fields = fields::of(incoming.partition.topic);
+    fn parse<'a>(&self, layout: &Layout, incoming: &Incoming<'a>, extra: &mut String) -> Result<Parsed<'a>, Rejection> {
+        let fields = layout.fields;
         let raw = json::object(self.text(incoming.record.payload)?, fields, extra)?;
         let mut parsed = Parsed { values: [const { Value::Null }; MAX_FIELDS], event_time: 0, identity: 0 };
         for (index, field) in fields.iter().enumerate() {
             parsed.values[index] = self.value(field, raw[index], extra)?;
-            if let Value::Time(event_time) = parsed.values[index] {
-                parsed.event_time = event_time;
-            }
+        }
+        if let Value::Time(event_time) = parsed.values[layout.time] {
+            parsed.event_time = event_time;
         }
         self.check_time(parsed.event_time, incoming.log_clock)?;
-        parsed.identity = identity(parsed.values[0].text().as_bytes(), parsed.event_time);
+        parsed.identity = identity(parsed.values[layout.id].text().as_bytes(), parsed.event_time);
         Ok(parsed)
     }
 
@@ -134,13 +155,14 @@ impl Limits {
 
     fn value<'a>(&self, field: &Field, raw: &'a str, extra: &mut String) -> Result<Value<'a>, Rejection> {
         if raw.is_empty() || raw == "null" {
-            return match field.kind {
-                Kind::Id | Kind::Time | Kind::Place => Err(Rejection::new(Reason::MissingField, field.json)),
-                _ => Ok(Value::Null),
-            };
+            let missing = || Rejection::new(Reason::MissingField, field.json);
+            return if field.required { Err(missing()) } else { Ok(Value::Null) };
         }
         let value = value::read(field, raw, &self.zone)?;
         if matches!(value, Value::Unfit) {
+            if field.required {
+                return Err(value::about(Reason::MissingField, field, raw, "does not fit, and is required"));
+            }
             members::keep(extra, field.json, raw);
         }
         Ok(value)

@@ -1,4 +1,4 @@
-//! The columns that grow while an epoch is open: five tables of rows, one of dead letters.
+//! The columns that grow while an epoch is open: a table of rows for each topic, one of dead letters.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,15 +7,14 @@ use arrow::array::{
     Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder,
     Int64Builder, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::RowMeta;
+use citystream_wire::{Field, Kind, PerTopic, Topic};
 
 use super::cells::Cells;
 use super::reason::Rejection;
 use super::value::Value;
 use super::{Incoming, Parsed};
-use crate::tables::fields::{self, Field, Kind};
 use crate::tables::{Batch, Table, decoded_schema, list_member, time_type};
 
 /// The rows of one table and one epoch.
@@ -28,7 +27,7 @@ pub struct RawBatch {
     /// What decides each row's disposition; empty for dead letters.
     pub metas: Vec<RowMeta>,
     /// Dead letters by topic; all zero for a table of rows.
-    pub dead: [u64; 5],
+    pub dead: PerTopic<u64>,
 }
 
 impl citystream_dataflows::classify::Rows for RawBatch {
@@ -50,9 +49,9 @@ impl From<Classified<RawBatch>> for Batch {
 /// Arrow's text columns hold at most 2 GiB: call [`Rows::finish`] long before [`Rows::bytes`] is 1 GiB.
 #[derive(Debug)]
 pub struct Rows {
-    tables: [RowColumns; 5],
+    tables: PerTopic<RowColumns>,
     dead: DeadColumns,
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     bytes: usize,
 }
 
@@ -61,8 +60,8 @@ const ROW_BYTES: usize = 64;
 
 impl Rows {
     /// No rows yet, of topics with these names.
-    pub fn new(topic_names: [String; 5]) -> Rows {
-        Rows { tables: Topic::ALL.map(RowColumns::new), dead: DeadColumns::default(), topic_names, bytes: 0 }
+    pub fn new(topic_names: PerTopic<String>) -> Rows {
+        Rows { tables: PerTopic::new(RowColumns::new), dead: DeadColumns::default(), topic_names, bytes: 0 }
     }
 
     /// Input bytes that went into these rows, with a fixed addition per record.
@@ -79,15 +78,15 @@ impl Rows {
     pub fn finish(&mut self) -> Vec<RawBatch> {
         self.bytes = 0;
         let names = &self.topic_names;
-        let filled = self.tables.iter_mut().zip(names).filter(|(table, _)| !table.metas.is_empty());
-        let mut batches: Vec<RawBatch> = filled.map(|(table, name)| table.finish(name)).collect();
+        let filled = self.tables.iter_mut().filter(|(_, table)| !table.metas.is_empty());
+        let mut batches: Vec<RawBatch> = filled.map(|(topic, table)| table.finish(&names[topic])).collect();
         batches.extend(self.dead.finish());
         batches
     }
 
     pub(super) fn push(&mut self, incoming: &Incoming<'_>, parsed: &Parsed<'_>, extra: Option<&str>) {
         self.account(incoming);
-        self.tables[incoming.partition.topic as usize].push(incoming, parsed, extra);
+        self.tables[incoming.partition.topic].push(incoming, parsed, extra);
     }
 
     pub(super) fn reject(&mut self, incoming: &Incoming<'_>, max_record: usize, rejection: &Rejection) {
@@ -117,7 +116,7 @@ enum Column {
 impl Column {
     fn new(topic: Topic, field: &Field) -> Column {
         match field.kind {
-            Kind::Id | Kind::Text | Kind::Words(_) => Column::Text(StringBuilder::new()),
+            Kind::Text | Kind::Words(_) => Column::Text(StringBuilder::new()),
             Kind::Number { .. } | Kind::Bearing => Column::Number(Float64Builder::new()),
             Kind::Integer { .. } => Column::Integer(Int32Builder::new()),
             Kind::Flag => Column::Flag(BooleanBuilder::new()),
@@ -267,7 +266,7 @@ impl RowColumns {
     fn new(topic: Topic) -> RowColumns {
         RowColumns {
             table: Table::Raw(topic),
-            fields: fields::of(topic).iter().map(|field| Column::new(topic, field)).collect(),
+            fields: topic.declaration().fields.iter().map(|field| Column::new(topic, field)).collect(),
             extra: StringBuilder::new(),
             log: LogColumns::default(),
             event_time: times(),
@@ -301,7 +300,7 @@ impl RowColumns {
         arrays.push(texts(&mut self.extra));
         self.log.finish(&mut arrays);
         arrays.push(values(&mut self.event_time));
-        RawBatch { table: self.table, columns: batch(self.table, arrays), metas, dead: [0; 5] }
+        RawBatch { table: self.table, columns: batch(self.table, arrays), metas, dead: PerTopic::default() }
     }
 }
 
@@ -313,12 +312,12 @@ struct DeadColumns {
     payload_bytes: Int64Builder,
     reason: StringBuilder,
     detail: StringBuilder,
-    counts: [u64; 5],
+    counts: PerTopic<u64>,
 }
 
 impl DeadColumns {
-    fn push(&mut self, incoming: &Incoming<'_>, names: &[String; 5], max_record: usize, rejection: &Rejection) {
-        let topic = incoming.partition.topic as usize;
+    fn push(&mut self, incoming: &Incoming<'_>, names: &PerTopic<String>, max_record: usize, rejection: &Rejection) {
+        let topic = incoming.partition.topic;
         let payload = incoming.record.payload;
         self.counts[topic] += 1;
         self.log.topic.append_value(&names[topic]);
@@ -331,7 +330,7 @@ impl DeadColumns {
 
     fn finish(&mut self) -> Option<RawBatch> {
         let dead = std::mem::take(&mut self.counts);
-        if dead == [0; 5] {
+        if dead.values().iter().all(|dead| *dead == 0) {
             return None;
         }
         let mut arrays = Vec::with_capacity(9);

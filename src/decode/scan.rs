@@ -4,8 +4,9 @@
 //! whatever it does not know it leaves to `serde_json`, errors too. Decoding takes a seventh less time
 //! (`benches/README.md`).
 
+use citystream_wire::{Field, MAX_FIELDS};
+
 use super::members::{RawFields, find, keep};
-use crate::tables::fields::{Field, MAX_FIELDS};
 
 /// The raw fields of an ordinary record; `None` for any other text, with nothing added to `extra`.
 pub(super) fn object<'a>(text: &'a str, fields: &'static [Field], extra: &mut String) -> Option<RawFields<'a>> {

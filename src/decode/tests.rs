@@ -5,6 +5,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::time::Micros;
+use citystream_wire::{Field, Kind, PerTopic};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ fn decoder() -> Decoder {
         timezone: TimeZone::UTC,
         max_record: MAX_RECORD,
         max_ahead: 24 * HOUR,
-        topic_names: Topic::ALL.map(|topic| format!("{}_data", topic.name())),
+        topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
     })
 }
 
@@ -69,7 +70,7 @@ fn one(topic: Topic, payload: Option<&[u8]>) -> RawBatch {
 
 fn good(topic: Topic) -> Value {
     let mut record = json!({"id": "a", "deviceId": "d", "timestamp": "2026-11-23T10:15:30.123456"});
-    let place = if topic == Topic::Gps { ("coordinates", "52.5,-0.25") } else { ("location", "(52.5, -0.25)") };
+    let place = if topic == Topic::GPS { ("coordinates", "52.5,-0.25") } else { ("location", "(52.5, -0.25)") };
     record[place.0] = json!(place.1);
     record
 }
@@ -112,8 +113,8 @@ fn reason(topic: Topic, payload: Option<&[u8]>) -> String {
     let batch = one(topic, payload);
     assert_eq!(batch.table, Table::DeadLetters);
     assert!(batch.metas.is_empty());
-    let mut dead = [0; 5];
-    dead[topic as usize] = 1;
+    let mut dead = PerTopic::default();
+    dead[topic] = 1;
     assert_eq!(batch.dead, dead);
     let kept = &payload.map(|bytes| &bytes[..bytes.len().min(MAX_RECORD)]);
     assert_eq!(cell(&batch.columns, "payload"), json!(kept));
@@ -125,7 +126,7 @@ fn reason(topic: Topic, payload: Option<&[u8]>) -> String {
 
 #[test]
 fn what_cannot_be_read_is_a_dead_letter_with_its_reason() {
-    for topic in Topic::ALL {
+    for topic in Topic::all() {
         let long = with(topic, &[("note", json!("x".repeat(MAX_RECORD)))]);
         let good = good(topic).to_string();
         let cases: [(Option<&[u8]>, Reason); 12] = [
@@ -151,8 +152,8 @@ fn what_cannot_be_read_is_a_dead_letter_with_its_reason() {
 
 #[test]
 fn a_record_needs_its_id_device_time_and_position() {
-    for topic in Topic::ALL {
-        let place = if topic == Topic::Gps { "coordinates" } else { "location" };
+    for topic in Topic::all() {
+        let place = if topic == Topic::GPS { "coordinates" } else { "location" };
         let cases = [
             ("id", json!(null), "missing_field"),
             ("id", json!(""), "missing_field"),
@@ -188,13 +189,13 @@ fn a_record_needs_its_id_device_time_and_position() {
 
 #[test]
 fn a_field_of_another_type_is_a_dead_letter() {
-    for topic in Topic::ALL {
-        for field in fields::of(topic) {
+    for topic in Topic::all() {
+        for field in topic.declaration().fields {
             let wrong = match field.kind {
                 Kind::Number { .. } | Kind::Integer { .. } => vec![json!("57.3"), json!(true), json!([1])],
                 Kind::Flag => vec![json!("true"), json!(0), json!({})],
                 Kind::Texts => vec![json!("Police"), json!([1]), json!({})],
-                Kind::Id | Kind::Time | Kind::Place | Kind::Text | Kind::Words(_) | Kind::Bearing => {
+                Kind::Time | Kind::Place | Kind::Text | Kind::Words(_) | Kind::Bearing => {
                     vec![json!(1.5), json!(false), json!({"a": 1}), json!([])]
                 }
             };
@@ -204,25 +205,25 @@ fn a_field_of_another_type_is_a_dead_letter() {
             }
         }
     }
-    let overflow = good(Topic::Gps).to_string().replace("\"id\"", "\"speed\": 1e999, \"id\"");
-    assert_eq!(reason(Topic::Gps, Some(overflow.as_bytes())), "bad_number");
+    let overflow = good(Topic::GPS).to_string().replace("\"id\"", "\"speed\": 1e999, \"id\"");
+    assert_eq!(reason(Topic::GPS, Some(overflow.as_bytes())), "bad_number");
 }
 
 #[test]
 fn what_a_column_cannot_hold_is_null_there_and_kept() {
     let cases = [
-        (Topic::Gps, "speed", json!(-1), "speed_kmh"),
-        (Topic::Gps, "speed", json!(1e300), "speed_kmh"),
-        (Topic::Gps, "direction", json!("Up"), "bearing_deg"),
-        (Topic::Gps, "source", json!("guess"), "source"),
-        (Topic::Vehicle, "year", json!(1999.5), "year"),
-        (Topic::Vehicle, "year", json!(10_000_000_000_i64), "year"),
-        (Topic::Vehicle, "fuelLevel", json!(100.5), "fuel_level_pct"),
-        (Topic::Traffic, "freeFlowSpeed", json!(0), "free_flow_speed_kmh"),
-        (Topic::Traffic, "trafficLevel", json!("heavy \"ish\""), "traffic_level"),
-        (Topic::Weather, "humidity", json!(-1), "humidity_pct"),
-        (Topic::Emergency, "status", json!("Unknown"), "status"),
-        (Topic::Emergency, "type", json!("\u{e9}"), "type"),
+        (Topic::GPS, "speed", json!(-1), "speed_kmh"),
+        (Topic::GPS, "speed", json!(1e300), "speed_kmh"),
+        (Topic::GPS, "direction", json!("Up"), "bearing_deg"),
+        (Topic::GPS, "source", json!("guess"), "source"),
+        (Topic::VEHICLE, "year", json!(1999.5), "year"),
+        (Topic::VEHICLE, "year", json!(10_000_000_000_i64), "year"),
+        (Topic::VEHICLE, "fuelLevel", json!(100.5), "fuel_level_pct"),
+        (Topic::TRAFFIC, "freeFlowSpeed", json!(0), "free_flow_speed_kmh"),
+        (Topic::TRAFFIC, "trafficLevel", json!("heavy \"ish\""), "traffic_level"),
+        (Topic::WEATHER, "humidity", json!(-1), "humidity_pct"),
+        (Topic::EMERGENCY, "status", json!("Unknown"), "status"),
+        (Topic::EMERGENCY, "type", json!("\u{e9}"), "type"),
     ];
     for (topic, name, value, column) in cases {
         let batch = one(topic, Some(with(topic, &[(name, value.clone())]).as_bytes()));
@@ -236,13 +237,13 @@ fn what_a_column_cannot_hold_is_null_there_and_kept() {
 #[test]
 fn numbers_are_read_exactly_and_both_ends_of_a_range_count() {
     for (text, expected) in [("57.310000000000002", 57.31), ("0.1e1", 1.0), ("1000", 1000.0), ("-0.0", -0.0)] {
-        let payload = good(Topic::Gps).to_string().replace("\"id\"", &format!("\"speed\": {text}, \"id\""));
-        let batch = one(Topic::Gps, Some(payload.as_bytes()));
+        let payload = good(Topic::GPS).to_string().replace("\"id\"", &format!("\"speed\": {text}, \"id\""));
+        let batch = one(Topic::GPS, Some(payload.as_bytes()));
         let speed = cell(&batch.columns, "speed_kmh").as_f64().unwrap();
         assert_eq!(speed.to_bits(), f64::to_bits(expected), "{text}");
     }
     let place = "50.123456789012345, -179.99999999999999";
-    let batch = one(Topic::Gps, Some(with(Topic::Gps, &[("coordinates", json!(place))]).as_bytes()));
+    let batch = one(Topic::GPS, Some(with(Topic::GPS, &[("coordinates", json!(place))]).as_bytes()));
     assert_eq!(cell(&batch.columns, "lat"), json!(50.123456789012345_f64));
     assert_eq!(cell(&batch.columns, "lon"), json!(-179.99999999999999_f64));
 }
@@ -253,8 +254,8 @@ fn the_eight_winds() {
     for (index, word) in words.into_iter().enumerate() {
         for form in [word.to_owned(), word.to_lowercase(), word.replace('-', ""), word.to_uppercase().replace('-', " ")]
         {
-            let payload = with(Topic::Gps, &[("direction", json!(form))]);
-            let batch = one(Topic::Gps, Some(payload.as_bytes()));
+            let payload = with(Topic::GPS, &[("direction", json!(form))]);
+            let batch = one(Topic::GPS, Some(payload.as_bytes()));
             assert_eq!(cell(&batch.columns, "bearing_deg"), json!(45.0 * index as f64), "{form}");
         }
     }
@@ -264,9 +265,9 @@ fn the_eight_winds() {
 fn a_key_need_not_be_text_and_either_name_of_a_place_will_do() {
     let mut decoder = decoder();
     let mut rows = decoder.rows();
-    let payload = with(Topic::Gps, &[]).replace("coordinates", "location");
+    let payload = with(Topic::GPS, &[]).replace("coordinates", "location");
     for key in [None, Some(&b"\xff\x00"[..]), Some(b"k\xc3\xa9"), Some(b"")] {
-        let mut incoming = incoming(Topic::Gps, 1, Some(payload.as_bytes()));
+        let mut incoming = incoming(Topic::GPS, 1, Some(payload.as_bytes()));
         incoming.record.key = key;
         decoder.decode(incoming, &mut rows);
     }
@@ -278,8 +279,8 @@ fn a_key_need_not_be_text_and_either_name_of_a_place_will_do() {
 #[test]
 fn an_identity_is_of_the_id_and_the_time() {
     let meta = |id: &str, time: &str| {
-        let payload = with(Topic::Gps, &[("id", json!(id)), ("timestamp", json!(time))]);
-        one(Topic::Gps, Some(payload.as_bytes())).metas[0]
+        let payload = with(Topic::GPS, &[("id", json!(id)), ("timestamp", json!(time))]);
+        one(Topic::GPS, Some(payload.as_bytes())).metas[0]
     };
     let first = meta("a\n", "2026-11-23T10:15:30.123456");
     assert_eq!(first.identity, identity(b"a\n", NOW + 123_456));
@@ -287,14 +288,14 @@ fn an_identity_is_of_the_id_and_the_time() {
     assert_ne!(first.identity, meta("b", "2026-11-23T10:15:30.123456").identity);
     assert_ne!(first.identity, meta("a\n", "2026-11-23T10:15:30.123457").identity);
     assert_eq!((first.event_time, first.log_clock), (NOW + 123_456, NOW));
-    assert_eq!(first.partition, Partition { topic: Topic::Gps, index: 3 });
+    assert_eq!(first.partition, Partition { topic: Topic::GPS, index: 3 });
 }
 
 /// A random value for a field, mostly one that fits.
-fn random_value(random: &mut Random, kind: Kind) -> Value {
+fn random_value(random: &mut Random, field: &Field) -> Value {
     const ODD: [&str; 5] = ["", "a \"quoted\" word", "tab\there", "\u{1f6b2} caf\u{e9}", "null"];
-    match kind {
-        Kind::Id => json!(format!("{:x}{}", random.below(u64::MAX), ODD[random.below(5) as usize])),
+    match field.kind {
+        Kind::Text if field.required => json!(format!("{:x}{}", random.below(u64::MAX), ODD[random.below(5) as usize])),
         Kind::Time => json!(format!("2026-11-{:02}T10:15:30.{:06}", 1 + random.below(23), random.below(1_000_000))),
         Kind::Place => json!(format!("({}, {})", random.below(180) as f64 / 2.0, random.below(1000) as f64 / 7.0)),
         Kind::Text => json!(ODD[random.below(5) as usize]),
@@ -316,8 +317,11 @@ fn expected_cells(topic: Topic, kind: Kind, value: &Value) -> (Vec<Value>, bool)
             let inner = text.trim_matches(['(', ')']);
             let place: Vec<f64> = inner.split(", ").map(|part| part.parse().unwrap()).collect();
             let at = h3o::LatLng::new(place[0], place[1]).unwrap();
-            let h3 = |cell: &fields::Cell| json!(u64::from(at.to_cell(cell.resolution.try_into().unwrap())));
-            (place.iter().map(|degrees| json!(degrees)).chain(fields::cells(topic).iter().map(h3)).collect(), false)
+            let h3 = |cell: &citystream_wire::Cell| json!(u64::from(at.to_cell(cell.resolution.try_into().unwrap())));
+            (
+                place.iter().map(|degrees| json!(degrees)).chain(topic.declaration().cells.iter().map(h3)).collect(),
+                false,
+            )
         }
         (_, Value::Null) => (vec![Value::Null], false),
         (Kind::Words(words), Value::String(word)) => unless(!words.contains(&word.as_str())),
@@ -345,7 +349,7 @@ fn random_records_read_as_a_generic_reader_reads_them() {
     let mut decoder = decoder();
     let mut rows = decoder.rows();
     for round in 0..4000 {
-        let topic = Topic::ALL[random.below(5) as usize];
+        let topic = Topic::all().nth(random.below(5) as usize).unwrap();
         let (payload, expected, extra) = random_record(&mut random, topic);
         decoder.decode(incoming(topic, round, Some(payload.as_bytes())), &mut rows);
         let batch = rows.finish().remove(0);
@@ -365,10 +369,10 @@ fn random_records_read_as_a_generic_reader_reads_them() {
 /// A payload with its members in random order, its field columns, and its `extra`.
 fn random_record(random: &mut Random, topic: Topic) -> (String, Vec<Value>, Value) {
     let (mut members, mut expected, mut extra) = (Vec::new(), Vec::new(), json!({}));
-    for field in fields::of(topic) {
-        let needed = matches!(field.kind, Kind::Id | Kind::Time | Kind::Place);
+    for field in topic.declaration().fields {
+        let needed = field.required;
         let absent = !needed && random.one_in(5);
-        let value = if absent { Value::Null } else { random_value(random, field.kind) };
+        let value = if absent { Value::Null } else { random_value(random, field) };
         let (cells, unfit) = expected_cells(topic, field.kind, &value);
         expected.extend(cells);
         if unfit {
@@ -413,12 +417,12 @@ fn the_fast_way_says_what_serde_json_says_or_nothing() {
     let mut random = Random::new();
     let (mut fast, mut slow) = (0, 0);
     for _ in 0..30_000 {
-        let topic = Topic::ALL[random.below(5) as usize];
+        let topic = Topic::all().nth(random.below(5) as usize).unwrap();
         let text = mutated(&mut random, topic);
         let (mut extra, mut reference) = (String::new(), String::new());
-        match scan::object(&text, fields::of(topic), &mut extra) {
+        match scan::object(&text, topic.declaration().fields, &mut extra) {
             Some(raw) => {
-                let expected = json::any_object(&text, fields::of(topic), &mut reference);
+                let expected = json::any_object(&text, topic.declaration().fields, &mut reference);
                 assert_eq!(raw, expected.unwrap_or_else(|_| panic!("accepted {text}")), "{text}");
                 assert_eq!(extra, reference, "{text}");
                 fast += 1;
@@ -434,10 +438,10 @@ fn the_fast_way_says_what_serde_json_says_or_nothing() {
 
 #[test]
 fn ordinary_records_go_the_fast_way() {
-    for topic in Topic::ALL {
+    for topic in Topic::all() {
         for value in [json!(1.5), json!(-3), json!(true), json!(null), json!("caf\u{e9}")] {
             let text = with(topic, &[("other", value)]);
-            assert!(scan::object(&text, fields::of(topic), &mut String::new()).is_some(), "{text}");
+            assert!(scan::object(&text, topic.declaration().fields, &mut String::new()).is_some(), "{text}");
         }
     }
     let text = format!("{{\"a\": \"{}\"}}", "x".repeat(100));
@@ -445,10 +449,10 @@ fn ordinary_records_go_the_fast_way() {
         for byte in ["\"", "\\", "\n", "\u{1}", "\u{1f}"] {
             let mut broken = text.clone();
             broken.replace_range(at..at + 1, byte);
-            assert!(scan::object(&broken, fields::of(Topic::Gps), &mut String::new()).is_none(), "{broken}");
+            assert!(scan::object(&broken, Topic::GPS.declaration().fields, &mut String::new()).is_none(), "{broken}");
         }
         let mut accented = text.clone();
         accented.replace_range(at..at + 1, "\u{7f}\u{e9}\u{1f6b2} #![]");
-        assert!(scan::object(&accented, fields::of(Topic::Gps), &mut String::new()).is_some(), "{accented}");
+        assert!(scan::object(&accented, Topic::GPS.declaration().fields, &mut String::new()).is_some(), "{accented}");
     }
 }

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use citystream_dataflows::time::Micros;
+use citystream_wire::{Field, Kind};
 
 use super::reason::Rejection;
 use super::time::Zone;
 use crate::tables::Reason;
-use crate::tables::fields::{Field, Kind};
 
 /// A value that has been checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,11 +43,12 @@ impl<'a> Value<'a> {
 /// Reads the raw text of a value that is there.
 pub(super) fn read<'a>(field: &Field, raw: &'a str, zone: &Zone) -> Result<Value<'a>, Rejection> {
     match field.kind {
-        Kind::Id => match text(field, raw)? {
-            Value::Text("") => Err(Rejection::new(Reason::MissingField, format!("{}: empty", field.json))),
+        Kind::Text => match text(field, raw)? {
+            Value::Text("") if field.required => {
+                Err(Rejection::new(Reason::MissingField, format!("{}: empty", field.json)))
+            }
             value => Ok(value),
         },
-        Kind::Text => text(field, raw),
         Kind::Words(words) => {
             let value = text(field, raw)?;
             Ok(if words.contains(&value.text().as_ref()) { value } else { Value::Unfit })
@@ -134,7 +135,7 @@ fn wrong_type(field: &Field, raw: &str, expected: &str) -> Rejection {
     about(Reason::WrongType, field, raw, &format!("is not {expected}"))
 }
 
-fn about(reason: Reason, field: &Field, raw: &str, fault: &str) -> Rejection {
+pub(super) fn about(reason: Reason, field: &Field, raw: &str, fault: &str) -> Rejection {
     let shown = &raw[..raw.floor_char_boundary(80)];
     Rejection::new(reason, format!("{}: {shown} {fault}", field.json))
 }

@@ -7,6 +7,7 @@ use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::tables::{Block, Derived};
 use citystream_dataflows::time::{Epoch, Micros};
 use citystream_dataflows::turns::{Close, Turn};
+use citystream_wire::PerTopic;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::generic::operator::empty;
@@ -22,7 +23,11 @@ use crate::render::render;
 ///
 /// # Errors
 /// Rows that are not what their tables say.
-pub fn rederive(table: Derived, sources: &Sources, topic_names: [String; 5]) -> Result<Vec<RecordBatch>, RunError> {
+pub fn rederive(
+    table: Derived,
+    sources: &Sources,
+    topic_names: PerTopic<String>,
+) -> Result<Vec<RecordBatch>, RunError> {
     let mut extractor = Extractor::new(topic_names);
     let mut records = Extracted::default();
     for (raw, batches) in &sources.tables {

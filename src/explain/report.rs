@@ -3,8 +3,8 @@
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::tables::{Derived, Fields};
+use citystream_wire::{PerTopic, Topic};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ pub async fn explain(
     lake: &Lake,
     state: &State,
     target: &Target,
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     limit: usize,
 ) -> Result<Explanation, RunError> {
     let source = Source { lake, state };
@@ -113,7 +113,7 @@ async fn row(
     source: &Source<'_>,
     table: Derived,
     key: &str,
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     limit: usize,
 ) -> Result<Explanation, RunError> {
     let is_it = |row: Row<'_>| row.text("row_key") == Some(key);

@@ -1,7 +1,7 @@
 //! What is to be explained: a record, or a row of a derived table.
 
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::tables::Derived;
+use citystream_wire::{PerTopic, Topic};
 
 use crate::error::RunError;
 
@@ -31,7 +31,7 @@ impl Target {
     ///
     /// # Errors
     /// A text that is neither, with what it may be.
-    pub fn parse(text: &str, topics: &[String; 5]) -> Result<Target, RunError> {
+    pub fn parse(text: &str, topics: &PerTopic<String>) -> Result<Target, RunError> {
         let row = text.split_once(':').and_then(|(table, key)| {
             let table = table_of(table)?;
             (!key.is_empty()).then(|| Target::Row { table, key: key.to_owned() })
@@ -48,10 +48,10 @@ fn table_of(name: &str) -> Option<Derived> {
     Derived::all().find(|table| table.name() == name || table.changes() == name)
 }
 
-fn record(text: &str, topics: &[String; 5]) -> Option<Target> {
+fn record(text: &str, topics: &PerTopic<String>) -> Option<Target> {
     let mut parts = text.rsplitn(3, '/');
     let (offset, partition, topic) = (parts.next()?, parts.next()?, parts.next()?);
-    let topic = Topic::ALL.into_iter().find(|known| known.name() == topic || topics[*known as usize] == topic)?;
+    let topic = Topic::all().find(|known| known.name() == topic || topics[*known] == topic)?;
     Some(Target::Record { topic, partition: partition.parse().ok()?, offset: offset.parse().ok()? })
 }
 
@@ -62,8 +62,8 @@ mod tests {
 
     #[test]
     fn both_forms_are_read_and_others_are_refused() {
-        let topics = ["vehicle_data", "gps_data", "traffic_data", "weather_data", "emergency_data"].map(str::to_owned);
-        let record = Target::Record { topic: Topic::Gps, partition: 3, offset: 42 };
+        let topics = PerTopic::new(|topic| topic.declaration().default_topic.to_owned());
+        let record = Target::Record { topic: Topic::GPS, partition: 3, offset: 42 };
         for text in ["gps/3/42", "gps_data/3/42"] {
             assert_eq!(Target::parse(text, &topics).unwrap(), record);
         }

@@ -2,6 +2,7 @@
 //! out. The rows may come from the decoder or from a raw table's Parquet file with at least the [`columns`] named.
 
 mod columns;
+mod recipe;
 
 #[cfg(test)]
 mod tests;
@@ -10,19 +11,20 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use arrow::array::{Array, RecordBatch, StringArray};
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::records::{
     Delivery, Fate, IncidentKind, Level, Measure, Phase, Ping, Point, Reading, Severity, Sky, Source, Status, Text,
     Traffic, VehicleRecord, Weather,
 };
 use citystream_dataflows::time::Micros;
+use citystream_wire::{PerTopic, Topic};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::RunError;
 use crate::names::{self, Identity};
 use crate::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
 use columns::{Columns, Place, double, flag};
+pub use recipe::columns;
 
 /// What rows become.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,13 +49,13 @@ pub struct Records {
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
     /// A column that is missing, or of another type.
-    #[error("P2: rows of {0:?} lack the column {1}")]
+    #[error("P2: rows of {table} lack the column {1}", table = .0.name())]
     Column(Table, &'static str),
     /// A word that stands for nothing.
-    #[error("P2: a row of {0:?} has {2:?} for its {1}")]
+    #[error("P2: a row of {table} has {2:?} for its {1}", table = .0.name())]
     Word(Table, &'static str, String),
     /// Another number of dispositions than of rows.
-    #[error("P4: {rows} rows of {table:?} with {dispositions} dispositions")]
+    #[error("P4: {rows} rows of {name} with {dispositions} dispositions", name = table.name())]
     Dispositions {
         /// The table.
         table: Table,
@@ -73,69 +75,9 @@ impl From<ExtractError> for RunError {
 /// Makes records of rows. One per worker: it knows which texts it has told.
 #[derive(Debug)]
 pub struct Extractor {
-    topic_names: [String; 5],
+    topic_names: PerTopic<String>,
     /// By id another hash of the text, so that two texts with one id do not pass unseen.
     told: HashMap<Text, u64, BuildHasherDefault<Identity>>,
-}
-
-/// The columns that [`Extractor::extract`] needs of a table's rows; none of a derived table.
-pub fn columns(table: Table) -> &'static [&'static str] {
-    let Some(topic) = table.topic() else {
-        return if table == Table::DeadLetters { &["topic", "reason", LOG_TIME] } else { &[] };
-    };
-    match topic {
-        Topic::Vehicle => &["device_id", "fuel_level_pct", "odometer_km", "partition", "offset", LOG_TIME, EVENT_TIME],
-        Topic::Gps => {
-            &["device_id", "speed_kmh", "lat", "lon", "h3_8", "h3_5", "partition", "offset", LOG_TIME, EVENT_TIME]
-        }
-        Topic::Traffic => &[
-            "lat",
-            "lon",
-            "h3_8",
-            "traffic_level",
-            "current_speed_kmh",
-            "free_flow_speed_kmh",
-            "road_closure",
-            "source",
-            "partition",
-            "offset",
-            LOG_TIME,
-            EVENT_TIME,
-        ],
-        Topic::Weather => &[
-            "lat",
-            "lon",
-            "h3_5",
-            "temperature_c",
-            "weather_condition",
-            "precipitation_mm",
-            "wind_speed_ms",
-            "humidity_pct",
-            "air_quality_index",
-            "pressure_hpa",
-            "visibility_m",
-            "source",
-            "partition",
-            "offset",
-            LOG_TIME,
-            EVENT_TIME,
-        ],
-        Topic::Emergency => &[
-            "id",
-            "lat",
-            "lon",
-            "has_incident",
-            "incident_id",
-            "type",
-            "status",
-            "severity",
-            "source",
-            "partition",
-            "offset",
-            LOG_TIME,
-            EVENT_TIME,
-        ],
-    }
 }
 
 /// The dispositions of rows that were read back with the column `disposition`.
@@ -148,7 +90,7 @@ pub fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>
 
 impl Extractor {
     /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
-    pub fn new(topic_names: [String; 5]) -> Extractor {
+    pub fn new(topic_names: PerTopic<String>) -> Extractor {
         Extractor { topic_names, told: HashMap::default() }
     }
 
@@ -165,24 +107,19 @@ impl Extractor {
     ) -> Result<(), ExtractError> {
         let rows = Columns { table, rows };
         rows.check(dispositions)?;
-        let topic = match table {
-            Table::Raw(topic) => topic,
-            Table::DeadLetters => return self.dead(&rows, into),
-            Table::Derived(_) => return Ok(()),
-        };
-        match topic {
-            Topic::Vehicle => self.vehicles(&rows, dispositions, into)?,
-            Topic::Gps => self.pings(&rows, dispositions, into)?,
-            Topic::Traffic => traffic(&rows, dispositions, into)?,
-            Topic::Weather => self.weather(&rows, dispositions, into)?,
-            Topic::Emergency => self.statuses(&rows, dispositions, into)?,
+        match table.topic() {
+            Some(topic) => {
+                (recipe::of(topic.declaration().becomes).make)(self, &rows, dispositions, into)?;
+                delivered(&rows, topic, dispositions, into)
+            }
+            None if table == Table::DeadLetters => self.dead(&rows, into),
+            None => Ok(()),
         }
-        delivered(&rows, topic, dispositions, into)
     }
 
     fn dead(&self, rows: &Columns<'_>, into: &mut Records) -> Result<(), ExtractError> {
         let (topics, reasons, log_times) = (rows.texts("topic")?, rows.texts("reason")?, rows.times(LOG_TIME)?);
-        let topic_of = |name: &str| Topic::ALL.into_iter().find(|topic| self.topic_names[*topic as usize] == name);
+        let topic_of = |name: &str| self.topic_names.find(name);
         for (row, log_time) in log_times.iter().enumerate() {
             let topic = rows.word("topic", topics.value(row), topic_of)?;
             let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;

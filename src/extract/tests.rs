@@ -5,6 +5,7 @@ use citystream_dataflows::bindings::{NextOffset, Partition};
 use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition::{Duplicate, Late, OnTime};
 use citystream_dataflows::records::{IncidentKind, Level, Phase, Severity, Source, Stamp};
+use citystream_wire::{PerTopic, Topic};
 use h3o::{LatLng, Resolution};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ use crate::write::complete;
 /// 2026-11-23T10:15:30Z.
 const T: Micros = 1_795_428_930_000_000;
 
-fn topic_names() -> [String; 5] {
-    Topic::ALL.map(|topic| format!("{}_data", topic.name()))
+fn topic_names() -> PerTopic<String> {
+    PerTopic::new(|topic| format!("{}_data", topic.name()))
 }
 
 /// Records of one topic at offsets 0, 1, ... of partition 3, received 2.5 s after `T`.
@@ -27,7 +28,7 @@ fn decoded(topic: Topic, members: &[Value]) -> Vec<RawBatch> {
     let (timezone, topic_names) = (TimeZone::UTC, topic_names());
     let mut decoder = Decoder::new(DecodeOptions { timezone, max_record: 4096, max_ahead: 3_600_000_000, topic_names });
     let mut rows = decoder.rows();
-    let place = if topic == Topic::Gps { "coordinates" } else { "location" };
+    let place = if topic == Topic::GPS { "coordinates" } else { "location" };
     for (offset, members) in members.iter().enumerate() {
         let offset = offset as i64;
         let mut record = json!({"id": format!("id-{offset}"), "deviceId": "car", "timestamp": "2026-11-23T10:15:30"});
@@ -74,14 +75,14 @@ fn cell(resolution: Resolution) -> u64 {
 #[test]
 fn only_rows_on_time_become_records_and_all_become_deliveries() {
     let members = [json!({"speed": 31.5}), json!({"deviceId": "late"}), json!({}), json!({"speed": 1.0})];
-    let records = extracted(Topic::Gps, &members, &[OnTime, Late, OnTime, Duplicate]);
+    let records = extracted(Topic::GPS, &members, &[OnTime, Late, OnTime, Duplicate]);
     let (c8, c5) = (cell(Resolution::Eight), cell(Resolution::Five));
     let ping = Ping { stamp: stamp(0), vehicle: text(b"car"), at: AT, speed: Reading::new(31.5), c8, c5 };
     assert_eq!(records.pings, [ping, Ping { stamp: stamp(2), speed: Reading::NONE, ..ping }]);
     assert_eq!(records.names, [(text(b"car"), "car".to_owned())]);
     let fates: Vec<u8> = records.deliveries.iter().map(|delivery| delivery.fate.0).collect();
     assert_eq!(fates, [0, 1, 0, 3]);
-    let delivery = Delivery { topic: Topic::Gps, log_time: T + 2_500_000, fate: Fate(0), delay_s: 2 };
+    let delivery = Delivery { topic: Topic::GPS, log_time: T + 2_500_000, fate: Fate(0), delay_s: 2 };
     assert_eq!(records.deliveries[0], delivery);
 }
 
@@ -90,7 +91,7 @@ fn traffic_has_its_words() {
     let full = json!({"trafficLevel": "MODERATE", "currentSpeed": 20.0, "freeFlowSpeed": 40.0, "roadClosure": true,
         "source": "synthetic"});
     let odd = json!({"trafficLevel": "JAM", "freeFlowSpeed": 0.5, "source": "guess", "roadClosure": false});
-    let traffic = extracted(Topic::Traffic, &[full, odd, json!({})], &[OnTime; 3]).traffic;
+    let traffic = extracted(Topic::TRAFFIC, &[full, odd, json!({})], &[OnTime; 3]).traffic;
     let (level, source) = (Some(Level::Moderate), Some(Source::Synthetic));
     let (current, free_flow) = (Reading::new(20.0), Reading::new(40.0));
     let (stamp_0, c8) = (stamp(0), cell(Resolution::Eight));
@@ -105,7 +106,7 @@ fn traffic_has_its_words() {
 fn weather_has_all_measures_in_order() {
     let full = json!({"temperature": 1.5, "precipitation": 2.5, "windSpeed": 3.5, "humidity": 4, "airQualityIndex": 5.5,
         "pressure": 6.5, "visibility": 7.5, "weatherCondition": "Drizzle", "source": "cached"});
-    let records = extracted(Topic::Weather, &[full, json!({"weatherCondition": "Drizzle"}), json!({})], &[OnTime; 3]);
+    let records = extracted(Topic::WEATHER, &[full, json!({"weatherCondition": "Drizzle"}), json!({})], &[OnTime; 3]);
     let [full, damp, bare] = records.weather.try_into().unwrap();
     assert_eq!(full.measures, [1.5, 2.5, 3.5, 4.0, 5.5, 6.5, 7.5].map(Reading::new));
     assert_eq!((full.condition, full.sky, full.source), (text(b"Drizzle"), Sky::Rain, Some(Source::Cached)));
@@ -118,7 +119,7 @@ fn weather_has_all_measures_in_order() {
 #[test]
 fn vehicles_have_fuel_and_odometer() {
     let members = [json!({"fuelLevel": 50.5, "odometer": 1000.25}), json!({"deviceId": "van"})];
-    let records = extracted(Topic::Vehicle, &members, &[OnTime; 2]);
+    let records = extracted(Topic::VEHICLE, &members, &[OnTime; 2]);
     let (fuel, odometer) = (Reading::new(50.5), Reading::new(1000.25));
     let car = VehicleRecord { stamp: stamp(0), vehicle: text(b"car"), fuel, odometer };
     let (vehicle, none) = (text(b"van"), Reading::NONE);
@@ -132,7 +133,7 @@ fn statuses_are_those_of_incidents() {
         "severity": "High", "source": "live"});
     let vague = json!({"hasIncident": true, "type": "None", "status": "None"});
     let members = [full, json!({"hasIncident": false, "incidentId": "x"}), json!({"incidentId": "y"}), vague];
-    let records = extracted(Topic::Emergency, &members, &[OnTime; 4]);
+    let records = extracted(Topic::EMERGENCY, &members, &[OnTime; 4]);
     let (phase, kind, severity) = (Some(Phase::Responding), Some(IncidentKind::Fire), Some(Severity::High));
     let (incident, source) = (text(b"fire-7"), Some(Source::Live));
     let full = Status { stamp: stamp(0), incident, at: AT, phase, kind, severity, source };
@@ -146,16 +147,16 @@ fn statuses_are_those_of_incidents() {
 #[test]
 fn dead_letters_become_deliveries_by_topic_and_reason() {
     let dead = [json!({"deviceId": ""}), json!({"location": "here"}), json!({"timestamp": "2027-01-01T00:00:00"})];
-    let batch = decoded(Topic::Weather, &dead).remove(0);
+    let batch = decoded(Topic::WEATHER, &dead).remove(0);
     assert_eq!(batch.table, Table::DeadLetters);
     let mut records = Records::default();
     Extractor::new(topic_names()).extract(batch.table, &batch.columns, &[], &mut records).unwrap();
     let delivery = |reason: Reason| {
         let fate = Fate(4 + reason as u8);
-        Delivery { topic: Topic::Weather, log_time: T + 2_500_000, fate, delay_s: 0 }
+        Delivery { topic: Topic::WEATHER, log_time: T + 2_500_000, fate, delay_s: 0 }
     };
     assert_eq!(records.deliveries, [Reason::MissingField, Reason::BadPosition, Reason::Ahead].map(delivery));
-    let mut other = Extractor::new(Topic::ALL.map(|topic| topic.name().to_owned()));
+    let mut other = Extractor::new(PerTopic::new(|topic| topic.name().to_owned()));
     let strange = other.extract(batch.table, &batch.columns, &[], &mut records).unwrap_err();
     assert!(strange.to_string().contains("weather_data"), "{strange}");
 }
@@ -173,10 +174,10 @@ fn delays_are_rounded_down_and_clamped() {
 #[test]
 fn a_text_is_told_once_and_one_with_a_known_id_again() {
     let mut extractor = Extractor::new(topic_names());
-    let batch = decoded(Topic::Gps, &[json!({}), json!({"deviceId": "van"})]).remove(0);
+    let batch = decoded(Topic::GPS, &[json!({}), json!({"deviceId": "van"})]).remove(0);
     let tell = |extractor: &mut Extractor| {
         let mut records = Records::default();
-        extractor.extract(Table::Raw(Topic::Gps), &batch.columns, &[OnTime; 2], &mut records).unwrap();
+        extractor.extract(Table::Raw(Topic::GPS), &batch.columns, &[OnTime; 2], &mut records).unwrap();
         records.names.len()
     };
     assert_eq!([tell(&mut extractor), tell(&mut extractor)], [2, 0]);
@@ -187,12 +188,12 @@ fn a_text_is_told_once_and_one_with_a_known_id_again() {
 
 #[test]
 fn rows_that_are_not_the_tables_are_an_error() {
-    let batch = decoded(Topic::Gps, &[json!({})]).remove(0);
+    let batch = decoded(Topic::GPS, &[json!({})]).remove(0);
     let mut extractor = Extractor::new(topic_names());
     let mut records = Records::default();
     let narrow = batch.columns.project(&[0, 1]).unwrap();
     for (rows, dispositions, what) in [(&narrow, &[OnTime][..], "lack"), (&batch.columns, &[], "0 dispositions")] {
-        let error = extractor.extract(Table::Raw(Topic::Gps), rows, dispositions, &mut records).unwrap_err();
+        let error = extractor.extract(Table::Raw(Topic::GPS), rows, dispositions, &mut records).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
         assert_eq!(RunError::from(error).exit_code(), 5);
     }

@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 
 use citystream_dataflows::time::Micros;
 use citystream_feeds::Place;
-use citystream_simulator::wire;
+use citystream_wire as wire;
 
 const HOUR: f64 = 3_600e6;
 const DAY: f64 = 24.0 * HOUR;

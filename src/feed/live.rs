@@ -1,9 +1,10 @@
 //! What the live APIs know, in the place of what records say.
 
-use citystream_dataflows::bindings::Topic;
 use citystream_feeds::apis::{self, OpenWeather, Overpass, Service, TomTom};
 use citystream_feeds::{Feed, Found, Freshness, Place, Status};
-use citystream_simulator::wire::{self, Body, Emergency, Head, Record, Source};
+use citystream_wire::{self as wire, Body, Emergency, Head, Record, Source};
+
+use super::stations::Kind;
 
 /// The feeds.
 #[derive(Clone, Debug)]
@@ -27,13 +28,12 @@ impl Apis {
         [self.weather.status(), self.traffic.status(), self.services.status()]
     }
 
-    /// Asks for what a topic's records tell of a place, unless it is live. Nothing is to be asked about vehicles.
-    pub fn want(&self, topic: Topic, place: Place) {
-        match topic {
-            Topic::Weather => self.weather.want(place),
-            Topic::Traffic => self.traffic.want(place),
-            Topic::Emergency => self.services.want(place),
-            Topic::Vehicle | Topic::Gps => {}
+    /// Asks for what a station's records tell of its place, unless it is live.
+    pub fn want(&self, kind: Kind, place: Place) {
+        match kind {
+            Kind::Camera => self.traffic.want(place),
+            Kind::Weather => self.weather.want(place),
+            Kind::Services => self.services.want(place),
         }
     }
 

@@ -2,14 +2,17 @@
 
 use citystream_feeds::Place;
 use citystream_simulator::Overlay;
-use citystream_simulator::wire::Record;
+use citystream_wire::Record;
 
 use super::live::Apis;
+use super::stations::Kind;
 
 impl Overlay for Apis {
     fn write(&self, record: Record<'_>, to: &mut Vec<u8>) {
-        if let Ok(place) = Place::new(record.head.place.lat, record.head.place.lon) {
-            self.want(record.topic(), place);
+        // Nothing is to be asked about vehicles.
+        let kind = Kind::ALL.into_iter().find(|kind| kind.topic() == record.body.topic());
+        if let (Some(kind), Ok(place)) = (kind, Place::new(record.head.place.lat, record.head.place.lon)) {
+            self.want(kind, place);
         }
         self.lay(record, to);
     }

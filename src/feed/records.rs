@@ -2,7 +2,7 @@
 
 use citystream_dataflows::time::Micros;
 use citystream_simulator::Message;
-use citystream_simulator::wire::{self, Body, Emergency, Head, Record, Source};
+use citystream_wire::{self as wire, Body, Emergency, Head, Record, Source};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -52,7 +52,7 @@ impl<'a> Reporter<'a> {
     /// Asks for all that is not live.
     pub fn want(&self) {
         for Station { kind, place, .. } in self.stations {
-            self.apis.want(kind.topic(), *place);
+            self.apis.want(*kind, *place);
         }
     }
 

@@ -34,7 +34,7 @@ impl Kind {
 
     /// The topic of its records.
     pub fn topic(self) -> Topic {
-        [Topic::Traffic, Topic::Weather, Topic::Emergency][self as usize]
+        [Topic::TRAFFIC, Topic::WEATHER, Topic::EMERGENCY][self as usize]
     }
 
     /// Its word in the file.

@@ -4,17 +4,19 @@ use std::io::{StdoutLock, Write};
 
 use citystream_simulator::Message;
 
+use citystream_wire::PerTopic;
+
 use crate::simulate::{Sink, SinkError};
 
 /// Writes lines.
 pub struct StdoutSink {
     out: StdoutLock<'static>,
-    topics: [String; 5],
+    topics: PerTopic<String>,
 }
 
 impl StdoutSink {
     /// Standard output, which nobody else writes to until this is dropped.
-    pub fn open(topics: &[String; 5]) -> Self {
+    pub fn open(topics: &PerTopic<String>) -> Self {
         StdoutSink { out: std::io::stdout().lock(), topics: topics.clone() }
     }
 }
@@ -22,7 +24,7 @@ impl StdoutSink {
 impl Sink for StdoutSink {
     fn send(&mut self, message: &Message<'_>) -> Result<(), SinkError> {
         // Topics and keys are plain text; serde_json escapes what is not.
-        let (topic, key) = (text(&self.topics[message.topic as usize]), text(message.key));
+        let (topic, key) = (text(&self.topics[message.topic]), text(message.key));
         let written = write!(self.out, "{{\"topic\": {topic}, \"key\": {key}, \"value\": ")
             .and_then(|()| self.out.write_all(message.value.unwrap_or(b"null")))
             .and_then(|()| self.out.write_all(b"}\n"));

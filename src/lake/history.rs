@@ -214,7 +214,7 @@ fn check_ledger(commit: &Commit) -> Result<(), Violation> {
         ensure!(read == rows + dead, "P4: commit {seq}: {name}: {read} read, but {rows} rows and {dead} dead letters");
     }
     for (table, files) in &commit.added {
-        let topic = Topic::ALL.into_iter().find(|t| layout::raw_table(*t) == table);
+        let topic = Topic::all().find(|t| layout::raw_table(*t) == table);
         let counted = match topic {
             Some(topic) => commit.ledger.get(&topic).map_or(0, Ledger::rows),
             None if table == layout::DEAD_LETTERS => commit.ledger.values().map(|l| l.dead).sum(),
@@ -279,7 +279,7 @@ mod tests {
         check(Some(&state), &second).unwrap();
         let state = apply(Some(state), &second, "d1".into());
         assert_eq!((state.seq, state.epoch, state.positions[0].next.0), (1, second.epoch, 6));
-        assert_eq!(state.totals[&Topic::Gps].read, 6);
+        assert_eq!(state.totals[&Topic::GPS].read, 6);
         assert_eq!(state.files["raw_gps"].len(), 1);
         check(Some(&state), &data(&state, "a", 2, 0)).unwrap();
     }
@@ -316,7 +316,7 @@ mod tests {
     }
 
     fn named(mut commit: Commit, id: &str) -> Commit {
-        commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: id.into() });
+        commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: id.into() });
         commit
     }
 
@@ -339,7 +339,7 @@ mod tests {
             assert!(check(Some(&state), &commit).unwrap_err().0.contains("begins at 0, not at 6"), "{same}");
         }
         let after = apply(Some(state.clone()), &commit, "d2".into());
-        assert_eq!((after.positions[0].next.0, after.totals[&Topic::Gps].read), (4, 10));
+        assert_eq!((after.positions[0].next.0, after.totals[&Topic::GPS].read), (4, 10));
         check(Some(&after), &named(data(&after, "a", 2, 0), "b")).unwrap();
         let mut again = named(data(&after, "a", 2, 0), "b");
         (again.epochs[0].bindings[0].first, again.epochs[0].bindings[0].next) = (NextOffset(0), NextOffset(2));
@@ -364,7 +364,7 @@ mod tests {
     fn a_partition_that_is_gone_is_kept_unless_its_topic_was_made_anew() {
         for (id, kept) in [("a", 2), ("b", 1)] {
             let (mut state, mut commit) = made_anew(id);
-            let other = Partition { topic: Topic::Gps, index: 7 };
+            let other = Partition { topic: Topic::GPS, index: 7 };
             state.positions.push(Position { partition: other, ..state.positions[0] });
             if id == "a" {
                 commit = named(data(&state, "a", 3, 1), id);

@@ -26,12 +26,12 @@ const TIME_COLUMNS: [&str; 3] = ["event_time", "window_start", "first_time"];
 
 /// The raw table of a topic, whatever the topic is called.
 pub fn raw_table(topic: Topic) -> &'static str {
-    ["raw_vehicle", "raw_gps", "raw_traffic", "raw_weather", "raw_emergency"][topic as usize]
+    topic.raw_table()
 }
 
 /// The tables that hold records, in order: raw tables, then dead letters.
 pub fn record_tables() -> impl Iterator<Item = &'static str> {
-    Topic::ALL.into_iter().map(raw_table).chain([DEAD_LETTERS])
+    Topic::all().map(raw_table).chain([DEAD_LETTERS])
 }
 
 /// The derived table whose change log has this name.

@@ -9,11 +9,12 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use bytes::Bytes;
-use citystream_dataflows::bindings::{Partition, Topic};
+use citystream_dataflows::bindings::Partition;
 use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::tables::{Derived, Lookback, Resume};
 use citystream_dataflows::ticks::{Seen, Start};
 use citystream_dataflows::time::Micros;
+use citystream_wire::{PerTopic, Topic};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -145,7 +146,7 @@ fn decode(table: Table, seq: u64, bytes: Bytes, reach: &Reach) -> Result<Vec<Rec
     let holds = |group| reach.holds(table, seq, greatest(group, EVENT_TIME), greatest(group, LOG_TIME));
     let groups = groups.filter(|(_, group)| holds(group));
     let groups = groups.map(|(index, _)| index).collect();
-    let columns = extract::columns(table).iter().copied().chain(["id", "disposition"]);
+    let columns = extract::columns(table).into_iter().chain(id_column(table)).chain(["disposition"]);
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
     let mut recalled = Vec::new();
     for rows in builder.with_projection(mask).with_row_groups(groups).build().map_err(text)? {
@@ -181,13 +182,18 @@ fn recall(table: Table, seq: u64, rows: RecordBatch, reach: &Reach) -> Result<Op
     };
     let seen = seen(table, &columns, &dispositions, reach.closed_before).ok_or("it has other columns")?;
     let counts_from = reach.counts_from(seq);
-    Ok(Some(Recalled { rows: Batch { table, columns, dispositions, dead: [0; 5] }, seen, counts_from }))
+    Ok(Some(Recalled { rows: Batch { table, columns, dispositions, dead: PerTopic::default() }, seen, counts_from }))
+}
+
+/// The column by which repetitions are known.
+fn id_column(table: Table) -> Option<&'static str> {
+    table.topic().map(|topic| topic.declaration().id_column())
 }
 
 /// The on-time rows at or after a time.
 fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], from: Option<Micros>) -> Option<Vec<Seen>> {
     let Some(topic) = table.topic() else { return Some(Vec::new()) };
-    let ids = rows.column_by_name("id")?.as_string_opt::<i32>()?;
+    let ids = rows.column_by_name(topic.declaration().id_column())?.as_string_opt::<i32>()?;
     let times = rows.column_by_name(EVENT_TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     let partitions = rows.column_by_name("partition")?.as_primitive_opt::<Int32Type>()?;
     let repeatable = |row: &usize| Some(times.value(*row)) >= from && dispositions[*row] == Disposition::OnTime;

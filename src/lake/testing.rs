@@ -40,7 +40,7 @@ pub(crate) fn claim(run: &str) -> Commit {
 
 /// A data commit that may follow `state`: `rows` pings on time and `dead` dead letters of gps/0.
 pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
-    let partition = Partition { topic: Topic::Gps, index: 0 };
+    let partition = Partition { topic: Topic::GPS, index: 0 };
     let first = state.positions.first().map_or(NextOffset(0), |p| p.next);
     let (read, seq, epoch) = (rows + dead, state.seq + 1, state.epoch + 5);
     let next = NextOffset(first.0 + read as i64);
@@ -61,7 +61,7 @@ pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
         positions: vec![Position { partition, next, log_clock, drained: true }],
         epochs: vec![EpochBindings { epoch, bindings: vec![binding] }],
         added: added.into_iter().filter(|(_, n)| *n > 0).map(|(table, n)| file(table, n)).collect(),
-        ledger: [(Topic::Gps, Ledger { read, on_time: rows, dead, ..Ledger::default() })].into(),
+        ledger: [(Topic::GPS, Ledger { read, on_time: rows, dead, ..Ledger::default() })].into(),
         ..claim(run)
     }
 }

@@ -249,7 +249,7 @@ fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(),
     if bound != there {
         return Err(Violation(format!("P4: commit {seq}: {there} rows in the files, {bound} of them in its bindings")));
     }
-    for topic in Topic::ALL {
+    for topic in Topic::all() {
         let files = rows.counts.get(&broker_name(topic)).copied().unwrap_or_default();
         let ledger = commit.ledger.get(&topic).copied().unwrap_or_default();
         if files != ledger {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use citystream_wire::PerTopic;
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -44,7 +45,7 @@ fn tables() -> Vec<Table> {
 /// The commit that follows, of 5 pings and 2 dead letters, whose files are there.
 async fn filled(lake: &Lake, state: &State) -> Commit {
     let mut commit = data(state, "a", 5, 2);
-    commit.topics.insert(Topic::Gps, TopicName { name: "gps_data".into(), id: "x".into() });
+    commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into() });
     let first = commit.epochs[0].bindings[0].first.0;
     for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
         let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
@@ -137,7 +138,7 @@ fn changes<R: Clone>(
     names.learn(&[(crate::names::text(b"car"), "car".to_owned())]).unwrap();
     let columns = crate::render::render(Block::new(derived, columns, &changes), &names).unwrap();
     let table = crate::tables::Table::Derived(derived);
-    let rendered = crate::tables::Batch { table, columns, dispositions: Vec::new(), dead: [0; 5] };
+    let rendered = crate::tables::Batch { table, columns, dispositions: Vec::new(), dead: PerTopic::default() };
     Changes { table, batch: crate::write::complete(&rendered, epoch, seq).unwrap() }
 }
 
@@ -209,7 +210,7 @@ mod derived {
     }
 
     fn quality(rows: u64, dead: u64) -> QualityWindow {
-        QualityWindow { topic: Topic::Gps, start: T, fates: vec![rows, 0, 0, 0, dead], delays: None }
+        QualityWindow { topic: Topic::GPS, start: T, fates: vec![rows, 0, 0, 0, dead], delays: None }
     }
 
     /// From one commit of 5 pings and 2 dead letters to the next.

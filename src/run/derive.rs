@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use citystream_dataflows::tables::Block;
 use citystream_dataflows::time::Epoch;
+use citystream_wire::PerTopic;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -66,7 +67,7 @@ pub fn derive<'scope>(
                     let bytes = columns.get_array_memory_size() as u64;
                     process.budget.take(bytes);
                     debt.owe(epoch, bytes);
-                    let batch = Batch { table, columns, dispositions: Vec::new(), dead: [0; 5] };
+                    let batch = Batch { table, columns, dispositions: Vec::new(), dead: PerTopic::default() };
                     output.activate().session(&capability).give(batch);
                 }
             }

@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    const PARTITION: Partition = Partition { topic: Topic::Gps, index: 0 };
+    const PARTITION: Partition = Partition { topic: Topic::GPS, index: 0 };
     const BUDGET: u64 = 1000;
 
     fn pacer(until_drained: bool) -> Pacer {

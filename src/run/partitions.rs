@@ -77,12 +77,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use citystream_dataflows::bindings::Topic;
+    use citystream_wire::PerTopic;
 
     use super::*;
     use crate::lake::commit::TopicName;
 
     fn partition(index: i32) -> Partition {
-        Partition { topic: Topic::Gps, index }
+        Partition { topic: Topic::GPS, index }
     }
 
     fn available(index: i32, id: &str) -> Available {
@@ -90,8 +91,8 @@ mod tests {
     }
 
     fn watch() -> Watch {
-        let names = ["vehicle", "gps", "traffic", "weather", "emergency"].map(String::from);
-        let known = BTreeMap::from([(Topic::Gps, TopicName { name: "gps".into(), id: "a".into() })]);
+        let names = PerTopic::new(|topic| topic.name().to_owned());
+        let known = BTreeMap::from([(Topic::GPS, TopicName { name: "gps".into(), id: "a".into() })]);
         let added = [from_the_first((partition(0), NextOffset(0)))];
         let recorded = [partition(0), partition(2)].map(|p| from_the_first((p, NextOffset(5))).position);
         Watch::new(Topics::new(names, known), &added, &recorded)
@@ -114,6 +115,6 @@ mod tests {
         assert!(matches!(&gone, SourceError::Lost(text) if text.contains("gps/1 is gone")), "{gone}");
         let anew = watch.look(vec![available(0, "b"), available(1, "b")]).unwrap_err();
         assert!(matches!(&anew, SourceError::Lost(text) if text.contains("--accept-loss")), "{anew}");
-        assert_eq!(watch.topics.names()[&Topic::Gps].id, "a", "nothing was recorded");
+        assert_eq!(watch.topics.names()[&Topic::GPS].id, "a", "nothing was recorded");
     }
 }

@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn lag_is_shown_once_the_end_is_known_and_markers_are_none() {
-        let partition = Partition { topic: Topic::Gps, index: 0 };
+        let partition = Partition { topic: Topic::GPS, index: 0 };
         let next = NextOffset(40);
         let mut feed = Feed { partition, first: next, next, read: 0, log_clock: None, lag: None };
         let metrics = Metrics::new().unwrap();

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::Topic;
 use citystream_simulator::Message;
+use citystream_wire::PerTopic;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -32,12 +32,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Produces to the five topics.
+/// Produces to all topics.
 pub struct KafkaSink {
     producer: BaseProducer<Deliveries>,
-    topics: [String; 5],
-    /// By topic discriminant.
-    partitions: [u64; 5],
+    topics: PerTopic<String>,
+    partitions: PerTopic<u64>,
     failure: Arc<Mutex<Option<String>>>,
     unseen: u32,
 }
@@ -66,10 +65,10 @@ impl ProducerContext for Deliveries {
 }
 
 impl KafkaSink {
-    /// Connects, and looks up the partitions of the five topics, which must exist. `extra` are librdkafka's settings.
+    /// Connects, and looks up the partitions of all topics, which must exist. `extra` are librdkafka's settings.
     pub fn connect(
         bootstrap_servers: &str,
-        topics: &[String; 5],
+        topics: &PerTopic<String>,
         extra: &[(String, String)],
     ) -> Result<Self, SinkError> {
         let mut config = ClientConfig::new();
@@ -84,10 +83,7 @@ impl KafkaSink {
         let context = Deliveries { failure: Arc::clone(&failure) };
         let producer: BaseProducer<Deliveries> =
             config.create_with_context(context).map_err(|e| SinkError::Kafka(format!("kafka settings: {e}")))?;
-        let mut partitions = [0; 5];
-        for topic in Topic::ALL {
-            partitions[topic as usize] = count(&producer, bootstrap_servers, &topics[topic as usize])?;
-        }
+        let partitions = PerTopic::try_new(|topic| count(&producer, bootstrap_servers, &topics[topic]))?;
         Ok(KafkaSink { producer, topics: topics.clone(), partitions, failure, unseen: 0 })
     }
 
@@ -111,7 +107,7 @@ fn count(producer: &BaseProducer<Deliveries>, servers: &str, topic: &str) -> Res
 
 impl Sink for KafkaSink {
     fn send(&mut self, message: &Message<'_>) -> Result<(), SinkError> {
-        let topic = message.topic as usize;
+        let topic = message.topic;
         let partition = (message.partition_hash % self.partitions[topic]) as i32;
         let mut record = BaseRecord::<str, [u8]>::to(&self.topics[topic])
             .partition(partition)

@@ -5,6 +5,8 @@ use std::path::Path;
 use citystream_dataflows::bindings::Partition;
 use citystream_simulator::Message;
 
+use citystream_wire::PerTopic;
+
 use crate::source::jsonl::{JsonlWriter, WriteError};
 
 /// Why a sink takes no more.
@@ -58,7 +60,7 @@ pub struct JsonlSink {
 
 impl JsonlSink {
     /// Opens the log in `dir`, or creates it, with at least `partitions` partitions a topic.
-    pub fn open(dir: &Path, topics: &[String; 5], partitions: u32) -> Result<Self, SinkError> {
+    pub fn open(dir: &Path, topics: &PerTopic<String>, partitions: u32) -> Result<Self, SinkError> {
         Ok(JsonlSink { writer: JsonlWriter::open(dir, topics, partitions.max(1))? })
     }
 

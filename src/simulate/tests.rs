@@ -8,6 +8,7 @@ use arrow::util::display::array_value_to_string;
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::time::TimePolicy;
 use citystream_simulator::{Expected, Message, Options, Simulator, Trouble};
+use citystream_wire::PerTopic;
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
 
@@ -18,8 +19,8 @@ use crate::source::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
 use crate::source::{Catalog, Reader};
 use crate::tables::{Reason, Table};
 
-fn topics() -> [String; 5] {
-    Topic::ALL.map(|topic| format!("{}_data", topic.name()))
+fn topics() -> PerTopic<String> {
+    PerTopic::new(|topic| format!("{}_data", topic.name()))
 }
 
 fn options() -> Options {
@@ -72,7 +73,7 @@ fn judged(simulator: &mut Simulator, count: i64, policy: TimePolicy) -> BTreeMap
         let text =
             |column: &str, row| array_value_to_string(batch.columns.column_by_name(column).unwrap(), row).unwrap();
         for row in 0..batch.columns.num_rows() * usize::from(batch.table == Table::DeadLetters) {
-            let topic = Topic::ALL.into_iter().find(|topic| text("topic", row).starts_with(topic.name())).unwrap();
+            let topic = Topic::all().find(|topic| text("topic", row).starts_with(topic.name())).unwrap();
             let reason = Reason::from_name(&text("reason", row)).unwrap();
             *tables.entry(topic.name()).or_default().dead_letters.entry(reason.name()).or_default() += 1;
         }

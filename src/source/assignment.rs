@@ -233,16 +233,16 @@ fn show(partition: Partition, recovered: Option<Recovered<'_>>) -> String {
 mod tests {
     use super::*;
 
-    const GPS0: Partition = Partition { topic: Topic::Gps, index: 0 };
-    const GPS1: Partition = Partition { topic: Topic::Gps, index: 1 };
-    const GPS2: Partition = Partition { topic: Topic::Gps, index: 2 };
+    const GPS0: Partition = Partition { topic: Topic::GPS, index: 0 };
+    const GPS1: Partition = Partition { topic: Topic::GPS, index: 1 };
+    const GPS2: Partition = Partition { topic: Topic::GPS, index: 2 };
 
     fn available(partition: Partition, id: &str, low: i64, high: i64) -> Available {
         Available { partition, topic_id: id.into(), low: NextOffset(low), high: NextOffset(high) }
     }
 
     fn topics(id: &str) -> BTreeMap<Topic, Known> {
-        BTreeMap::from([(Topic::Gps, Known { name: "gps_data".into(), id: id.into() })])
+        BTreeMap::from([(Topic::GPS, Known { name: "gps_data".into(), id: id.into() })])
     }
 
     fn start(
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_partition_beyond_16_bits_is_refused() {
-        let at = |index| available(Partition { topic: Topic::Gps, index }, "a", 0, 1);
+        let at = |index| available(Partition { topic: Topic::GPS, index }, "a", 0, 1);
         assert!(start_positions(&[at(Partition::MAX_INDEX)], None, From::Earliest, &[], false).is_ok());
         let beyond = [at(Partition::MAX_INDEX + 1)];
         let refused = start_positions(&beyond, None, From::Earliest, &[], false).unwrap_err();

@@ -68,7 +68,7 @@ pub struct Available {
 
 /// What there is to read. Blocking calls, made off the workers' threads.
 pub trait Catalog: Send + Sync {
-    /// All partitions of the five topics, in order.
+    /// All partitions of all topics, in order.
     fn discover(&self) -> Result<Vec<Available>, SourceError>;
 
     /// The next offsets of the consumer group where it has any (`--from group`).

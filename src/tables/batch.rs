@@ -3,6 +3,8 @@
 use arrow::array::RecordBatch;
 use citystream_dataflows::disposition::Disposition;
 
+use citystream_wire::PerTopic;
+
 use super::Table;
 
 /// Rows of one table and one epoch, without what is known only when they are committed.
@@ -15,5 +17,5 @@ pub struct Batch {
     /// One for each row of a raw table; none for any other.
     pub dispositions: Vec<Disposition>,
     /// Dead letters by topic; all zero for any other table.
-    pub dead: [u64; 5],
+    pub dead: PerTopic<u64>,
 }

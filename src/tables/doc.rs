@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use arrow::datatypes::{DataType, Field as ArrowField};
+use citystream_wire::{Cell, Declaration, Field, Kind, Topic};
 
 use citystream_dataflows::tables::{Derived, Kind as ColumnKind};
 
-use super::Reason;
-use super::fields::{self, Field, Kind};
-use super::{Table, schema};
+use super::{Reason, Table, schema};
 
 /// The text of `docs/tables.md`.
 pub fn markdown() -> String {
@@ -74,12 +73,13 @@ fn key(table: Derived) -> String {
 fn section(text: &mut String, table: Table) {
     let _ = writeln!(text, "\n## {}\n", table.name());
     text.push_str("| column | type | unit | JSON field | null when |\n|---|---|---|---|---|\n");
+    let declared = table.topic().map(Topic::declaration);
     for column in schema(table).fields() {
-        let field = table.topic().and_then(|topic| field_of(fields::of(topic), column.name()));
+        let field = declared.and_then(|declared| field_of(declared, column.name()));
         let json = field.map_or(String::new(), |f| format!("`{}`", f.json));
-        let is_cell = column.name().starts_with("h3_");
-        let unit = field.filter(|_| !is_cell).map_or(unit_of(column.name()), |f| f.unit);
-        let null = field.map_or_else(|| general_null_rule(column), |f| null_rule(f.kind));
+        let cell = declared.and_then(|declared| cell_of(declared, column.name()));
+        let unit = cell.map_or_else(|| field.map_or(unit_of(column.name()), |f| f.unit), |_| "H3 cell");
+        let null = field.map_or_else(|| general_null_rule(column), null_rule);
         row(text, &[&format!("`{}`", column.name()), &type_name(column.data_type()), unit, &json, &null]);
     }
 }
@@ -88,24 +88,27 @@ fn row(text: &mut String, cells: &[&str]) {
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 
-fn field_of<'a>(fields: &'a [Field], column: &str) -> Option<&'a Field> {
-    let of_place = column == "lon" || column.starts_with("h3_");
-    fields.iter().find(|f| f.column == column || (f.kind == Kind::Place && of_place))
+fn field_of(declared: &Declaration, column: &str) -> Option<&'static Field> {
+    let of_place = column == "lon" || cell_of(declared, column).is_some();
+    declared.fields.iter().find(|f| f.column == column || (f.kind == Kind::Place && of_place))
+}
+
+fn cell_of(declared: &Declaration, column: &str) -> Option<&'static Cell> {
+    declared.cells.iter().find(|cell| cell.column == column)
 }
 
 fn unit_of(column: &str) -> &'static str {
     match column {
         "log_time" => "UTC",
         "payload_bytes" => "bytes",
-        "h3_8" | "h3_5" => "H3 cell",
         _ => "",
     }
 }
 
-fn null_rule(kind: Kind) -> String {
-    match kind {
-        Kind::Id | Kind::Time | Kind::Place => "never".to_owned(),
-        Kind::Text | Kind::Flag | Kind::Texts => "absent".to_owned(),
+fn null_rule(field: &Field) -> String {
+    match field.kind {
+        _ if field.required => "never".to_owned(),
+        Kind::Time | Kind::Place | Kind::Text | Kind::Flag | Kind::Texts => "absent".to_owned(),
         Kind::Words(words) => format!("absent, or not one of {}", words.join(", ")),
         Kind::Number { min, max } => format!("absent, or outside {min} to {max}"),
         Kind::Integer { min, max } => format!("absent, outside {min} to {max}, or not an integer"),

@@ -1,10 +1,11 @@
-//! The tables: their names and Arrow schemas. The columns of a record come from [`fields`], the one place that says
-//! what a JSON field becomes, those of a derived table from its [declaration](citystream_dataflows::tables).
+//! The tables: their names and Arrow schemas. The columns of a record come from its topic's declaration
+//! ([`citystream_wire::Declaration`]), those of a derived table from its
+//! [declaration](citystream_dataflows::tables::Declaration); nothing is named here that stands there.
 
 mod batch;
 pub mod doc;
-pub mod fields;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
@@ -13,7 +14,7 @@ use citystream_dataflows::tables::{Column, Derived, Kind as ColumnKind};
 
 pub use batch::Batch;
 pub use citystream_dataflows::reason::Reason;
-use fields::{Field, Kind};
+use citystream_wire::{Cell, Field, Kind, PerTopic};
 
 use crate::lake::layout;
 
@@ -26,7 +27,7 @@ pub fn with_schemas(derived: &[Derived]) -> impl Iterator<Item = (&'static str, 
 /// A table whose rows are records, or what could not be read as one; or the change log of a derived table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Table {
-    /// Records of a topic.
+    /// The records of a topic.
     Raw(Topic),
     /// Records that could not be read, with their bytes and the reason.
     DeadLetters,
@@ -42,15 +43,15 @@ impl Table {
 
     /// The tables of records: raw tables, then dead letters.
     pub fn records() -> impl Iterator<Item = Table> {
-        Topic::ALL.into_iter().map(Table::Raw).chain([Table::DeadLetters])
+        Topic::all().map(Table::Raw).chain([Table::DeadLetters])
     }
 
     /// Its place among [all](Table::all).
     pub fn index(self) -> usize {
         match self {
-            Table::Raw(topic) => topic as usize,
-            Table::DeadLetters => Topic::ALL.len(),
-            Table::Derived(table) => Topic::ALL.len() + 1 + table.index(),
+            Table::Raw(topic) => topic.index(),
+            Table::DeadLetters => Topic::count(),
+            Table::Derived(table) => Topic::count() + 1 + table.index(),
         }
     }
 
@@ -101,14 +102,35 @@ pub const LOG_TIME: &str = "log_time";
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<Vec<SchemaRef>> = LazyLock::new(|| Table::all().map(|table| complete(table, true)).collect());
-    ALL[table.index()].clone()
+    static ALL: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(true));
+    ALL.of(table)
 }
 
 /// The schema of decoded or rendered rows: without `epoch`, `seq` and `disposition`, which are not known yet.
 pub fn decoded_schema(table: Table) -> SchemaRef {
-    static ALL: LazyLock<Vec<SchemaRef>> = LazyLock::new(|| Table::all().map(|table| complete(table, false)).collect());
-    ALL[table.index()].clone()
+    static ALL: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(false));
+    ALL.of(table)
+}
+
+/// Schemas, each made once.
+struct Schemas {
+    raw: PerTopic<SchemaRef>,
+    others: BTreeMap<Table, SchemaRef>,
+}
+
+impl Schemas {
+    fn new(committed: bool) -> Schemas {
+        let others = Table::all().filter(|table| table.topic().is_none());
+        Schemas {
+            raw: PerTopic::new(|topic| complete(Table::Raw(topic), committed)),
+            others: others.map(|table| (table, complete(table, committed))).collect(),
+        }
+    }
+
+    fn of(&self, table: Table) -> SchemaRef {
+        let schema = table.topic().map_or_else(|| &self.others[&table], |topic| &self.raw[topic]);
+        schema.clone()
+    }
 }
 
 /// The type of all times: microseconds, UTC.
@@ -137,21 +159,22 @@ fn complete(table: Table, committed: bool) -> SchemaRef {
 }
 
 fn record_columns(topic: Topic) -> Vec<ArrowField> {
-    let mut columns: Vec<ArrowField> = fields::of(topic).iter().flat_map(|field| field_columns(topic, field)).collect();
+    let declared = topic.declaration();
+    let fields = declared.fields.iter();
+    let mut columns: Vec<ArrowField> = fields.flat_map(|field| field_columns(field, declared.cells)).collect();
     columns.push(nullable("extra", DataType::Utf8));
     columns.extend(log_columns());
     columns.push(required(EVENT_TIME, time_type()));
     columns
 }
 
-fn field_columns(topic: Topic, field: &Field) -> Vec<ArrowField> {
-    let one = |data_type| vec![nullable(field.column, data_type)];
+fn field_columns(field: &Field, cells: &[Cell]) -> Vec<ArrowField> {
+    let one = |data_type| vec![ArrowField::new(field.column, data_type, !field.required)];
     match field.kind {
-        Kind::Id => vec![required(field.column, DataType::Utf8)],
         Kind::Time => Vec::new(),
         Kind::Place => {
             let degrees = ["lat", "lon"].map(|name| required(name, DataType::Float64));
-            let cells = fields::cells(topic).iter().map(|cell| required(cell.column, DataType::Int64));
+            let cells = cells.iter().map(|cell| required(cell.column, DataType::Int64));
             degrees.into_iter().chain(cells).collect()
         }
         Kind::Text | Kind::Words(_) => one(DataType::Utf8),
@@ -162,8 +185,8 @@ fn field_columns(topic: Topic, field: &Field) -> Vec<ArrowField> {
     }
 }
 
-fn log_columns() -> [ArrowField; 5] {
-    [
+fn log_columns() -> Vec<ArrowField> {
+    vec![
         required("topic", DataType::Utf8),
         required("partition", DataType::Int32),
         required("offset", DataType::Int64),
@@ -173,7 +196,7 @@ fn log_columns() -> [ArrowField; 5] {
 }
 
 fn dead_letter_columns() -> Vec<ArrowField> {
-    let mut columns = Vec::from(log_columns());
+    let mut columns = log_columns();
     columns.extend([
         nullable("payload", DataType::Binary),
         nullable("payload_bytes", DataType::Int64),
@@ -222,7 +245,7 @@ mod tests {
                 assert_eq!(found.ok(), Some(time_type()));
             }
         }
-        for topic in Topic::ALL {
+        for topic in Topic::all() {
             assert_eq!(Table::Raw(topic).name(), format!("raw_{}", topic.name()));
         }
         assert_eq!(Table::from_name("raw"), None);

@@ -242,7 +242,7 @@ impl Counts {
         if let Some(topic) = rows.table.topic() {
             self.open.entry(topic).or_default().add(&rows.dispositions);
         }
-        for (topic, dead) in Topic::ALL.into_iter().zip(rows.dead).filter(|(_, dead)| *dead > 0) {
+        for (topic, dead) in rows.dead.iter().filter(|(_, dead)| **dead > 0) {
             self.open.entry(topic).or_default().dead += dead;
         }
     }

@@ -9,6 +9,7 @@ use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::classify::Classified;
 use citystream_dataflows::disposition::Disposition;
 use citystream_dataflows::time::Micros;
+use citystream_wire::PerTopic;
 use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -29,7 +30,7 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
         timezone: TimeZone::UTC,
         max_record: 1000,
         max_ahead: 3 * DAY,
-        topic_names: Topic::ALL.map(|topic| topic.name().to_owned()),
+        topic_names: PerTopic::new(|topic| topic.name().to_owned()),
     });
     let mut all = decoder.rows();
     for offset in first..first + rows {
@@ -44,7 +45,7 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
         }
         let payload = Some(payload.as_bytes());
         let record = Record { offset, next: NextOffset(offset + 1), log_time, key: None, payload };
-        let partition = Partition { topic: Topic::Gps, index: 0 };
+        let partition = Partition { topic: Topic::GPS, index: 0 };
         decoder.decode(Incoming { partition, log_clock: log_time, record }, &mut all);
     }
     let complete = |raw: crate::decode::RawBatch| {
@@ -96,7 +97,7 @@ fn check(files: &[EncodedFile]) -> BTreeMap<Table, Vec<i64>> {
 
 fn expected(rows: i64) -> BTreeMap<Table, Vec<i64>> {
     let (dead, alive) = (0..rows).partition(|offset| offset % 100 == 0);
-    BTreeMap::from([(Table::Raw(Topic::Gps), alive), (Table::DeadLetters, dead)])
+    BTreeMap::from([(Table::Raw(Topic::GPS), alive), (Table::DeadLetters, dead)])
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn an_empty_batch_makes_no_file_and_an_encoder_may_move_to_a_thread() {
 
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
     may_move(&encoder);
-    encoder.append(Table::Raw(Topic::Gps), RecordBatch::new_empty(schema(Table::Raw(Topic::Gps)))).unwrap();
+    encoder.append(Table::Raw(Topic::GPS), RecordBatch::new_empty(schema(Table::Raw(Topic::GPS)))).unwrap();
     assert!(encoder.seal_all().unwrap().is_empty());
 }
 
@@ -208,7 +209,7 @@ fn columns_that_do_not_fit_are_an_error() {
     let (table, batch) = batches(0, 50).remove(0);
     let narrow = batch.project(&[0, 1]).unwrap();
     assert!(Encoder::new(EncoderOptions::default()).unwrap().append(table, narrow).is_err());
-    let batch = crate::tables::Batch { table, columns: batch, dispositions: Vec::new(), dead: [0; 5] };
+    let batch = crate::tables::Batch { table, columns: batch, dispositions: Vec::new(), dead: PerTopic::default() };
     assert!(complete(&batch, 1, 1).is_err());
 }
 

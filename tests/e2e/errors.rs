@@ -56,7 +56,7 @@ fn offsets_that_are_lost_stop_the_run() {
 /// The records of the GPS topic that the lake has.
 fn pings(plan: &Plan) -> u64 {
     let commits = plan.lake().commits();
-    commits.iter().filter_map(|commit| commit.ledger.get(&Topic::Gps)).map(|ledger| ledger.read).sum()
+    commits.iter().filter_map(|commit| commit.ledger.get(&Topic::GPS)).map(|ledger| ledger.read).sum()
 }
 
 /// Every record made is there once, `doubled` of them at an offset that another one had in an earlier topic.
@@ -97,7 +97,7 @@ fn a_topic_made_anew_stops_the_run_and_is_read_where_the_loss_is_accepted() {
     plan.drain(2, 1);
     check_incarnations(&plan, &made, doubled);
     let commits = plan.lake().commits();
-    let ids: BTreeSet<_> = commits.iter().filter_map(|commit| commit.topics.get(&Topic::Gps)).map(|t| &t.id).collect();
+    let ids: BTreeSet<_> = commits.iter().filter_map(|commit| commit.topics.get(&Topic::GPS)).map(|t| &t.id).collect();
     assert_eq!(ids.len(), 2, "{ids:?}");
 
     // While running it always is a stop.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use citystream::source::Catalog;
 use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings, topics};
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -24,11 +25,11 @@ pub fn servers() -> Option<String> {
 }
 
 /// Names that no other test uses.
-pub fn fresh_names() -> [String; 5] {
+pub fn fresh_names() -> PerTopic<String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     let unique = format!("{now:x}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    Topic::ALL.map(|t| format!("test-{unique}-{}", t.name()))
+    PerTopic::new(|t| format!("test-{unique}-{}", t.name()))
 }
 
 /// The log.
@@ -42,7 +43,7 @@ impl KafkaLog {
     /// Creates the topics with two partitions each, timestamps as the producer sets them.
     pub fn new(servers: &str) -> Self {
         let mut settings = KafkaSettings::new(servers, fresh_names());
-        settings.group = format!("group-of-{}", settings.topics[0]);
+        settings.group = format!("group-of-{}", settings.topics[Topic::VEHICLE]);
         let created = topics::create(&settings, 2, true).unwrap();
         assert!(created.iter().all(|c| c.created), "{created:?}");
         KafkaLog::over(settings)
@@ -97,7 +98,7 @@ impl TestLog for KafkaLog {
     type Reader = KafkaReader;
 
     fn partitions(&self) -> Vec<Partition> {
-        [Topic::Gps, Topic::Weather].map(|topic| Partition { topic, index: 1 }).to_vec()
+        [Topic::GPS, Topic::WEATHER].map(|topic| Partition { topic, index: 1 }).to_vec()
     }
 
     fn first(&self, partition: Partition) -> NextOffset {

@@ -108,7 +108,7 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 /// Pings since the start of the hour that the horizon lies in, and the traffic that governs them.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
     let start = window(horizon, LENGTH);
-    vec![Lookback::Happened(Topic::Gps, start), Lookback::Happened(Topic::Traffic, start - TRAFFIC_REACH)]
+    vec![Lookback::Happened(Topic::GPS, start), Lookback::Happened(Topic::TRAFFIC, start - TRAFFIC_REACH)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -116,14 +116,14 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     let (c8, start): (i64, Micros) = (c8.parse().ok()?, start.parse().ok()?);
     let here = move |row: &dyn Fields| row.long("h3_8") == Some(c8);
     Some(vec![
-        Select::on_time(Topic::Gps, start, start + LENGTH, here),
-        Select::on_time(Topic::Traffic, start - TRAFFIC_REACH, start + LENGTH, here),
+        Select::on_time(Topic::GPS, start, start + LENGTH, here),
+        Select::on_time(Topic::TRAFFIC, start - TRAFFIC_REACH, start + LENGTH, here),
     ])
 }
 
 fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
     let (c8, time) = (row.long("h3_8")?, row.long("event_time")?);
-    (topic == Topic::Gps).then(|| format!("{c8}/{}", window(time, LENGTH)))
+    (topic == Topic::GPS).then(|| format!("{c8}/{}", window(time, LENGTH)))
 }
 
 /// Its changes; see the module.

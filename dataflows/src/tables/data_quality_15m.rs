@@ -118,7 +118,7 @@ fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
     let [topic, start] = key else { return None };
-    let topic = Topic::ALL.into_iter().find(|known| known.name() == *topic)?;
+    let topic = Topic::named(topic)?;
     let start: Micros = start.parse().ok()?;
     let from = [From::Topic(topic), From::DeadLetters(topic)];
     Some(from.map(|from| Select::new(from, When::Counted(start, start + LENGTH), |_: &dyn Fields| true)).into())
@@ -139,7 +139,7 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<Q
         }
     });
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
-    let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic as u64);
+    let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic.index() as u64);
     let counted = Inbox::new(&mut builder, counted, by_topic);
     conduct(builder, city.turns.clone(), QualityStage { counted, windows: Windows::new(LENGTH) }).0
 }
@@ -159,7 +159,7 @@ impl Stage for QualityStage {
 
     fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
         for (delivery, count) in self.counted.take(epoch, fuel) {
-            self.windows.at(delivery.log_time, delivery.topic as u8).add(&delivery, count);
+            self.windows.at(delivery.log_time, delivery.topic).add(&delivery, count);
         }
     }
 
@@ -187,11 +187,11 @@ impl Quality {
 }
 
 impl Aggregate for Quality {
-    type Key = u8;
+    type Key = Topic;
     type Row = QualityWindow;
 
-    fn row(&self, topic: u8, start: Micros) -> Option<QualityWindow> {
+    fn row(&self, topic: Topic, start: Micros) -> Option<QualityWindow> {
         let delays = self.delays.percentiles(PERCENTS);
-        Some(QualityWindow { topic: Topic::ALL[usize::from(topic)], start, fates: self.fates.clone(), delays })
+        Some(QualityWindow { topic, start, fates: self.fates.clone(), delays })
     }
 }

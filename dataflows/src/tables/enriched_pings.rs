@@ -22,14 +22,14 @@ pub static TABLE: Declaration = Declaration {
     lookback,
     recovery: None,
     behind,
-    key_of: |topic, row| if topic == Topic::Gps { record_key(row) } else { None },
+    key_of: |topic, row| if topic == Topic::GPS { record_key(row) } else { None },
     names: &[
-        (Topic::Gps, ""),
-        (Topic::Traffic, "traffic_"),
-        (Topic::Weather, "weather_"),
-        (Topic::Emergency, "incident_"),
+        (Topic::GPS, ""),
+        (Topic::TRAFFIC, "traffic_"),
+        (Topic::WEATHER, "weather_"),
+        (Topic::EMERGENCY, "incident_"),
     ],
-    totals: &[Total { column: None, topic: Some(Topic::Gps), counted: Counted::OnTime }],
+    totals: &[Total { column: None, topic: Some(Topic::GPS), counted: Counted::OnTime }],
 };
 
 const NAME: &str = "enriched_pings";
@@ -114,10 +114,10 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 /// A ping that is not before the horizon is not final.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
     vec![
-        Lookback::Happened(Topic::Gps, horizon),
-        Lookback::Happened(Topic::Traffic, horizon - TRAFFIC_REACH),
-        Lookback::Happened(Topic::Weather, horizon - WEATHER_REACH),
-        Lookback::Happened(Topic::Emergency, horizon - STATUS_REACH),
+        Lookback::Happened(Topic::GPS, horizon),
+        Lookback::Happened(Topic::TRAFFIC, horizon - TRAFFIC_REACH),
+        Lookback::Happened(Topic::WEATHER, horizon - WEATHER_REACH),
+        Lookback::Happened(Topic::EMERGENCY, horizon - STATUS_REACH),
     ]
 }
 
@@ -125,7 +125,7 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     let [partition, offset] = key else { return None };
     let (partition, offset): (i32, i64) = (partition.parse().ok()?, offset.parse().ok()?);
     let is_it = move |row: &dyn Fields| row.int("partition") == Some(partition) && row.long("offset") == Some(offset);
-    let ping = Select::on_time(Topic::Gps, Micros::MIN, Micros::MAX, is_it);
+    let ping = Select::on_time(Topic::GPS, Micros::MIN, Micros::MAX, is_it);
     Some(vec![ping.then(|pings| pings.first().map_or_else(Vec::new, |ping| references(*ping)))])
 }
 
@@ -134,8 +134,8 @@ fn references(ping: &dyn Fields) -> Vec<Select> {
     let time = ping.long("event_time").unwrap_or(0);
     let (c8, c5) = (ping.long("h3_8"), ping.long("h3_5"));
     let mut all = vec![
-        Select::on_time(Topic::Traffic, time - TRAFFIC_REACH, time + 1, move |row| row.long("h3_8") == c8),
-        Select::on_time(Topic::Weather, time - WEATHER_REACH, time + 1, move |row| row.long("h3_5") == c5),
+        Select::on_time(Topic::TRAFFIC, time - TRAFFIC_REACH, time + 1, move |row| row.long("h3_8") == c8),
+        Select::on_time(Topic::WEATHER, time - WEATHER_REACH, time + 1, move |row| row.long("h3_5") == c5),
     ];
     all.extend(ping.place().map(|place| statuses(time - STATUS_REACH, time + 1, place)));
     all
@@ -144,9 +144,9 @@ fn references(ping: &dyn Fields) -> Vec<Select> {
 /// The statuses of the incidents that were once near a place: one that has moved away is near no more.
 fn statuses(from: Micros, until: Micros, place: Point) -> Select {
     let near = move |row: &dyn Fields| row.incident().is_some() && row.place().is_some_and(|at| is_near(at, place));
-    Select::on_time(Topic::Emergency, from, until, near).leads_to(move |near| {
+    Select::on_time(Topic::EMERGENCY, from, until, near).leads_to(move |near| {
         let names: Vec<String> = near.iter().filter_map(|row| row.incident().map(str::to_owned)).collect();
         let its = move |row: &dyn Fields| row.incident().is_some_and(|name| names.iter().any(|known| known == name));
-        vec![Select::on_time(Topic::Emergency, from, until, its)]
+        vec![Select::on_time(Topic::EMERGENCY, from, until, its)]
     })
 }

@@ -40,7 +40,7 @@ pub static TABLE: Declaration = Declaration {
     behind,
     key_of,
     names: &[],
-    totals: &[Total { column: Some("weather_records"), topic: Some(Topic::Weather), counted: Counted::OnTime }],
+    totals: &[Total { column: Some("weather_records"), topic: Some(Topic::WEATHER), counted: Counted::OnTime }],
 };
 
 const NAME: &str = "environment_15m";
@@ -98,7 +98,7 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 /// Pings since the start of the window that the horizon lies in, and the weather that governs them.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
     let start = window(horizon, LENGTH);
-    vec![Lookback::Happened(Topic::Gps, start), Lookback::Happened(Topic::Weather, start - WEATHER_REACH)]
+    vec![Lookback::Happened(Topic::GPS, start), Lookback::Happened(Topic::WEATHER, start - WEATHER_REACH)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -106,13 +106,13 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     let (c5, start): (i64, Micros) = (c5.parse().ok()?, start.parse().ok()?);
     let here = move |row: &dyn Fields| row.long("h3_5") == Some(c5);
     Some(vec![
-        Select::on_time(Topic::Weather, start - WEATHER_REACH, start + LENGTH, here),
-        Select::on_time(Topic::Gps, start, start + LENGTH, here),
+        Select::on_time(Topic::WEATHER, start - WEATHER_REACH, start + LENGTH, here),
+        Select::on_time(Topic::GPS, start, start + LENGTH, here),
     ])
 }
 
 fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
-    let counts = topic == Topic::Gps || topic == Topic::Weather;
+    let counts = topic == Topic::GPS || topic == Topic::WEATHER;
     let (c5, time) = (row.long("h3_5")?, row.long("event_time")?);
     counts.then(|| format!("{c5}/{}", window(time, LENGTH)))
 }

@@ -36,10 +36,10 @@ pub static TABLE: Declaration = Declaration {
     behind,
     key_of: |_, _| None,
     names: &[
-        (Topic::Emergency, ""),
-        (Topic::Emergency, "active_"),
-        (Topic::Emergency, "responding_"),
-        (Topic::Emergency, "resolved_"),
+        (Topic::EMERGENCY, ""),
+        (Topic::EMERGENCY, "active_"),
+        (Topic::EMERGENCY, "responding_"),
+        (Topic::EMERGENCY, "resolved_"),
     ],
     totals: &[],
 };
@@ -84,12 +84,12 @@ fn phases(all: &mut Columns<IncidentRow>) {
     const NEVER: &str = "no status of the life is this";
     const NO_RESPONSE: &str = "it was never Active or never Responding, or that came first";
     const NO_CLEARANCE: &str = "it was never Active or never Resolved, or that came first";
-    let name = |phase: &Phase, what: &str| format!("{}_{what}", phase.word().to_lowercase());
+    let name = |phase: Phase, what: &str| format!("{}_{what}", phase.word().to_lowercase());
     for phase in Phase::ALL {
-        all.time(name(phase, "time")).null_when(NEVER).from(|row| row.life.since(*phase));
+        all.time(name(phase, "time")).null_when(NEVER).from(move |row| row.life.since(phase));
     }
     for phase in Phase::ALL {
-        let stamp = |row: &IncidentRow| row.life.phases[*phase as usize];
+        let stamp = move |row: &IncidentRow| row.life.phases[phase as usize];
         all.int(name(phase, "partition"), "").null_when(NEVER).from(move |row| stamp(row).map(|stamp| stamp.partition));
         all.long(name(phase, "offset")).null_when(NEVER).from(move |row| stamp(row).map(|stamp| stamp.offset));
     }
@@ -118,8 +118,8 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Lookback> {
     let exposure = if is_exposure_open { EXPOSURE } else { 0 };
     vec![
-        Lookback::Happened(Topic::Gps, horizon - BEFORE - exposure),
-        Lookback::Happened(Topic::Emergency, known_from(horizon)),
+        Lookback::Happened(Topic::GPS, horizon - BEFORE - exposure),
+        Lookback::Happened(Topic::EMERGENCY, known_from(horizon)),
     ]
 }
 
@@ -150,7 +150,7 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     let (partition, offset): (i32, i64) = (partition.parse().ok()?, offset.parse().ok()?);
     let id = id.join("/");
     let its = move |row: &dyn Fields| row.incident() == Some(&id);
-    let statuses = Select::on_time(Topic::Emergency, Micros::MIN, Micros::MAX, its);
+    let statuses = Select::on_time(Topic::EMERGENCY, Micros::MIN, Micros::MAX, its);
     Some(vec![statuses.then(move |statuses| {
         let is_first =
             |row: &&&dyn Fields| row.int("partition") == Some(partition) && row.long("offset") == Some(offset);
@@ -162,7 +162,7 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
 fn passers(first: &dyn Fields) -> Option<Select> {
     let (place, time) = (first.place()?, first.long("event_time")?);
     let near = move |row: &dyn Fields| row.place().is_some_and(|at| is_near(at, place));
-    Some(Select::on_time(Topic::Gps, time - BEFORE, time + LIFE + EXPOSURE, near))
+    Some(Select::on_time(Topic::GPS, time - BEFORE, time + LIFE + EXPOSURE, near))
 }
 
 /// Its changes; see the module.

@@ -39,8 +39,8 @@ pub static TABLE: Declaration = Declaration {
     key_of,
     names: &[],
     totals: &[
-        Total { column: Some("pings"), topic: Some(Topic::Gps), counted: Counted::OnTime },
-        Total { column: Some("traffic_records"), topic: Some(Topic::Traffic), counted: Counted::OnTime },
+        Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
+        Total { column: Some("traffic_records"), topic: Some(Topic::TRAFFIC), counted: Counted::OnTime },
     ],
 };
 
@@ -102,10 +102,10 @@ pub fn columns() -> Columns<TrafficWindow> {
     all.count("traffic_records").from(|row| row.records);
     all.count("closures").from(|row| row.closures);
     for level in Level::ALL {
-        all.count(level.word().to_lowercase()).from(|row| row.levels[*level as usize]);
+        all.count(level.word().to_lowercase()).from(move |row| row.levels[level as usize]);
     }
     for source in Source::ALL {
-        all.count(source.word()).from(|row| row.sources[*source as usize]);
+        all.count(source.word()).from(move |row| row.sources[source as usize]);
     }
     all
 }
@@ -134,7 +134,7 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 /// Pings since the start of the window that the horizon lies in, and the traffic that governs them.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
     let start = window(horizon, LENGTH);
-    vec![Lookback::Happened(Topic::Gps, start), Lookback::Happened(Topic::Traffic, start - TRAFFIC_REACH)]
+    vec![Lookback::Happened(Topic::GPS, start), Lookback::Happened(Topic::TRAFFIC, start - TRAFFIC_REACH)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -142,13 +142,13 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     let (c8, start): (i64, Micros) = (c8.parse().ok()?, start.parse().ok()?);
     let here = move |row: &dyn Fields| row.long("h3_8") == Some(c8);
     Some(vec![
-        Select::on_time(Topic::Gps, start, start + LENGTH, here),
-        Select::on_time(Topic::Traffic, start - TRAFFIC_REACH, start + LENGTH, here),
+        Select::on_time(Topic::GPS, start, start + LENGTH, here),
+        Select::on_time(Topic::TRAFFIC, start - TRAFFIC_REACH, start + LENGTH, here),
     ])
 }
 
 fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
-    let counts = topic == Topic::Gps || topic == Topic::Traffic;
+    let counts = topic == Topic::GPS || topic == Topic::TRAFFIC;
     let (c8, time) = (row.long("h3_8")?, row.long("event_time")?);
     counts.then(|| format!("{c8}/{}", window(time, LENGTH)))
 }

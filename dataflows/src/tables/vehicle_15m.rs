@@ -39,8 +39,8 @@ pub static TABLE: Declaration = Declaration {
     key_of,
     names: &[],
     totals: &[
-        Total { column: Some("pings"), topic: Some(Topic::Gps), counted: Counted::OnTime },
-        Total { column: Some("vehicle_records"), topic: Some(Topic::Vehicle), counted: Counted::OnTime },
+        Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
+        Total { column: Some("vehicle_records"), topic: Some(Topic::VEHICLE), counted: Counted::OnTime },
     ],
 };
 
@@ -116,7 +116,7 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
     let from = window(horizon, LENGTH) - STEP;
-    vec![Lookback::Happened(Topic::Gps, from), Lookback::Happened(Topic::Vehicle, from)]
+    vec![Lookback::Happened(Topic::GPS, from), Lookback::Happened(Topic::VEHICLE, from)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -127,11 +127,11 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
         let id = id.clone();
         Select::on_time(topic, start - STEP, start + LENGTH, move |row| row.text("device_id") == Some(&id))
     };
-    Some(vec![of(Topic::Gps), of(Topic::Vehicle)])
+    Some(vec![of(Topic::GPS), of(Topic::VEHICLE)])
 }
 
 fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
-    let counts = topic == Topic::Gps || topic == Topic::Vehicle;
+    let counts = topic == Topic::GPS || topic == Topic::VEHICLE;
     let (id, time) = (row.text("device_id")?, row.long("event_time")?);
     counts.then(|| format!("{id}/{}", window(time, LENGTH)))
 }

@@ -47,7 +47,7 @@ impl Row {
                 let Stamp { time, partition, offset } = row.life.first;
                 ("incidents", [row.life.incident.0 as i64, time, partition.into(), offset])
             }
-            Row::Quality(row) => ("data_quality_15m", [row.topic as i64, row.start, 0, 0]),
+            Row::Quality(row) => ("data_quality_15m", [row.topic.index() as i64, row.start, 0, 0]),
         }
     }
 }

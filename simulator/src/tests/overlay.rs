@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use citystream_wire::{Body, Record, Source, Weather};
+
 use super::*;
-use crate::wire::{Body, Record, Source, Weather};
 
 #[derive(Debug)]
 struct Fog;
@@ -24,7 +25,7 @@ fn what_is_known_stands_in_the_place_of_what_is_simulated() {
     let mut laid = Simulator::new(options(Trouble::default()), 2).unwrap();
     laid.lay(Arc::new(Fog));
     for (plain, laid) in take(&mut plain, 20_000).into_iter().zip(take(&mut laid, 20_000)) {
-        if laid.topic == Topic::Weather {
+        if laid.topic == Topic::WEATHER {
             let mut wanted = plain.json();
             wanted["weatherCondition"] = "Fog".into();
             wanted["source"] = "live".into();

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_wire::PerTopic;
 
 use super::JsonlOptions;
 use super::envelope::Format;
@@ -18,13 +19,13 @@ const BLOCK: u64 = 64 << 10;
 /// Looks at a directory of JSON lines.
 pub struct JsonlCatalog {
     options: JsonlOptions,
-    format: Format,
+    formats: PerTopic<Format>,
 }
 
 impl JsonlCatalog {
     /// The catalog of a log.
     pub fn new(options: JsonlOptions) -> Self {
-        JsonlCatalog { format: Format::of(&options), options }
+        JsonlCatalog { formats: PerTopic::new(|topic| Format::of(&options, topic)), options }
     }
 
     /// The partitions of a topic whose header is complete, in order.
@@ -48,7 +49,7 @@ impl JsonlCatalog {
     fn partition(&self, partition: Partition) -> Result<Option<Available>, SourceError> {
         let path = self.options.path(partition);
         let file = File::open(&path).map_err(|e| unusable(&path, &e))?;
-        let Some((topic_id, first)) = identity(&file, &path, &self.format)? else { return Ok(None) };
+        let Some((topic_id, first)) = identity(&file, &path, &self.formats[partition.topic])? else { return Ok(None) };
         let high = end_of_lines(&file, first).map_err(|e| unusable(&path, &e))?;
         Ok(Some(Available { partition, topic_id, low: NextOffset(first), high: NextOffset(high) }))
     }
@@ -57,7 +58,7 @@ impl JsonlCatalog {
 impl Catalog for JsonlCatalog {
     fn discover(&self) -> Result<Vec<Available>, SourceError> {
         let mut all = Vec::new();
-        for topic in Topic::ALL {
+        for topic in Topic::all() {
             all.extend(self.topic(topic)?);
         }
         all.sort_by_key(|available| available.partition);

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use citystream_dataflows::time::Micros;
+use citystream_wire::{Field, Topic};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::JsonlOptions;
+use super::{JsonlOptions, bare};
 use crate::decode::Zone;
 
 /// The line as it stands in the file; the values are borrowed from it.
@@ -17,13 +18,6 @@ struct Envelope<'a> {
     key: Option<&'a RawValue>,
     #[serde(borrow)]
     value: &'a RawValue,
-}
-
-/// The only field that is read of a bare record.
-#[derive(Deserialize)]
-struct Bare<'a> {
-    #[serde(borrow)]
-    timestamp: Cow<'a, str>,
 }
 
 /// What a line holds.
@@ -41,13 +35,18 @@ pub(super) struct Parsed<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum Format {
     Envelopes,
-    Bare(Zone),
+    /// Bare records: the zone of naive times, and the field that has the time.
+    Bare(Zone, &'static Field),
 }
 
 impl Format {
-    /// The format of a log.
-    pub(super) fn of(options: &JsonlOptions) -> Format {
-        options.event_clock.clone().map_or(Format::Envelopes, |timezone| Format::Bare(Zone::new(timezone)))
+    /// The format of a topic's files.
+    pub(super) fn of(options: &JsonlOptions, topic: Topic) -> Format {
+        let declared = topic.declaration();
+        match (&options.event_clock, declared.field(declared.time)) {
+            (Some(timezone), Some(time)) => Format::Bare(Zone::new(timezone.clone()), time),
+            _ => Format::Envelopes,
+        }
     }
 
     /// Reads a line, given without its newline. Never fails: what is not understood is a payload.
@@ -55,8 +54,8 @@ impl Format {
         let whole = Parsed { log_time: None, key: None, payload: Some(line) };
         match self {
             Format::Envelopes => envelope(line).unwrap_or(whole),
-            Format::Bare(zone) => {
-                let log_time = serde_json::from_slice::<Bare<'_>>(line).ok().and_then(|b| zone.read(&b.timestamp));
+            Format::Bare(zone, time) => {
+                let log_time = bare::text(line, time).and_then(|text| zone.read(&text));
                 Parsed { log_time, ..whole }
             }
         }
@@ -137,10 +136,21 @@ mod tests {
 
     #[test]
     fn a_bare_record_carries_its_log_time() {
-        let format = Format::Bare(Zone::new(TimeZone::UTC));
+        const TIME: &Field = &Field::time("timestamp");
+        let format = Format::Bare(Zone::new(TimeZone::UTC), TIME);
         let line = br#"{"id": "x", "timestamp": "1970-01-01T00:00:01.5", "speed": 1}"#;
         assert_eq!(format.parse(line), Parsed { log_time: Some(1_500_000), key: None, payload: Some(line) });
-        assert_eq!(format.parse(b"{\"timestamp\": 5}").log_time, None);
+        for no_time in [
+            r#"{"timestamp": 5}"#,
+            r#"{"time": "1970-01-01T00:00:01.5"}"#,
+            r#"{"timestamp": "1970-01-01T00:00:01", "timestamp": "1970-01-01T00:00:02"}"#,
+            r#"{"timestamp": "1970-01-01T00:00:01"} x"#,
+        ] {
+            assert_eq!(format.parse(no_time.as_bytes()).log_time, None, "{no_time}");
+        }
+        const AT: &Field = &Field::time("at");
+        let other = Format::Bare(Zone::new(TimeZone::UTC), AT);
+        assert_eq!(other.parse(br#"{"at": "1970-01-01T00:00:01.5"}"#).log_time, Some(1_500_000));
         assert_eq!(format.parse(b"rubbish").payload, Some(&b"rubbish"[..]));
     }
 }

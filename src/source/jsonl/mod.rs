@@ -10,6 +10,7 @@
 //!
 //! Nothing here allocates per line, and nothing is done about time except to read it.
 
+mod bare;
 mod catalog;
 mod envelope;
 mod header;
@@ -24,6 +25,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use citystream_dataflows::bindings::{Partition, Topic};
+use citystream_wire::PerTopic;
 use jiff::tz::TimeZone;
 
 pub use catalog::JsonlCatalog;
@@ -34,14 +36,14 @@ pub use writer::{JsonlWriter, WriteError};
 #[derive(Clone, Debug)]
 pub struct JsonlOptions {
     dir: PathBuf,
-    topics: [String; 5],
+    topics: PerTopic<String>,
     /// `Some` for bare records: the zone of their naive timestamps.
     event_clock: Option<TimeZone>,
 }
 
 impl JsonlOptions {
-    /// The log in `dir`, with the topics' directories named by [`Topic`] discriminant; `event_clock` for bare records.
-    pub fn new(dir: PathBuf, topics: [String; 5], event_clock: bool) -> Self {
+    /// The log in `dir`, with a directory for each topic; `event_clock` for bare records.
+    pub fn new(dir: PathBuf, topics: PerTopic<String>, event_clock: bool) -> Self {
         JsonlOptions { dir, topics, event_clock: event_clock.then_some(TimeZone::UTC) }
     }
 
@@ -58,7 +60,7 @@ impl JsonlOptions {
     }
 
     fn topic_dir(&self, topic: Topic) -> PathBuf {
-        self.dir.join(&self.topics[topic as usize])
+        self.dir.join(&self.topics[topic])
     }
 
     fn path(&self, partition: Partition) -> PathBuf {

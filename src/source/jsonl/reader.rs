@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use citystream_dataflows::bindings::{NextOffset, Partition};
+use citystream_wire::PerTopic;
 
 use super::JsonlOptions;
 use super::envelope::Format;
@@ -13,20 +14,20 @@ use crate::source::{Reader, Record, SourceError};
 /// Reads partitions of a directory of JSON lines.
 pub struct JsonlReader {
     options: JsonlOptions,
-    format: Format,
+    formats: PerTopic<Format>,
     tails: BTreeMap<Partition, Tail>,
 }
 
 impl JsonlReader {
     /// A reader without partitions.
     pub fn new(options: JsonlOptions) -> Self {
-        JsonlReader { format: Format::of(&options), options, tails: BTreeMap::new() }
+        JsonlReader { formats: PerTopic::new(|topic| Format::of(&options, topic)), options, tails: BTreeMap::new() }
     }
 }
 
 impl Reader for JsonlReader {
     fn add(&mut self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
-        let tail = Tail::open(self.options.path(partition), next, &self.format)?;
+        let tail = Tail::open(self.options.path(partition), next, &self.formats[partition.topic])?;
         self.tails.insert(partition, tail);
         Ok(())
     }
@@ -36,7 +37,7 @@ impl Reader for JsonlReader {
         partition: Partition,
         take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<(), SourceError> {
-        self.tails.get_mut(&partition).map_or(Ok(()), |tail| tail.poll(&self.format, take))
+        self.tails.get_mut(&partition).map_or(Ok(()), |tail| tail.poll(&self.formats[partition.topic], take))
     }
 
     fn drained(&mut self, partition: Partition) -> bool {

@@ -47,7 +47,7 @@ pub(super) fn identity(file: &File, path: &Path, format: &Format) -> Result<Opti
     match (header::read(file).map_err(|e| unusable(path, &e))?, format) {
         (Start::Nothing, _) => Ok(None),
         (Start::Header { topic_id, first }, _) => Ok(Some((topic_id, first))),
-        (Start::Other, Format::Bare(_)) => Ok(Some((BARE_ID.to_owned(), 0))),
+        (Start::Other, Format::Bare(..)) => Ok(Some((BARE_ID.to_owned(), 0))),
         (Start::Other, Format::Envelopes) => Err(SourceError::Unusable(format!(
             "{} does not start with a header {{\"topic_id\": ...}}; bare records are read with --log-clock event",
             path.display()

@@ -9,17 +9,18 @@ use std::thread;
 use std::time::Duration;
 
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_wire::PerTopic;
 use tempfile::TempDir;
 
 use super::{JsonlCatalog, JsonlOptions, JsonlReader, JsonlWriter, WriteError};
 use crate::source::contract::{self, Kept, TestLog, keep, nothing, until_drained};
 use crate::source::{Catalog, Reader, SourceError};
 
-const P: Partition = Partition { topic: Topic::Gps, index: 0 };
-const Q: Partition = Partition { topic: Topic::Gps, index: 1 };
+const P: Partition = Partition { topic: Topic::GPS, index: 0 };
+const Q: Partition = Partition { topic: Topic::GPS, index: 1 };
 
-fn topics() -> [String; 5] {
-    Topic::ALL.map(|topic| format!("{}_data", topic.name()))
+fn topics() -> PerTopic<String> {
+    PerTopic::new(|topic| format!("{}_data", topic.name()))
 }
 
 /// A log in a directory of its own, with two partitions a topic.
@@ -263,14 +264,14 @@ fn discovers_new_partitions_and_one_id_a_topic() {
     fs::write(log.path(P).with_file_name("notes.txt"), b"?").unwrap();
     let after = catalog.discover().unwrap();
     assert_eq!(after.len(), 15, "a partition without a complete header is not there yet");
-    for topic in Topic::ALL {
+    for topic in Topic::all() {
         let ids: Vec<_> = after.iter().filter(|a| a.partition.topic == topic).map(|a| &a.topic_id).collect();
         assert!(ids.iter().all(|id| *id == ids[0] && id.len() == 32));
         assert!(before.iter().any(|a| a.topic_id == *ids[0]), "going on keeps the id");
     }
     assert_eq!(catalog.group_offsets(&[P]).unwrap(), []);
     assert!(log.first(P) == log.writer.as_ref().unwrap().end(P).unwrap());
-    fs::copy(log.path(Partition { topic: Topic::Vehicle, index: 0 }), log.path(Partition { index: 3, ..P })).unwrap();
+    fs::copy(log.path(Partition { topic: Topic::VEHICLE, index: 0 }), log.path(Partition { index: 3, ..P })).unwrap();
     assert!(matches!(catalog.discover(), Err(SourceError::Unusable(what)) if what.contains("different topic ids")));
 }
 
@@ -319,7 +320,7 @@ fn what_cannot_be_a_line_is_refused() {
 #[test]
 fn bare_records_carry_their_own_log_time() {
     let dir = TempDir::new().unwrap();
-    for topic in topics() {
+    for topic in topics().values() {
         fs::create_dir(dir.path().join(topic)).unwrap();
     }
     let lines = "{\"timestamp\":\"1970-01-01T00:00:02\"}\nrubbish\n{\"timestamp\":\"1970-01-01T00:00:01Z\"}\n";

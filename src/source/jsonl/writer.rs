@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
 
+use citystream_wire::PerTopic;
+
 use super::envelope::Format;
 use super::file_of;
 use super::header::{self, Start};
@@ -42,8 +44,8 @@ pub enum WriteError {
 
 /// Appends to all partitions of a log. Records reach the files when a buffer is full, at `flush`, and when it is dropped.
 pub struct JsonlWriter {
-    /// By topic discriminant, then by partition.
-    files: Vec<Vec<PartitionFile>>,
+    /// By topic, then by partition.
+    files: PerTopic<Vec<PartitionFile>>,
     /// The greatest log time of the last lines when it was opened.
     last_log_time_ms: Option<i64>,
 }
@@ -58,11 +60,10 @@ struct PartitionFile {
 
 impl JsonlWriter {
     /// Opens the log in `dir` with at least `partitions` partitions of each topic, and creates what is missing.
-    pub fn open(dir: &Path, topics: &[String; 5], partitions: u32) -> Result<JsonlWriter, WriteError> {
-        let files: Vec<Vec<PartitionFile>> =
-            topics.iter().map(|topic| open_topic(&dir.join(topic), partitions)).collect::<Result<_, _>>()?;
+    pub fn open(dir: &Path, topics: &PerTopic<String>, partitions: u32) -> Result<JsonlWriter, WriteError> {
+        let files = PerTopic::try_new(|topic| open_topic(&dir.join(&topics[topic]), partitions))?;
         let mut last_log_time_ms = None;
-        for file in files.iter().flatten() {
+        for file in files.values().iter().flatten() {
             last_log_time_ms = last_log_time_ms.max(file.last_log_time_ms().map_err(|e| failed(&file.path, e))?);
         }
         Ok(JsonlWriter { files, last_log_time_ms })
@@ -75,12 +76,12 @@ impl JsonlWriter {
 
     /// The number of partitions of a topic: those asked for, or more if more were there.
     pub fn partitions(&self, topic: Topic) -> u32 {
-        self.files[topic as usize].len() as u32
+        self.files[topic].len() as u32
     }
 
     /// Where the next record of a partition will stand.
     pub fn end(&self, partition: Partition) -> Option<NextOffset> {
-        self.files[partition.topic as usize].get(partition.index as usize).map(|file| NextOffset(file.end))
+        self.files[partition.topic].get(partition.index as usize).map(|file| NextOffset(file.end))
     }
 
     /// Appends a record; `value` is JSON, or nothing for a null payload. Gives the next offset.
@@ -92,19 +93,19 @@ impl JsonlWriter {
         value: Option<&[u8]>,
     ) -> Result<NextOffset, WriteError> {
         let Partition { topic, index } = partition;
-        let file = self.files[topic as usize].get_mut(index as usize);
+        let file = self.files[topic].get_mut(index as usize);
         file.ok_or(WriteError::NoPartition(topic.name(), index))?.append(ts_ms, key, value)
     }
 
     /// Makes all appended records visible to readers.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.files.iter_mut().flatten().try_for_each(PartitionFile::flush)
+        self.files.iter_mut().flat_map(|(_, files)| files).try_for_each(PartitionFile::flush)
     }
 
     /// As `flush`, and on disk.
     pub fn sync(&mut self) -> Result<(), WriteError> {
         self.flush()?;
-        let mut files = self.files.iter().flatten();
+        let mut files = self.files.values().iter().flatten();
         files.try_for_each(|file| file.file.sync_data().map_err(|e| failed(&file.path, e)))
     }
 }

@@ -71,9 +71,9 @@ impl KafkaCatalog {
         timestamps::warnings(&self.settings, lateness_ms)
     }
 
-    /// The five topics as described, in the order of [`Topic::ALL`]; a missing one is in its `error`.
+    /// All topics as described, in the order of [`Topic::all`]; a missing one is in its `error`.
     pub(super) fn describe(&self) -> Result<Vec<Described>, SourceError> {
-        let names: Vec<_> = Topic::ALL.iter().map(|t| self.settings.name(*t)).collect();
+        let names: Vec<_> = Topic::all().map(|t| self.settings.name(t)).collect();
         let context = self.consumer.context().clone();
         let go_on = || {
             self.serve_events();
@@ -174,7 +174,7 @@ impl Catalog for KafkaCatalog {
         let described = self.describe()?;
         require_all(&described, &self.settings)?;
         let mut found = Vec::new();
-        for (topic, described) in Topic::ALL.into_iter().zip(&described) {
+        for (topic, described) in Topic::all().zip(&described) {
             self.identities.first(topic, &described.id);
             found.extend(described.partitions.iter().map(|index| (Partition { topic, index: *index }, &described.id)));
         }

@@ -90,12 +90,12 @@ mod tests {
     #[test]
     fn another_id_is_lost_at_once_and_for_ever() {
         let (identities, now) = (Identities::default(), Instant::now());
-        identities.compare(Topic::Gps, &described("a", None), now);
-        identities.compare(Topic::Gps, &described("", None), now);
+        identities.compare(Topic::GPS, &described("a", None), now);
+        identities.compare(Topic::GPS, &described("", None), now);
         assert!(identities.check().is_ok());
-        identities.compare(Topic::Gps, &described("b", None), now);
+        identities.compare(Topic::GPS, &described("b", None), now);
         assert!(identities.check().is_err_and(|e| e.to_string().contains("made anew")));
-        identities.compare(Topic::Gps, &described("a", None), now);
+        identities.compare(Topic::GPS, &described("a", None), now);
         assert!(identities.check().is_err(), "stays lost");
     }
 
@@ -103,14 +103,14 @@ mod tests {
     fn unknown_for_a_moment_is_not_gone() {
         let (identities, now) = (Identities::default(), Instant::now());
         let gone = described("", Some(RDKafkaErrorCode::UnknownTopicOrPartition));
-        identities.first(Topic::Gps, "a");
-        identities.compare(Topic::Gps, &gone, now);
-        identities.compare(Topic::Gps, &gone, now + Duration::from_millis(4900));
-        identities.compare(Topic::Gps, &described("a", None), now + Duration::from_secs(5));
-        identities.compare(Topic::Gps, &gone, now + Duration::from_secs(6));
+        identities.first(Topic::GPS, "a");
+        identities.compare(Topic::GPS, &gone, now);
+        identities.compare(Topic::GPS, &gone, now + Duration::from_millis(4900));
+        identities.compare(Topic::GPS, &described("a", None), now + Duration::from_secs(5));
+        identities.compare(Topic::GPS, &gone, now + Duration::from_secs(6));
         assert!(identities.check().is_ok());
-        identities.compare(Topic::Gps, &described("", Some(RDKafkaErrorCode::LeaderNotAvailable)), now);
-        identities.compare(Topic::Gps, &gone, now + Duration::from_secs(11));
+        identities.compare(Topic::GPS, &described("", Some(RDKafkaErrorCode::LeaderNotAvailable)), now);
+        identities.compare(Topic::GPS, &gone, now + Duration::from_secs(11));
         assert!(identities.check().is_err_and(|e| e.to_string().contains("gone")));
     }
 }

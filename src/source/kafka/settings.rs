@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use citystream_dataflows::bindings::{Partition, Topic};
+use citystream_wire::PerTopic;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use super::super::SourceError;
@@ -64,8 +65,8 @@ const COMMON: &[(&str, &str)] = &[
 pub struct KafkaSettings {
     /// `host:port[,host:port...]`.
     pub bootstrap_servers: String,
-    /// The names of the five topics, in the order of [`Topic::ALL`].
-    pub topics: [String; 5],
+    /// The names of the topics.
+    pub topics: PerTopic<String>,
     /// The consumer group that offsets are reported to.
     pub group: String,
     /// librdkafka settings (`--kafka key=value`), applied over the defaults, in order.
@@ -74,14 +75,14 @@ pub struct KafkaSettings {
 
 impl KafkaSettings {
     /// Settings for one address with everything else by default.
-    pub fn new(bootstrap_servers: impl Into<String>, topics: [String; 5]) -> Self {
+    pub fn new(bootstrap_servers: impl Into<String>, topics: PerTopic<String>) -> Self {
         let bootstrap_servers = bootstrap_servers.into();
         KafkaSettings { bootstrap_servers, topics, group: "citystream".into(), extra: Vec::new() }
     }
 
     /// The broker's name of a topic.
     pub fn name(&self, topic: Topic) -> &str {
-        &self.topics[topic as usize]
+        &self.topics[topic]
     }
 
     /// `name/index`, as a partition is shown to people.
@@ -91,8 +92,9 @@ impl KafkaSettings {
 
     /// Refuses what cannot work before any client is made: one line for the first fault.
     pub fn check(&self) -> Result<(), SourceError> {
-        for (i, name) in self.topics.iter().enumerate() {
-            if self.topics[..i].contains(name) {
+        let names = self.topics.values();
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
                 return Err(SourceError::Unusable(format!("kafka: two topics are called `{name}`: give each its own")));
             }
         }
@@ -155,7 +157,7 @@ mod tests {
     use super::*;
 
     fn settings(extra: &[(&str, &str)]) -> KafkaSettings {
-        let topics = Topic::ALL.map(|t| t.name().to_string());
+        let topics = PerTopic::new(|t| t.name().to_string());
         let mut settings = KafkaSettings::new("127.0.0.1:9092", topics);
         settings.extra = extra.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         settings
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn two_topics_of_one_name_are_refused() {
         let mut settings = settings(&[]);
-        settings.topics[3] = settings.topics[1].clone();
+        settings.topics[Topic::WEATHER] = settings.topics[Topic::GPS].clone();
         assert!(settings.check().is_err());
     }
 

@@ -18,7 +18,7 @@ pub struct Timestamps {
 
 /// A line for each topic whose producers' clocks may make other records late.
 pub(super) fn warnings(settings: &KafkaSettings, lateness_ms: i64) -> Result<Vec<String>, SourceError> {
-    let names: Vec<_> = settings.topics.iter().map(String::as_str).collect();
+    let names: Vec<_> = settings.topics.values().iter().map(String::as_str).collect();
     let timestamps = timestamps(settings, &names)?;
     Ok(names.into_iter().zip(&timestamps).filter_map(|(name, t)| warning(name, t, lateness_ms)).collect())
 }

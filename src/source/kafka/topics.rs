@@ -54,8 +54,8 @@ pub fn create(settings: &KafkaSettings, partitions: i32, simulated: bool) -> Res
         &[("message.timestamp.type", "LogAppendTime")]
     };
     let admin = admin(settings)?;
-    let new: Vec<_> = settings
-        .topics
+    let names = settings.topics.values();
+    let new: Vec<_> = names
         .iter()
         .map(|name| {
             // -1: the broker's default.replication.factor.
@@ -86,20 +86,20 @@ fn outcome(
     }
 }
 
-/// The state of every partition of the five topics, in order; a missing topic is a line without a partition.
+/// The state of every partition of all topics, in order; a missing topic is a line without a partition.
 pub fn status(catalog: &KafkaCatalog) -> Result<Vec<PartitionStatus>, SourceError> {
     let described = catalog.describe()?;
     let settings = catalog.settings();
     let there: Vec<_> = described.iter().filter(|d| d.error.is_none()).map(|d| d.name.as_str()).collect();
     let timestamps = timestamps(settings, &there)?;
     let mut partitions = Vec::new();
-    for (topic, described) in Topic::ALL.into_iter().zip(&described) {
+    for (topic, described) in Topic::all().zip(&described) {
         partitions.extend(described.partitions.iter().map(|index| Partition { topic, index: *index }));
     }
     let ranges = catalog.ranges(&partitions)?;
     let group = catalog.group_offsets(&partitions)?;
     let mut lines = Vec::new();
-    for (topic, described) in Topic::ALL.into_iter().zip(&described) {
+    for (topic, described) in Topic::all().zip(&described) {
         let blank = PartitionStatus {
             topic,
             name: settings.name(topic).to_string(),

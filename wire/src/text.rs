@@ -1,23 +1,23 @@
 //! JSON as the original producer writes it (a space after `:` and `,`), appended to a buffer without allocating.
 
-use citystream_dataflows::time::Micros;
+use crate::Micros;
 
 /// The longest decimal of an `i64`, and one more.
 const DIGITS: usize = 20;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// An object that is being written: one call a member.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     to: &'a mut Vec<u8>,
     separator: &'static [u8],
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn open(to: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn open(to: &'a mut Vec<u8>) -> Self {
         Object { to, separator: b"{\"" }
     }
 
-    pub(super) fn close(self) {
+    pub(crate) fn close(self) {
         self.to.push(b'}');
     }
 
@@ -31,12 +31,12 @@ impl<'a> Object<'a> {
     }
 
     /// A text, with escapes where it needs them.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
         quoted(self.name(name), value);
     }
 
     /// A text that `write` appends and that needs no escapes.
-    pub(super) fn plain(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn plain(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let to = self.name(name);
         to.push(b'"');
         write(to);
@@ -44,19 +44,19 @@ impl<'a> Object<'a> {
     }
 
     /// A number, rounded to so many places.
-    pub(super) fn number(&mut self, name: &str, value: f64, places: u32) {
+    pub(crate) fn number(&mut self, name: &str, value: f64, places: u32) {
         decimal(self.name(name), value, places);
     }
 
     /// A number where there is one: the member is there in any case.
-    pub(super) fn number_or_null(&mut self, name: &str, value: Option<f64>, places: u32) {
+    pub(crate) fn number_or_null(&mut self, name: &str, value: Option<f64>, places: u32) {
         match value {
             Some(value) => self.number(name, value, places),
             None => self.name(name).extend_from_slice(b"null"),
         }
     }
 
-    pub(super) fn integer(&mut self, name: &str, value: i64) {
+    pub(crate) fn integer(&mut self, name: &str, value: i64) {
         let to = self.name(name);
         if value < 0 {
             to.push(b'-');
@@ -64,11 +64,11 @@ impl<'a> Object<'a> {
         padded(to, value.unsigned_abs(), 1);
     }
 
-    pub(super) fn flag(&mut self, name: &str, value: bool) {
+    pub(crate) fn flag(&mut self, name: &str, value: bool) {
         self.name(name).extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    pub(super) fn texts(&mut self, name: &str, values: &[&str]) {
+    pub(crate) fn texts(&mut self, name: &str, values: &[&str]) {
         let to = self.name(name);
         to.push(b'[');
         for (i, value) in values.iter().enumerate() {
@@ -82,14 +82,14 @@ impl<'a> Object<'a> {
 }
 
 /// Appends a JSON string.
-pub(super) fn quoted(to: &mut Vec<u8>, text: &str) {
+pub(crate) fn quoted(to: &mut Vec<u8>, text: &str) {
     to.push(b'"');
     escaped(to, text);
     to.push(b'"');
 }
 
 /// Appends the inside of a JSON string.
-pub(super) fn escaped(to: &mut Vec<u8>, text: &str) {
+pub(crate) fn escaped(to: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\') {
         return to.extend_from_slice(text.as_bytes());
     }
@@ -106,7 +106,7 @@ pub(super) fn escaped(to: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends a number rounded to so many places, all of them shown; 0 for what is no finite number.
-pub(super) fn decimal(to: &mut Vec<u8>, value: f64, places: u32) {
+pub(crate) fn decimal(to: &mut Vec<u8>, value: f64, places: u32) {
     let unit = 10_u64.pow(places);
     // A conversion that saturates, and gives 0 for NaN.
     let units = (value * unit as f64).round() as i64;
@@ -134,7 +134,7 @@ fn padded(to: &mut Vec<u8>, mut value: u64, width: usize) {
 }
 
 /// Appends a time as `2026-11-23T10:15:30.123456`, without a zone, as the original does.
-pub(super) fn time(to: &mut Vec<u8>, micros: Micros) {
+pub(crate) fn time(to: &mut Vec<u8>, micros: Micros) {
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = date(days);
@@ -163,7 +163,7 @@ fn date(days: i64) -> (i64, i64, i64) {
 }
 
 /// The text of a UUID of version 4 with these random bits.
-pub(super) fn uuid(bits: u128) -> [u8; 36] {
+pub(crate) fn uuid(bits: u128) -> [u8; 36] {
     let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let mut text = [b'-'; 36];
     let mut at = 0;
