@@ -109,9 +109,10 @@ fn print_report(report: &verify::Report) {
     for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
         println!("{table}: {versions} Delta versions behind; the next start publishes them");
     }
-    let verify::Report { commits, bindings, files, rows, bytes, versions, .. } = report;
+    let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, .. } = report;
     println!(
-        "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions",
+        "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
+         {checkpoints} checkpoints",
         if report.sound() { "sound" } else { "NOT SOUND" }
     );
 }

@@ -1,10 +1,13 @@
-//! What makes an epoch count: the one operator that proposes commits, and the task that makes them durable.
+//! What makes an epoch count: the one operator that proposes commits, the task that makes them durable, and the sinks
+//! that follow them.
 
 mod assemble;
 mod operator;
+mod sinks;
 mod task;
 mod topics;
 
 pub use operator::commit;
-pub use task::{Chair, Proposal};
+pub use sinks::{ConsumerGroup, Landing, Sink};
+pub use task::{CommitHandle, Proposal};
 pub use topics::Topics;

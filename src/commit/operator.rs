@@ -22,15 +22,15 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
 
 use super::assemble::Assembly;
-use super::task::{Chair, Proposal};
+use super::task::{CommitHandle, Proposal};
 use crate::process::{Mailbox, Process};
 use crate::write::Written;
 use citystream_dataflows::ticks::Committed;
 
-/// Commits, told to every worker; see the module. `chair` is given on worker 0 only.
+/// Commits, told to every worker; see the module. `commits` is given on worker 0 only.
 pub fn commit<'scope>(
     process: Arc<Process>,
-    chair: Option<Chair>,
+    commits: Option<CommitHandle>,
     written: StreamVec<'scope, Epoch, Written>,
     reports: StreamVec<'scope, Epoch, Report>,
     ticks: StreamVec<'scope, Epoch, Tick>,
@@ -46,7 +46,7 @@ pub fn commit<'scope>(
 
     builder.build(move |mut capabilities| {
         let (mailbox, letters) = Mailbox::new(wake);
-        let mut held = chair.zip(capabilities.pop());
+        let mut held = commits.zip(capabilities.pop());
         let mut pending = Pending::default();
         let mut assembly = Assembly::new(process.policy);
         let mut last = None;
@@ -57,17 +57,17 @@ pub fn commit<'scope>(
             reports
                 .for_each(|time, batch| pending.reports.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
             ticks.for_each(|_, batch| pending.ticks.extend(batch.drain(..).map(|tick| (tick.epoch, tick))));
-            let Some((chair, capability)) = &mut held else { return pending.clear() };
+            let Some((commits, capability)) = &mut held else { return pending.clear() };
             // Plan and act: take up whole epochs in order; a seal is proposed to the task.
             let sealed_before = frontiers.iter().map(|f| f.frontier().first().copied().unwrap_or(Epoch::MAX)).min();
             while let Some((tick, reports, written)) = pending.next(sealed_before.unwrap_or(0)) {
                 assembly.advance(&tick, &reports, written);
                 last = tick.last.then_some(tick.epoch);
                 if let Some(seq) = tick.seal {
-                    match assembly.seal(&tick, seq, chair.take_unrecorded()) {
+                    match assembly.seal(&tick, seq, commits.take_unrecorded()) {
                         Err(violation) => return process.fatal.raise(violation),
                         Ok(commit) => {
-                            chair.propose(Proposal { epoch: tick.epoch, seq, commit, mailbox: mailbox.clone() });
+                            commits.propose(Proposal { epoch: tick.epoch, seq, commit, mailbox: mailbox.clone() });
                         }
                     }
                 }

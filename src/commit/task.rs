@@ -1,28 +1,27 @@
-//! The task behind the commit operator: one after the other, PUT, then publish, then report.
+//! The task behind the commit operator: one after the other, PUT, tell the operator, then give the commit to the
+//! [sinks](super::sinks).
 //!
-//! The commit counts from the PUT on, and the operator is told at once; the Delta logs and the consumer group follow,
-//! as projections that a later run completes if this one dies.
+//! The commit counts from the PUT on, so the operator is told at once; what follows can be completed by a later run if
+//! this one dies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::{NextOffset, Partition};
 use citystream_dataflows::time::Epoch;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::sinks::{Sink, Sinks};
 use super::topics::Topics;
 use crate::error::RunError;
 use crate::lake::Committer;
 use crate::lake::commit::Commit;
 use crate::lake::history;
-use crate::lake::publish::Publisher;
 use crate::process::{Mailbox, Process};
-use crate::source::Catalog;
 use citystream_dataflows::ticks::Committed;
 
-/// How long publishing waits before it tries again, and how often it does once the run is over.
-const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
+/// How long a sink that is behind waits before it is tried again, and how often that is done once the run is over.
+const SINKS_AGAIN: Duration = Duration::from_secs(1);
 const LAST_TRIES: u32 = 15;
 
 /// A commit to be made.
@@ -37,30 +36,30 @@ pub struct Proposal {
     pub mailbox: Mailbox<(Epoch, Committed)>,
 }
 
-/// Worker 0's seat: the way to the task.
-pub struct Chair {
+/// Worker 0's way to the task.
+pub struct CommitHandle {
     proposals: mpsc::UnboundedSender<Proposal>,
     unrecorded: bool,
 }
 
-impl Chair {
-    /// Starts the task. `unrecorded` if the lake does not hold the run's first positions yet. The task ends when the
-    /// seat is dropped; join it before the process ends.
+impl CommitHandle {
+    /// Starts the task. `unrecorded` if the lake does not hold the run's first positions yet. `sinks` have caught up to
+    /// the committer's claim. The task ends when the handle is dropped; join it before the process ends.
     pub fn start(
         committer: Committer,
-        publisher: Publisher,
+        sinks: Vec<Box<dyn Sink>>,
         topics: Topics,
-        catalog: Arc<dyn Catalog>,
         process: Arc<Process>,
         unrecorded: bool,
-    ) -> (Chair, JoinHandle<()>) {
+    ) -> (CommitHandle, JoinHandle<()>) {
         let (proposals, inbox) = mpsc::unbounded_channel();
         let runtime = process.runtime.clone();
-        let secretary = Secretary { committer, publisher, unpublished: None, topics, catalog, process };
-        (Chair { proposals, unrecorded }, runtime.spawn(secretary.serve(inbox)))
+        let sinks = Sinks::new(process.lake.clone(), sinks, committer.next_seq());
+        let task = CommitTask { committer, sinks, topics, process };
+        (CommitHandle { proposals, unrecorded }, runtime.spawn(task.serve(inbox)))
     }
 
-    /// Hands over a proposal; the task outlives the seat.
+    /// Hands over a proposal; the task outlives the handle.
     pub fn propose(&self, proposal: Proposal) {
         let _ = self.proposals.send(proposal);
     }
@@ -71,17 +70,14 @@ impl Chair {
     }
 }
 
-struct Secretary {
+struct CommitTask {
     committer: Committer,
-    publisher: Publisher,
-    /// The last commit, while a Delta table lacks it.
-    unpublished: Option<Commit>,
+    sinks: Sinks,
     topics: Topics,
-    catalog: Arc<dyn Catalog>,
     process: Arc<Process>,
 }
 
-impl Secretary {
+impl CommitTask {
     async fn serve(mut self, mut inbox: mpsc::UnboundedReceiver<Proposal>) {
         loop {
             let served = tokio::select! {
@@ -91,24 +87,24 @@ impl Secretary {
                     None => break,
                 },
                 // Nothing may come for long, and readers would miss the last commit all the while.
-                () = tokio::time::sleep(PUBLISH_AGAIN), if self.unpublished.is_some() => self.publish().await,
+                () = tokio::time::sleep(SINKS_AGAIN), if self.sinks.are_behind() => self.sinks.catch_up().await,
             };
             if let Err(error) = served {
                 return self.process.fatal.raise(error);
             }
         }
         for _ in 0..LAST_TRIES {
-            if self.unpublished.is_none() {
+            if !self.sinks.are_behind() {
                 return;
             }
-            tokio::time::sleep(PUBLISH_AGAIN).await;
-            if let Err(error) = self.publish().await {
+            tokio::time::sleep(SINKS_AGAIN).await;
+            if let Err(error) = self.sinks.catch_up().await {
                 return self.process.fatal.raise(error);
             }
         }
     }
 
-    /// Makes a commit, tells its operator, and does what follows from it.
+    /// Makes a commit, tells its operator, then the sinks.
     async fn commit(&mut self, proposal: Proposal) -> Result<(), RunError> {
         let Proposal { epoch, seq, commit, mailbox } = proposal;
         let Some(commit) = commit else {
@@ -117,11 +113,7 @@ impl Secretary {
         };
         let commit = self.put(commit, seq).await?;
         mailbox.send((epoch, Committed { seq }));
-        let offsets = commit.positions.iter().map(|p| (p.partition, p.next)).collect();
-        self.unpublished = Some(commit);
-        self.publish().await?;
-        self.report(offsets).await;
-        Ok(())
+        self.sinks.landed(commit).await
     }
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
@@ -137,23 +129,5 @@ impl Secretary {
             return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));
         }
         Ok(commit)
-    }
-
-    /// Brings the Delta logs up to the last commit; a store that fails for now leaves it to the next call.
-    async fn publish(&mut self) -> Result<(), RunError> {
-        let Some(commit) = &self.unpublished else { return Ok(()) };
-        if self.publisher.publish(commit).await? {
-            self.unpublished = None;
-        }
-        Ok(())
-    }
-
-    /// Tells the consumer group, for those who look at Kafka alone.
-    async fn report(&self, offsets: Vec<(Partition, NextOffset)>) {
-        let catalog = Arc::clone(&self.catalog);
-        let reported = tokio::task::spawn_blocking(move || catalog.report(&offsets)).await;
-        if let Ok(Err(error)) = reported {
-            tracing::debug!("the consumer group was not told: {error}");
-        }
     }
 }

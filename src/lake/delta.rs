@@ -4,7 +4,7 @@
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::lake::commit::{Commit, File};
 use crate::lake::delta_schema::schema_string;
@@ -38,6 +38,11 @@ impl Table {
     pub fn all<'a>(records: impl IntoIterator<Item = (&'a str, SchemaRef)>) -> Result<Vec<Table>, Violation> {
         let records = records.into_iter().map(|(name, schema)| Table::records(name, &schema));
         records.chain([Table::commits()]).collect()
+    }
+
+    /// The column that it is partitioned by; none in the table of commits.
+    pub(super) fn partition(&self) -> Option<&'static str> {
+        self.partition
     }
 
     pub(super) fn is_commits(&self) -> bool {
@@ -102,9 +107,10 @@ fn add(table: &Table, file: &File, time_ms: i64) -> Value {
         stats["minValues"] = json!({column: least});
         stats["maxValues"] = json!({column: greatest});
     }
+    let partition = table.partition.map(|column| (column.to_owned(), json!(file.date)));
     json!({
         "path": below(table, &file.path),
-        "partitionValues": {table.partition.unwrap_or(layout::DATE_COLUMN): file.date},
+        "partitionValues": partition.into_iter().collect::<Map<_, _>>(),
         "size": file.bytes,
         "modificationTime": time_ms,
         "dataChange": true,

@@ -61,7 +61,16 @@ pub fn snapshot(seq: u64) -> String {
 
 /// The number that a commit, a snapshot or a Delta version carries in its name.
 pub fn numbered(path: &str) -> Option<u64> {
-    let stem = path.rsplit('/').next()?.strip_suffix(".json")?;
+    number_before(path, ".json")
+}
+
+/// The version that a Delta checkpoint carries in its name.
+pub fn checkpoint_version(path: &str) -> Option<u64> {
+    number_before(path, ".checkpoint.parquet")
+}
+
+fn number_before(path: &str, suffix: &str) -> Option<u64> {
+    let stem = path.rsplit('/').next()?.strip_suffix(suffix)?;
     (stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit())).then(|| stem.parse().ok()).flatten()
 }
 
@@ -121,7 +130,9 @@ mod tests {
             assert_eq!(numbered(&delta_version("raw_gps", seq)), Some(seq));
         }
         assert_eq!(numbered("commits/7.json"), None);
-        assert_eq!(numbered("tables/x/_delta_log/00000000000000000007.checkpoint.parquet"), None);
+        assert_eq!(numbered(&delta_checkpoint("x", 7)), None);
+        assert_eq!(checkpoint_version(&delta_checkpoint("x", 7)), Some(7));
+        assert_eq!(checkpoint_version(&delta_version("x", 7)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Everything else (snapshots, Delta logs) is a function of it and may be missing.
 
 pub mod checkpoint;
+mod checkpoint_file;
 pub mod commit;
 pub mod commits_table;
 pub mod committer;

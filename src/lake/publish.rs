@@ -10,7 +10,7 @@ use crate::lake::committer::{CommitError, Pause};
 use crate::lake::delta::{Table, version};
 use crate::lake::history::Violation;
 use crate::lake::recover::{self, ReadError};
-use crate::lake::store::Lake;
+use crate::lake::store::{Lake, Stored};
 use crate::lake::store_error::StoreError;
 use crate::lake::{checkpoint, commits_table, layout};
 
@@ -23,16 +23,12 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Looks how far each table's log is, and publishes what is missing up to `head`, the lake's last commit. A
-    /// version beyond it is foreign. A store that fails for now is waited for.
+    /// Looks how far each table's log is, writes wrong checkpoints anew, and publishes what is missing up to `head`,
+    /// the lake's last commit. A version beyond it is foreign. A store that fails for now is waited for.
     pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
+        let mut publisher = patiently(|| Self::look(lake, lake_id, tables.clone(), head)).await?;
+        patiently(|| checkpoint::repair(lake, lake_id, &tables, head)).await?;
         let mut pause = Pause::new(Duration::from_millis(100));
-        let mut publisher = loop {
-            match Self::look(lake, lake_id, tables.clone(), head).await {
-                Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
-                looked => break looked?,
-            }
-        };
         while !publisher.catch_up(head).await? {
             pause.wait("the Delta tables are behind the commits").await;
         }
@@ -99,12 +95,23 @@ impl Publisher {
     }
 }
 
+/// Tries until the store does not fail for now.
+async fn patiently<T>(mut attempt: impl AsyncFnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    let mut pause = Pause::new(Duration::from_millis(100));
+    loop {
+        match attempt().await {
+            Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
+            done => return done,
+        }
+    }
+}
+
 async fn write_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commit) -> Result<(), ReadError> {
     let row_bytes = if table.is_commits() { write_row(lake, commit).await? } else { 0 };
     let path = layout::delta_version(&table.name, commit.seq);
     match lake.put_same(&path, version(lake_id, table, commit, row_bytes)).await? {
-        None => Ok(()),
-        Some(_) => Err(foreign(lake, &path).into()),
+        Stored::Same => Ok(()),
+        Stored::Other(_) => Err(foreign(lake, &path).into()),
     }
 }
 
@@ -113,9 +120,9 @@ async fn write_row(lake: &Lake, commit: &Commit) -> Result<u64, ReadError> {
     let path = layout::commits_file(commit.seq);
     let bytes = commits_table::encode(commit)?;
     match lake.put_same(&path, bytes.clone()).await? {
-        None => Ok(bytes.len() as u64),
-        Some(found) if commits_table::holds(found.clone(), commit)? => Ok(found.len() as u64),
-        Some(_) => Err(foreign(lake, &path).into()),
+        Stored::Same => Ok(bytes.len() as u64),
+        Stored::Other(found) if commits_table::holds(found.clone(), commit)? => Ok(found.len() as u64),
+        Stored::Other(_) => Err(foreign(lake, &path).into()),
     }
 }
 
@@ -153,10 +160,7 @@ async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> R
 /// Whether a version is what its commit says.
 async fn confirm_version(lake: &Lake, lake_id: &str, table: &Table, seq: u64) -> Result<(), ReadError> {
     let (_, commit) = recover::commit(lake, seq).await?;
-    let row_bytes = match table.is_commits() {
-        true => lake.size(&layout::commits_file(seq)).await?.unwrap_or(0),
-        false => 0,
-    };
+    let row_bytes = checkpoint::row_bytes(lake, table, seq).await?;
     let path = layout::delta_version(&table.name, seq);
     match lake.get(&path).await? {
         Some(found) if found == version(lake_id, table, &commit, row_bytes) => Ok(()),

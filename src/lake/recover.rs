@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::lake::commit::Commit;
 use crate::lake::history::{self, State, Violation};
-use crate::lake::store::Lake;
+use crate::lake::store::{Lake, Stored};
 use crate::lake::store_error::StoreError;
 use crate::lake::{digest, layout};
 
@@ -92,7 +92,7 @@ async fn last_snapshot(lake: &Lake) -> Result<Option<State>, ReadError> {
 pub async fn write_snapshot(lake: &Lake, state: &State) -> Result<(), ReadError> {
     let bytes = serde_json::to_vec(state).map_err(|e| Violation(format!("snapshot {}: {e}", state.seq)))?;
     match lake.put_same(&layout::snapshot(state.seq), bytes.into()).await? {
-        None => Ok(()),
-        Some(_) => Err(Violation(format!("snapshot {} is not what the history adds up to", state.seq)).into()),
+        Stored::Same => Ok(()),
+        Stored::Other(_) => Err(Violation(format!("snapshot {} is not what the history adds up to", state.seq)).into()),
     }
 }

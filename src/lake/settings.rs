@@ -5,7 +5,7 @@ use citystream_dataflows::time::TimePolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lake::store::Lake;
+use crate::lake::store::{Lake, Stored};
 use crate::lake::store_error::{StoreError, unusable};
 use crate::lake::{layout, random_id};
 
@@ -93,9 +93,9 @@ pub async fn agree(lake: &Lake, wanted: Decides) -> Result<Settings, StoreError>
     let mut bytes = serde_json::to_vec_pretty(&settings).map_err(|e| unusable(e.to_string()))?;
     bytes.push(b'\n');
     match lake.put_same(layout::SETTINGS, bytes.into()).await? {
-        None => Ok(settings),
+        Stored::Same => Ok(settings),
         // Another process of the same start was faster.
-        Some(_) => match read(lake).await? {
+        Stored::Other(_) => match read(lake).await? {
             Some(other) => confirm(lake, other, &settings.decides),
             None => Err(StoreError::Transient(format!("{} vanished", lake.address(layout::SETTINGS)))),
         },

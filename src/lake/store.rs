@@ -29,6 +29,15 @@ pub enum Put {
     Unclear(String),
 }
 
+/// What is at a path after [`Lake::put_same`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// Just the bytes that were to be written, by whomever.
+    Same,
+    /// These bytes, which differ; nothing was written.
+    Other(Bytes),
+}
+
 /// One object of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Object {
@@ -130,22 +139,22 @@ impl Lake {
         }
     }
 
-    /// Writes `bytes` where nothing is, or confirms that just they are there: `Ok(None)`. `Ok(Some(..))` is what is
-    /// there instead. What lands twice is the same bytes, so trying again is safe.
-    pub async fn put_same(&self, path: &str, bytes: Bytes) -> Result<Option<Bytes>, StoreError> {
+    /// Writes `bytes` where nothing is, or says whether just they are there. What lands twice is the same bytes, so
+    /// trying again is safe.
+    pub async fn put_same(&self, path: &str, bytes: Bytes) -> Result<Stored, StoreError> {
         let mut why = String::new();
         for _ in 0..5 {
             match self.put_if_absent(path, bytes.clone()).await? {
-                Put::Created => return Ok(None),
+                Put::Created => return Ok(Stored::Same),
                 Put::Exists => {}
                 Put::Unclear(reason) => why = reason,
             }
             match self.get(path).await? {
                 Some(found) if found == bytes => {
                     self.settle([path])?;
-                    return Ok(None);
+                    return Ok(Stored::Same);
                 }
-                Some(found) => return Ok(Some(found)),
+                Some(found) => return Ok(Stored::Other(found)),
                 None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
             }
         }
@@ -316,8 +325,8 @@ mod tests {
         let lake = Lake::init(&location, &StoreOptions::default()).await.unwrap();
         assert_eq!(lake.put_if_absent("c/1.json", "a".into()).await.unwrap(), Put::Created);
         assert_eq!(lake.put_if_absent("c/1.json", "b".into()).await.unwrap(), Put::Exists);
-        assert_eq!(lake.put_same("c/1.json", "a".into()).await.unwrap(), None);
-        assert_eq!(lake.put_same("c/1.json", "b".into()).await.unwrap(), Some("a".into()));
+        assert_eq!(lake.put_same("c/1.json", "a".into()).await.unwrap(), Stored::Same);
+        assert_eq!(lake.put_same("c/1.json", "b".into()).await.unwrap(), Stored::Other("a".into()));
         lake.put("c/0.json", "z".into()).await.unwrap();
         let names = |objects: Vec<Object>| objects.into_iter().map(|o| o.path).collect::<Vec<_>>();
         assert_eq!(names(lake.list("c", None).await.unwrap()), ["c/0.json", "c/1.json"]);

@@ -1,6 +1,7 @@
 //! Verifies a lake from itself alone: the chain of commits, adjacent bindings, P4 against the files, the files, and
-//! the Delta logs; and the derived tables against themselves and the ledgers. Reads every live file once; memory is
-//! bounded by the largest commit, and for a derived table by 24 bytes a live row.
+//! the Delta logs with their checkpoints; and the derived tables against themselves and the ledgers. Reads every live
+//! file once; memory is bounded by all commits, the rows of the largest one, for a derived table by 24 bytes a live row,
+//! and for checkpoints by the live files of one table.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,11 +15,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 
 use crate::lake::commit::{Commit, File, Ledger};
-use crate::lake::delta::{self, Table};
+use crate::lake::delta::Table;
 use crate::lake::history::{self, Violation, bindings, name};
 use crate::lake::recover::{self, ReadError};
 use crate::lake::store::Lake;
-use crate::lake::{commits_table, digest, layout};
+use crate::lake::{digest, layout};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -35,6 +36,8 @@ pub struct Report {
     pub bytes: u64,
     /// Delta versions compared.
     pub versions: u64,
+    /// Delta checkpoints compared.
+    pub checkpoints: u64,
     /// How many versions each Delta table is behind; the next start publishes them.
     pub behind: BTreeMap<String, u64>,
     /// What is wrong, one line each. Empty: the lake is sound.
@@ -84,7 +87,7 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
     }
     changes::check(lake, &commits, &removed_later, &mut report).await?;
     for table in tables {
-        check_delta(lake, lake_id, table, &commits, &mut report).await?;
+        logs::check(lake, lake_id, table, &commits, &mut report).await?;
     }
     Ok(report)
 }
@@ -262,59 +265,11 @@ fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(),
     Ok(())
 }
 
-/// Each version of a Delta log is what its commit says; those at the end may be missing still.
-async fn check_delta(
-    lake: &Lake,
-    lake_id: &str,
-    table: &Table,
-    commits: &[Commit],
-    report: &mut Report,
-) -> Result<(), ReadError> {
-    let listed = lake.list(&layout::delta_log(&table.name), None).await?;
-    let versions: BTreeSet<_> = listed.iter().filter_map(|o| layout::numbered(&o.path)).collect();
-    let last = versions.last().copied();
-    let behind = (commits.len() as u64).saturating_sub(last.map_or(0, |last| last + 1));
-    if behind > 0 {
-        report.behind.insert(table.name.clone(), behind);
-    }
-    for beyond in versions.range(commits.len() as u64..) {
-        // The lake may have gone on since its commits were listed.
-        if !lake.exists(&layout::commit(*beyond)).await? {
-            report.violations.push(format!("Delta table {}: version {beyond} is no commit's", table.name));
-        }
-    }
-    let published = commits.iter().take_while(|commit| Some(commit.seq) <= last);
-    let checks = published.map(|commit| check_version(lake, lake_id, table, commit));
-    let mut checks = futures::stream::iter(checks.collect::<Vec<_>>()).buffered(8);
-    while let Some(checked) = checks.next().await {
-        report.versions += 1;
-        match checked {
-            Err(ReadError::Integrity(violation)) => report.note(Err(violation)),
-            other => other?,
-        }
-    }
-    Ok(())
-}
-
-async fn check_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commit) -> Result<(), ReadError> {
-    let seq = commit.seq;
-    let mut row_bytes = 0;
-    if table.name == layout::COMMITS_TABLE {
-        let row = lake.get(&layout::commits_file(seq)).await?.unwrap_or_default();
-        row_bytes = row.len() as u64;
-        if !commits_table::holds(row, commit)? {
-            return Err(Violation(format!("table commits: the row of commit {seq} is missing or wrong")).into());
-        }
-    }
-    match lake.get(&layout::delta_version(&table.name, seq)).await? {
-        Some(found) if found == delta::version(lake_id, table, commit, row_bytes) => Ok(()),
-        Some(_) => Err(Violation(format!("Delta table {}: version {seq} is not its commit's", table.name)).into()),
-        None => Err(Violation(format!("Delta table {}: version {seq} is missing", table.name)).into()),
-    }
-}
-
 #[path = "verify_changes.rs"]
 mod changes;
+
+#[path = "verify_delta.rs"]
+mod logs;
 
 #[cfg(test)]
 #[path = "verify_tests.rs"]

@@ -109,7 +109,7 @@ impl Run {
     /// The outcome's.
     pub fn finish(self, outcome: Result<(), RunError>) -> Result<(), RunError> {
         if let Some(publishing) = self.publishing.filter(|_| outcome.is_ok()) {
-            // The task ends with its seat, which the workers have left.
+            // The task ends with its handle, which the workers have dropped.
             let _ = self.runtime.block_on(publishing);
         }
         if let Some(served) = self.served {

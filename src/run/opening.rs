@@ -12,7 +12,7 @@ use super::clock::Opening;
 use super::pacer::{Pace, Pacer};
 use super::partitions::{Watch, discover};
 use super::pipeline::Lead;
-use crate::commit::{Chair, Topics};
+use crate::commit::{CommitHandle, ConsumerGroup, Sink, Topics};
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta;
@@ -117,8 +117,9 @@ pub fn open(
     runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), watch, config.discover_interval, found));
     let delta_tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
     let publisher = runtime.block_on(Publisher::open(lake, &settings.lake, delta_tables, state.seq))?;
-    let (chair, publishing) = Chair::start(committer, publisher, topics, catalog, Arc::clone(process), unrecorded);
-    Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, chair }, publishing })
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
+    let (commits, publishing) = CommitHandle::start(committer, sinks, topics, Arc::clone(process), unrecorded);
+    Ok(Opened { lead: Lead { opening: Opening { pacer, discovered }, commits }, publishing })
 }
 
 /// Where every partition goes on. What is lost by it, and was accepted, is said.

@@ -14,17 +14,17 @@ use super::derive::derive;
 use super::read::{Readings, read};
 use super::recall::recall;
 use super::records::records;
-use crate::commit::{Chair, commit};
+use crate::commit::{CommitHandle, commit};
 use crate::process::Process;
 use crate::tables::Batch;
 use crate::write::{gather, write};
 
-/// What only worker 0 has: the clock's state and the seat of the committer.
+/// What only worker 0 has: the clock's state and the way to the commit task.
 pub struct Lead {
     /// For the clock.
     pub opening: Opening,
     /// For the commit operator.
-    pub chair: Chair,
+    pub commits: CommitHandle,
 }
 
 /// Builds the dataflow on one worker:
@@ -34,7 +34,7 @@ pub struct Lead {
 ///             \-- recall --^  \-> records -> city -> derive --^
 /// ```
 pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
-    let (opening, chair) = lead.map(|l| (l.opening, l.chair)).unzip();
+    let (opening, commits) = lead.map(|l| (l.opening, l.commits)).unzip();
     let committed_probe = Handle::new();
     worker.dataflow_named("citystream", |scope| {
         let (reports_loop, reports_back) = scope.feedback(1);
@@ -57,7 +57,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, lead: Option<Lead>) {
         let (plenty, few) = write(Arc::clone(process), batches, ticks.clone());
         let gathered = gather(Arc::clone(process), few, ticks.clone());
         let written = plenty.concat(gathered);
-        let committed = commit(Arc::clone(process), chair, written, reports.clone(), ticks);
+        let committed = commit(Arc::clone(process), commits, written, reports.clone(), ticks);
 
         reports.connect_loop(reports_loop);
         full.connect_loop(full_loop);

@@ -1,5 +1,5 @@
 //! P2 for readers: at one version, all tables together are exactly one commit, also while the pipeline writes, and from
-//! a checkpoint.
+//! a checkpoint; a filter by date drops no row.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use citystream::lake::{Committer, Lake as Store, StoreOptions};
 
-use crate::common::{Generator, Lake, Plan, Rng, Servers, Shape, Topics, python, sized, wait_until, while_producing};
+use crate::common::{
+    Generator, Lake, Plan, Rng, Servers, Shape, Topics, files, python, sized, wait_until, while_producing,
+};
 
 #[test]
 fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
@@ -76,4 +78,25 @@ fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
     assert!(copied.success());
     assert_eq!(forget_versions(&cut, 200), 13 * 201);
     assert_eq!(Lake::at(&cut.display().to_string()).contents(&plan, &made), whole);
+}
+
+/// Three stretches of a city's log around midnight, each in some commits of the least memory; the history between them is
+/// made longer, so that the last checkpoint stands for the first two and no other version does.
+#[test]
+fn a_date_filter_over_a_long_log_finds_all_rows_of_every_table() {
+    if !python::available() {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let plan = Plan::files(folder.path()).flag("memory", "1MiB");
+    for (start, claims) in [("2026-01-05T23:30:00Z", 120), ("2026-01-05T23:50:00Z", 120), ("2026-01-06T00:10:00Z", 0)] {
+        let flags = ["--start", start, "--span=20m", "--vehicles=100", "--late=0.01", "--malformed=0.01"];
+        assert!(files::simulate(&plan, folder.path(), &flags).wait().expect("the simulator").success());
+        plan.drain(1, 2);
+        lengthen(plan.lake().place(), claims);
+    }
+    let last = plan.lake().published().expect("a version");
+    assert!((250..300).contains(&last), "{last} commits are not what this test is for");
+    println!("{}", python::run("by_date.py", &[plan.lake().place()]));
+    plan.verify();
 }

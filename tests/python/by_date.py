@@ -1,0 +1,75 @@
+"""Filters all tables of a lake by date, as queries do: every reader must find all rows of each date, and no others.
+
+by_date.py LAKE [EXTENSION]    ends with 1 at the first count that is wrong
+
+The rows of a date are those of the files that the commits added for it. Readers: deltalake, Polars, and DuckDB over
+deltalake's files; with EXTENSION, a file, also DuckDB's own reader of Delta tables.
+"""
+
+import collections
+import datetime
+import itertools
+import json
+import sys
+
+import deltalake
+import duckdb
+import polars
+
+import lakes
+
+LAKE, EXTENSION = sys.argv[1], (sys.argv[2:] or [None])[0]
+
+
+def rows_by_date(version):
+    """What the commits up to a version say: table -> (partition column, date -> rows)."""
+    columns, rows = {}, collections.defaultdict(collections.Counter)
+    for seq in range(version + 1):
+        commit = lakes.commit(LAKE, seq)
+        assert not commit.get("removed"), "no file is taken back yet"
+        for table, files in commit["added"].items():
+            for file in files:
+                columns[table] = file["path"].split("/")[2].split("=")[0]
+                rows[table][datetime.date.fromisoformat(file["date"])] += file["rows"]
+    return {table: (columns[table], rows[table]) for table in rows}
+
+
+def by_deltalake(name, column, date):
+    sql = f"select count(*) as n from t where {column} = date '{date}'"
+    found = deltalake.QueryBuilder().register("t", lakes.table(LAKE, name)).execute(sql)
+    return found.read_all().column("n")[0].as_py()
+
+
+def by_polars(name, column, date):
+    frame = polars.scan_delta(lakes.uri(LAKE, name))
+    return frame.filter(polars.col(column) == date).select(polars.len()).collect().item()
+
+
+def by_duckdb(name, column, date):
+    connection = duckdb.connect()
+    connection.register("t", lakes.table(LAKE, name).to_pyarrow_dataset())
+    return connection.execute(f"select count(*) from t where {column} = ?", [date]).fetchone()[0]
+
+
+def by_duckdb_alone(name, column, date):
+    connection = duckdb.connect()
+    connection.execute(f"load '{EXTENSION}'")
+    found = connection.execute(f"select count(*) from delta_scan('{lakes.uri(LAKE, name)}') where {column} = ?", [date])
+    return found.fetchone()[0]
+
+
+version = lakes.table(LAKE, "commits").version()
+expected = rows_by_date(version)
+readers = [by_deltalake, by_polars, by_duckdb, *([by_duckdb_alone] if EXTENSION else [])]
+wrong = [
+    f"{name} where {column} = {date}: {found} rows {reader.__name__}, the commits have {rows}"
+    for name, (column, dates) in expected.items()
+    for (date, rows), reader in itertools.product(dates.items(), readers)
+    if (found := reader(name, column, date)) != rows
+]
+if wrong:
+    raise SystemExit("\n".join(wrong))
+rows = {name: sum(dates.values()) for name, (_, dates) in expected.items()}
+print(json.dumps({"version": version, "readers": len(readers), "rows": rows,
+                  "dates": max(len(dates) for _, dates in expected.values())}))
+lakes.finish()
