@@ -15,12 +15,12 @@ mod kafka;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use citystream::decode::{DecodeOptions, Decoder, Incoming, Rows};
+use citystream::columns::decode::{DecodeOptions, Decoder, Incoming, Rows};
+use citystream::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};
 use citystream::source::Record;
-use citystream::write::{EncodedFile, Encoder, EncoderOptions, complete};
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
-use citystream_dataflows::classify::Classified;
-use citystream_dataflows::disposition::Disposition;
+use citystream_dataflows::operators::classify::Classified;
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::PerTopic;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};

@@ -9,14 +9,14 @@ mod common;
 
 use std::time::Duration;
 
-use citystream::decode::{DecodeOptions, Decoder, Incoming, RawBatch};
-use citystream::extract::{Extractor, Records};
+use citystream::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch};
+use citystream::columns::extract::{Extractor, Records};
+use citystream::columns::tables::Table;
+use citystream::sink::write::{Encoder, EncoderOptions, complete};
 use citystream::source::Record;
-use citystream::tables::Table;
-use citystream::write::{Encoder, EncoderOptions, complete};
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
-use citystream_dataflows::classify::Classified;
-use citystream_dataflows::disposition::Disposition;
+use citystream_dataflows::operators::classify::Classified;
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::PerTopic;
 
 /// Records in one epoch.

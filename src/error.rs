@@ -2,8 +2,11 @@
 
 use citystream_cluster::{ClusterError, RunError as WorkersError};
 
+use crate::columns::extract::ExtractError;
+use crate::columns::names::NameClash;
+use crate::columns::render::RenderError;
 use crate::lake::history::Violation;
-use crate::lake::recover::ReadError;
+use crate::lake::history::read::ReadError;
 use crate::lake::{CommitError, StoreError};
 use crate::source::SourceError;
 
@@ -102,5 +105,23 @@ impl From<WorkersError<RunError>> for RunError {
             WorkersError::Panicked { .. } => RunError::Integrity(error.to_string()),
             WorkersError::Start(why) => RunError::Failed(why),
         }
+    }
+}
+
+impl From<ExtractError> for RunError {
+    fn from(error: ExtractError) -> Self {
+        RunError::Integrity(error.to_string())
+    }
+}
+
+impl From<RenderError> for RunError {
+    fn from(error: RenderError) -> Self {
+        RunError::Integrity(error.to_string())
+    }
+}
+
+impl From<NameClash> for RunError {
+    fn from(error: NameClash) -> Self {
+        RunError::Integrity(error.to_string())
     }
 }

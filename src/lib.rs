@@ -1,24 +1,16 @@
 //! citystream: five Kafka topics in; correct, explainable tables out, committed atomically.
 //!
-//! A record's way: `source -> decode -> classify -> (derive) -> write -> commit -> publish`.
+//! A record's way: `source -> columns -> pipeline -> sink -> lake`.
 
 pub mod cli;
-pub mod commands;
-pub mod commit;
+pub mod columns;
 pub mod config;
-pub mod decode;
 pub mod error;
 pub mod explain;
-pub mod extract;
-pub mod feed;
 pub mod lake;
-pub mod metrics;
-pub mod names;
+pub mod pipeline;
 pub mod process;
-pub mod render;
-pub mod run;
-pub mod simulate;
+pub mod produce;
+pub mod sink;
 pub mod source;
-pub mod sources;
-pub mod tables;
-pub mod write;
+pub mod timestamps;

@@ -1,6 +1,6 @@
 //! The program: parse, dispatch, exit code.
 
-use citystream::commands;
+use citystream::cli as commands;
 
 fn main() {
     std::process::exit(commands::main());

@@ -16,12 +16,14 @@ use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
 use citystream::cli::Cli;
 use citystream::config::{self, Config};
-use citystream::lake::{Lake, delta, recover, settings, verify};
-use citystream::metrics::Metrics;
-use citystream::run::Run;
-use citystream::run::opening::store_options;
+use citystream::lake::history::{read, settings};
+use citystream::lake::inspect::verify;
+use citystream::lake::{Lake, delta};
+use citystream::pipeline::Run;
+use citystream::pipeline::start::store_options;
+use citystream::process::metrics::Metrics;
 use citystream::source::jsonl::JsonlWriter;
-use citystream_dataflows::bindings::Partition;
+use citystream_dataflows::time::bindings::Partition;
 use citystream_wire::{Becomes, Cell, Declaration, DeclareError, Field, Kind, Topic};
 use clap::Parser;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -206,7 +208,7 @@ fn check_lake(place: &Place, topic: Topic) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let lake = Lake::open(&place.config.lake, &store_options(&place.config)).await.unwrap();
-        let state = recover::state(&lake).await.unwrap().unwrap();
+        let state = read::state(&lake).await.unwrap().unwrap();
         let counts: BTreeMap<_, _> = state.totals.iter().map(|(topic, ledger)| (topic.name(), ledger.read)).collect();
         assert_eq!((counts.get("parking"), state.totals[&topic].dead), (Some(&7), 3));
         verify_sound(&lake).await;
@@ -217,7 +219,7 @@ fn check_lake(place: &Place, topic: Topic) {
 
 async fn verify_sound(lake: &Lake) {
     let settings = settings::read(lake).await.unwrap().unwrap();
-    let tables = delta::Table::all(citystream::tables::with_schemas(&settings.derived().unwrap())).unwrap();
+    let tables = delta::Table::all(citystream::columns::tables::with_schemas(&settings.derived().unwrap())).unwrap();
     let report = verify::verify(lake, &settings.lake, &tables).await.unwrap();
     assert!(report.sound(), "{report:?}");
 }

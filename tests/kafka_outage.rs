@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings};
 use citystream::source::{Reader, Record};
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
 

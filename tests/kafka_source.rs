@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings, topics};
 use citystream::source::{Catalog, Reader, Record, SourceError};
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::Producer;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use citystream::source::kafka::KafkaSettings;
 use citystream::source::{Reader, Record};
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};

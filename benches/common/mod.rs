@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::time::bindings::Topic;
 
 /// 2026-11-23T10:15:30Z in microseconds.
 pub(crate) const START: i64 = 1_795_428_930_000_000;

@@ -63,7 +63,7 @@ impl Mesh {
         let deadline = Instant::now() + options.deadline;
         let met = meet(&topology, &options, deadline, listener, &mut links)
             .and_then(|()| agree(&topology, deadline, &mut links))
-            .and_then(|()| links.iter().flatten().try_for_each(settle).map_err(system));
+            .and_then(|()| links.iter().flatten().try_for_each(set_options).map_err(system));
         match met {
             Ok(()) => Ok(Mesh { topology, links }),
             Err(error) => Err(give_up(&topology, error, &mut links)),
@@ -229,7 +229,7 @@ fn lost(topology: &Topology, process: usize, cause: &str) -> ClusterError {
 }
 
 /// Blocking, without time limits and without delay: as timely wants it.
-fn settle(link: &TcpStream) -> io::Result<()> {
+fn set_options(link: &TcpStream) -> io::Result<()> {
     link.set_nonblocking(false)?;
     link.set_read_timeout(None)?;
     link.set_write_timeout(None)?;

@@ -28,14 +28,14 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::changes::{Change, EnrichedPing, TrafficMatch};
-use citystream_dataflows::enrich::{self, TRAFFIC_REACH, enrich};
-use citystream_dataflows::hash::{IdMap, spread};
-use citystream_dataflows::incidents::BEFORE;
-use citystream_dataflows::measures::distance_mm;
-use citystream_dataflows::records::{Ping, Point, Reading, Stamp, Text, Traffic};
+use citystream_dataflows::operators::enrich::{self, TRAFFIC_REACH, enrich};
+use citystream_dataflows::operators::incidents::BEFORE;
+use citystream_dataflows::records::changes::{Change, EnrichedPing, TrafficMatch};
+use citystream_dataflows::records::hash::{IdMap, spread};
+use citystream_dataflows::records::measures::distance_mm;
+use citystream_dataflows::records::{Ping, Point, Reading, Stamp, TextId, Traffic};
+use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_dataflows::turns::{Close, Turn};
 use differential_dataflow::AsCollection;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::trace::cursor::cursor_list;
@@ -163,7 +163,7 @@ fn hold(ping: &Ping, numbers: &mut Numbers) -> Held {
 }
 
 fn change(c8: u64, held: &Held, numbers: &Numbers, traffic: Option<Traffic>, diff: i8) -> Change<EnrichedPing> {
-    let (vehicle, c5) = (Text(numbers.ids[held.vehicle as usize]), numbers.ids[held.region as usize]);
+    let (vehicle, c5) = (TextId(numbers.ids[held.vehicle as usize]), numbers.ids[held.region as usize]);
     let ping = Ping { stamp: held.stamp(), vehicle, at: held.at, speed: held.speed, c8, c5 };
     let traffic = traffic.map(|record| TrafficMatch {
         stamp: record.stamp,
@@ -353,7 +353,7 @@ fn sum<'scope>(changes: StreamVec<'scope, Epoch, Change<EnrichedPing>>) -> (Prob
 type Runner = Box<dyn FnMut(&mut Worker, Epoch, Vec<Ping>, Vec<Traffic>, Micros)>;
 
 fn own(worker: &mut Worker) -> (Runner, Rc<Cell<Sums>>) {
-    let (mut turns, mut pings, mut traffic) =
+    let (mut closes, mut pings, mut traffic) =
         (InputHandleVec::new(), InputHandleVec::new(), InputHandleVec::<Epoch, Traffic>::new());
     let (probe, sums) = worker.dataflow(|scope| {
         let inputs = enrich::Inputs {
@@ -363,14 +363,14 @@ fn own(worker: &mut Worker) -> (Runner, Rc<Cell<Sums>>) {
             statuses: empty(scope),
             circles: empty(scope),
         };
-        sum(enrich(scope.input_from(&mut turns), inputs).rows)
+        sum(enrich(scope.input_from(&mut closes), inputs).rows)
     });
     let runner = move |worker: &mut Worker, epoch, mut new_pings: Vec<Ping>, mut new_traffic: Vec<Traffic>, horizon| {
         pings.send_batch(&mut new_pings);
         traffic.send_batch(&mut new_traffic);
-        let close = if is_seal(epoch) { Close::Seal } else { Close::Open };
-        turns.send(Turn { epoch, horizon: Some(horizon), close, last: epoch + 1 == EPOCHS });
-        turns.advance_to(epoch + 1);
+        let kind = if is_seal(epoch) { CloseKind::Seal } else { CloseKind::Open };
+        closes.send(EpochClose { epoch, horizon: Some(horizon), kind, last: epoch + 1 == EPOCHS });
+        closes.advance_to(epoch + 1);
         pings.advance_to(epoch + 1);
         traffic.advance_to(epoch + 1);
         worker.step_while(|| probe.less_than(&(epoch + 1)));

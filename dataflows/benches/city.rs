@@ -13,12 +13,12 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::city::{City, Records};
-use citystream_dataflows::enrich::{self, enrich};
-use citystream_dataflows::incidents::{Seed, lives};
+use citystream_dataflows::operators::enrich::{self, enrich};
+use citystream_dataflows::operators::incidents::{Seed, lives};
 use citystream_dataflows::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
-use citystream_dataflows::tables::Derived;
+use citystream_dataflows::tables::{self, Derived};
+use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_dataflows::turns::{Close, Turn};
 use timely::dataflow::operators::{Input, Inspect, Probe};
 use timely::dataflow::{InputHandleVec, ProbeHandle, Scope, StreamVec};
 use timely::worker::Worker;
@@ -38,7 +38,7 @@ const SHAPE: Shape =
 /// A dataflow with its inputs.
 #[derive(Default)]
 struct Driver {
-    turns: InputHandleVec<Epoch, Turn>,
+    closes: InputHandleVec<Epoch, EpochClose>,
     vehicles: InputHandleVec<Epoch, VehicleRecord>,
     pings: InputHandleVec<Epoch, Ping>,
     traffic: InputHandleVec<Epoch, Traffic>,
@@ -80,8 +80,8 @@ impl Driver {
         let mut driver = Driver::default();
         worker.dataflow(|scope| {
             let records = driver.records(scope);
-            let turns = scope.input_from(&mut driver.turns);
-            let (_, circles) = lives(turns.clone(), records.statuses.clone(), records.seeds);
+            let closes = scope.input_from(&mut driver.closes);
+            let (_, circles) = lives(closes.clone(), records.statuses.clone(), records.seeds);
             let inputs = enrich::Inputs {
                 pings: records.pings,
                 traffic: enrich::by_cell(records.traffic),
@@ -89,7 +89,7 @@ impl Driver {
                 statuses: records.statuses,
                 circles,
             };
-            driver.watch(enrich(turns, inputs).rows, <[_]>::len);
+            driver.watch(enrich(closes, inputs).rows, <[_]>::len);
         });
         driver
     }
@@ -99,8 +99,8 @@ impl Driver {
         let mut driver = Driver::default();
         worker.dataflow(|scope| {
             let records = driver.records(scope);
-            let turns = scope.input_from(&mut driver.turns);
-            for blocks in City::new(turns, records).derive(Derived::all()) {
+            let closes = scope.input_from(&mut driver.closes);
+            for blocks in tables::derive(&City::new(closes, records), Derived::all()) {
                 driver.watch(blocks, |blocks| blocks.iter().map(|block| block.diffs.len()).sum());
             }
         });
@@ -108,7 +108,7 @@ impl Driver {
     }
 
     /// Runs an epoch to its end; how long it took.
-    fn run(&mut self, worker: &mut Worker, batch: Batch, horizon: Option<Micros>, close: Close) -> Duration {
+    fn run(&mut self, worker: &mut Worker, batch: Batch, horizon: Option<Micros>, close: CloseKind) -> Duration {
         let start = Instant::now();
         self.send(batch, horizon, close);
         self.settle(worker, self.epoch);
@@ -125,7 +125,7 @@ impl Driver {
     }
 
     /// Hands an epoch over.
-    fn send(&mut self, batch: Batch, horizon: Option<Micros>, close: Close) {
+    fn send(&mut self, batch: Batch, horizon: Option<Micros>, kind: CloseKind) {
         let Batch { mut pings, mut traffic, mut weather, mut statuses, mut vehicles, mut deliveries } = batch;
         self.pings.send_batch(&mut pings);
         self.traffic.send_batch(&mut traffic);
@@ -133,9 +133,9 @@ impl Driver {
         self.statuses.send_batch(&mut statuses);
         self.vehicles.send_batch(&mut vehicles);
         self.deliveries.send_batch(&mut deliveries);
-        self.turns.send(Turn { epoch: self.epoch, horizon, close, last: false });
+        self.closes.send(EpochClose { epoch: self.epoch, horizon, kind, last: false });
         self.epoch += 1;
-        self.turns.advance_to(self.epoch);
+        self.closes.advance_to(self.epoch);
         self.vehicles.advance_to(self.epoch);
         self.pings.advance_to(self.epoch);
         self.traffic.advance_to(self.epoch);
@@ -147,12 +147,12 @@ impl Driver {
 
     /// Ends the dataflow.
     fn end(mut self) {
-        self.turns.send(Turn { epoch: self.epoch, horizon: None, close: Close::Seal, last: true });
+        self.closes.send(EpochClose { epoch: self.epoch, horizon: None, kind: CloseKind::Seal, last: true });
     }
 }
 
-fn close_of(epoch: u64) -> Close {
-    if epoch % SEAL == SEAL - 1 { Close::Seal } else { Close::Open }
+fn close_of(epoch: u64) -> CloseKind {
+    if epoch % SEAL == SEAL - 1 { CloseKind::Seal } else { CloseKind::Open }
 }
 
 /// What a run of the join costs.
@@ -196,7 +196,7 @@ fn print_join(what: &str, shape: Shape, epochs: u64) {
     let runs: Vec<Cost> = (0..3).map(|_| join(shape, epochs)).collect();
     let of = |value: fn(&Cost) -> f64| median(runs.iter().map(value).collect());
     println!(
-        "{what}: {:.2} M pings/s, {:.2} rows a ping, longest turn {:.1} ms, {:.0} B resident a ping held, load {}",
+        "{what}: {:.2} M pings/s, {:.2} rows a ping, longest close {:.1} ms, {:.0} B resident a ping held, load {}",
         of(|c| c.pings_per_s) / 1e6,
         of(|c| c.rows_per_ping),
         of(|c| c.longest_ms),
@@ -225,10 +225,10 @@ fn correction() {
                 let mut pings = load.batch(pings).pings;
                 pings.iter_mut().for_each(|ping| ping.c5 = weather[0].c5);
                 weather[0].stamp.time = pings[0].stamp.time;
-                driver.run(worker, Batch { pings, ..Batch::default() }, None, Close::Seal);
+                driver.run(worker, Batch { pings, ..Batch::default() }, None, CloseKind::Seal);
                 driver.longest = Duration::ZERO;
                 *driver.rows.lock().expect("one thread") = 0;
-                let time = driver.run(worker, Batch { weather, ..Batch::default() }, None, Close::Seal);
+                let time = driver.run(worker, Batch { weather, ..Batch::default() }, None, CloseKind::Seal);
                 let (longest, rows) = (driver.longest, *driver.rows.lock().expect("one thread"));
                 driver.end();
                 (time, longest, rows)
@@ -239,7 +239,7 @@ fn correction() {
         let time = median(runs.iter().map(|run| ms(run.0)).collect());
         let longest = median(runs.iter().map(|run| ms(run.1)).collect());
         println!(
-            "correction of {pings} pings: {} rows, {time:.2} ms, {:.0} ns a ping, longest turn {longest:.2} ms, load {}",
+            "correction of {pings} pings: {} rows, {time:.2} ms, {:.0} ns a ping, longest close {longest:.2} ms, load {}",
             runs[0].2,
             time * 1e6 / pings as f64,
             load_average()
@@ -318,7 +318,7 @@ fn days() {
         for day in 1..=7 {
             for minute in 0..24 * 60 {
                 let batch = load.batch(180);
-                let close = if minute % 15 == 14 { Close::Seal } else { Close::Open };
+                let close = if minute % 15 == 14 { CloseKind::Seal } else { CloseKind::Open };
                 driver.run(worker, batch, Some(load.clock - BEHIND), close);
             }
             println!("day {day}: {:.1} MB resident", resident() as f64 / 1e6);

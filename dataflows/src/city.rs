@@ -8,19 +8,18 @@
 //!                \--------------------------> lives
 //! ```
 //!
-//! A function of the records and the turns alone. Each [derived table](crate::tables) takes of these streams what it
+//! A function of the records and the closes of epochs alone. Each [derived table](crate::tables) takes of these streams what it
 //! needs; its rows leave at the epoch that ends their commit, at most one -1 and one +1 for a key (P2).
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concat;
 
-use crate::changes::{Change, EnrichedPing};
-use crate::enrich::{self, Enriched, enrich};
-use crate::incidents::{LifeEvent, Near, Seed, lives};
+use crate::operators::enrich::{self, Enriched, enrich};
+use crate::operators::incidents::{LifeEvent, Near, Seed, lives};
+use crate::records::changes::{Change, EnrichedPing};
 use crate::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
-use crate::tables::{Block, Derived};
 use crate::time::Epoch;
-use crate::turns::Turn;
+use crate::time::closes::EpochClose;
 
 /// On-time records, wherever they were read, and what became of all of them.
 pub struct Records<'scope> {
@@ -43,7 +42,7 @@ pub struct Records<'scope> {
 /// What is known of the city: the streams that derived tables are made of.
 pub struct City<'scope> {
     /// What closes epochs.
-    pub turns: StreamVec<'scope, Epoch, Turn>,
+    pub closes: StreamVec<'scope, Epoch, EpochClose>,
     /// Vehicle records, where they were read.
     pub vehicles: StreamVec<'scope, Epoch, VehicleRecord>,
     /// Pings, where they were read.
@@ -66,10 +65,10 @@ pub struct City<'scope> {
 
 impl<'scope> City<'scope> {
     /// Builds the dataflow that all tables share; see the module.
-    pub fn new(turns: StreamVec<'scope, Epoch, Turn>, records: Records<'scope>) -> City<'scope> {
+    pub fn new(closes: StreamVec<'scope, Epoch, EpochClose>, records: Records<'scope>) -> City<'scope> {
         let Records { vehicles, pings, traffic, weather, statuses, deliveries, seeds } = records;
         let traffic = enrich::by_cell(traffic);
-        let (lives, circles) = lives(turns.clone(), statuses.clone(), seeds);
+        let (lives, circles) = lives(closes.clone(), statuses.clone(), seeds);
         let inputs = enrich::Inputs {
             pings: pings.clone(),
             traffic: traffic.clone(),
@@ -77,13 +76,8 @@ impl<'scope> City<'scope> {
             statuses,
             circles,
         };
-        let Enriched { rows, recalled, near } = enrich(turns.clone(), inputs);
-        let enriched = rows.clone().concat(recalled);
-        City { turns, vehicles, pings, traffic, weather, deliveries, enriched_changes: rows, enriched, lives, near }
-    }
-
-    /// The changes of some tables, at the epochs that end commits.
-    pub fn derive(&self, tables: impl IntoIterator<Item = Derived>) -> Vec<StreamVec<'scope, Epoch, Block>> {
-        tables.into_iter().map(|table| (table.build)(self)).collect()
+        let Enriched { rows, recovered, near } = enrich(closes.clone(), inputs);
+        let enriched = rows.clone().concat(recovered);
+        City { closes, vehicles, pings, traffic, weather, deliveries, enriched_changes: rows, enriched, lives, near }
     }
 }

@@ -5,10 +5,10 @@ mod harness;
 mod reference;
 mod world;
 
-use citystream_dataflows::incidents::{LifeId, Seed, exposed_until};
+use citystream_dataflows::operators::incidents::{LifeId, Seed, exposed_until};
 use citystream_dataflows::records::Phase;
 use citystream_dataflows::time::Micros;
-use citystream_dataflows::turns::{Close, Turn};
+use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 
 use harness::{Cut, apply, cut, effects, run, same};
 use reference::{Row, Tables, tables};
@@ -36,24 +36,24 @@ fn widths(log: &[Record], seed: u64) -> Result<(), String> {
 }
 
 /// A run that begins with what is in reach goes on where the first one ended.
-fn recall(log: &[Record], seed: u64) -> Result<(), String> {
+fn recover(log: &[Record], seed: u64) -> Result<(), String> {
     let cuts = cut(log, seed);
     let mut random = Random(seed);
-    let seals: Vec<usize> = (0..cuts.len()).filter(|i| cuts[*i].turn.close == Close::Seal).collect();
+    let seals: Vec<usize> = (0..cuts.len()).filter(|i| cuts[*i].close.kind == CloseKind::Seal).collect();
     let at = random.pick(&seals);
     let workers = 1 + random.below(3) as usize;
-    let Some(horizon) = cuts[at].turn.horizon else { return Ok(()) };
+    let Some(horizon) = cuts[at].close.horizon else { return Ok(()) };
     let whole = run(&cuts, workers, seed)?;
     let mut held = Tables::new();
-    let before = whole.iter().filter(|(epoch, _)| **epoch <= cuts[at].turn.epoch);
+    let before = whole.iter().filter(|(epoch, _)| **epoch <= cuts[at].close.epoch);
     apply(&mut held, &before.map(|(epoch, seal)| (*epoch, seal.clone())).collect(), &cuts)?;
 
     let reach = cuts[..=at].iter().flat_map(|cut| &cut.records).filter(|record| is_in_reach(record, horizon));
-    let first = Turn { close: Close::Recall, last: at + 1 == cuts.len(), ..cuts[at].turn };
-    let mut resumed = vec![Cut { records: reach.copied().collect(), seeds: seeds(&held, horizon), turn: first }];
+    let first = EpochClose { kind: CloseKind::Recovery, last: at + 1 == cuts.len(), ..cuts[at].close };
+    let mut resumed = vec![Cut { records: reach.copied().collect(), seeds: seeds(&held, horizon), close: first }];
     resumed.extend(cuts[at + 1..].iter().cloned());
     let seals = run(&resumed, 1 + random.below(3) as usize, seed + 1)?;
-    let context = |e| format!("recalled at epoch {}: {e}", first.epoch);
+    let context = |e| format!("recovered at epoch {}: {e}", first.epoch);
     apply(&mut held, &seals, &resumed).map_err(context)?;
     same(&held, &tables(log)).map_err(context)
 }
@@ -102,7 +102,7 @@ fn shrink(mut log: Vec<Record>, seed: u64, check: fn(&[Record], u64) -> Result<(
         size /= 2;
     }
     log.iter().for_each(|record| println!("{record:?}"));
-    cut(&log, seed).iter().for_each(|cut| println!("{:?} of {} records", cut.turn, cut.records.len()));
+    cut(&log, seed).iter().for_each(|cut| println!("{:?} of {} records", cut.close, cut.records.len()));
     panic!("seed {seed}, {} records: {error}", log.len());
 }
 
@@ -126,7 +126,7 @@ fn a_run_goes_on_where_another_ended() {
     for seed in seeds_of_environment(60) {
         println!("seed {seed}");
         let length = 20 + Random(seed).below(600) as usize;
-        shrink(random_log(seed, length), seed, recall);
+        shrink(random_log(seed, length), seed, recover);
     }
 }
 
@@ -152,11 +152,11 @@ fn chunks(log: &[Record], size: usize) -> Vec<Cut> {
     records.extend(log.chunks(size).map(<[Record]>::to_vec));
     let last = records.len() - 1;
     let horizon = |epoch: usize| log[epoch * size..].iter().map(Record::time).min();
-    let turn = |epoch: usize| Turn {
+    let close = |epoch: usize| EpochClose {
         epoch: epoch as u64,
         horizon: if epoch == 0 || epoch == last { None } else { horizon(epoch) },
-        close: [Close::Seal, Close::Recall][usize::from(epoch == 0)],
+        kind: [CloseKind::Seal, CloseKind::Recovery][usize::from(epoch == 0)],
         last: epoch == last,
     };
-    (0..).zip(records).map(|(epoch, records)| Cut { records, seeds: Vec::new(), turn: turn(epoch) }).collect()
+    (0..).zip(records).map(|(epoch, records)| Cut { records, seeds: Vec::new(), close: close(epoch) }).collect()
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position, Topic};
-use citystream_dataflows::classify::{Rows, classify};
-use citystream_dataflows::disposition::{Disposition, RowMeta};
-use citystream_dataflows::ticks::{Added, Report, Seen, Start, Tick};
+use citystream_dataflows::operators::classify::{Rows, classify};
+use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
+use citystream_dataflows::time::disposition::{Disposition, RowMeta};
+use citystream_dataflows::time::ticks::{Added, Report, Seen, Start, Tick};
 use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
 use timely::dataflow::InputHandleVec;
 use timely::dataflow::operators::vec::Broadcast;

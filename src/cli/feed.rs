@@ -1,7 +1,20 @@
-//! What `feed` is told, and what all commands are told that ask live APIs.
+//! `citystream feed`: what live APIs tell of the places given, to Kafka, to a directory or to standard output.
 
-use citystream_feeds::apis::{OpenWeather, Overpass, TomTom};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use citystream_live_apis::{Reason, Status};
 use clap::Args;
+use serde_json::json;
+
+use super::run::Signals;
+use super::times::time;
+use crate::config::{self, ApiArgs, Config};
+use crate::error::RunError;
+use crate::produce::feed::{self, Apis, Kind, Reporter, Station, StdoutSink};
+use crate::produce::simulate::{JsonlSink, KafkaSink, Sink, wall_ms};
 
 /// Examples of `feed`.
 pub const EXAMPLES: &str = "\
@@ -52,38 +65,158 @@ pub struct FeedArgs {
     pub apis: ApiArgs,
 }
 
-/// How the APIs are asked.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Live APIs")]
-pub struct ApiArgs {
-    /// Directory in which requests are counted, across restarts.
-    #[arg(long, value_name = "DIR", default_value = "feed-state")]
-    pub state: String,
-    /// Address of OpenWeatherMap.
-    #[arg(long, value_name = "URL", default_value = OpenWeather::ENDPOINT)]
-    pub openweather_endpoint: String,
-    /// Address of TomTom.
-    #[arg(long, value_name = "URL", default_value = TomTom::ENDPOINT)]
-    pub tomtom_endpoint: String,
-    /// Address of an Overpass instance.
-    #[arg(long, value_name = "URL", default_value = Overpass::ENDPOINT)]
-    pub overpass_endpoint: String,
-    /// Most requests to OpenWeatherMap in any 24 hours [default: 900; the free tier has 1,000].
-    #[arg(long, value_name = "N")]
-    pub openweather_per_day: Option<usize>,
-    /// Most requests to OpenWeatherMap in any minute [default: 50; the free tier has 60].
-    #[arg(long, value_name = "N")]
-    pub openweather_per_minute: Option<usize>,
-    /// Most requests to TomTom in any 24 hours [default: 2400; the free tier has 2,500].
-    #[arg(long, value_name = "N")]
-    pub tomtom_per_day: Option<usize>,
-    /// Most requests to TomTom in any second [default: 4; the free tier has 5].
-    #[arg(long, value_name = "N")]
-    pub tomtom_per_second: Option<usize>,
-    /// Most requests to Overpass in any 24 hours [default: 1000].
-    #[arg(long, value_name = "N")]
-    pub overpass_per_day: Option<usize>,
-    /// Most requests to Overpass in any minute [default: 20].
-    #[arg(long, value_name = "N")]
-    pub overpass_per_minute: Option<usize>,
+/// How often signals and the sink are looked after while nothing else is to be done.
+const LOOK: Duration = Duration::from_millis(50);
+/// Rounds come no faster.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Reports round by round, to a signal or once, and prints the account of it.
+pub(super) fn feed(args: &FeedArgs, config: &Config) -> Result<i32, RunError> {
+    let stations = stations(&args.places)?;
+    let (interval, wait) = (time(&args.interval)?, time(&args.wait)?);
+    if interval < SHORTEST {
+        return Err(RunError::Usage("--interval: the shortest is 1s".into()));
+    }
+    let (mut sink, mut log_ms) = sink(args, config)?;
+    let signals = Signals::listen()?;
+    let feeds = feed::start(&args.apis, config::api_keys())?;
+    let apis = &feeds.apis;
+    warn_of_missing_keys(&stations, &apis.status());
+    let mut reporter = Reporter::new(apis, &stations, !args.no_synthetic, random()?);
+    let mut rounds = Rounds { sink: sink.as_mut(), signals: &signals, number: 0 };
+    let mut due = Instant::now();
+    while rounds.pass(due, || false)? {
+        reporter.want();
+        // Where answers come later than this, the round after has them.
+        if !rounds.pass(Instant::now() + wait, || apis.pending() == 0)? {
+            break;
+        }
+        log_ms = log_ms.max(wall_ms());
+        reporter.report(log_ms * 1000, rounds.sink)?;
+        rounds.end(&reporter, apis)?;
+        if args.once {
+            break;
+        }
+        due = Instant::now().max(due + interval);
+    }
+    let number = rounds.number;
+    sink.finish()?;
+    tell(&account(&reporter, apis, number, args.json), args.to == "-");
+    Ok(0)
+}
+
+fn stations(path: &str) -> Result<Vec<Station>, RunError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| RunError::Usage(format!("--places: cannot read {path}: {e}")))?;
+    feed::stations(&text).map_err(|e| RunError::Usage(format!("--places {path}: {e}")))
+}
+
+fn warn_of_missing_keys(stations: &[Station], feeds: &[Status; 3]) {
+    let needed = [(Kind::Weather, "OPENWEATHER_API_KEY"), (Kind::Camera, "TOMTOM_API_KEY")];
+    for ((kind, variable), feed) in needed.into_iter().zip(feeds) {
+        let number = stations.iter().filter(|station| station.kind == kind).count();
+        if number > 0 && feed.held == Some(Reason::NoKey) {
+            tracing::warn!("{variable} is not set: there is nothing live for {number} x {}", kind.name());
+        }
+    }
+}
+
+/// The sink, and the log time that it has reached.
+fn sink(args: &FeedArgs, config: &Config) -> Result<(Box<dyn Sink>, i64), RunError> {
+    match args.to.as_str() {
+        "-" => Ok((Box::new(StdoutSink::open(&config.topics)), 0)),
+        "kafka" => Ok((Box::new(KafkaSink::connect(&config.bootstrap_servers, &config.topics, &config.kafka)?), 0)),
+        to => match to.strip_prefix("dir:").filter(|path| !path.is_empty()) {
+            Some(path) => {
+                let sink = JsonlSink::open(Path::new(path), &config.topics, args.partitions)?;
+                let last = sink.last_log_time_ms().unwrap_or(0);
+                Ok((Box::new(sink), last))
+            }
+            None => Err(RunError::Usage(format!("--to {to}: expected kafka, dir:PATH or -"))),
+        },
+    }
+}
+
+fn random() -> Result<u128, RunError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| RunError::Failed(format!("the system gives no random numbers: {e}")))?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// The rounds so far, and what is looked after between them.
+struct Rounds<'a> {
+    sink: &'a mut dyn Sink,
+    signals: &'a Signals,
+    number: u64,
+}
+
+impl Rounds<'_> {
+    /// Lets time pass until `end`, or until `done`; gives whether to go on after it.
+    fn pass(&mut self, end: Instant, done: impl Fn() -> bool) -> Result<bool, RunError> {
+        while self.signals.count() == 0 && Instant::now() < end && !done() {
+            thread::sleep(LOOK.min(end.saturating_duration_since(Instant::now())));
+            self.sink.pause()?;
+        }
+        Ok(self.signals.count() == 0)
+    }
+
+    fn end(&mut self, reporter: &Reporter<'_>, apis: &Apis) -> Result<(), RunError> {
+        self.number += 1;
+        self.sink.pause()?;
+        let line = progress(reporter, &apis.status(), self.number);
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{line}")
+        } else {
+            eprintln!("{line}")
+        }
+        Ok(())
+    }
+}
+
+fn progress(reporter: &Reporter<'_>, feeds: &[Status], number: u64) -> String {
+    let tallies = reporter.tallies().map(|(_, tally)| tally);
+    let sum = |of: fn(&feed::Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    let left: Vec<String> = feeds.iter().filter_map(|f| Some(format!("{} {}", f.feed, f.left?))).collect();
+    format!(
+        "round {number:>5}  {:>7} records: {} live  {} cached  {} synthetic   requests left: {}",
+        sum(feed::Tally::records),
+        sum(|t| t.live),
+        sum(|t| t.cached),
+        sum(|t| t.synthetic),
+        left.join("  ")
+    )
+}
+
+fn account(reporter: &Reporter<'_>, apis: &Apis, rounds: u64, as_json: bool) -> String {
+    let (tallies, feeds) = (reporter.tallies(), apis.status());
+    let records: u64 = tallies.iter().map(|(_, tally)| tally.records()).sum();
+    if as_json {
+        let stations: serde_json::Map<_, _> =
+            tallies.into_iter().map(|(kind, tally)| (kind.name().to_owned(), json!(tally))).collect();
+        return json!({"rounds": rounds, "records": records, "stations": stations, "feeds": feeds}).to_string();
+    }
+    let mut lines = vec![format!("{records} records in {rounds} rounds")];
+    for (kind, feed::Tally { live, cached, synthetic, left_out }) in tallies {
+        let name = kind.name();
+        lines.push(format!("  {name:<12} {live} live, {cached} cached, {synthetic} synthetic, {left_out} left out"));
+    }
+    lines.extend(feeds.iter().map(feed_line));
+    lines.join("\n")
+}
+
+/// What a feed has done, in a line.
+pub(super) fn feed_line(status: &Status) -> String {
+    let Status { feed, held, left, counts } = status;
+    let left = left.map_or_else(String::new, |left| format!(", {left} left"));
+    let held = held.map_or_else(String::new, |why| format!("; not asked now: {}", why.words()));
+    let failures: String = counts.failures.iter().map(|(why, n)| format!("; {n} x {}", why.words())).collect();
+    format!("  {feed:<12} {} requests, {} answers{left}{failures}{held}", counts.requests, counts.answers)
+}
+
+/// Where records go to standard output, nothing else does.
+fn tell(account: &str, aside: bool) {
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    if aside { eprintln!("{account}") } else { println!("{account}") }
 }

@@ -1,9 +1,23 @@
-//! What `simulate` adds to the command line: the city, its pace, its effects, its troubles.
+//! `citystream simulate`: a simulated city's records, to a directory, to Kafka or to nowhere, and the truth about them.
 
-use citystream_simulator::{Effects, Options, Trouble};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use citystream_simulator::{Effects, Options, OptionsError, Simulator, Trouble, Truth};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 
-use super::ApiArgs;
+use super::feed::feed_line;
+use super::run::Signals;
+use super::times::{start_after, time};
+use crate::config::{self, ApiArgs, Config};
+use crate::error::RunError;
+use crate::produce::feed;
+use crate::produce::simulate::{JsonlSink, KafkaSink, NullSink, Pace, Sink, SinkError, run};
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
@@ -175,5 +189,165 @@ impl TroubleArgs {
             silent: self.silent,
             hot_cell: self.hot_cell,
         })
+    }
+}
+
+/// Sends what is asked for and prints the account of it.
+pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunError> {
+    let signals = Signals::listen()?;
+    let pace = pace(args)?;
+    let (mut sink, last) = sink(args, config)?;
+    let mut simulator = Simulator::new(options(args, config, last)?, args.threads)?;
+    let feeds = args.live.then(|| feed::start(&args.apis, config::api_keys())).transpose()?;
+    if let Some(feeds) = &feeds {
+        simulator.lay(Arc::new(feeds.apis.clone()));
+    }
+    let (bar, began, start_ms) = (bar(&pace), Instant::now(), simulator.now_ms());
+    let stop = || signals.count() > 0;
+    run(&mut simulator, sink.as_mut(), pace, &stop, &mut |simulator| {
+        let simulated_s = (simulator.now_ms() - start_ms) as u64 / 1000;
+        bar.set_message(format!("{} records, {} min simulated", simulator.sent(), simulated_s / 60));
+        bar.set_position(if pace.records.is_some() { simulator.sent() } else { simulated_s });
+    })?;
+    bar.finish_and_clear();
+    let (truth, seconds) = (simulator.truth(), began.elapsed().as_secs_f64());
+    let truth = if args.to.starts_with("dir:") { truth.through_lines() } else { truth };
+    print!("{truth}");
+    println!("  {seconds:.1} s, {:.0} records/s", truth.records as f64 / seconds);
+    feeds.iter().flat_map(|feeds| feeds.apis.status()).for_each(|status| println!("{}", feed_line(&status)));
+    args.truth.as_deref().map_or(Ok(0), |path| write(path, &truth).map(|()| 0))
+}
+
+fn sink(args: &SimulateArgs, config: &Config) -> Result<(Box<dyn Sink>, Option<i64>), RunError> {
+    match args.to.as_str() {
+        "null" => Ok((Box::new(NullSink), None)),
+        "kafka" => Ok((Box::new(KafkaSink::connect(&config.bootstrap_servers, &config.topics, &config.kafka)?), None)),
+        to => match to.strip_prefix("dir:").filter(|path| !path.is_empty()) {
+            Some(path) => {
+                let sink = JsonlSink::open(Path::new(path), &config.topics, args.partitions)?;
+                let last = sink.last_log_time_ms();
+                Ok((Box::new(sink), last))
+            }
+            None => Err(RunError::Usage(format!("--to {to}: expected kafka, dir:PATH or null"))),
+        },
+    }
+}
+
+fn pace(args: &SimulateArgs) -> Result<Pace, RunError> {
+    let SimulateArgs { rate, time_scale, records, .. } = *args;
+    if [rate, time_scale].into_iter().flatten().any(|number| !number.is_finite() || number <= 0.0) {
+        return Err(RunError::Usage("--rate and --time-scale must be positive numbers".into()));
+    }
+    let duration = args.duration.as_deref().map(time).transpose()?;
+    let span = args.span.as_deref().map(time).transpose()?;
+    Ok(Pace { rate, time_scale, records, span, duration })
+}
+
+fn options(args: &SimulateArgs, config: &Config, last: Option<i64>) -> Result<Options, RunError> {
+    Ok(Options {
+        seed: args.seed,
+        vehicles: args.vehicles,
+        start_ms: start(args, last)?,
+        step_ms: step(&args.step)?,
+        incidents_an_hour: args.incidents,
+        effects: args.effects.effects(),
+        trouble: args.trouble.trouble(|text| Ok::<_, RunError>(time(text)?.as_millis() as i64))?,
+        lateness_ms: config.policy.lateness / 1000,
+        max_ahead_ms: config.policy.max_ahead / 1000,
+        max_record: config.max_record,
+    })
+}
+
+fn start(args: &SimulateArgs, last: Option<i64>) -> Result<i64, RunError> {
+    let Some(text) = args.start.as_deref() else {
+        return Ok(start_after(last, args.time_scale.unwrap_or(f64::INFINITY)));
+    };
+    let usage = |what: String| RunError::Usage(format!("--start {text}: {what}"));
+    let start = text.parse::<Timestamp>().map_err(|_| usage("expected a time such as 2026-01-05T06:30:00Z".into()))?;
+    match last {
+        Some(last) if last >= start.as_millisecond() => {
+            let last = Timestamp::from_millisecond(last).map_or_else(|_| last.to_string(), |last| last.to_string());
+            Err(usage(format!("{} goes on to {last} already; start after that, or use another directory", args.to)))
+        }
+        _ => Ok(start.as_millisecond()),
+    }
+}
+
+/// A time or two, in milliseconds.
+fn step(text: &str) -> Result<(i64, i64), RunError> {
+    let (least, greatest) = text.split_once("..").unwrap_or((text, text));
+    Ok((time(least)?.as_millis() as i64, time(greatest)?.as_millis() as i64))
+}
+
+/// A bar over the records or the simulated time to come, where that is known.
+fn bar(pace: &Pace) -> ProgressBar {
+    let (bar, template) = match pace.records.or(pace.span.map(|span| span.as_secs())) {
+        Some(length) => (ProgressBar::new(length), "{bar:40} {percent} %  {msg}  {eta}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn write(path: &str, truth: &Truth) -> Result<(), RunError> {
+    let failed = |error: &dyn std::fmt::Display| RunError::Failed(format!("cannot write {path}: {error}"));
+    let file = File::create(path).map_err(|error| failed(&error))?;
+    serde_json::to_writer_pretty(BufWriter::new(file), truth).map_err(|error| failed(&error))
+}
+
+impl From<SinkError> for RunError {
+    fn from(error: SinkError) -> Self {
+        RunError::Failed(error.to_string())
+    }
+}
+
+impl From<OptionsError> for RunError {
+    fn from(error: OptionsError) -> Self {
+        RunError::Usage(error.to_string())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(flags: &[&str]) -> SimulateArgs {
+        let cli = Cli::try_parse_from([&["citystream", "simulate"], flags].concat()).unwrap();
+        match cli.command {
+            Command::Simulate { simulate, .. } => *simulate,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_interval_is_a_time_or_two() {
+        assert_eq!((step("45s").unwrap(), step("500ms..1m").unwrap()), ((45_000, 45_000), (500, 60_000)));
+        assert!(step("soon").is_err() && step("1s..").is_err());
+    }
+
+    #[test]
+    fn simulated_time_starts_where_it_is_told_to_but_never_in_what_is_there() {
+        let start = |flags: &[&str], last| start(&args(flags), last).map_err(|error| error.to_string());
+        let told = ["--start", "2026-01-05T10:00:00Z", "--to", "dir:log"];
+        assert_eq!(start(&told, None), Ok(1_767_607_200_000));
+        assert_eq!(start(&told, Some(1_767_607_199_999)), Ok(1_767_607_200_000));
+        let refused = start(&told, Some(1_767_607_200_000)).unwrap_err();
+        assert!(refused.contains("dir:log goes on to 2026-01-05T10:00:00Z already"), "{refused}");
+        assert_eq!(start(&[], Some(i64::MAX - 1)), Ok(i64::MAX));
+        assert!(start(&["--start", "noon"], None).is_err());
+    }
+
+    #[test]
+    fn a_pace_is_positive() {
+        assert!(pace(&args(&["--rate", "5", "--span", "6h"])).is_ok());
+        for flags in [["--rate", "0"], ["--time-scale", "nan"], ["--span", "long"]] {
+            assert!(pace(&args(&flags)).is_err(), "{flags:?}");
+        }
     }
 }

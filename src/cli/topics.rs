@@ -1,40 +1,92 @@
-//! What the topics are called on the broker: one flag for each that is declared.
+//! `citystream topics`: the five topics on the broker.
 
-use std::collections::BTreeMap;
+use clap::Subcommand;
+use serde_json::json;
 
-use citystream_wire::Topic;
-use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
-use serde::Serialize;
+use super::load;
+use crate::config::Settings;
+use crate::error::RunError;
+use crate::process::source::kafka_settings;
+use crate::source::kafka::KafkaCatalog;
+use crate::source::kafka::topics::{self, PartitionStatus};
 
-/// Names of topics as given, by setting (`gps-topic`).
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct TopicArgs(BTreeMap<&'static str, String>);
-
-impl Args for TopicArgs {
-    fn augment_args(command: Command) -> Command {
-        command.args(Topic::all().map(flag))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+/// Commands on topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Create the five topics; those that exist are left alone.
+    Create {
+        /// Partitions of each topic.
+        #[arg(long, default_value_t = 4)]
+        partitions: i32,
+        /// For simulated time: the producer's timestamps, and no retention.
+        #[arg(long)]
+        simulated: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Show offsets, lag and identity of every partition.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
 }
 
-fn flag(topic: Topic) -> Arg {
-    let declared = topic.declaration();
-    let help = format!("Topic of {} [default: {}]", declared.records, declared.default_topic);
-    Arg::new(topic.setting()).long(topic.setting()).value_name("TOPIC").help(help)
+/// Does what the command says.
+pub fn topics(command: TopicsCommand, file: Option<&str>) -> Result<i32, RunError> {
+    match command {
+        TopicsCommand::Create { partitions, simulated, settings } => {
+            let config = load(&settings, file)?;
+            for topic in topics::create(&kafka_settings(&config), partitions, simulated)? {
+                let done = if topic.created { "created" } else { "was there" };
+                println!("{:<24} {done}", topic.name);
+            }
+        }
+        TopicsCommand::Status { json, settings } => {
+            let config = load(&settings, file)?;
+            let status = topics::status(&KafkaCatalog::connect(kafka_settings(&config))?)?;
+            if json {
+                println!("{}", serde_json::Value::from_iter(status.iter().map(as_json)));
+            } else {
+                table(&status);
+            }
+        }
+    }
+    Ok(0)
 }
 
-impl FromArgMatches for TopicArgs {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let given = |topic: Topic| Some((topic.setting(), matches.get_one::<String>(topic.setting())?.clone()));
-        Ok(TopicArgs(Topic::all().filter_map(given).collect()))
-    }
+fn as_json(line: &PartitionStatus) -> serde_json::Value {
+    json!({
+        "topic": line.name, "id": line.topic_id, "partition": line.partition.map(|p| p.0),
+        "low": line.partition.map(|p| p.1.0), "end": line.partition.map(|p| p.2.0),
+        "group": line.group.map(|g| g.0), "lag": line.lag,
+        "timestamps": line.timestamps.as_ref().map(|t| t.kind.as_str()),
+    })
+}
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        self.0.extend(Self::from_arg_matches(matches)?.0);
-        Ok(())
+fn table(status: &[PartitionStatus]) {
+    println!(
+        "{:<20} {:>9} {:>12} {:>12} {:>12} {:>10}  timestamps",
+        "topic", "partition", "first", "end", "group", "lag"
+    );
+    for line in status {
+        let Some((partition, low, end)) = line.partition else {
+            println!("{:<20} missing: `citystream topics create` makes it", line.name);
+            continue;
+        };
+        let or_dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
+        println!(
+            "{:<20} {partition:>9} {:>12} {:>12} {:>12} {:>10}  {}",
+            line.name,
+            low.0,
+            end.0,
+            or_dash(line.group.map(|g| g.0)),
+            or_dash(line.lag),
+            line.timestamps.as_ref().map_or("-", |t| t.kind.as_str())
+        );
     }
 }

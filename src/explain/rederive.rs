@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use citystream_dataflows::city::{City, Records};
-use citystream_dataflows::tables::{Block, Derived};
+use citystream_dataflows::tables::{self, Block, Derived};
+use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_dataflows::turns::{Close, Turn};
 use citystream_wire::PerTopic;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Inspect;
@@ -14,10 +14,10 @@ use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::vec::ToStream;
 
 use super::sources::Sources;
+use crate::columns::extract::{self, Extractor, Records as Extracted};
+use crate::columns::names::Names;
+use crate::columns::render::render;
 use crate::error::RunError;
-use crate::extract::{self, Extractor, Records as Extracted};
-use crate::names::Names;
-use crate::render::render;
 
 /// All rows of a table that the raw rows add up to.
 ///
@@ -42,7 +42,7 @@ pub fn rederive(
     let counts_from = sources.counts_from.unwrap_or(Micros::MIN);
     records.deliveries.iter_mut().for_each(|delivery| delivery.log_time = delivery.log_time.max(counts_from));
     let names = Names::default();
-    names.learn(&records.names)?;
+    names.intern(&records.names)?;
     let derived = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&derived);
     timely::execute_directly(move |worker| {
@@ -53,8 +53,8 @@ pub fn rederive(
 }
 
 fn derive(scope: Scope<'_, Epoch>, table: Derived, records: Extracted, sink: Arc<Mutex<Vec<Block>>>) {
-    let turn = Turn { epoch: 0, horizon: None, close: Close::Seal, last: true };
-    let turns = [turn].to_stream(scope);
+    let close = EpochClose { epoch: 0, horizon: None, kind: CloseKind::Seal, last: true };
+    let closes = [close].to_stream(scope);
     let records = Records {
         vehicles: records.vehicles.to_stream(scope),
         pings: records.pings.to_stream(scope),
@@ -64,7 +64,7 @@ fn derive(scope: Scope<'_, Epoch>, table: Derived, records: Extracted, sink: Arc
         deliveries: records.deliveries.to_stream(scope),
         seeds: empty(scope),
     };
-    for blocks in City::new(turns, records).derive([table]) {
+    for blocks in tables::derive(&City::new(closes, records), [table]) {
         let sink = Arc::clone(&sink);
         blocks.inspect_core(move |event| {
             if let Ok((_, blocks)) = event {

@@ -13,10 +13,10 @@ use super::scan::{rows, scan};
 use super::show::{Shown, show};
 use super::sources::{Source, Sources};
 use super::target::Target;
+use crate::columns::row::Row;
+use crate::columns::tables::Table;
 use crate::error::RunError;
-use crate::lake::rows::Row;
 use crate::lake::{Lake, State};
-use crate::tables::Table;
 
 /// What is known of a record or a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,11 +5,11 @@ use arrow::compute::filter_record_batch;
 use citystream_dataflows::time::Micros;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::columns::row::Row;
+use crate::columns::tables::Table;
 use crate::error::RunError;
-use crate::lake::commit::File;
-use crate::lake::rows::Row;
+use crate::lake::history::commit::File;
 use crate::lake::{Lake, State};
-use crate::tables::Table;
 
 /// The rows of a table that are wanted, from files that may hold them.
 ///

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMic
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::lake::rows::Row;
+use crate::columns::row::Row;
 
 /// A row's columns in the order of their table.
 #[derive(Clone, Debug, PartialEq)]

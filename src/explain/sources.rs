@@ -9,11 +9,12 @@ use citystream_dataflows::time::Micros;
 use futures::TryStreamExt;
 
 use super::scan::{overlaps, rows, scan};
+use crate::columns::row::Row;
+use crate::columns::tables::{EVENT_TIME, LOG_TIME, Table};
 use crate::error::RunError;
-use crate::lake::commit::File;
-use crate::lake::rows::Row;
-use crate::lake::{Lake, State, recover};
-use crate::tables::{EVENT_TIME, LOG_TIME, Table};
+use crate::lake::history::commit::File;
+use crate::lake::history::read;
+use crate::lake::{Lake, State};
 
 /// What stands behind a row.
 #[derive(Default)]
@@ -90,7 +91,7 @@ impl Source<'_> {
 
     /// The horizon that each commit was made at: that of the commit before.
     async fn horizons(&self) -> Result<BTreeMap<u64, Micros>, RunError> {
-        let mut commits = std::pin::pin!(recover::read(self.lake, 0..=self.state.seq));
+        let mut commits = std::pin::pin!(read::read(self.lake, 0..=self.state.seq));
         let mut horizons = BTreeMap::new();
         while let Some((_, commit)) = commits.try_next().await? {
             horizons.extend(commit.horizon.map(|horizon| (commit.seq + 1, horizon)));

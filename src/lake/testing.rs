@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use citystream_dataflows::bindings::{Binding, NextOffset, Partition, Position, Topic};
+use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
@@ -15,9 +15,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::lake::commit::{Commit, EpochBindings, File, Kind, Ledger};
-use crate::lake::history::State;
-use crate::lake::layout;
+use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::{State, layout};
 
 /// The first commit of a history: a claim.
 pub(crate) fn claim(run: &str) -> Commit {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic, is_another_topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic, is_another_topic};
 
 use super::{Available, SourceError};
 

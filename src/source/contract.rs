@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::{NextOffset, Partition};
+use citystream_dataflows::time::bindings::{NextOffset, Partition};
 
 use super::{Reader, Record};
 

@@ -11,8 +11,8 @@ pub mod kafka;
 
 use std::ops::ControlFlow;
 
-use citystream_dataflows::bindings::{NextOffset, Partition};
 use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::{NextOffset, Partition};
 
 /// One record as the log holds it.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use citystream_dataflows::bindings::Topic;
+use citystream_dataflows::time::bindings::Topic;
 
 use crate::common::cluster::LONG;
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, python, wait_until};

@@ -76,7 +76,9 @@ fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
     let cut = plan.fresh_path("cut");
     let copied = Command::new("cp").arg("-r").arg(plan.lake().place()).arg(&cut).status().expect("cp");
     assert!(copied.success());
-    assert_eq!(forget_versions(&cut, 200), 13 * 201);
+    // Tables of records, derived ones, and the table of commits.
+    let tables = citystream::columns::tables::Table::all().count() + 1;
+    assert_eq!(forget_versions(&cut, 200), tables * 201);
     assert_eq!(Lake::at(&cut.display().to_string()).contents(&plan, &made), whole);
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use citystream::source::Catalog;
 use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings, topics};
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

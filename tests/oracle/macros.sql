@@ -16,7 +16,7 @@ CREATE OR REPLACE MACRO dist_mm(lat1, lon1, lat2, lon2) AS CAST(round(2::DOUBLE 
 -- The greatest multiple of a step that is not above a time (`//` and `%` round towards zero).
 CREATE OR REPLACE MACRO floor_to(t, step) AS t - (t % step + step) % step;
 -- The start of the window of so many minutes that a time is in.
-CREATE OR REPLACE MACRO window_us(t, minutes) AS floor_to(t, minutes * 60000000);
+CREATE OR REPLACE MACRO window_us(t, minutes) AS floor_to(t, minutes::BIGINT * 60000000);
 
 -- Nearest rank in a sorted list: the ceil(p * n / 100)-th value; null of nothing.
 CREATE OR REPLACE MACRO nearest_rank(sorted, p) AS sorted[(p * len(sorted) + 99) // 100];

@@ -1,11 +1,11 @@
 //! The records of a city of some 2,000 cells, made as they are needed.
 
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::records::{
-    Delivery, Fate, IncidentKind, Level, Phase, Ping, Point, Reading, Severity, Sky, Source, Stamp, Status, Text,
+    Delivery, IncidentKind, Level, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Stamp, Status, TextId,
     Traffic, VehicleRecord, Weather,
 };
 use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::Topic;
 use h3o::{CellIndex, LatLng, Resolution};
 
 pub const SECOND: Micros = 1_000_000;
@@ -48,7 +48,7 @@ pub struct Load {
     shape: Shape,
     random: u64,
     sites: Vec<Site>,
-    incidents: Vec<(Text, Point, Phase)>,
+    incidents: Vec<(TextId, Point, Phase)>,
     next_incident: u64,
     offset: i64,
     /// The greatest event time.
@@ -117,7 +117,7 @@ impl Load {
             }
             if self.shape.is_whole {
                 let delay_s = self.below(600) as i32;
-                let delivery = Delivery { topic: Topic::GPS, log_time: self.clock, fate: Fate(0), delay_s };
+                let delivery = Delivery { topic: Topic::GPS, log_time: self.clock, outcome: Outcome(0), delay_s };
                 batch.deliveries.push(delivery);
             }
         }
@@ -131,7 +131,7 @@ impl Load {
             let hot = self.sites[7];
             site = Site { at: Point { lat: hot.at.lat + 1e-6 * self.below(1000) as f64, ..hot.at }, ..hot };
         }
-        let (vehicle, speed) = (Text(1 + self.below(VEHICLES)), self.reading(90));
+        let (vehicle, speed) = (TextId(1 + self.below(VEHICLES)), self.reading(90));
         Ping { stamp, vehicle, at: site.at, speed, c8: site.c8, c5: site.c5 }
     }
 
@@ -146,7 +146,7 @@ impl Load {
         let (stamp, site) = (self.stamp(), self.site());
         let sky = if self.below(3) == 0 { Sky::Rain } else { Sky::Other };
         let measures = std::array::from_fn(|_| self.reading(30));
-        Weather { stamp, at: site.at, c5: site.c5, condition: Text(7), sky, measures, source: Some(Source::Live) }
+        Weather { stamp, at: site.at, c5: site.c5, condition: TextId(7), sky, measures, source: Some(Source::Live) }
     }
 
     /// Incidents are active, responded to, resolved.
@@ -154,7 +154,7 @@ impl Load {
         let stamp = self.stamp();
         let (incident, at, phase) = if self.incidents.len() < self.shape.incidents {
             self.next_incident += 1;
-            let new = (Text(self.next_incident), self.site().at, Phase::Active);
+            let new = (TextId(self.next_incident), self.site().at, Phase::Active);
             self.incidents.push(new);
             new
         } else {
@@ -175,7 +175,7 @@ impl Load {
     }
 
     fn vehicle(&mut self) -> VehicleRecord {
-        let (stamp, vehicle) = (self.stamp(), Text(1 + self.below(VEHICLES)));
+        let (stamp, vehicle) = (self.stamp(), TextId(1 + self.below(VEHICLES)));
         VehicleRecord { stamp, vehicle, fuel: self.reading(100), odometer: self.reading(100_000) }
     }
 }

@@ -10,8 +10,8 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator;
 
 use super::{Columns, Derived};
-use crate::changes::Change;
-use crate::records::Text;
+use crate::records::TextId;
+use crate::records::changes::Change;
 use crate::time::Epoch;
 
 /// Changes of one table.
@@ -34,8 +34,8 @@ pub type Validity = Option<Vec<bool>>;
 /// The values of one column. A value that is not there stands as any number.
 #[derive(Clone, Debug)]
 pub enum Values {
-    /// Texts by id; [`Text::NONE`] is null.
-    Text(Vec<Text>),
+    /// Texts by id; [`TextId::NONE`] is null.
+    Text(Vec<TextId>),
     /// Words.
     Word(Words),
     /// 32-bit integers.

@@ -13,8 +13,8 @@
 use std::borrow::Cow;
 
 use super::block::{Values, Words};
-use crate::changes::Change;
-use crate::records::{Point, Text};
+use crate::records::changes::Change;
+use crate::records::{Point, TextId};
 use crate::time::Micros;
 
 /// A column as its users see it.
@@ -33,7 +33,7 @@ pub struct Column {
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text.
+    /// TextId.
     Text,
     /// A 32-bit integer.
     Int,
@@ -69,7 +69,7 @@ impl<R> Columns<R> {
     }
 
     /// A text by its id.
-    pub fn text(&mut self, name: impl Into<Cow<'static, str>>) -> Draft<'_, R, Text> {
+    pub fn text(&mut self, name: impl Into<Cow<'static, str>>) -> Draft<'_, R, TextId> {
         self.draft(name, Kind::Text, "")
     }
 
@@ -226,15 +226,15 @@ numbers! {
     Time, Micros, i64, Long;
 }
 
-impl Value for Text {
-    type Given = Text;
+impl Value for TextId {
+    type Given = TextId;
 
-    fn all(values: impl Iterator<Item = Text>) -> Values {
+    fn all(values: impl Iterator<Item = TextId>) -> Values {
         Values::Text(values.collect())
     }
 
-    fn some(values: impl Iterator<Item = Option<Text>>) -> Values {
-        Values::Text(values.map(|value| value.unwrap_or(Text::NONE)).collect())
+    fn some(values: impl Iterator<Item = Option<TextId>>) -> Values {
+        Values::Text(values.map(|value| value.unwrap_or(TextId::NONE)).collect())
     }
 }
 

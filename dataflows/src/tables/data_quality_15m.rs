@@ -14,20 +14,20 @@ use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{
-    Block, Columns, Counted, Declaration, Fields, From, Lookback, Resume, Select, Total, WINDOW_START, When, window,
+    Block, Columns, Counted, Declaration, Fields, From, Needs, Resume, Select, Total, WINDOW_START, When, window,
 };
-use crate::bindings::Topic;
-use crate::changes::Change;
 use crate::city::City;
-use crate::disposition::Disposition;
-use crate::hash::IdMap;
-use crate::reason::Reason;
-use crate::records::{Delivery, Fate};
-use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::windows::counts::Counts;
+use crate::operators::windows::{Aggregate, Windows};
+use crate::records::changes::Change;
+use crate::records::hash::IdMap;
+use crate::records::reason::Reason;
+use crate::records::{Delivery, Outcome};
+use crate::time::bindings::Topic;
+use crate::time::closes::EpochClose;
+use crate::time::disposition::Disposition;
 use crate::time::{Epoch, MINUTE, Micros};
-use crate::turns::Turn;
-use crate::windows::counts::Counts;
-use crate::windows::{Aggregate, Windows};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -69,31 +69,31 @@ pub struct QualityWindow {
     pub topic: Topic,
     /// The window's start.
     pub start: Micros,
-    /// Records by [`Fate`](crate::records::Fate).
-    pub fates: Vec<u64>,
+    /// Records by [`Outcome`](crate::records::Outcome).
+    pub outcomes: Vec<u64>,
     /// Percentiles 50 and 99 of the rows' delay in whole seconds.
     pub delays: Option<[i32; 2]>,
 }
 
 impl QualityWindow {
-    /// Records with one fate.
-    fn with(&self, fate: usize) -> u64 {
-        self.fates.get(fate).copied().unwrap_or(0)
+    /// Records with one outcome.
+    fn with(&self, outcome: usize) -> u64 {
+        self.outcomes.get(outcome).copied().unwrap_or(0)
     }
 }
 
 /// The columns.
 pub fn columns() -> Columns<QualityWindow> {
-    // Fates below this are dispositions, the others reasons.
+    // Outcomes below this are dispositions, the others reasons.
     const ROWS: usize = Disposition::ALL.len();
     let mut all = Columns::new();
     all.word("topic").from(|row: &QualityWindow| row.topic.name());
     all.time(WINDOW_START).from(|row| row.start);
-    all.count("records").from(|row| row.fates.iter().sum());
+    all.count("records").from(|row| row.outcomes.iter().sum());
     for disposition in Disposition::ALL {
         all.count(disposition.name()).from(move |row| row.with(disposition as usize));
     }
-    all.count("dead_letters").from(|row| row.fates.iter().skip(ROWS).sum());
+    all.count("dead_letters").from(|row| row.outcomes.iter().skip(ROWS).sum());
     for reason in Reason::ALL {
         all.count(format!("dead_{}", reason.name())).from(move |row| row.with(ROWS + reason as usize));
     }
@@ -112,8 +112,8 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
     super::block::blocks(NAME, columns(), changes(city))
 }
 
-fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
-    vec![Lookback::Logged(window(horizon, LENGTH))]
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
+    vec![Needs::Logged(window(horizon, LENGTH))]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -138,10 +138,10 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<Q
             });
         }
     });
-    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic.index() as u64);
     let counted = Inbox::new(&mut builder, counted, by_topic);
-    conduct(builder, city.turns.clone(), QualityStage { counted, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), QualityStage { counted, windows: Windows::new(LENGTH) }).0
 }
 
 struct QualityStage {
@@ -163,24 +163,24 @@ impl Stage for QualityStage {
         }
     }
 
-    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(turn, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        self.windows.close(close, fuel, &mut out.rows)
     }
 }
 
 #[derive(Default)]
 struct Quality {
-    fates: Vec<u64>,
+    outcomes: Vec<u64>,
     delays: Counts<i32>,
 }
 
 impl Quality {
     fn add(&mut self, delivery: &Delivery, count: u64) {
-        let Fate(fate) = delivery.fate;
-        let fate = usize::from(fate);
-        self.fates.resize(self.fates.len().max(fate + 1), 0);
-        self.fates[fate] += count;
-        if fate < Disposition::ALL.len() {
+        let Outcome(outcome) = delivery.outcome;
+        let outcome = usize::from(outcome);
+        self.outcomes.resize(self.outcomes.len().max(outcome + 1), 0);
+        self.outcomes[outcome] += count;
+        if outcome < Disposition::ALL.len() {
             self.delays.add(delivery.delay_s, count as i64);
         }
     }
@@ -192,6 +192,6 @@ impl Aggregate for Quality {
 
     fn row(&self, topic: Topic, start: Micros) -> Option<QualityWindow> {
         let delays = self.delays.percentiles(PERCENTS);
-        Some(QualityWindow { topic, start, fates: self.fates.clone(), delays })
+        Some(QualityWindow { topic, start, outcomes: self.outcomes.clone(), delays })
     }
 }

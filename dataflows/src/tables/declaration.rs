@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use timely::dataflow::StreamVec;
 
 use super::{Block, Column, DECLARATIONS, Fields, ORIGINAL, Select};
-use crate::bindings::Topic;
 use crate::city::City;
-use crate::incidents::Seed;
-use crate::records::{Point, Text};
+use crate::operators::incidents::Seed;
+use crate::records::{Point, TextId};
+use crate::time::bindings::Topic;
 use crate::time::{Epoch, Micros};
 
 /// All that is known of a derived table.
@@ -29,7 +29,7 @@ pub struct Declaration {
     /// How its changes come from what is known of the city.
     pub build: for<'scope> fn(&City<'scope>) -> StreamVec<'scope, Epoch, Block>,
     /// Which records a start must read again: those that a row which is not final depends on.
-    pub lookback: fn(Resume) -> Vec<Lookback>,
+    pub lookback: fn(Resume) -> Vec<Needs>,
     /// What a start takes from the table's own rows, where records alone would not do.
     pub recovery: Option<Recovery>,
     /// Which records stand behind the row of a key, given the key's parts; `None` if it is none of this table.
@@ -53,7 +53,7 @@ pub struct Resume {
 
 /// Records that are read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookback {
+pub enum Needs {
     /// On-time records of a topic from an event time on.
     Happened(Topic, Micros),
     /// Records of all topics, and dead letters, from a log time on.
@@ -70,7 +70,7 @@ pub struct Recovery {
 }
 
 /// Gives a text its id.
-pub type Intern<'a> = &'a dyn Fn(&str) -> Text;
+pub type Intern<'a> = &'a dyn Fn(&str) -> TextId;
 
 /// What live rows add up to, at every commit: a number that the ledgers have too.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,14 @@
 //! `enriched_pings`: every ping with the traffic, the weather and the incidents of its time and place. The rows come from
-//! [`crate::enrich`], which the windows over pings read too; this is how the table shows them.
+//! [`crate::operators::enrich`], which the windows over pings read too; this is how the table shows them.
 
 use timely::dataflow::StreamVec;
 
-use super::{Block, Columns, Counted, Declaration, Fields, Lookback, Resume, Select, Total, record_key};
-use crate::bindings::Topic;
-use crate::changes::EnrichedPing;
+use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, record_key};
 use crate::city::City;
-use crate::enrich::{STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH, is_near};
+use crate::operators::enrich::{STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH, is_near};
+use crate::records::changes::EnrichedPing;
 use crate::records::{Point, Source, Stamp};
+use crate::time::bindings::Topic;
 use crate::time::{Epoch, Micros};
 
 /// The table.
@@ -112,12 +112,12 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 }
 
 /// A ping that is not before the horizon is not final.
-fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
     vec![
-        Lookback::Happened(Topic::GPS, horizon),
-        Lookback::Happened(Topic::TRAFFIC, horizon - TRAFFIC_REACH),
-        Lookback::Happened(Topic::WEATHER, horizon - WEATHER_REACH),
-        Lookback::Happened(Topic::EMERGENCY, horizon - STATUS_REACH),
+        Needs::Happened(Topic::GPS, horizon),
+        Needs::Happened(Topic::TRAFFIC, horizon - TRAFFIC_REACH),
+        Needs::Happened(Topic::WEATHER, horizon - WEATHER_REACH),
+        Needs::Happened(Topic::EMERGENCY, horizon - STATUS_REACH),
     ]
 }
 

@@ -11,21 +11,19 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Map;
 
-use super::{
-    Block, Columns, Counted, Declaration, Fields, Lookback, Resume, Select, Total, WINDOW_START, centre, window,
-};
-use crate::bindings::Topic;
-use crate::changes::{Change, EnrichedPing};
+use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, centre, window};
 use crate::city::City;
-use crate::enrich::WEATHER_REACH;
-use crate::hash::spread;
-use crate::measures::{UNIT, quantised};
+use crate::operators::enrich::WEATHER_REACH;
+use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::windows::counts::Sum;
+use crate::operators::windows::{Aggregate, Windows};
+use crate::records::changes::{Change, EnrichedPing};
+use crate::records::hash::spread;
+use crate::records::measures::{UNIT, quantised};
 use crate::records::{Measure, Reading, Weather};
-use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::bindings::Topic;
+use crate::time::closes::EpochClose;
 use crate::time::{Epoch, MINUTE, Micros};
-use crate::turns::Turn;
-use crate::windows::counts::Sum;
-use crate::windows::{Aggregate, Windows};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -96,9 +94,9 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 }
 
 /// Pings since the start of the window that the horizon lies in, and the weather that governs them.
-fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
     let start = window(horizon, LENGTH);
-    vec![Lookback::Happened(Topic::GPS, start), Lookback::Happened(Topic::WEATHER, start - WEATHER_REACH)]
+    vec![Needs::Happened(Topic::GPS, start), Needs::Happened(Topic::WEATHER, start - WEATHER_REACH)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -119,11 +117,11 @@ fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
 
 /// Its changes; see the module.
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<EnvironmentWindow>> {
-    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let weather = Inbox::new(&mut builder, city.weather.clone(), Exchange::new(|w: &Weather| spread(w.c5)));
     let drives = city.enriched.clone().flat_map(|change| Drive::of(&change));
     let drives = Inbox::new(&mut builder, drives, Exchange::new(|d: &Drive| spread(d.c5)));
-    conduct(builder, city.turns.clone(), EnvironmentStage { weather, drives, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), EnvironmentStage { weather, drives, windows: Windows::new(LENGTH) }).0
 }
 
 /// A ping with a speed that is known to have been in rain or on a dry road.
@@ -169,8 +167,8 @@ impl Stage for EnvironmentStage {
         }
     }
 
-    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(turn, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        self.windows.close(close, fuel, &mut out.rows)
     }
 }
 

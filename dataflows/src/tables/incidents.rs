@@ -10,18 +10,18 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Block, Columns, Declaration, Fields, Intern, Lookback, Recovery, Resume, Select};
-use crate::bindings::Topic;
-use crate::changes::{Change, Exposure, Life};
+use super::{Block, Columns, Declaration, Fields, Intern, Needs, Recovery, Resume, Select};
 use crate::city::City;
-use crate::enrich::is_near;
-use crate::hash::{IdMap, IdSet, spread};
-use crate::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Near, Seed, exposed_until};
+use crate::operators::enrich::is_near;
+use crate::operators::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Near, Seed, exposed_until};
+use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::windows::counts::{Distinct, Sum};
+use crate::records::changes::{Change, Exposure, Life};
+use crate::records::hash::{IdMap, IdSet, spread};
 use crate::records::{Phase, Reading, Stamp};
-use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::bindings::Topic;
+use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::{Epoch, Micros};
-use crate::turns::{Close, Turn};
-use crate::windows::counts::{Distinct, Sum};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -115,11 +115,11 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 }
 
 /// A life whose exposure is not known yet may have begun to count an hour before the horizon.
-fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Lookback> {
+fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Needs> {
     let exposure = if is_exposure_open { EXPOSURE } else { 0 };
     vec![
-        Lookback::Happened(Topic::GPS, horizon - BEFORE - exposure),
-        Lookback::Happened(Topic::EMERGENCY, known_from(horizon)),
+        Needs::Happened(Topic::GPS, horizon - BEFORE - exposure),
+        Needs::Happened(Topic::EMERGENCY, known_from(horizon)),
     ]
 }
 
@@ -167,12 +167,12 @@ fn passers(first: &dyn Fields) -> Option<Select> {
 
 /// Its changes; see the module.
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<IncidentRow>> {
-    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
     let by_incident = Exchange::new(|near: &Near| spread(near.life.incident.0));
     let near = Inbox::new(&mut builder, city.near.clone(), by_incident);
     let stage = Incidents { lives, near, rows: IdMap::default(), touched: IdSet::default() };
-    conduct(builder, city.turns.clone(), stage).0
+    conduct(builder, city.closes.clone(), stage).0
 }
 
 struct Incidents {
@@ -225,8 +225,8 @@ impl Stage for Incidents {
         }
     }
 
-    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        if turn.close == Close::Open {
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        if close.kind == CloseKind::Open {
             return true;
         }
         for id in self.touched.drain() {
@@ -234,7 +234,7 @@ impl Stage for Incidents {
             let Some(slot) = self.rows.get_mut(&id) else { continue };
             let row = slot.row();
             let old = std::mem::replace(&mut slot.written, row);
-            if old != row && turn.close == Close::Seal {
+            if old != row && close.kind == CloseKind::Seal {
                 out.rows.extend(old.map(|row| Change { row, diff: -1 }));
                 out.rows.extend(row.map(|row| Change { row, diff: 1 }));
             }

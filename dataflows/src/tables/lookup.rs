@@ -1,9 +1,9 @@
 //! What stands behind a row of a derived table: which records of the lake its definition looks at. Said here as what to
 //! select; whoever has the lake selects it.
 
-use crate::bindings::Topic;
 use crate::records::{Point, Stamp};
 use crate::time::Micros;
+use crate::time::bindings::Topic;
 
 /// One row of a table, by the names of its columns. A value is `None` where it is null, or no such column is there.
 pub trait Fields {

@@ -14,10 +14,15 @@ pub mod incidents;
 pub mod traffic_5m;
 pub mod vehicle_15m;
 
+use timely::dataflow::StreamVec;
+
+use crate::city::City;
+use crate::time::Epoch;
+
 pub use block::{Block, Validity, Values, Words};
 pub use columns::{Column, Columns, Kind};
 pub use declaration::{
-    Counted, Declaration, Derived, Intern, Lookback, Recovery, Resume, Total, centre, record_key, window,
+    Counted, Declaration, Derived, Intern, Needs, Recovery, Resume, Total, centre, record_key, window,
 };
 pub use lookup::{Fields, From, Select, Then, Wanted, When};
 
@@ -37,3 +42,11 @@ static DECLARATIONS: &[&Declaration] = &[
 
 /// How many of the list the lakes have that were made before lakes named their tables.
 const ORIGINAL: usize = 6;
+
+/// The changes of some tables, at the epochs that end commits.
+pub fn derive<'scope>(
+    city: &City<'scope>,
+    tables: impl IntoIterator<Item = Derived>,
+) -> Vec<StreamVec<'scope, Epoch, Block>> {
+    tables.into_iter().map(|table| (table.build)(city)).collect()
+}

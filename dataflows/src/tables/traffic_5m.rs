@@ -10,20 +10,18 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{
-    Block, Columns, Counted, Declaration, Fields, Lookback, Resume, Select, Total, WINDOW_START, centre, window,
-};
-use crate::bindings::Topic;
-use crate::changes::{Change, EnrichedPing};
+use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, centre, window};
 use crate::city::City;
-use crate::enrich::TRAFFIC_REACH;
-use crate::measures::{UNIT, quantised};
+use crate::operators::enrich::TRAFFIC_REACH;
+use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::windows::counts::{Counts, Distinct, Sum};
+use crate::operators::windows::{Aggregate, Windows};
+use crate::records::changes::{Change, EnrichedPing};
+use crate::records::measures::{UNIT, quantised};
 use crate::records::{Level, Reading, Source, Traffic};
-use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::time::bindings::Topic;
+use crate::time::closes::EpochClose;
 use crate::time::{Epoch, MINUTE, Micros};
-use crate::turns::Turn;
-use crate::windows::counts::{Counts, Distinct, Sum};
-use crate::windows::{Aggregate, Windows};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -132,9 +130,9 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 }
 
 /// Pings since the start of the window that the horizon lies in, and the traffic that governs them.
-fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
     let start = window(horizon, LENGTH);
-    vec![Lookback::Happened(Topic::GPS, start), Lookback::Happened(Topic::TRAFFIC, start - TRAFFIC_REACH)]
+    vec![Needs::Happened(Topic::GPS, start), Needs::Happened(Topic::TRAFFIC, start - TRAFFIC_REACH)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -155,10 +153,10 @@ fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
 
 /// Its changes; see the module.
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<TrafficWindow>> {
-    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let pings = Inbox::new(&mut builder, city.enriched.clone(), Pipeline);
     let traffic = Inbox::new(&mut builder, city.traffic.clone(), Pipeline);
-    conduct(builder, city.turns.clone(), TrafficStage { pings, traffic, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), TrafficStage { pings, traffic, windows: Windows::new(LENGTH) }).0
 }
 
 struct TrafficStage {
@@ -184,8 +182,8 @@ impl Stage for TrafficStage {
         }
     }
 
-    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(turn, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        self.windows.close(close, fuel, &mut out.rows)
     }
 }
 

@@ -12,18 +12,18 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Block, Columns, Counted, Declaration, Fields, Lookback, Resume, Select, Total, WINDOW_START, window};
-use crate::bindings::Topic;
-use crate::changes::Change;
+use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, window};
 use crate::city::City;
-use crate::hash::{IdMap, spread};
-use crate::measures::{distance_mm, quantised};
-use crate::records::{Ping, Point, Reading, Stamp, Text, VehicleRecord};
-use crate::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::timeline::{Stamped, Timeline};
+use crate::operators::windows::{Aggregate, Windows};
+use crate::records::changes::Change;
+use crate::records::hash::{IdMap, spread};
+use crate::records::measures::{distance_mm, quantised};
+use crate::records::{Ping, Point, Reading, Stamp, TextId, VehicleRecord};
+use crate::time::bindings::Topic;
+use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::{Epoch, MINUTE, Micros};
-use crate::timeline::{Stamped, Timeline};
-use crate::turns::{Close, Turn};
-use crate::windows::{Aggregate, Windows};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -64,7 +64,7 @@ either of the two lacks the value the pair counts nothing, and no pair reaches a
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VehicleWindow {
     /// The vehicle.
-    pub vehicle: Text,
+    pub vehicle: TextId,
     /// The window's start.
     pub start: Micros,
     /// Pings.
@@ -114,9 +114,9 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
     super::block::blocks(NAME, columns(), changes(city))
 }
 
-fn lookback(Resume { horizon, .. }: Resume) -> Vec<Lookback> {
+fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
     let from = window(horizon, LENGTH) - STEP;
-    vec![Lookback::Happened(Topic::GPS, from), Lookback::Happened(Topic::VEHICLE, from)]
+    vec![Needs::Happened(Topic::GPS, from), Needs::Happened(Topic::VEHICLE, from)]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -138,20 +138,20 @@ fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
 
 /// Its changes; see the module.
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<VehicleWindow>> {
-    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.turns.scope());
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let by_vehicle = Exchange::new(|ping: &Ping| spread(ping.vehicle.0));
     let pings = Inbox::new(&mut builder, city.pings.clone(), by_vehicle);
     let by_vehicle = Exchange::new(|record: &VehicleRecord| spread(record.vehicle.0));
     let records = Inbox::new(&mut builder, city.vehicles.clone(), by_vehicle);
     let windows = Windows::new(LENGTH);
     let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN };
-    conduct(builder, city.turns.clone(), stage).0
+    conduct(builder, city.closes.clone(), stage).0
 }
 
 struct VehicleStage {
     pings: Inbox<Ping>,
     records: Inbox<VehicleRecord>,
-    fleet: IdMap<Text, Tracks>,
+    fleet: IdMap<TextId, Tracks>,
     windows: Windows<Trip>,
     freed: Micros,
 }
@@ -194,13 +194,13 @@ impl Stage for VehicleStage {
         }
     }
 
-    fn close(&mut self, turn: &Turn, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        if !self.windows.close(turn, fuel, &mut out.rows) {
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        if !self.windows.close(close, fuel, &mut out.rows) {
             return false;
         }
         // Once a minute is often enough: it visits every vehicle.
         if let Some(horizon) =
-            turn.horizon.filter(|h| turn.close != Close::Open && *h >= self.freed.saturating_add(MINUTE))
+            close.horizon.filter(|h| close.kind != CloseKind::Open && *h >= self.freed.saturating_add(MINUTE))
         {
             self.freed = horizon;
             self.fleet.retain(|_, tracks| {
@@ -310,10 +310,10 @@ impl Trip {
 }
 
 impl Aggregate for Trip {
-    type Key = Text;
+    type Key = TextId;
     type Row = VehicleWindow;
 
-    fn row(&self, vehicle: Text, start: Micros) -> Option<VehicleWindow> {
+    fn row(&self, vehicle: TextId, start: Micros) -> Option<VehicleWindow> {
         // A step belongs to a ping and a pair to a record: without either there is nothing.
         (self.pings + self.records > 0).then(|| VehicleWindow {
             vehicle,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use citystream_dataflows::changes::Change;
 use citystream_dataflows::city::{City, Records};
-use citystream_dataflows::incidents::Seed;
+use citystream_dataflows::operators::incidents::Seed;
+use citystream_dataflows::records::changes::Change;
 use citystream_dataflows::tables::{data_quality_15m, environment_15m, incidents, traffic_5m, vehicle_15m};
 use citystream_dataflows::time::Epoch;
-use citystream_dataflows::turns::{Close, Turn};
+use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use timely::dataflow::operators::{Input, Inspect};
 use timely::dataflow::{InputHandleVec, StreamVec};
 
@@ -20,7 +20,7 @@ use crate::world::{MINUTE, Random, Record};
 pub struct Cut {
     pub records: Vec<Record>,
     pub seeds: Vec<Seed>,
-    pub turn: Turn,
+    pub close: EpochClose,
 }
 
 /// Cuts a log into epochs: after each record none or some of them end, whatever the other records are. The horizon is as
@@ -29,16 +29,16 @@ pub fn cut(log: &[Record], seed: u64) -> Vec<Cut> {
     let length = 2 + Random(seed).below(40);
     let mut cuts: Vec<Cut> = Vec::new();
     let mut close = |records: &[Record], later: &[Record], mut random: Random| {
-        let held = cuts.last().and_then(|cut| cut.turn.horizon);
+        let held = cuts.last().and_then(|cut| cut.close.horizon);
         let bound = later.iter().map(Record::time).min().unwrap_or_else(|| held.unwrap_or(0) + 50 * MINUTE);
         let horizon = held.max((!random.one_in(8)).then_some(bound - random.pick(&[0, 0, 1, 20 * MINUTE])));
-        let epoch = cuts.last().map_or(seed % 3 * 17, |cut| cut.turn.epoch + 1);
-        let turn = match (epoch, cuts.len()) {
-            (_, 0) => Turn { epoch, horizon: None, close: Close::Recall, last: false },
-            _ if random.one_in(3) => Turn { epoch, horizon, close: Close::Seal, last: false },
-            _ => Turn { epoch, horizon, close: Close::Open, last: false },
+        let epoch = cuts.last().map_or(seed % 3 * 17, |cut| cut.close.epoch + 1);
+        let close = match (epoch, cuts.len()) {
+            (_, 0) => EpochClose { epoch, horizon: None, kind: CloseKind::Recovery, last: false },
+            _ if random.one_in(3) => EpochClose { epoch, horizon, kind: CloseKind::Seal, last: false },
+            _ => EpochClose { epoch, horizon, kind: CloseKind::Open, last: false },
         };
-        cuts.push(Cut { records: records.to_vec(), seeds: Vec::new(), turn });
+        cuts.push(Cut { records: records.to_vec(), seeds: Vec::new(), close });
     };
     close(&[], log, Random(seed));
     let mut start = 0;
@@ -52,8 +52,8 @@ pub fn cut(log: &[Record], seed: u64) -> Vec<Cut> {
         }
     }
     close(&log[start..], &[], Random(!seed));
-    let turn = cuts.last_mut().map(|cut| &mut cut.turn).expect("an epoch");
-    (turn.close, turn.last) = (Close::Seal, true);
+    let close = cuts.last_mut().map(|cut| &mut cut.close).expect("an epoch");
+    (close.kind, close.last) = (CloseKind::Seal, true);
     cuts
 }
 
@@ -65,7 +65,7 @@ type Collected = Arc<Mutex<Seals>>;
 /// One worker's inputs.
 #[derive(Default)]
 struct Handles {
-    turns: InputHandleVec<Epoch, Turn>,
+    closes: InputHandleVec<Epoch, EpochClose>,
     vehicles: InputHandleVec<Epoch, citystream_dataflows::records::VehicleRecord>,
     pings: InputHandleVec<Epoch, citystream_dataflows::records::Ping>,
     traffic: InputHandleVec<Epoch, citystream_dataflows::records::Traffic>,
@@ -92,8 +92,8 @@ pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Seals, String> {
                 deliveries: scope.input_from(&mut handles.deliveries),
                 seeds: scope.input_from(&mut handles.seeds),
             };
-            let turns = scope.input_from(&mut handles.turns);
-            collect_all(&City::new(turns, records), &shared);
+            let closes = scope.input_from(&mut handles.closes);
+            collect_all(&City::new(closes, records), &shared);
         });
         let mut random = Random(seed);
         // Workers go their own pace.
@@ -115,8 +115,8 @@ pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Seals, String> {
 impl Handles {
     /// Gives a worker its part of an epoch.
     fn feed<'a>(&mut self, cut: &Cut, records: impl Iterator<Item = &'a Record>, index: usize) {
-        let epoch = cut.turn.epoch;
-        self.turns.advance_to(epoch);
+        let epoch = cut.close.epoch;
+        self.closes.advance_to(epoch);
         self.vehicles.advance_to(epoch);
         self.pings.advance_to(epoch);
         self.traffic.advance_to(epoch);
@@ -134,7 +134,7 @@ impl Handles {
         if index == 0 {
             cut.seeds.iter().for_each(|seed| self.seeds.send(*seed));
         }
-        self.turns.send(cut.turn);
+        self.closes.send(cut.close);
     }
 }
 
@@ -183,7 +183,7 @@ pub fn effects(changes: &[(Row, i8)]) -> Result<Effects, String> {
 /// Applies seals to tables: what goes must be there exactly, and what comes must not.
 pub fn apply(tables: &mut Tables, seals: &Seals, cuts: &[Cut]) -> Result<(), String> {
     for (epoch, changes) in seals {
-        let seals = cuts.iter().any(|cut| cut.turn.epoch == *epoch && cut.turn.close == Close::Seal);
+        let seals = cuts.iter().any(|cut| cut.close.epoch == *epoch && cut.close.kind == CloseKind::Seal);
         if !seals {
             return Err(format!("epoch {epoch} is no seal, and writes {:?}", changes[0]));
         }

@@ -5,8 +5,8 @@ mod windows;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use citystream_dataflows::changes::{EnrichedPing, Exposure, IncidentMatch, Life, TrafficMatch, WeatherMatch};
-use citystream_dataflows::measures::{distance_mm, quantised};
+use citystream_dataflows::records::changes::{EnrichedPing, Exposure, IncidentMatch, Life, TrafficMatch, WeatherMatch};
+use citystream_dataflows::records::measures::{distance_mm, quantised};
 use citystream_dataflows::records::{
     Delivery, Measure, Phase, Ping, Point, Reading, Sky, Stamp, Status, Traffic, VehicleRecord, Weather,
 };

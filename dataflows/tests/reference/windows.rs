@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use citystream_dataflows::bindings::Topic;
-use citystream_dataflows::changes::EnrichedPing;
-use citystream_dataflows::measures::{distance_mm, quantised};
+use citystream_dataflows::records::changes::EnrichedPing;
+use citystream_dataflows::records::measures::{distance_mm, quantised};
 use citystream_dataflows::records::{Delivery, Level, Ping, Reading, Source, Traffic, VehicleRecord, Weather};
 use citystream_dataflows::tables::data_quality_15m::QualityWindow;
 use citystream_dataflows::tables::environment_15m::EnvironmentWindow;
 use citystream_dataflows::tables::traffic_5m::TrafficWindow;
 use citystream_dataflows::tables::vehicle_15m::VehicleWindow;
 use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::Topic;
 
 use super::mean;
 use crate::world::{MINUTE, SECOND};
@@ -175,11 +175,11 @@ pub fn quality(deliveries: &[Delivery]) -> Vec<QualityWindow> {
     let keys: BTreeSet<(Topic, Micros)> = deliveries.iter().map(key).collect();
     let row = |(topic, start)| {
         let mine: Vec<_> = deliveries.iter().filter(|d| key(d) == (topic, start)).collect();
-        let most = mine.iter().map(|d| d.fate.0).max().unwrap_or(0);
-        let fates = (0..=most).map(|fate| count(&mine, |d| d.fate.0 == fate)).collect();
-        let delays: Vec<i32> = mine.iter().filter(|d| d.fate.0 < 4).map(|d| d.delay_s).collect();
+        let most = mine.iter().map(|d| d.outcome.0).max().unwrap_or(0);
+        let outcomes = (0..=most).map(|outcome| count(&mine, |d| d.outcome.0 == outcome)).collect();
+        let delays: Vec<i32> = mine.iter().filter(|d| d.outcome.0 < 4).map(|d| d.delay_s).collect();
         let delays = (!delays.is_empty()).then(|| [50, 99].map(|percent| percentile(&delays, percent)));
-        QualityWindow { topic, start, fates, delays }
+        QualityWindow { topic, start, outcomes, delays }
     };
     keys.into_iter().map(row).collect()
 }

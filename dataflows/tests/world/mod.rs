@@ -1,11 +1,11 @@
 //! Random logs of a small city: few places, few vehicles, many ties.
 
-use citystream_dataflows::bindings::Topic;
 use citystream_dataflows::records::{
-    Delivery, Fate, IncidentKind, Level, Phase, Ping, Point, Reading, Severity, Sky, Source, Stamp, Status, Text,
+    Delivery, IncidentKind, Level, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Stamp, Status, TextId,
     Traffic, VehicleRecord, Weather,
 };
 use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::Topic;
 use h3o::{LatLng, Resolution};
 
 pub const SECOND: Micros = 1_000_000;
@@ -171,11 +171,11 @@ impl World {
     }
 
     /// Often the same as before, so that steps are short.
-    fn number(&mut self) -> Text {
+    fn number(&mut self) -> TextId {
         if !self.random.one_in(3) {
             self.last_vehicle = 1000 + self.random.below(9);
         }
-        Text(self.last_vehicle)
+        TextId(self.last_vehicle)
     }
 
     fn ping(&mut self) -> Ping {
@@ -205,7 +205,7 @@ impl World {
             stamp,
             at,
             c5: cell(at, Resolution::Five),
-            condition: Text(word.len() as u64),
+            condition: TextId(word.len() as u64),
             sky: Sky::of(word),
             measures: std::array::from_fn(|_| self.reading(&[0.0, 0.0, 0.25, 3.7, 12.123_456_7, -4.2])),
             source: self.source(),
@@ -218,7 +218,7 @@ impl World {
         let phases = [None, active, active, Some(Phase::Responding), Some(Phase::Resolved)];
         Status {
             stamp,
-            incident: Text(77 + self.random.below(5)),
+            incident: TextId(77 + self.random.below(5)),
             at,
             phase: self.random.pick(&phases),
             kind: self.random.pick(&[None, Some(IncidentKind::Accident), Some(IncidentKind::Fire)]),
@@ -235,9 +235,9 @@ impl World {
 
     fn delivery(&mut self) -> Delivery {
         let (random, day) = (&mut self.random, 86_400);
-        let fate = Fate(random.below(8) as u8);
-        let delay_s = if fate.0 < 4 { random.pick(&[0, 1, 2, 2, 700, -3, day, -day]) } else { 0 };
-        Delivery { topic: random.pick(TOPICS), log_time: self.clock, fate, delay_s }
+        let outcome = Outcome(random.below(8) as u8);
+        let delay_s = if outcome.0 < 4 { random.pick(&[0, 1, 2, 2, 700, -3, day, -day]) } else { 0 };
+        Delivery { topic: random.pick(TOPICS), log_time: self.clock, outcome, delay_s }
     }
 }
 

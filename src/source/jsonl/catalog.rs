@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 
 use super::JsonlOptions;

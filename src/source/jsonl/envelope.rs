@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{JsonlOptions, bare};
-use crate::decode::Zone;
+use crate::timestamps::Zone;
 
 /// The line as it stands in the file; the values are borrowed from it.
 #[derive(Deserialize)]

@@ -24,7 +24,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use citystream_dataflows::bindings::{Partition, Topic};
+use citystream_dataflows::time::bindings::{Partition, Topic};
 use citystream_wire::PerTopic;
 use jiff::tz::TimeZone;
 

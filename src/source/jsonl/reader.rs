@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use citystream_dataflows::bindings::{NextOffset, Partition};
+use citystream_dataflows::time::bindings::{NextOffset, Partition};
 use citystream_wire::PerTopic;
 
 use super::JsonlOptions;

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::NextOffset;
 use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::NextOffset;
 
 use super::envelope::Format;
 use super::header::{self, Start};

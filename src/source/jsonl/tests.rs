@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use tempfile::TempDir;
 

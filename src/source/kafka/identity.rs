@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::{Topic, is_another_topic};
+use citystream_dataflows::time::bindings::{Topic, is_another_topic};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::SourceError;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::bindings::{Partition, Topic};
+use citystream_dataflows::time::bindings::{Partition, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::super::SourceError;

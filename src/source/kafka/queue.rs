@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::ptr;
 use std::sync::Arc;
 
-use citystream_dataflows::bindings::NextOffset;
+use citystream_dataflows::time::bindings::NextOffset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use citystream_dataflows::bindings::{Partition, Topic};
+use citystream_dataflows::time::bindings::{Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 

@@ -1,6 +1,6 @@
 //! The topics themselves: `topics create` and `topics status`.
 
-use citystream_dataflows::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 

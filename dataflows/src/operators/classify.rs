@@ -1,0 +1,158 @@
+//! The operator that gives every row its disposition.
+//!
+//! ```text
+//! rows ------ pipeline ---------------+
+//! ticks ----- broadcast --------------+-> classify -> rows with dispositions, at the same epoch
+//! reports --- broadcast --------------+
+//! seen ------ by owner of partition --+
+//! ```
+//!
+//! Rows of epoch e are decided once the frontiers of ticks, reports and seen have reached e: then all bindings of
+//! the epochs before e are here, the horizon of e is known (the same on every worker, P3), and all that an earlier
+//! run saw is remembered. Rows come in offset order within a partition, and a partition has one owner, so "earlier"
+//! in *duplicate* is the log's order. Each row's capability is held until its row is sent; no other is.
+
+use std::collections::BTreeMap;
+
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::frontier::MutableAntichain;
+
+use crate::operators::repeats::Repeats;
+use crate::time::disposition::{Disposition, RowMeta};
+use crate::time::progress::Progress;
+use crate::time::ticks::{Report, Seen, Tick};
+use crate::time::{Epoch, TimePolicy};
+
+/// A batch of rows, as far as classification is concerned.
+pub trait Rows: Clone + 'static {
+    /// What decides each row, in the order of the rows.
+    fn metas(&self) -> &[RowMeta];
+}
+
+/// A batch with a disposition for each of its rows.
+#[derive(Clone, Debug)]
+pub struct Classified<B> {
+    /// The rows.
+    pub batch: B,
+    /// Their dispositions.
+    pub dispositions: Vec<Disposition>,
+}
+
+/// RowSemantics every row once; see the module.
+pub fn classify<'scope, B: Rows>(
+    policy: TimePolicy,
+    rows: StreamVec<'scope, Epoch, B>,
+    ticks: StreamVec<'scope, Epoch, Tick>,
+    reports: StreamVec<'scope, Epoch, Report>,
+    seen: StreamVec<'scope, Epoch, Seen>,
+) -> StreamVec<'scope, Epoch, Classified<B>> {
+    let scope = rows.scope();
+    let peers = scope.peers();
+    let mut builder = OperatorBuilder::new("classify".to_owned(), scope);
+    let mut rows = builder.new_input(rows, Pipeline);
+    let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
+    let mut reports = builder.new_input_connection(reports, Pipeline, []);
+    let by_owner = Exchange::new(move |s: &Seen| s.partition.owner(peers) as u64);
+    let mut seen = builder.new_input_connection(seen, by_owner, []);
+    let (output, stream) = builder.new_output_connection([(0, timely::progress::Antichain::from_elem(0))]);
+    let mut output = OutputBuilder::from(output);
+
+    builder.build(move |_| {
+        let mut state = Classifier::new(policy);
+        let mut waiting: BTreeMap<Epoch, (Capability<Epoch>, Vec<B>)> = BTreeMap::new();
+        move |frontiers| {
+            // Read.
+            rows.for_each(|capability, batches| {
+                let Some(epoch) = capability.least().copied() else { return };
+                let entry = waiting.entry(epoch).or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
+                entry.1.append(batches);
+            });
+            ticks.for_each(|_, batch| state.ticks.extend(batch.drain(..).map(|t| (t.epoch, t))));
+            reports.for_each(|capability, batch| {
+                let Some(epoch) = capability.least() else { return };
+                state.reports.entry(*epoch).or_default().append(batch);
+            });
+            seen.for_each(|_, batch| state.remember(batch.drain(..)));
+            // Plan: the epochs before `open` are whole.
+            let open = frontiers[1..].iter().map(first).min().unwrap_or(0);
+            // Act, emit, and let go of each capability.
+            let mut output = output.activate();
+            while let Some(entry) = waiting.first_entry().filter(|e| *e.key() <= open) {
+                let (epoch, (capability, batches)) = entry.remove_entry();
+                state.advance_to(epoch);
+                let mut session = output.session(&capability);
+                for batch in batches {
+                    let dispositions = state.decide(batch.metas());
+                    session.give(Classified { batch, dispositions });
+                }
+            }
+            state.advance_to(open.min(first(&frontiers[0])));
+        }
+    });
+    stream
+}
+
+/// The least epoch that may still come; past all epochs once nothing can.
+fn first(frontier: &MutableAntichain<Epoch>) -> Epoch {
+    frontier.frontier().first().copied().unwrap_or(Epoch::MAX)
+}
+
+/// The decisions, apart from the operator.
+struct Classifier {
+    progress: Progress,
+    repeats: Repeats,
+    ticks: BTreeMap<Epoch, Tick>,
+    reports: BTreeMap<Epoch, Vec<Report>>,
+}
+
+impl Classifier {
+    fn new(policy: TimePolicy) -> Self {
+        Classifier {
+            progress: Progress::new(policy),
+            repeats: Repeats::default(),
+            ticks: BTreeMap::new(),
+            reports: BTreeMap::new(),
+        }
+    }
+
+    fn remember(&mut self, seen: impl Iterator<Item = Seen>) {
+        for row in seen {
+            self.repeats.insert(row.partition, row.event_time, row.identity);
+        }
+    }
+
+    /// Folds all epochs before `epoch`, and frees what they put out of reach.
+    fn advance_to(&mut self, epoch: Epoch) {
+        while let Some(entry) = self.ticks.first_entry().filter(|e| *e.key() < epoch) {
+            let (closed, tick) = entry.remove_entry();
+            let reports = self.reports.remove(&closed).unwrap_or_default();
+            self.progress.advance(&tick, reports.iter().flat_map(|r| &r.bindings));
+            for position in self.progress.positions() {
+                if let Some(time) = self.progress.closed_before(position.partition) {
+                    self.repeats.forget_before(position.partition, time);
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, metas: &[RowMeta]) -> Vec<Disposition> {
+        let policy = self.progress.policy();
+        let horizon = self.progress.horizon();
+        let decide = |row: &RowMeta| {
+            if policy.is_late(row.event_time, row.log_clock) {
+                Disposition::Late
+            } else if horizon.is_some_and(|h| row.event_time < h) {
+                Disposition::Expired
+            } else if !self.repeats.insert(row.partition, row.event_time, row.identity) {
+                Disposition::Duplicate
+            } else {
+                Disposition::OnTime
+            }
+        };
+        metas.iter().map(decide).collect()
+    }
+}

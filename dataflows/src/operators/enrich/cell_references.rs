@@ -1,0 +1,128 @@
+//! What is within 1,500 m of a place, found by cell: incidents while they are active, and the circles around them in
+//! which vehicles count as exposed.
+
+use std::cmp::Reverse;
+
+use super::references::Slab;
+use crate::records::measures::{Origin, distance_mm};
+use crate::records::{Point, Status, TextId};
+use crate::time::Micros;
+
+/// How far near is.
+pub const NEAR_MM: i64 = 1_500_000;
+/// Within a centimetre of it, only the haversine decides.
+pub const NEAR_M: f64 = NEAR_MM as f64 / 1000.0;
+const DOUBT_M: f64 = 0.01;
+/// The distance in metres of a place that is near, to a centimetre.
+pub fn near(origin: &Origin, to: Point) -> Option<f64> {
+    let metres = origin.metres(to);
+    if metres > NEAR_M + DOUBT_M {
+        return None;
+    }
+    (metres < NEAR_M - DOUBT_M || distance_mm(to, origin.at()) <= NEAR_MM).then_some(metres)
+}
+
+/// What reaches a cell for a time: the episode in which an incident is active as one of its statuses says, or a circle.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity {
+    /// The first time.
+    pub from: Micros,
+    /// The first time after.
+    pub until: Micros,
+    /// The number of the status, or of the circle.
+    pub id: u32,
+    /// Where it is.
+    pub origin: Origin,
+}
+
+/// What reaches one cell.
+#[derive(Debug, Default)]
+pub struct CellReferences {
+    /// Of each incident in the order of time: no two at the same.
+    episodes: Vec<(TextId, Vec<Validity>)>,
+    circles: Vec<Validity>,
+}
+
+impl CellReferences {
+    /// Adds an episode of an incident.
+    pub fn add_episode(&mut self, incident: TextId, episode: Validity) {
+        let at = self.episodes.iter().position(|(held, _)| *held == incident).unwrap_or(self.episodes.len());
+        if at == self.episodes.len() {
+            self.episodes.push((incident, Vec::new()));
+        }
+        let episodes = &mut self.episodes[at].1;
+        let at = episodes.partition_point(|held| held.from < episode.from);
+        episodes.insert(at, episode);
+    }
+
+    /// Ends the episode of a status at a time, if it lasts longer.
+    pub fn end_episode(&mut self, incident: TextId, id: u32, until: Micros) {
+        let Some((_, episodes)) = self.episodes.iter_mut().find(|(held, _)| *held == incident) else { return };
+        let Some(at) = episodes.iter().rposition(|episode| episode.id == id) else { return };
+        let episode = &mut episodes[at];
+        episode.until = episode.until.min(until);
+        if episode.from >= episode.until {
+            episodes.remove(at);
+        }
+    }
+
+    /// Puts a circle in the place of another, or of none.
+    pub fn replace_circle(&mut self, old: Option<u32>, new: Option<Validity>) {
+        if let Some(at) = self.circles.iter().position(|circle| Some(circle.id) == old) {
+            self.circles.swap_remove(at);
+        }
+        self.circles.extend(new);
+    }
+
+    /// Frees what ends before a time.
+    pub fn free_before(&mut self, time: Micros) {
+        self.episodes.retain_mut(|(_, episodes)| {
+            episodes.retain(|episode| episode.until > time);
+            !episodes.is_empty()
+        });
+        self.circles.retain(|circle| circle.until > time);
+    }
+
+    /// Whether nothing reaches it.
+    pub fn is_empty(&self) -> bool {
+        self.episodes.is_empty() && self.circles.is_empty()
+    }
+
+    /// How many incidents are active near a place at a time, and the status of the nearest one.
+    pub fn active(&self, time: Micros, at: Point, statuses: &Slab<Status>) -> Option<(u16, u32)> {
+        let mut count: u16 = 0;
+        let mut nearest: Option<(f64, &Validity)> = None;
+        for (_, episodes) in &self.episodes {
+            let begun = episodes.partition_point(|episode| episode.from <= time);
+            let Some(episode) = episodes[..begun].last().filter(|last| time < last.until) else { continue };
+            let Some(metres) = near(&episode.origin, at) else { continue };
+            count = count.saturating_add(1);
+            if nearest.is_none_or(|held| closer((metres, episode), held, at, statuses)) {
+                nearest = Some((metres, episode));
+            }
+        }
+        nearest.map(|(_, episode)| (count, episode.id))
+    }
+
+    /// The numbers of the circles that a ping is in.
+    pub fn circles(&self, time: Micros, at: Point) -> impl Iterator<Item = u32> {
+        let holds = move |circle: &&Validity| circle.from <= time && time < circle.until;
+        let holding = self.circles.iter().filter(holds);
+        holding.filter(move |circle| near(&circle.origin, at).is_some()).map(|circle| circle.id)
+    }
+}
+
+/// Whether one episode is nearer than another; ties go to the greater stamp.
+fn closer(one: (f64, &Validity), other: (f64, &Validity), at: Point, statuses: &Slab<Status>) -> bool {
+    if (one.0 - other.0).abs() > DOUBT_M {
+        return one.0 < other.0;
+    }
+    let stamp = |episode: &Validity| statuses.get(episode.id).map(|status| status.stamp);
+    let exactly = |episode: &Validity| (distance_mm(at, episode.origin.at()), Reverse(stamp(episode)));
+    exactly(one.1) < exactly(other.1)
+}
+
+/// Whether a place is near another.
+pub fn is_near(one: Point, other: Point) -> bool {
+    near(&one.into(), other).is_some()
+}

@@ -1,0 +1,89 @@
+//! The lives of incidents, and their circles.
+//!
+//! ```text
+//! statuses -- by incident --> lives -- pipeline -------------> incidents (the table)
+//!                                 \--- circles, broadcast      ^
+//!                                         \--> enrich -- near -+  (by incident)
+//! ```
+
+mod lives;
+
+pub use crate::records::changes::{LifeId, Seed};
+pub use lives::{LifeEvent, lives};
+
+use serde::{Deserialize, Serialize};
+
+use crate::operators::windows::counts::Sum;
+use crate::records::changes::Life;
+use crate::records::{Phase, Point, TextId};
+use crate::time::{MINUTE, Micros};
+
+/// How long a life is at most.
+pub const LIFE: Micros = 24 * 60 * MINUTE;
+/// How long an incident exposes whoever passes.
+pub const EXPOSURE: Micros = 60 * MINUTE;
+/// The time before, to compare with.
+pub const BEFORE: Micros = 15 * MINUTE;
+
+/// Until when an incident exposes whoever passes, and from when on its exposure cannot change any more. One that was
+/// resolved before it was active exposes nobody, but what was before still counts.
+pub fn exposed_until(active: Micros, resolved: Option<Micros>) -> Micros {
+    let last = active + EXPOSURE;
+    resolved.map_or(last, |resolved| resolved.clamp(active, last))
+}
+
+/// Where and when vehicles are exposed to a life of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Circle {
+    /// The life.
+    pub life: LifeId,
+    /// Its place.
+    pub at: Point,
+    /// From when it is active.
+    pub active: Micros,
+    /// Until when it counts.
+    pub until: Micros,
+}
+
+impl Circle {
+    /// The circle of a life that was active.
+    pub fn of(life: &Life) -> Option<Circle> {
+        let active = life.since(Phase::Active)?;
+        let until = exposed_until(active, life.since(Phase::Resolved));
+        Some(Circle { life: LifeId { incident: life.incident, first: life.first }, at: life.at, active, until })
+    }
+
+    /// The first time that counts.
+    pub fn from(&self) -> Micros {
+        self.active - BEFORE
+    }
+
+    /// Whether a time counts, before or during.
+    pub fn holds(&self, time: Micros) -> bool {
+        (self.from()..self.until).contains(&time)
+    }
+}
+
+/// A circle that changes. One that is over just ends: records of the epoch that ends it may still be in it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CircleChange {
+    /// What is no more.
+    pub old: Option<Circle>,
+    /// What is there now.
+    pub new: Option<Circle>,
+}
+
+/// What one worker's pings add to the exposure of a life.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Near {
+    /// The life.
+    pub life: LifeId,
+    /// While it was active, or in the quarter of an hour before.
+    pub during: bool,
+    /// Pings.
+    pub pings: i64,
+    /// Their speeds.
+    pub speed: Sum,
+    /// Pings of each vehicle.
+    pub vehicles: Vec<(TextId, i64)>,
+}

@@ -1,0 +1,9 @@
+//! What acts on records: dispositions, the joins, the lives of incidents, windows, and what drives them.
+
+pub mod classify;
+pub mod enrich;
+pub mod incidents;
+pub mod repeats;
+pub mod stage;
+pub mod timeline;
+pub mod windows;

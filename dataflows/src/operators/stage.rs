@@ -1,0 +1,190 @@
+//! What all operators of the derived tables have in common.
+//!
+//! A [`Stage`] takes records in any order and closes epochs in their order; its state must be a function of the set of
+//! records taken, so that neither batching nor arrival order shows (D1, P3). [`conduct`] drives it in short portions of work:
+//! records of the open epoch are taken as they come, the epoch is closed once every input is past it, and what the
+//! close emits is sent at that epoch before the capability moves on.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use crate::time::Epoch;
+use crate::time::closes::EpochClose;
+
+/// How much work one activation of an operator does, in updates: some milliseconds.
+pub const FUEL: usize = 4 * 1024;
+/// One unit of fuel pays for so many records: taken together they are sorted, and find what they need side by side.
+const TAKEN: usize = 4;
+
+/// One input: what has come and is not yet taken, by epoch.
+pub struct Inbox<T> {
+    read: Read<T>,
+    waiting: Waiting<T>,
+}
+
+type Waiting<T> = BTreeMap<Epoch, VecDeque<Vec<T>>>;
+type Read<T> = Box<dyn FnMut(&mut Waiting<T>)>;
+
+impl<T: Clone + 'static> Inbox<T> {
+    /// Makes an input of the operator that is being built.
+    pub fn new<'scope, P>(
+        builder: &mut OperatorBuilder<'scope, Epoch>,
+        stream: StreamVec<'scope, Epoch, T>,
+        pact: P,
+    ) -> Self
+    where
+        P: ParallelizationContract<Epoch, Vec<T>> + 'static,
+    {
+        let mut input = builder.new_input_connection(stream, pact, []);
+        let read = move |waiting: &mut Waiting<T>| {
+            input.for_each(|time, batch| {
+                if let Some(epoch) = time.least() {
+                    waiting.entry(*epoch).or_default().push_back(std::mem::take(batch));
+                }
+            });
+        };
+        Inbox { read: Box::new(read), waiting: BTreeMap::new() }
+    }
+
+    fn read(&mut self) {
+        (self.read)(&mut self.waiting);
+    }
+
+    /// Takes whole batches of the open epoch as they came, while there is fuel.
+    pub fn take(&mut self, open: Epoch, fuel: &mut usize) -> Vec<T> {
+        let mut taken = Vec::new();
+        while let Some(mut entry) = self.waiting.first_entry().filter(|entry| *entry.key() <= open && *fuel > 0) {
+            let Some(mut batch) = entry.get_mut().pop_front() else {
+                entry.remove();
+                continue;
+            };
+            *fuel = fuel.saturating_sub(batch.len().div_ceil(TAKEN));
+            if taken.is_empty() { taken = batch } else { taken.append(&mut batch) }
+        }
+        taken
+    }
+
+    /// The first of all records that wait.
+    fn first(&self) -> Option<T> {
+        self.waiting.first_key_value()?.1.front()?.first().cloned()
+    }
+
+    fn is_done(&self, open: Epoch) -> bool {
+        self.waiting.range(..=open).all(|(_, batches)| batches.is_empty())
+    }
+}
+
+/// Something that reads and waits.
+pub trait Input {
+    /// Takes in what has arrived.
+    fn read(&mut self);
+    /// Whether nothing of the open epoch waits.
+    fn is_done(&self, open: Epoch) -> bool;
+}
+
+impl<T: Clone + 'static> Input for Inbox<T> {
+    fn read(&mut self) {
+        Inbox::read(self);
+    }
+
+    fn is_done(&self, open: Epoch) -> bool {
+        Inbox::is_done(self, open)
+    }
+}
+
+/// The epoch that is open.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Whether all of its records are here.
+    pub is_complete: bool,
+}
+
+/// What an operator does; see the module. `Row` and `Side` are what its two outputs carry.
+pub trait Stage: 'static {
+    /// Of the first output.
+    type Row: Clone + 'static;
+    /// Of the second output.
+    type Side: Clone + 'static;
+
+    /// Its inputs.
+    fn inputs(&mut self) -> Vec<&mut dyn Input>;
+
+    /// Takes records of the open epoch while there is fuel; once it is complete, all of them.
+    fn absorb(&mut self, open: Open, fuel: &mut usize);
+
+    /// Goes on closing the epoch while there is fuel; true once it is closed. All of its records have been taken.
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Self::Side>) -> bool;
+}
+
+/// What a stage emits.
+pub struct Outputs<R, S> {
+    /// For the first output.
+    pub rows: Vec<R>,
+    /// For the second output.
+    pub side: Vec<S>,
+}
+
+/// Drives a stage; see the module.
+pub fn conduct<'scope, S: Stage>(
+    mut builder: OperatorBuilder<'scope, Epoch>,
+    closes: StreamVec<'scope, Epoch, EpochClose>,
+    mut stage: S,
+) -> (StreamVec<'scope, Epoch, S::Row>, StreamVec<'scope, Epoch, S::Side>) {
+    let mut closes = Inbox::new(&mut builder, closes, Pipeline);
+    let (rows, row_stream) = builder.new_output_connection::<Vec<S::Row>, _>([]);
+    let (side, side_stream) = builder.new_output_connection::<Vec<S::Side>, _>([]);
+    let mut rows = OutputBuilder::<Epoch, CapacityContainerBuilder<Vec<S::Row>>>::from(rows);
+    let mut side = OutputBuilder::<Epoch, CapacityContainerBuilder<Vec<S::Side>>>::from(side);
+    let activator = row_stream.scope().activator_for(builder.operator_info().address);
+
+    builder.build(move |capabilities| {
+        let mut held = Some(capabilities);
+        let mut open = None;
+        move |frontiers| {
+            // Read.
+            closes.read();
+            stage.inputs().into_iter().for_each(Input::read);
+            let Some(capabilities) = &mut held else { return };
+            let mut fuel = FUEL;
+            let mut out = Outputs { rows: Vec::new(), side: Vec::new() };
+            while fuel > 0 {
+                // Plan: the open epoch is the first that is not closed.
+                let close = closes.first();
+                let Some(epoch) = close.map(|close| close.epoch).or(open) else { break };
+                let complete = |close: &EpochClose| !frontiers.iter().any(|frontier| frontier.less_equal(&close.epoch));
+                let close = close.filter(complete);
+                // Act.
+                stage.absorb(Open { epoch, is_complete: close.is_some() }, &mut fuel);
+                let Some(close) = close else { break };
+                if !stage.inputs().iter().all(|input| input.is_done(epoch)) {
+                    continue;
+                }
+                let closed = stage.close(&close, &mut fuel, &mut out);
+                // Emit.
+                rows.activate().session(&capabilities[0].delayed(&epoch)).give_container(&mut out.rows);
+                side.activate().session(&capabilities[1].delayed(&epoch)).give_container(&mut out.side);
+                // Downgrade.
+                if closed {
+                    closes.waiting.remove(&epoch);
+                    open = Some(epoch + 1);
+                    if close.last {
+                        held = None;
+                        return;
+                    }
+                    capabilities.iter_mut().for_each(|capability| capability.downgrade(&(epoch + 1)));
+                }
+            }
+            if fuel == 0 {
+                activator.activate();
+            }
+        }
+    });
+    (row_stream, side_stream)
+}

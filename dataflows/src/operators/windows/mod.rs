@@ -1,0 +1,101 @@
+//! Tables of windows: what each key has in each span of time. A window's cost follows its changes: its aggregate is
+//! updated in place, and a commit compares the row of each touched key with the row last written (D2). A sealed window is
+//! freed without a write (D3).
+
+pub mod counts;
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
+use crate::records::changes::Change;
+use crate::records::hash::IdMap;
+use crate::time::Micros;
+use crate::time::closes::{CloseKind, EpochClose};
+
+/// What one key has in one window: a sum of what was added less what was taken back.
+pub trait Aggregate: Default {
+    /// Tells windows of the same start apart.
+    type Key: Copy + Eq + Hash;
+    /// What is written.
+    type Row: Clone + PartialEq;
+
+    /// The row, if there is anything to say.
+    fn row(&self, key: Self::Key, start: Micros) -> Option<Self::Row>;
+}
+
+/// Open windows.
+pub struct Windows<A: Aggregate> {
+    length: Micros,
+    open: BTreeMap<Micros, IdMap<A::Key, Slot<A>>>,
+    touched: Vec<(Micros, A::Key)>,
+    /// The start of the first window that is not sealed.
+    first: Micros,
+}
+
+struct Slot<A: Aggregate> {
+    aggregate: A,
+    written: Option<A::Row>,
+    touched: bool,
+}
+
+impl<A: Aggregate> Windows<A> {
+    /// No windows of this length yet.
+    pub fn new(length: Micros) -> Self {
+        Windows { length, open: BTreeMap::new(), touched: Vec::new(), first: Micros::MIN }
+    }
+
+    /// The aggregate of a key at a time, to be updated. A time in a sealed window counts in the first open one.
+    pub fn at(&mut self, time: Micros, key: A::Key) -> &mut A {
+        let start = (time - time.rem_euclid(self.length)).max(self.first);
+        let slots = self.open.entry(start).or_default();
+        let slot = slots.entry(key).or_insert_with(|| Slot { aggregate: A::default(), written: None, touched: false });
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push((start, key));
+        }
+        &mut slot.aggregate
+    }
+
+    /// Closes an epoch: at the end of a commit what has changed is written and what is sealed is freed.
+    pub fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Vec<Change<A::Row>>) -> bool {
+        if close.kind == CloseKind::Open {
+            return true;
+        }
+        while let Some((start, key)) = self.touched.pop() {
+            self.write(start, key, close.kind == CloseKind::Seal, out);
+            *fuel = fuel.saturating_sub(1);
+            if *fuel == 0 {
+                return false;
+            }
+        }
+        if let Some(horizon) = close.horizon {
+            self.first = self.first.max(horizon - horizon.rem_euclid(self.length));
+            self.open = self.open.split_off(&self.first);
+        }
+        true
+    }
+
+    fn write(&mut self, start: Micros, key: A::Key, emit: bool, out: &mut Vec<Change<A::Row>>) {
+        let Some(slot) = self.open.get_mut(&start).and_then(|slots| slots.get_mut(&key)) else { return };
+        slot.touched = false;
+        let row = slot.aggregate.row(key, start);
+        if row == slot.written {
+            return;
+        }
+        let old = std::mem::replace(&mut slot.written, row.clone());
+        if emit {
+            out.extend(old.map(|row| Change { row, diff: -1 }));
+            out.extend(row.map(|row| Change { row, diff: 1 }));
+        }
+    }
+
+    /// How many windows of keys are open.
+    pub fn len(&self) -> usize {
+        self.open.values().map(IdMap::len).sum()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}

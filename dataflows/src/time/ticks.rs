@@ -1,0 +1,90 @@
+//! What the clock says to every worker, and what every worker answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::records::changes::Seed;
+use crate::time::bindings::{Binding, NextOffset, Partition, Position};
+use crate::time::{Epoch, Micros};
+
+/// Closes an epoch. Minted on worker 0 alone, broadcast to all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// The epoch that closes. The first tick of a run closes an epoch without records.
+    pub epoch: Epoch,
+    /// The number of the commit that this epoch ends, if it ends one.
+    pub seal: Option<u64>,
+    /// The greatest log clock at which a partition may still be read; `None` is no limit.
+    pub limit: Option<Micros>,
+    /// Partitions to read from the next epoch on.
+    pub added: Vec<Added>,
+    /// What the run starts from: on its first tick only.
+    pub start: Option<Start>,
+    /// Whether no epoch follows.
+    pub last: bool,
+}
+
+/// A partition that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Where it stands.
+    pub position: Position,
+    /// Where to go on: beyond its position only where the user accepted that what lies between is lost.
+    pub from: NextOffset,
+}
+
+/// What a run recovered from the lake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The run's id.
+    pub run: String,
+    /// The number of its claim; its first commit of data is the next one.
+    pub seq: u64,
+    /// The horizon.
+    pub horizon: Option<Micros>,
+    /// The event time before which no row of any partition can be on time any more.
+    pub closed_before: Option<Micros>,
+    /// The commit that sealed the last window of data quality: what came after it counts no earlier than the next.
+    pub sealed_by: u64,
+    /// Paths of the files that hold rows in reach.
+    pub reach: Vec<String>,
+    /// The lives of incidents that may still change.
+    pub seeds: Vec<Seed>,
+}
+
+/// One worker's answer to a tick, at the tick's epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The worker's process.
+    pub process: usize,
+    /// Bytes read in that process and not yet committed.
+    pub uncommitted: u64,
+    /// Whether that process was asked to stop.
+    pub stop: bool,
+    /// What the worker read in the epoch: one binding for each of its partitions.
+    pub bindings: Vec<Binding>,
+}
+
+/// One worker's word, before the tick, that the open epoch can take no more of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Full {
+    /// Nothing could be taken under this limit; `None` if the epoch has records.
+    pub under: Option<Micros>,
+}
+
+/// An on-time row of an earlier run that a record still to come may repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Where it was read.
+    pub partition: Partition,
+    /// The time it carries.
+    pub event_time: Micros,
+    /// The hash of its id and event time.
+    pub identity: u128,
+}
+
+/// A commit that landed, told to every worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Its number.
+    pub seq: u64,
+}

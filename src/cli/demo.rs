@@ -1,0 +1,120 @@
+//! `citystream demo`: simulator -> JSON-lines log -> pipeline -> local lake, in one process, without any server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use citystream_simulator::{Options, Simulator, Trouble};
+use clap::Args;
+
+use super::progress::Progress;
+use super::run::Signals;
+use super::times::{start_after, time};
+use crate::config::{self, Config, Settings};
+use crate::error::RunError;
+use crate::pipeline::Run;
+use crate::process::metrics::Metrics;
+use crate::produce::simulate::{JsonlSink, Pace, run};
+
+/// What `demo` adds.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where the demo keeps its log and its lake.
+    #[arg(long, default_value = "demo")]
+    pub dir: String,
+    /// Vehicles; each reports five records every 30 to 60 s of simulated time.
+    #[arg(long, default_value_t = 750)]
+    pub vehicles: u32,
+    /// Stop by itself after this long, such as 30s.
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+}
+
+/// Simulated seconds a second.
+const TIME_SCALE: f64 = 60.0;
+/// So that something happens while one looks.
+const INCIDENTS_AN_HOUR: f64 = 20.0;
+
+/// Runs the demo to a signal, or for `--duration`.
+pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> Result<i32, RunError> {
+    let signals = Signals::listen()?;
+    let duration = args.duration.as_deref().map(time).transpose()?;
+    let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
+    let place = Settings { source: Some(format!("dir:{log}")), lake: Some(lake.clone()), ..settings.clone() };
+    let config = Config::check(&config::effective(&place, file)?)?;
+    println!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
+    let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;
+    let start_ms = start_after(sink.last_log_time_ms(), TIME_SCALE);
+    // A seed of its own for each start: the ids of an earlier one do not come again.
+    let options = Options {
+        seed: start_ms as u64,
+        vehicles: args.vehicles,
+        start_ms,
+        incidents_an_hour: INCIDENTS_AN_HOUR,
+        trouble: trouble(),
+        lateness_ms: config.policy.lateness / 1000,
+        max_ahead_ms: config.policy.max_ahead / 1000,
+        max_record: config.max_record,
+        ..Options::default()
+    };
+    let simulator = Simulator::new(options, 1)?;
+    let pace = Pace { time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
+    supervise(&config, simulator, sink, pace, &signals)?;
+    println!("\n{}", query(&lake));
+    Ok(0)
+}
+
+/// A little of what goes wrong in a city.
+fn trouble() -> Trouble {
+    Trouble {
+        out_of_order: 0.05,
+        delayed: 0.02,
+        late: 0.002,
+        duplicates: 0.005,
+        malformed: 0.001,
+        skewed: 0.02,
+        ..Trouble::default()
+    }
+}
+
+/// Runs the simulator beside the pipeline; when the one ends, the other commits what is left and ends.
+fn supervise(
+    config: &Config,
+    mut simulator: Simulator,
+    mut sink: JsonlSink,
+    pace: Pace,
+    signals: &Signals,
+) -> Result<(), RunError> {
+    let metrics = Arc::new(Metrics::new()?);
+    let pipeline = Run::start(config, Arc::clone(&metrics))?;
+    let mut progress = Progress::new(metrics, 0);
+    let outcome = thread::scope(|scope| {
+        let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_| {}));
+        let mut ended: Option<Instant> = None;
+        loop {
+            if let Some(outcome) = pipeline.wait(Duration::from_millis(100)) {
+                break outcome;
+            }
+            if city.is_finished() && ended.is_none() {
+                ended = Some(Instant::now());
+            }
+            // Half a second for the last lines of the log to be read.
+            if ended.is_some_and(|at| at.elapsed() > Duration::from_millis(500)) {
+                pipeline.stop();
+            }
+            progress.show();
+        }
+    });
+    progress.end();
+    pipeline.finish(outcome)
+}
+
+fn query(lake: &str) -> String {
+    format!(
+        "Read it with DuckDB (no extension needed):\n\n  \
+         citystream lake sql --lake {lake} > lake.sql\n  \
+         duckdb -init lake.sql -c \"SELECT disposition, count(*) AS rows, round(avg(speed_kmh), 1) AS kmh FROM raw_gps \
+         GROUP BY ALL ORDER BY rows DESC\"\n\nand check it:  citystream lake verify --lake {lake}"
+    )
+}

@@ -1,0 +1,184 @@
+//! `citystream lake`: look after a lake.
+
+use citystream_dataflows::tables::Derived;
+use clap::Subcommand;
+use tokio::runtime::{Builder, Runtime};
+
+use super::load;
+use crate::columns::tables;
+use crate::config::{Config, Settings};
+use crate::error::RunError;
+use crate::explain;
+use crate::lake::history::{read, settings};
+use crate::lake::inspect::{sql, status, verify};
+use crate::lake::store::probe;
+use crate::lake::{Lake, delta};
+use crate::pipeline::start::{row_semantics, store_options};
+
+/// Commands on a lake.
+#[derive(Debug, Subcommand)]
+pub enum LakeCommand {
+    /// Create the lake, and its bucket where missing, and check that the store keeps its promises.
+    Init {
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Show the last commit, the positions, and the size of each table.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Check the promises from the lake alone; exit code 5 if one is broken.
+    Verify {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Say why a row is what it is: its revisions, the records behind it, and the row derived once more.
+    #[command(
+        after_help = "Examples:\n  citystream lake explain enriched_pings:0/42\n  citystream lake explain gps/0/42 --json"
+    )]
+    Explain {
+        /// A row, table:row_key, or a record, topic/partition/offset.
+        target: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// How many records of each table to print.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        records: usize,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Print what to paste into DuckDB, Polars, Spark or Athena.
+    Sql {
+        /// The reader: duckdb, polars or spark (Athena too).
+        #[arg(long = "for", value_name = "READER", default_value = "duckdb", value_parser = ["duckdb", "polars", "spark"])]
+        reader: String,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+}
+
+/// Exit code of a verification that found something.
+const BROKEN: i32 = 5;
+
+/// Does what the command says.
+pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| RunError::Failed(format!("cannot start I/O: {e}")))?;
+    match command {
+        LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
+        LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Explain { target, json, records, settings } => {
+            show_explanation(&runtime, &load(&settings, file)?, &target, records, json)
+        }
+        LakeCommand::Sql { reader, settings } => {
+            let config = load(&settings, file)?;
+            let lake = open(&runtime, &config)?;
+            let options = store_options(&config);
+            let derived = match runtime.block_on(settings::read(&lake))? {
+                Some(settings) => settings.derived()?,
+                None => Derived::all().collect(),
+            };
+            let tables: Vec<_> = tables::with_schemas(&derived).collect();
+            let text = match reader.as_str() {
+                "polars" => sql::polars(&lake, &options, &tables),
+                "spark" => sql::spark(&lake, &tables),
+                _ => sql::duckdb(&lake, &options, &tables),
+            };
+            print!("{text}");
+            Ok(0)
+        }
+    }
+}
+
+fn open(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
+    Ok(runtime.block_on(Lake::open(&config.lake, &store_options(config)))?)
+}
+
+fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
+    runtime.block_on(async {
+        let lake = Lake::init(&config.lake, &store_options(config)).await?;
+        probe::check(&lake).await?;
+        let settings = settings::agree(&lake, row_semantics(config)).await?;
+        println!("lake {} at {}: ready", settings.lake, lake.location());
+        Ok(0)
+    })
+}
+
+fn show_status(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+    let lake = open(runtime, config)?;
+    match runtime.block_on(status::read(&lake))? {
+        Some(status) => print!("{}", if json { to_json(&status) } else { status.to_string() }),
+        None if json => println!("null"),
+        None => println!("lake at {}: no commit yet; `citystream run` makes the first", lake.location()),
+    }
+    Ok(0)
+}
+
+fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+    let lake = open(runtime, config)?;
+    let report = runtime.block_on(async {
+        let settings = settings::read(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
+        Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
+    })?;
+    if json {
+        print!("{}", to_json(&report))
+    } else {
+        print_report(&report)
+    }
+    Ok(if report.sound() { 0 } else { BROKEN })
+}
+
+fn show_explanation(
+    runtime: &Runtime,
+    config: &Config,
+    target: &str,
+    records: usize,
+    json: bool,
+) -> Result<i32, RunError> {
+    let target = explain::Target::parse(target, &config.topics)?;
+    let lake = open(runtime, config)?;
+    let explanation = runtime.block_on(async {
+        let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        explain::explain(&lake, &state, &target, config.topics.clone(), records).await
+    })?;
+    print!("{}", if json { to_json(&explanation) } else { explanation.to_string() });
+    Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
+}
+
+fn print_report(report: &verify::Report) {
+    report.violations.iter().for_each(|violation| println!("broken: {violation}"));
+    for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
+        println!("{table}: {versions} Delta versions behind; the next start publishes them");
+    }
+    let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, .. } = report;
+    println!(
+        "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
+         {checkpoints} checkpoints",
+        if report.sound() { "sound" } else { "NOT SOUND" }
+    );
+}
+
+fn no_lake(lake: &Lake) -> RunError {
+    RunError::Failed(format!("no lake at {}: it has no lake.json", lake.location()))
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).map_or_else(|e| e.to_string(), |text| text + "\n")
+}

@@ -1,0 +1,180 @@
+//! Bytes to typed columnar rows, or to a dead letter with its reason. Never fails, never panics.
+//!
+//! `payload -> fields (json) -> values (value, time) -> columns (rows)`. A record is read completely before anything
+//! of it is appended, so a row is never half there. What a bad value becomes is said in
+//! [`citystream_wire::Declaration`].
+
+mod cells;
+mod faces;
+mod json;
+mod members;
+mod reason;
+mod rows;
+mod scan;
+mod value;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::Partition;
+use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic};
+use jiff::tz::TimeZone;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+pub use rows::{RawBatch, Rows};
+
+use crate::columns::tables::Reason;
+use crate::source::Record;
+use crate::timestamps::Zone;
+use reason::Rejection;
+use value::Value;
+
+/// What decides how a record is read.
+#[derive(Clone, Debug)]
+pub struct DecodeOptions {
+    /// The zone of naive timestamps.
+    pub timezone: TimeZone,
+    /// The greatest payload, in bytes.
+    pub max_record: usize,
+    /// How far an event time may run ahead of the log clock.
+    pub max_ahead: Micros,
+    /// The topics' names on the broker.
+    pub topic_names: PerTopic<String>,
+}
+
+/// A record with where and when it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// Its partition.
+    pub partition: Partition,
+    /// The log clock of that partition, this record included.
+    pub log_clock: Micros,
+    /// The record.
+    pub record: Record<'a>,
+}
+
+/// Reads records. One per worker: it holds scratch space.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: Limits,
+    layouts: PerTopic<Layout>,
+    topic_names: PerTopic<String>,
+    extra: String,
+}
+
+/// What is looked up of a topic's declaration, once.
+#[derive(Debug)]
+struct Layout {
+    fields: &'static [Field],
+    /// Where the record's own id stands among the fields.
+    id: usize,
+    /// Where its time stands.
+    time: usize,
+}
+
+#[derive(Debug)]
+struct Limits {
+    zone: Zone,
+    max_record: usize,
+    max_ahead: Micros,
+}
+
+/// A record that has passed every check.
+struct Parsed<'a> {
+    values: [Value<'a>; MAX_FIELDS],
+    event_time: Micros,
+    identity: u128,
+}
+
+impl Decoder {
+    /// A decoder with these options.
+    pub fn new(options: DecodeOptions) -> Decoder {
+        let DecodeOptions { timezone, max_record, max_ahead, topic_names } = options;
+        let limits = Limits { zone: Zone::new(timezone), max_record, max_ahead };
+        let layouts = PerTopic::new(|topic| Layout::of(topic.declaration()));
+        Decoder { limits, layouts, topic_names, extra: String::new() }
+    }
+
+    /// Empty rows for what this decoder reads.
+    pub fn rows(&self) -> Rows {
+        Rows::new(self.topic_names.clone())
+    }
+
+    /// Appends one row or one dead letter.
+    pub fn decode(&mut self, incoming: Incoming<'_>, rows: &mut Rows) {
+        self.extra.clear();
+        let layout = &self.layouts[incoming.partition.topic];
+        match self.limits.parse(layout, &incoming, &mut self.extra) {
+            Ok(parsed) => rows.push(&incoming, &parsed, members::closed(&mut self.extra)),
+            Err(rejection) => rows.reject(&incoming, self.limits.max_record, &rejection),
+        }
+    }
+}
+
+impl Layout {
+    fn of(declaration: &Declaration) -> Layout {
+        let place = |json| declaration.fields.iter().position(|field| field.json == json).unwrap_or_default();
+        Layout { fields: declaration.fields, id: place(declaration.id), time: place(declaration.time) }
+    }
+}
+
+/// The identity of a record: a repetition has the same within its partition.
+pub fn identity(id: &[u8], event_time: Micros) -> u128 {
+    xxh3_128_with_seed(id, event_time as u64)
+}
+
+impl Limits {
+    fn parse<'a>(&self, layout: &Layout, incoming: &Incoming<'a>, extra: &mut String) -> Result<Parsed<'a>, Rejection> {
+        let fields = layout.fields;
+        let raw = json::object(self.text(incoming.record.payload)?, fields, extra)?;
+        let mut parsed = Parsed { values: [const { Value::Null }; MAX_FIELDS], event_time: 0, identity: 0 };
+        for (index, field) in fields.iter().enumerate() {
+            parsed.values[index] = self.value(field, raw[index], extra)?;
+        }
+        if let Value::Time(event_time) = parsed.values[layout.time] {
+            parsed.event_time = event_time;
+        }
+        self.check_time(parsed.event_time, incoming.log_clock)?;
+        parsed.identity = identity(parsed.values[layout.id].text().as_bytes(), parsed.event_time);
+        Ok(parsed)
+    }
+
+    fn text<'a>(&self, payload: Option<&'a [u8]>) -> Result<&'a str, Rejection> {
+        let payload = payload.ok_or_else(|| Rejection::bare(Reason::NullPayload))?;
+        if payload.len() > self.max_record {
+            let detail = format!("{} bytes, at most {} are read", payload.len(), self.max_record);
+            return Err(Rejection::new(Reason::TooLong, detail));
+        }
+        if payload.first() == Some(&0) {
+            return Err(Rejection::new(Reason::ConfluentFormat, "a leading zero byte"));
+        }
+        std::str::from_utf8(payload).map_err(|error| Rejection::new(Reason::InvalidUtf8, error.to_string()))
+    }
+
+    fn value<'a>(&self, field: &Field, raw: &'a str, extra: &mut String) -> Result<Value<'a>, Rejection> {
+        if raw.is_empty() || raw == "null" {
+            let missing = || Rejection::new(Reason::MissingField, field.json);
+            return if field.required { Err(missing()) } else { Ok(Value::Null) };
+        }
+        let value = value::read(field, raw, &self.zone)?;
+        if matches!(value, Value::Unfit) {
+            if field.required {
+                return Err(value::about(Reason::MissingField, field, raw, "does not fit, and is required"));
+            }
+            members::keep(extra, field.json, raw);
+        }
+        Ok(value)
+    }
+
+    fn check_time(&self, event_time: Micros, log_clock: Micros) -> Result<(), Rejection> {
+        if event_time < 0 {
+            return Err(Rejection::new(Reason::BadTime, "timestamp: before 1970"));
+        }
+        if event_time > log_clock.saturating_add(self.max_ahead) {
+            let seconds = event_time.saturating_sub(log_clock) / 1_000_000;
+            return Err(Rejection::new(Reason::Ahead, format!("{seconds} s ahead of the log clock")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! Decoded rows to the records that the derived tables are made of, and what became of each: columns in, flat values
+//! out. The rows may come from the decoder or from a raw table's Parquet file with at least the [`columns`] named.
+
+mod columns;
+mod recipe;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use arrow::array::{Array, RecordBatch, StringArray};
+use citystream_dataflows::records::{
+    Delivery, IncidentKind, Level, Measure, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Status,
+    TextId, Traffic, VehicleRecord, Weather,
+};
+use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::disposition::Disposition;
+use citystream_wire::{PerTopic, Topic};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::columns::names::{self, Identity};
+use crate::columns::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
+use columns::{Columns, Place, double, flag};
+pub use recipe::columns;
+
+/// What rows become.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Records {
+    /// On-time rows of `raw_gps`.
+    pub pings: Vec<Ping>,
+    /// On-time rows of `raw_traffic`.
+    pub traffic: Vec<Traffic>,
+    /// On-time rows of `raw_weather`.
+    pub weather: Vec<Weather>,
+    /// On-time rows of `raw_vehicle`.
+    pub vehicles: Vec<VehicleRecord>,
+    /// On-time rows of `raw_emergency` with `has_incident`.
+    pub statuses: Vec<Status>,
+    /// All rows and dead letters.
+    pub deliveries: Vec<Delivery>,
+    /// Texts that this extractor has not told before: for [`crate::columns::names::Names::intern`], before anything is rendered.
+    pub names: Vec<(TextId, String)>,
+}
+
+/// Rows that are not what they should be: a fault of this program, or a file that another one wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// A column that is missing, or of another type.
+    #[error("P2: rows of {table} lack the column {1}", table = .0.name())]
+    Column(Table, &'static str),
+    /// A word that stands for nothing.
+    #[error("P2: a row of {table} has {2:?} for its {1}", table = .0.name())]
+    Word(Table, &'static str, String),
+    /// Another number of dispositions than of rows.
+    #[error("P4: {rows} rows of {name} with {dispositions} dispositions", name = table.name())]
+    Dispositions {
+        /// The table.
+        table: Table,
+        /// Its rows.
+        rows: usize,
+        /// Their dispositions.
+        dispositions: usize,
+    },
+}
+
+/// Makes records of rows. One per worker: it knows which texts it has told.
+#[derive(Debug)]
+pub struct Extractor {
+    topic_names: PerTopic<String>,
+    /// By id another hash of the text, so that two texts with one id do not pass unseen.
+    told: HashMap<TextId, u64, BuildHasherDefault<Identity>>,
+}
+
+/// The dispositions of rows that were read back with the column `disposition`.
+pub fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, ExtractError> {
+    let rows = Columns { table, rows };
+    let named = |name: &str| Disposition::ALL.into_iter().find(|disposition| disposition.name() == name);
+    let names = rows.texts("disposition")?.iter();
+    names.map(|name| rows.word("disposition", name.unwrap_or_default(), named)).collect()
+}
+
+impl Extractor {
+    /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
+    pub fn new(topic_names: PerTopic<String>) -> Extractor {
+        Extractor { topic_names, told: HashMap::default() }
+    }
+
+    /// Appends what rows of a table of records become. `dispositions` has one for each, and none for dead letters.
+    ///
+    /// # Errors
+    /// Where rows are not those of the table. What was appended by then stays.
+    pub fn extract(
+        &mut self,
+        table: Table,
+        rows: &RecordBatch,
+        dispositions: &[Disposition],
+        into: &mut Records,
+    ) -> Result<(), ExtractError> {
+        let rows = Columns { table, rows };
+        rows.check(dispositions)?;
+        match table.topic() {
+            Some(topic) => {
+                (recipe::of(topic.declaration().becomes).make)(self, &rows, dispositions, into)?;
+                delivered(&rows, topic, dispositions, into)
+            }
+            None if table == Table::DeadLetters => self.dead(&rows, into),
+            None => Ok(()),
+        }
+    }
+
+    fn dead(&self, rows: &Columns<'_>, into: &mut Records) -> Result<(), ExtractError> {
+        let (topics, reasons, log_times) = (rows.texts("topic")?, rows.texts("reason")?, rows.times(LOG_TIME)?);
+        let topic_of = |name: &str| self.topic_names.find(name);
+        for (row, log_time) in log_times.iter().enumerate() {
+            let topic = rows.word("topic", topics.value(row), topic_of)?;
+            let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;
+            let outcome = Outcome(Disposition::ALL.len() as u8 + reason as u8);
+            into.deliveries.push(Delivery { topic, log_time: *log_time, outcome, delay_s: 0 });
+        }
+        Ok(())
+    }
+
+    fn vehicles(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, devices) = (rows.stamps()?, rows.texts("device_id")?);
+        let (fuel, odometer) = (rows.doubles("fuel_level_pct")?, rows.doubles("odometer_km")?);
+        for row in on_time(on) {
+            into.vehicles.push(VehicleRecord {
+                stamp: stamps.at(row),
+                vehicle: self.name(devices.value(row), &mut into.names),
+                fuel: double(fuel, row),
+                odometer: double(odometer, row),
+            });
+        }
+        Ok(())
+    }
+
+    fn pings(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, devices, places) = (rows.stamps()?, rows.texts("device_id")?, rows.places()?);
+        let speeds = rows.doubles("speed_kmh")?;
+        let (c8, c5) = (rows.longs("h3_8")?, rows.longs("h3_5")?);
+        for row in on_time(on) {
+            into.pings.push(Ping {
+                stamp: stamps.at(row),
+                vehicle: self.name(devices.value(row), &mut into.names),
+                at: places.at(row),
+                speed: double(speeds, row),
+                c8: c8[row] as u64,
+                c5: c5[row] as u64,
+            });
+        }
+        Ok(())
+    }
+
+    fn weather(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, places, c5) = (rows.stamps()?, rows.places()?, rows.longs("h3_5")?);
+        let (conditions, sources) = (rows.texts("weather_condition")?, rows.texts("source")?);
+        let mut measures = Vec::with_capacity(Measure::COUNT);
+        for measure in Measure::ALL {
+            measures.push(rows.numbers(measure.column())?);
+        }
+        for row in on_time(on) {
+            let condition = text(conditions, row);
+            let mut of_row = [Reading::NONE; Measure::COUNT];
+            of_row.iter_mut().zip(&measures).for_each(|(reading, column)| *reading = column.at(row));
+            into.weather.push(Weather {
+                stamp: stamps.at(row),
+                at: places.at(row),
+                c5: c5[row] as u64,
+                condition: condition.map_or(TextId::NONE, |word| self.name(word, &mut into.names)),
+                sky: Sky::of(condition.unwrap_or_default()),
+                measures: of_row,
+                source: text(sources, row).and_then(Source::from_word),
+            });
+        }
+        Ok(())
+    }
+
+    fn statuses(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+        let (stamps, places, flags) = (rows.stamps()?, rows.places()?, rows.flags("has_incident")?);
+        let (ids, incidents) = (rows.texts("id")?, rows.texts("incident_id")?);
+        let (kinds, phases) = (rows.texts("type")?, rows.texts("status")?);
+        let (severities, sources) = (rows.texts("severity")?, rows.texts("source")?);
+        for row in on_time(on).filter(|row| flag(flags, *row) == Some(true)) {
+            let incident = text(incidents, row).unwrap_or_else(|| ids.value(row));
+            into.statuses.push(Status {
+                stamp: stamps.at(row),
+                incident: self.name(incident, &mut into.names),
+                at: places.at(row),
+                phase: text(phases, row).and_then(Phase::from_word),
+                kind: text(kinds, row).and_then(IncidentKind::from_word),
+                severity: text(severities, row).and_then(Severity::from_word),
+                source: text(sources, row).and_then(Source::from_word),
+            });
+        }
+        Ok(())
+    }
+
+    /// The id of a text, which is told if it is new.
+    fn name(&mut self, name: &str, names: &mut Vec<(TextId, String)>) -> TextId {
+        let id = names::text(name.as_bytes());
+        let other = xxh3_64_with_seed(name.as_bytes(), 1);
+        if self.told.get(&id) != Some(&other) {
+            // Another text with a known id is told too: `Names` refuses it.
+            self.told.insert(id, other);
+            names.push((id, name.to_owned()));
+        }
+        id
+    }
+}
+
+fn traffic(rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
+    let (stamps, places, c8) = (rows.stamps()?, rows.places()?, rows.longs("h3_8")?);
+    let (current, free_flow) = (rows.doubles("current_speed_kmh")?, rows.doubles("free_flow_speed_kmh")?);
+    let (levels, closures) = (rows.texts("traffic_level")?, rows.flags("road_closure")?);
+    let sources = rows.texts("source")?;
+    for row in on_time(on) {
+        into.traffic.push(Traffic {
+            stamp: stamps.at(row),
+            at: places.at(row),
+            c8: c8[row] as u64,
+            current: double(current, row),
+            free_flow: double(free_flow, row),
+            level: text(levels, row).and_then(Level::from_word),
+            closure: flag(closures, row),
+            source: text(sources, row).and_then(Source::from_word),
+        });
+    }
+    Ok(())
+}
+
+fn delivered(
+    rows: &Columns<'_>,
+    topic: Topic,
+    dispositions: &[Disposition],
+    into: &mut Records,
+) -> Result<(), ExtractError> {
+    let times = rows.times(LOG_TIME)?.iter().zip(rows.times(EVENT_TIME)?);
+    into.deliveries.extend(times.zip(dispositions).map(|((log_time, event_time), disposition)| Delivery {
+        topic,
+        log_time: *log_time,
+        outcome: Outcome(*disposition as u8),
+        delay_s: delay_s(*log_time, *event_time),
+    }));
+    Ok(())
+}
+
+/// Whole seconds, rounded down, within a day either way.
+fn delay_s(log_time: Micros, event_time: Micros) -> i32 {
+    const DAY_S: i64 = 86_400;
+    log_time.saturating_sub(event_time).div_euclid(1_000_000).clamp(-DAY_S, DAY_S) as i32
+}
+
+fn on_time(dispositions: &[Disposition]) -> impl Iterator<Item = usize> {
+    dispositions.iter().enumerate().filter(|(_, d)| **d == Disposition::OnTime).map(|(row, _)| row)
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+impl Place<'_> {
+    fn at(&self, row: usize) -> Point {
+        Point { lat: self.lats[row], lon: self.lons[row] }
+    }
+}

@@ -1,0 +1,438 @@
+//! From settings as given to values as checked. The one place that reads the environment.
+//!
+//! A flag wins over `CITYSTREAM_*`, that over the original's names (`KAFKA_BOOTSTRAP_SERVERS`, `GPS_TOPIC`, ...), that
+//! over the settings file, that over the default.
+
+mod flags;
+mod topics;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use citystream_dataflows::time::{Micros, TimePolicy};
+use citystream_live_apis::Secret;
+use citystream_wire::{Declaration, PerTopic, Topic};
+use jiff::tz::TimeZone;
+use toml::{Table, Value};
+
+use crate::error::RunError;
+use crate::source::assignment::From;
+
+pub use flags::{ApiArgs, Settings};
+
+/// Settings that are not given have these values; those that depend on others are settled in [`Config::check`].
+const LAKE_AND_SOURCE: &[(&str, &str)] = &[
+    ("lake", "lake"),
+    ("source", "kafka"),
+    ("bootstrap-servers", "127.0.0.1:9092"),
+    ("group", "citystream"),
+    ("from", "earliest"),
+    ("log-clock", "log"),
+];
+
+/// The same, behind the names of the topics.
+const RUN: &[(&str, &str)] = &[
+    ("tables", "all"),
+    ("timezone", "UTC"),
+    ("lateness", "10m"),
+    ("slack", "2m"),
+    ("max-ahead", "24h"),
+    ("max-record", "256KiB"),
+    ("epoch", "250ms"),
+    ("memory", "512MiB"),
+    ("discover-interval", "10s"),
+    ("processes", "1"),
+    ("workers", "1"),
+    ("process", "0"),
+    ("connect-timeout", "60s"),
+];
+
+/// Settings without a default.
+const OPTIONAL: [&str; 8] =
+    ["accept-loss", "commit-interval", "until-drained", "listen", "s3-endpoint", "s3-region", "hostfile", "kafka"];
+
+/// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
+const ALIASES: [(&str, &str); 2] =
+    [("KAFKA_BOOTSTRAP_SERVERS", "bootstrap-servers"), ("AWS_ENDPOINT_URL", "s3-endpoint")];
+
+/// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeys {
+    /// `OPENWEATHER_API_KEY`.
+    pub openweather: Option<Secret>,
+    /// `TOMTOM_API_KEY`.
+    pub tomtom: Option<Secret>,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceConfig {
+    /// Kafka.
+    Kafka,
+    /// A directory of JSON lines.
+    Dir {
+        /// The directory.
+        path: PathBuf,
+        /// Whether the log clock is the records' own event time.
+        event_clock: bool,
+    },
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The lake.
+    pub lake: String,
+    /// The S3 endpoint.
+    pub s3_endpoint: Option<String>,
+    /// The S3 region.
+    pub s3_region: Option<String>,
+    /// The original's names for the credentials, where they are set: key id and secret.
+    pub s3_credentials: Option<(String, String)>,
+    /// The source.
+    pub source: SourceConfig,
+    /// Kafka's addresses.
+    pub bootstrap_servers: String,
+    /// Further librdkafka settings.
+    pub kafka: Vec<(String, String)>,
+    /// The consumer group.
+    pub group: String,
+    /// Where a new lake starts.
+    pub from: From,
+    /// Whether offsets that the log no longer holds may be passed over.
+    pub accept_loss: bool,
+    /// Names of the topics.
+    pub topics: PerTopic<String>,
+    /// Whether the derived tables are made.
+    pub derives: bool,
+    /// The zone's name.
+    pub timezone: String,
+    /// The zone of timestamps without one.
+    pub zone: TimeZone,
+    /// What decides lateness and the horizon.
+    pub policy: TimePolicy,
+    /// Longest record in bytes.
+    pub max_record: usize,
+    /// Length of an epoch.
+    pub epoch: Duration,
+    /// Time between commits.
+    pub commit_interval: Duration,
+    /// Byte budget of a process.
+    pub memory: u64,
+    /// Whether to end once all is committed.
+    pub until_drained: bool,
+    /// How often to look for new partitions.
+    pub discover_interval: Duration,
+    /// Where to serve metrics and health.
+    pub listen: Option<String>,
+    /// Processes, workers of each, and this one's index.
+    pub processes: usize,
+    /// Workers of each process.
+    pub workers: usize,
+    /// This process.
+    pub process: usize,
+    /// The hostfile.
+    pub hostfile: Option<PathBuf>,
+    /// How long to wait for the other processes.
+    pub connect_timeout: Duration,
+}
+
+/// Merges flags, environment, file and defaults; nothing is checked yet.
+///
+/// # Errors
+/// A file that cannot be read, or holds a name that is no setting.
+pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError> {
+    let mut table: Table = defaults().map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect();
+    overlay(&mut table, settings_file(file)?);
+    for (variable, key) in ALIASES {
+        overlay_variable(&mut table, variable, key);
+    }
+    for topic in Topic::all() {
+        overlay_variable(&mut table, &variable(topic.setting()), topic.setting());
+    }
+    for key in table_keys() {
+        overlay_variable(&mut table, &format!("CITYSTREAM_{}", variable(key)), key);
+    }
+    let flags = Table::try_from(flags).map_err(|e| RunError::Usage(e.to_string()))?;
+    overlay(&mut table, flags);
+    Ok(table)
+}
+
+/// Settings with a default, in the order in which they are shown.
+fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let topics = Topic::all().map(|topic| (topic.setting(), topic.declaration().default_topic));
+    LAKE_AND_SOURCE.iter().copied().chain(topics).chain(RUN.iter().copied())
+}
+
+fn table_keys() -> impl Iterator<Item = &'static str> {
+    defaults().map(|(key, _)| key).chain(OPTIONAL)
+}
+
+/// The name of a setting in the environment: `GPS_TOPIC`.
+fn variable(key: &str) -> String {
+    key.to_uppercase().replace('-', "_")
+}
+
+fn overlay(table: &mut Table, over: Table) {
+    table.extend(over);
+}
+
+fn overlay_variable(table: &mut Table, variable: &str, key: &str) {
+    if let Ok(value) = std::env::var(variable)
+        && !value.is_empty()
+    {
+        let value = if key == "kafka" {
+            Value::Array(value.split_whitespace().map(|v| Value::String(v.to_owned())).collect())
+        } else {
+            Value::String(value)
+        };
+        table.insert(key.to_owned(), value);
+    }
+}
+
+fn settings_file(given: Option<&str>) -> Result<Table, RunError> {
+    let path = given.unwrap_or("citystream.toml");
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
+        Err(error) => return Err(usage(format!("cannot read settings file {path}: {error}"))),
+    };
+    let table: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
+    if let Some(unknown) = table.keys().find(|k| !table_keys().any(|known| known == k.as_str())) {
+        return Err(usage(format!("{path}: no setting is called `{unknown}`; `citystream run --help` lists them")));
+    }
+    Ok(table)
+}
+
+/// The effective settings as lines of TOML, secrets masked.
+pub fn print(table: &Table) -> String {
+    let mut text = String::new();
+    for key in table_keys() {
+        let Some(value) = table.get(key) else { continue };
+        let shown = match value {
+            Value::Array(items) => {
+                let masked = items.iter().filter_map(Value::as_str).map(mask).map(Value::String);
+                Value::Array(masked.collect())
+            }
+            other => other.clone(),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{key} = {shown}");
+    }
+    text
+}
+
+/// Hides the value of a librdkafka setting that is a secret.
+fn mask(setting: &str) -> String {
+    match setting.split_once('=') {
+        Some((key, _)) if ["password", "secret", "pem", "jaas", "config"].iter().any(|s| key.contains(s)) => {
+            format!("{key}=***")
+        }
+        _ => setting.to_owned(),
+    }
+}
+
+fn usage(what: impl Into<String>) -> RunError {
+    RunError::Usage(what.into())
+}
+
+/// Reads single values of a merged table.
+struct Values<'a>(&'a Table);
+
+impl Values<'_> {
+    fn optional(&self, key: &str) -> Option<String> {
+        match self.0.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.optional(key).unwrap_or_default()
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.optional(key).is_some_and(|v| v == "true")
+    }
+
+    fn parse<T, E: std::fmt::Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RunError> {
+        let text = self.text(key);
+        parse(text.trim()).map_err(|e| usage(format!("--{key} {text}: {e}")))
+    }
+
+    fn number(&self, key: &str) -> Result<usize, RunError> {
+        self.parse(key, str::parse::<usize>)
+    }
+
+    fn duration(&self, key: &str) -> Result<Duration, RunError> {
+        self.parse(key, |t| parse_duration(t).ok_or("expected a time such as 250ms, 2s, 10m or 24h"))
+    }
+
+    fn micros(&self, key: &str) -> Result<Micros, RunError> {
+        let time = self.duration(key)?;
+        Micros::try_from(time.as_micros()).map_err(|_| usage(format!("--{key} is too long")))
+    }
+
+    fn size(&self, key: &str) -> Result<u64, RunError> {
+        self.parse(key, |t| parse_bytes(t).ok_or("expected a size such as 64KiB, 256MiB or 1GB"))
+    }
+
+    fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, RunError> {
+        let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        self.parse(key, |t| {
+            choices.iter().find(|(name, _)| *name == t).map(|(_, v)| *v).ok_or(format!("expected one of {names}"))
+        })
+    }
+}
+
+/// A time such as `250ms`, `2s`, `10m`, `24h` or `7d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let number: f64 = text[..digits].parse().ok()?;
+    let seconds = match &text[digits..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number * seconds).ok()
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+impl Config {
+    /// Checks merged settings.
+    ///
+    /// # Errors
+    /// The first value that does not fit, named with its setting.
+    pub fn check(table: &Table) -> Result<Config, RunError> {
+        let values = Values(table);
+        let lake = values.text("lake");
+        let timezone = values.text("timezone");
+        let zone = values.parse("timezone", |t| TimeZone::get(t).map_err(|_| "no time zone has this name"))?;
+        let commit_default = if lake.starts_with("s3://") { "60s" } else { "2s" };
+        let commit_interval = match values.optional("commit-interval") {
+            Some(_) => values.duration("commit-interval")?,
+            None => parse_duration(commit_default).unwrap_or_default(),
+        };
+        let process = values.number("process")?;
+        let config = Config {
+            s3_endpoint: values.optional("s3-endpoint"),
+            s3_region: values.optional("s3-region"),
+            s3_credentials: original_credentials(),
+            source: source(&values)?,
+            bootstrap_servers: values.text("bootstrap-servers"),
+            kafka: kafka_settings(table)?,
+            group: values.text("group"),
+            from: values
+                .choice("from", &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)])?,
+            accept_loss: values.flag("accept-loss"),
+            topics: PerTopic::new(|topic| values.text(topic.setting())),
+            derives: values.choice("tables", &[("all", true), ("raw", false)])?,
+            timezone,
+            zone,
+            policy: TimePolicy {
+                lateness: values.micros("lateness")?,
+                slack: values.micros("slack")?,
+                max_ahead: values.micros("max-ahead")?,
+            },
+            max_record: values.size("max-record")? as usize,
+            epoch: values.duration("epoch")?,
+            commit_interval,
+            memory: values.size("memory")?,
+            until_drained: values.flag("until-drained"),
+            discover_interval: values.duration("discover-interval")?,
+            listen: listen(&values, process),
+            processes: values.number("processes")?,
+            workers: values.number("workers")?,
+            process,
+            hostfile: values.optional("hostfile").map(PathBuf::from),
+            connect_timeout: values.duration("connect-timeout")?,
+            lake,
+        };
+        config.bounds()?;
+        Ok(config)
+    }
+
+    /// A hash of what must be equal on all processes of a cluster.
+    pub fn fingerprint(&self) -> u64 {
+        let equal = (&self.lake, &self.source, &self.bootstrap_servers, &self.topics, &self.timezone, self.policy);
+        let paced = (self.max_record, self.epoch, self.commit_interval, self.until_drained, env!("CARGO_PKG_VERSION"));
+        // Processes name topics to each other by their place in the list.
+        let declared: Vec<&Declaration> = Topic::all().map(Topic::declaration).collect();
+        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{declared:?}", self.derives).as_bytes())
+    }
+
+    fn bounds(&self) -> Result<(), RunError> {
+        if self.memory < 1 << 20 {
+            return Err(usage("--memory: the least budget is 1MiB"));
+        }
+        if self.epoch < Duration::from_millis(10) {
+            return Err(usage("--epoch: the shortest epoch is 10ms"));
+        }
+        let mut names = self.topics.values().to_vec();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+            return Err(usage(format!("topic {} is named twice; the topics must differ", twice[0])));
+        }
+        Ok(())
+    }
+}
+
+fn source(values: &Values<'_>) -> Result<SourceConfig, RunError> {
+    let event_clock = values.choice("log-clock", &[("log", false), ("event", true)])?;
+    match values.text("source").as_str() {
+        "kafka" if event_clock => Err(usage("--log-clock event is for dir: sources; Kafka's records carry a log time")),
+        "kafka" => Ok(SourceConfig::Kafka),
+        other => match other.strip_prefix("dir:") {
+            Some(path) if !path.is_empty() => Ok(SourceConfig::Dir { path: path.into(), event_clock }),
+            _ => Err(usage(format!("--source {other}: expected kafka or dir:PATH"))),
+        },
+    }
+}
+
+fn kafka_settings(table: &Table) -> Result<Vec<(String, String)>, RunError> {
+    let items = table.get("kafka").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    items
+        .map(|item| match item.split_once('=') {
+            Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
+            None => Err(usage(format!("--kafka {item}: expected key=value"))),
+        })
+        .collect()
+}
+
+fn listen(values: &Values<'_>, process: usize) -> Option<String> {
+    match values.optional("listen") {
+        Some(none) if none == "none" => None,
+        Some(address) => Some(address),
+        None => Some(format!("127.0.0.1:{}", 9090 + process)),
+    }
+}
+
+/// The keys of the live APIs, which have no flag: a command line is for everyone to see.
+pub fn api_keys() -> ApiKeys {
+    let key = |variable| std::env::var(variable).ok().as_deref().and_then(Secret::new);
+    ApiKeys { openweather: key("OPENWEATHER_API_KEY"), tomtom: key("TOMTOM_API_KEY") }
+}
+
+/// `AWS_ACCESS_KEY` and `AWS_SECRET_KEY`, the original's names; the standard ones are aws-config's to read.
+fn original_credentials() -> Option<(String, String)> {
+    Some((std::env::var("AWS_ACCESS_KEY").ok()?, std::env::var("AWS_SECRET_KEY").ok()?))
+}

@@ -1,0 +1,151 @@
+//! The same truth as Delta tables: version = seq in every table, each version's bytes a function of the commit.
+//!
+//! Reader version 1, writer 2, so that every reader can read them.
+
+pub mod checkpoint;
+pub mod checkpoint_file;
+pub mod commits_table;
+pub mod publish;
+mod schema;
+
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::lake::delta::schema::schema_string;
+use crate::lake::digest;
+use crate::lake::history::commit::{Commit, File};
+use crate::lake::history::{Violation, layout};
+
+/// A table with a Delta log.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name below `tables/`.
+    pub name: String,
+    schema_string: String,
+    partition: Option<&'static str>,
+    time: Option<&'static str>,
+}
+
+impl Table {
+    /// A table of records or a change log, partitioned by date.
+    pub fn records(name: &str, schema: &SchemaRef) -> Result<Table, Violation> {
+        let (partition, time) = (Some(layout::date_column(name)), layout::time_column(schema));
+        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition, time })
+    }
+
+    /// The table of commits.
+    pub fn commits() -> Result<Table, Violation> {
+        let schema_string = schema_string(&commits_table::schema(), None)?;
+        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None, time: None })
+    }
+
+    /// All tables of a lake, the table of commits last.
+    pub fn all<'a>(records: impl IntoIterator<Item = (&'a str, SchemaRef)>) -> Result<Vec<Table>, Violation> {
+        let records = records.into_iter().map(|(name, schema)| Table::records(name, &schema));
+        records.chain([Table::commits()]).collect()
+    }
+
+    /// The column that it is partitioned by; none in the table of commits.
+    pub(super) fn partition(&self) -> Option<&'static str> {
+        self.partition
+    }
+
+    pub(super) fn is_commits(&self) -> bool {
+        self.partition.is_none()
+    }
+}
+
+/// The least versions of the protocol that readers and writers must know.
+pub(super) const PROTOCOL: (i32, i32) = (1, 2);
+
+/// What a commit does to a table: its `remove` and its `add` actions.
+pub(super) fn changes(table: &Table, commit: &Commit, row_bytes: u64) -> (Vec<Value>, Vec<Value>) {
+    if table.is_commits() {
+        return (Vec::new(), vec![add_row(commit, row_bytes)]);
+    }
+    let removed = commit.removed.get(&table.name).into_iter().flatten();
+    let added = commit.added.get(&table.name).into_iter().flatten();
+    let removed = removed.map(|path| remove(table, path, commit.time_ms)).collect();
+    (removed, added.map(|file| add(table, file, commit.time_ms)).collect())
+}
+
+/// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
+pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) -> Bytes {
+    let mut actions = vec![json!({"commitInfo": {
+        "timestamp": commit.time_ms,
+        "operation": "WRITE",
+        "operationParameters": {},
+        "engineInfo": "citystream",
+        "seq": commit.seq,
+        "run": commit.run,
+    }})];
+    if commit.seq == 0 {
+        let (reader, writer) = PROTOCOL;
+        actions.push(json!({"protocol": {"minReaderVersion": reader, "minWriterVersion": writer}}));
+        actions.push(json!({"metaData": metadata(lake_id, table, commit.time_ms)}));
+    }
+    let (removed, added) = changes(table, commit, row_bytes);
+    actions.extend(removed.into_iter().map(|remove| json!({"remove": remove})));
+    actions.extend(added.into_iter().map(|add| json!({"add": add})));
+    let lines = actions.iter().map(|action| format!("{action}\n"));
+    lines.collect::<String>().into()
+}
+
+pub(super) fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
+    let hash = digest(format!("{lake_id}/{}", table.name).as_bytes());
+    let id = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
+    json!({
+        "id": id,
+        "name": table.name,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": table.schema_string,
+        "partitionColumns": table.partition.into_iter().collect::<Vec<_>>(),
+        "configuration": {},
+        "createdTime": time_ms,
+    })
+}
+
+fn add(table: &Table, file: &File, time_ms: i64) -> Value {
+    let mut stats = json!({"numRecords": file.rows});
+    let range = file.event_time.and_then(|(a, b)| time(a).zip(time(b)));
+    if let (Some((least, greatest)), Some(column)) = (range, table.time) {
+        stats["minValues"] = json!({column: least});
+        stats["maxValues"] = json!({column: greatest});
+    }
+    let partition = table.partition.map(|column| (column.to_owned(), json!(file.date)));
+    json!({
+        "path": below(table, &file.path),
+        "partitionValues": partition.into_iter().collect::<Map<_, _>>(),
+        "size": file.bytes,
+        "modificationTime": time_ms,
+        "dataChange": true,
+        "stats": stats.to_string(),
+    })
+}
+
+fn add_row(commit: &Commit, bytes: u64) -> Value {
+    json!({
+        "path": format!("{:020}.parquet", commit.seq),
+        "partitionValues": {},
+        "size": bytes,
+        "modificationTime": commit.time_ms,
+        "dataChange": true,
+        "stats": json!({"numRecords": 1, "minValues": {"seq": commit.seq}, "maxValues": {"seq": commit.seq}}).to_string(),
+    })
+}
+
+fn remove(table: &Table, path: &str, time_ms: i64) -> Value {
+    json!({"path": below(table, path), "deletionTimestamp": time_ms, "dataChange": true})
+}
+
+/// A file's path as seen from its table.
+fn below<'a>(table: &Table, path: &'a str) -> &'a str {
+    path.strip_prefix(&layout::table(&table.name)).map_or(path, |rest| rest.trim_start_matches('/'))
+}
+
+/// Microseconds as ISO 8601; `None` beyond the years that can be written.
+fn time(micros: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_microsecond(micros).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+}

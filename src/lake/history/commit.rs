@@ -1,0 +1,129 @@
+//! What a commit says. `<lake>/commits/<seq>.json` holds one [`Commit`]; nothing else in a lake is the truth.
+
+use std::collections::BTreeMap;
+
+use citystream_dataflows::tables::Counted;
+use citystream_dataflows::time::bindings::{Binding, Position, Topic};
+use citystream_dataflows::time::disposition::Disposition;
+use citystream_dataflows::time::{Epoch, Micros};
+use serde::{Deserialize, Serialize};
+
+/// One object of the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its place in the dense history, from 0.
+    pub seq: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The run that wrote it: 128 random bits in hex.
+    pub run: String,
+    /// SHA-256 of the previous commit's bytes in hex; empty at 0.
+    pub previous: String,
+    /// When it was proposed: wall clock, milliseconds. RowSemantics nothing.
+    pub time_ms: i64,
+    /// The last epoch of this commit, and of the history so far.
+    pub epoch: Epoch,
+    /// The horizon after `epoch`.
+    pub horizon: Option<Micros>,
+    /// Every partition known, with its position after `epoch`.
+    pub positions: Vec<Position>,
+    /// The name and identity of each topic known.
+    pub topics: BTreeMap<Topic, TopicName>,
+    /// The epochs of this commit with the bindings that changed in each, in order.
+    pub epochs: Vec<EpochBindings>,
+    /// Files added, by table.
+    pub added: BTreeMap<String, Vec<File>>,
+    /// Paths of files removed, by table.
+    pub removed: BTreeMap<String, Vec<String>>,
+    /// The counts of this commit, by topic.
+    pub ledger: BTreeMap<Topic, Ledger>,
+}
+
+/// What a commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A run takes over; no data.
+    Claim,
+    /// Rows and offsets.
+    Data,
+}
+
+/// A topic as the source knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicName {
+    /// Its name on the broker.
+    pub name: String,
+    /// Its identity.
+    pub id: String,
+}
+
+/// The bindings of one epoch that differ from the epoch before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochBindings {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its bindings, by partition.
+    pub bindings: Vec<Binding>,
+}
+
+/// One Parquet file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct File {
+    /// Its path below the lake.
+    pub path: String,
+    /// Its date partition, `YYYY-MM-DD`: log date of a table of records, event date of a change log.
+    pub date: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Least and greatest event time (of a derived row: its window's start, its first status), in microseconds; `None` where it has none (dead letters).
+    pub event_time: Option<(Micros, Micros)>,
+    /// Least and greatest log time, in microseconds; `None` where it has none (derived tables).
+    #[serde(default)]
+    pub log_time: Option<(Micros, Micros)>,
+}
+
+/// P4: `read = on_time + late + expired + duplicate + dead`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Records counted at the source.
+    pub read: u64,
+    /// Rows in time.
+    pub on_time: u64,
+    /// Rows that reached the log more than L after their event time.
+    pub late: u64,
+    /// Rows behind the horizon.
+    pub expired: u64,
+    /// Rows repeated in their partition.
+    pub duplicate: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Ledger {
+    /// How many records became that.
+    pub fn count(&self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Read => self.read,
+            Counted::OnTime => self.on_time,
+            Counted::Late => self.late,
+            Counted::Expired => self.expired,
+            Counted::Duplicate => self.duplicate,
+            Counted::Dead => self.dead,
+        }
+    }
+
+    /// Counts rows by disposition.
+    pub fn add(&mut self, dispositions: &[Disposition]) {
+        for disposition in dispositions {
+            match disposition {
+                Disposition::OnTime => self.on_time += 1,
+                Disposition::Late => self.late += 1,
+                Disposition::Expired => self.expired += 1,
+                Disposition::Duplicate => self.duplicate += 1,
+            }
+        }
+    }
+}

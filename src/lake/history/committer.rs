@@ -1,0 +1,232 @@
+//! The one writer of the history: claims it for a run, then proposes that run's commits (P2).
+//!
+//! A store that stalls or fails does not end the run: transient errors are retried for ever, with a warning. What
+//! ends it is being replaced, a broken invariant, or a store that cannot be used.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::lake::digest;
+use crate::lake::history::commit::{Commit, Kind};
+use crate::lake::history::protocol::{Proposal, Verdict, judge};
+use crate::lake::history::read::{self, ReadError};
+use crate::lake::history::{self, State, Violation, layout};
+use crate::lake::store::error::StoreError;
+use crate::lake::store::{Lake, Put};
+
+/// A snapshot is written after every commit whose number is a multiple of this.
+pub const SNAPSHOT_EVERY: u64 = 100;
+
+/// Why a commit was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another run has taken over: exit code 3.
+    #[error("this run has been replaced by run {by} (commit {seq}); nothing of it was written since")]
+    Replaced {
+        /// The run that has.
+        by: String,
+        /// Its claim.
+        seq: u64,
+    },
+    /// An invariant is broken: exit code 5.
+    #[error("{0}")]
+    Integrity(String),
+    /// The store cannot be used: exit code 1.
+    #[error("{0}")]
+    Store(String),
+}
+
+impl From<ReadError> for CommitError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => error.into(),
+            ReadError::Integrity(violation) => violation.into(),
+        }
+    }
+}
+
+impl From<Violation> for CommitError {
+    fn from(Violation(text): Violation) -> Self {
+        CommitError::Integrity(text)
+    }
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        CommitError::Store(error.to_string())
+    }
+}
+
+/// The holder of a claim.
+#[derive(Debug)]
+pub struct Committer {
+    lake: Lake,
+    run: String,
+    state: Option<State>,
+    first_pause: Duration,
+}
+
+impl Committer {
+    /// Claims the history for `run` (128 random bits in hex, new at every start) and returns where it stands:
+    /// after the claim itself. Reads again and tries again until it wins.
+    pub async fn claim(lake: &Lake, run: &str) -> Result<(Committer, State), CommitError> {
+        Self::claim_with(lake, run, Duration::from_millis(100)).await
+    }
+
+    pub(crate) async fn claim_with(
+        lake: &Lake,
+        run: &str,
+        first_pause: Duration,
+    ) -> Result<(Committer, State), CommitError> {
+        let mut committer = Committer { lake: lake.clone(), run: run.into(), state: None, first_pause };
+        loop {
+            let mut pause = Pause::new(first_pause);
+            committer.state = loop {
+                match read::state(lake).await {
+                    Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
+                    read => break read?,
+                }
+            };
+            let claim = committer.carry_on();
+            match committer.write(claim).await? {
+                Some(_) => break,
+                None => tracing::info!("another commit came first; claiming the next place"),
+            }
+        }
+        let state = committer.state.clone().ok_or_else(|| CommitError::Integrity("a claim left no state".into()))?;
+        Ok((committer, state))
+    }
+
+    /// Writes the next commit of this run. Fills in `seq`, `previous`, `run` and `time_ms`; checks P4 and that the
+    /// commit may follow the history before anything is written. Returns it as written.
+    pub async fn propose(&mut self, commit: Commit) -> Result<Commit, CommitError> {
+        let seq = self.next_seq();
+        let written = self.write(commit).await?;
+        written.ok_or_else(|| CommitError::Integrity(format!("commit {seq} was lost to a claim of its own run")))
+    }
+
+    /// The number of the next commit.
+    pub fn next_seq(&self) -> u64 {
+        self.state.as_ref().map_or(0, |state| state.seq + 1)
+    }
+
+    /// The run that holds the claim.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Where the history stands; `None` only before the claim.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// An empty commit that changes nothing.
+    fn carry_on(&self) -> Commit {
+        let state = self.state.as_ref();
+        Commit {
+            seq: 0,
+            kind: Kind::Claim,
+            run: String::new(),
+            previous: String::new(),
+            time_ms: 0,
+            epoch: state.map_or(0, |s| s.epoch),
+            horizon: state.and_then(|s| s.horizon),
+            positions: state.map_or_else(Vec::new, |s| s.positions.clone()),
+            topics: state.map_or_else(Default::default, |s| s.topics.clone()),
+            epochs: Vec::new(),
+            added: Default::default(),
+            removed: Default::default(),
+            ledger: Default::default(),
+        }
+    }
+
+    /// Puts a commit at the next place. `None`: it is a claim, and another commit stands there.
+    async fn write(&mut self, mut commit: Commit) -> Result<Option<Commit>, CommitError> {
+        commit.seq = self.next_seq();
+        commit.previous = self.state.as_ref().map_or_else(String::new, |state| state.digest.clone());
+        commit.run.clone_from(&self.run);
+        commit.time_ms = now_ms();
+        history::check(self.state.as_ref(), &commit)?;
+        let bytes = read::encode(&commit)?;
+        let files = commit.added.values().flatten().map(|file| file.path.as_str());
+        let mut pause = Pause::new(self.first_pause);
+        while let Err(error) = self.lake.fsync(files.clone()) {
+            pause.wait(&error.to_string()).await;
+        }
+        let kind = commit.kind;
+        let proposal = Proposal { seq: commit.seq, previous: &commit.previous, bytes: &bytes, run: &self.run, kind };
+        match self.resolve_place(&proposal, &bytes).await? {
+            Verdict::Won => {}
+            Verdict::ReadOn => return Ok(None),
+            Verdict::Replaced { by } => return Err(CommitError::Replaced { by, seq: commit.seq }),
+            Verdict::Integrity(text) => return Err(CommitError::Integrity(text)),
+            Verdict::PutAgain => return Err(CommitError::Integrity("a place was left open".into())),
+        }
+        self.state = Some(history::apply(self.state.take(), &commit, digest(&bytes)));
+        self.snapshot().await;
+        Ok(Some(commit))
+    }
+
+    /// Puts until it is known who has the place.
+    async fn resolve_place(&self, proposal: &Proposal<'_>, bytes: &Bytes) -> Result<Verdict, CommitError> {
+        let path = layout::commit(proposal.seq);
+        let mut pause = Pause::new(self.first_pause);
+        loop {
+            match self.lake.put_if_absent(&path, bytes.clone()).await? {
+                Put::Created => return Ok(Verdict::Won),
+                Put::Exists => {}
+                Put::Unclear(why) => pause.wait(&why).await,
+            }
+            let found = loop {
+                match self.lake.get(&path).await {
+                    Err(StoreError::Transient(why)) => pause.wait(&why).await,
+                    found => break found?,
+                }
+            };
+            match judge(proposal, found.as_deref()) {
+                Verdict::PutAgain => pause.wait("the store reports a conflict, but nothing is there").await,
+                Verdict::Won => {
+                    while let Err(error) = self.lake.fsync([path.as_str()]) {
+                        pause.wait(&error.to_string()).await;
+                    }
+                    return Ok(Verdict::Won);
+                }
+                verdict => return Ok(verdict),
+            }
+        }
+    }
+
+    /// Writes a snapshot if one is due. Without it recovery reads more commits: not worth stopping for.
+    async fn snapshot(&self) {
+        let Some(state) = self.state.as_ref().filter(|s| s.seq > 0 && s.seq % SNAPSHOT_EVERY == 0) else { return };
+        if let Err(error) = read::write_snapshot(&self.lake, state).await {
+            tracing::warn!("no snapshot {}: {error}", state.seq);
+        }
+    }
+}
+
+/// Waits longer each time, up to five seconds, and says why.
+pub(crate) struct Pause {
+    next: Duration,
+}
+
+impl Pause {
+    pub(crate) fn new(first: Duration) -> Self {
+        Pause { next: first }
+    }
+
+    pub(crate) async fn wait(&mut self, why: &str) {
+        tracing::warn!("the lake's store: {why}; trying again in {:?}", self.next);
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 2).min(Duration::from_secs(5));
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+#[cfg(test)]
+#[path = "committer_tests.rs"]
+mod tests;

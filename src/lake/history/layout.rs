@@ -1,0 +1,147 @@
+//! The names of everything in a lake, relative to its root. No name has a doubled slash.
+
+use arrow::datatypes::Schema;
+use citystream_dataflows::time::bindings::Topic;
+
+pub use crate::columns::tables::DEAD_LETTERS;
+
+/// What the lake was made for: [`crate::lake::history::settings::Settings`].
+pub const SETTINGS: &str = "lake.json";
+/// Where the commits are.
+pub const COMMITS: &str = "commits";
+/// Where the tables are.
+pub const TABLES: &str = "tables";
+/// Where the snapshots are.
+pub const SNAPSHOTS: &str = "snapshots";
+/// The table of commits.
+pub const COMMITS_TABLE: &str = "commits";
+/// The column that raw tables and dead letters are partitioned by.
+pub const DATE_COLUMN: &str = "log_date";
+/// The column that change logs are partitioned by: the date of a row's own time, not of the log's.
+pub const EVENT_DATE_COLUMN: &str = "event_date";
+/// What the name of a derived table's change log ends with.
+pub const CHANGES: &str = "_changes";
+/// The columns whose range stands in a file's description: a table has at most one of them.
+const TIME_COLUMNS: [&str; 3] = ["event_time", "window_start", "first_time"];
+
+/// The raw table of a topic, whatever the topic is called.
+pub fn raw_table(topic: Topic) -> &'static str {
+    topic.raw_table()
+}
+
+/// The tables that hold records, in order: raw tables, then dead letters.
+pub fn record_tables() -> impl Iterator<Item = &'static str> {
+    Topic::all().map(raw_table).chain([DEAD_LETTERS])
+}
+
+/// The derived table whose change log has this name.
+pub fn plain_table(name: &str) -> Option<&str> {
+    name.strip_suffix(CHANGES)
+}
+
+/// The column that a table is partitioned by.
+pub fn date_column(table: &str) -> &'static str {
+    if plain_table(table).is_some() { EVENT_DATE_COLUMN } else { DATE_COLUMN }
+}
+
+/// The column of a table's event times; dead letters have none.
+pub fn time_column(schema: &Schema) -> Option<&'static str> {
+    TIME_COLUMNS.into_iter().find(|column| schema.field_with_name(column).is_ok())
+}
+
+/// The path of a commit.
+pub fn commit(seq: u64) -> String {
+    format!("{COMMITS}/{seq:020}.json")
+}
+
+/// The path of the snapshot after a commit.
+pub fn snapshot(seq: u64) -> String {
+    format!("{SNAPSHOTS}/{seq:020}.json")
+}
+
+/// The number that a commit, a snapshot or a Delta version carries in its name.
+pub fn numbered(path: &str) -> Option<u64> {
+    number_before(path, ".json")
+}
+
+/// The version that a Delta checkpoint carries in its name.
+pub fn checkpoint_version(path: &str) -> Option<u64> {
+    number_before(path, ".checkpoint.parquet")
+}
+
+fn number_before(path: &str, suffix: &str) -> Option<u64> {
+    let stem = path.rsplit('/').next()?.strip_suffix(suffix)?;
+    (stem.len() == 20 && stem.bytes().all(|b| b.is_ascii_digit())).then(|| stem.parse().ok()).flatten()
+}
+
+/// The root of a table.
+pub fn table(name: &str) -> String {
+    format!("tables/{name}")
+}
+
+/// The path of a Parquet file. `date` is `YYYY-MM-DD`; `seq` the commit that it is meant for; `n` counts the worker's files.
+pub fn data_file(table: &str, date: &str, run: &str, seq: u64, worker: usize, n: u64) -> String {
+    let column = date_column(table);
+    format!("tables/{table}/{column}={date}/{run}-{seq:020}-{worker}-{n}.parquet")
+}
+
+/// The commit that a Parquet file was written for; 0 if its name does not say.
+pub fn written_for(path: &str) -> u64 {
+    let name = path.rsplit('/').next().and_then(|name| name.split('-').nth(1));
+    name.and_then(|seq| seq.parse().ok()).unwrap_or(0)
+}
+
+/// The row of a commit in the table of commits.
+pub fn commits_file(seq: u64) -> String {
+    format!("tables/{COMMITS_TABLE}/{seq:020}.parquet")
+}
+
+/// Where a table's Delta log is.
+pub fn delta_log(table: &str) -> String {
+    format!("tables/{table}/_delta_log")
+}
+
+/// One version of a table's Delta log.
+pub fn delta_version(table: &str, version: u64) -> String {
+    format!("tables/{table}/_delta_log/{version:020}.json")
+}
+
+/// The checkpoint of a table's Delta log at a version.
+pub fn delta_checkpoint(table: &str, version: u64) -> String {
+    format!("tables/{table}/_delta_log/{version:020}.checkpoint.parquet")
+}
+
+/// Where a table's Delta log names its last checkpoint.
+pub fn delta_last_checkpoint(table: &str) -> String {
+    format!("tables/{table}/_delta_log/_last_checkpoint")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_as_their_numbers() {
+        assert_eq!(commit(7), "commits/00000000000000000007.json");
+        assert!(commit(9) < commit(10) && commit(99) < commit(u64::MAX));
+        for seq in [0, 1, u64::MAX] {
+            assert_eq!(numbered(&commit(seq)), Some(seq));
+            assert_eq!(numbered(&delta_version("raw_gps", seq)), Some(seq));
+        }
+        assert_eq!(numbered("commits/7.json"), None);
+        assert_eq!(numbered(&delta_checkpoint("x", 7)), None);
+        assert_eq!(checkpoint_version(&delta_checkpoint("x", 7)), Some(7));
+        assert_eq!(checkpoint_version(&delta_version("x", 7)), None);
+    }
+
+    #[test]
+    fn no_name_has_a_doubled_slash() {
+        let path = data_file("raw_gps", "2026-11-23", "ab", 3, 1, 2);
+        assert_eq!(path, "tables/raw_gps/log_date=2026-11-23/ab-00000000000000000003-1-2.parquet");
+        assert!(!path.contains("//"));
+        assert_eq!(written_for(&path), 3);
+        assert!(data_file("incidents_changes", "2026-11-23", "ab", 3, 1, 2).contains("/event_date=2026-11-23/"));
+        assert_eq!(object_store::path::Path::parse(&path).unwrap().as_ref(), path);
+    }
+}

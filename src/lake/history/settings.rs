@@ -1,0 +1,185 @@
+//! `lake.json`: what a lake was made for. All that decides a row is in it, so that it cannot change unnoticed (P3).
+
+use citystream_dataflows::tables::Derived;
+use citystream_dataflows::time::TimePolicy;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lake::history::layout;
+use crate::lake::random_id;
+use crate::lake::store::error::{StoreError, unusable};
+use crate::lake::store::{Lake, Stored};
+
+/// The version of a lake's layout.
+pub const FORMAT: u32 = 1;
+/// The version of the definitions of columns and tables.
+pub const DEFINITIONS: u32 = 2;
+
+/// All that decides a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowSemantics {
+    /// Lateness, slack and how far ahead, in microseconds.
+    pub time: TimePolicy,
+    /// The tables: `all`, or `raw` for the records alone.
+    pub tables: String,
+    /// The time zone of naive timestamps.
+    pub timezone: String,
+    /// What the log clock is: `kafka` (the log's timestamps) or `event` (archives of bare records).
+    pub log_clock: String,
+    /// The longest record in bytes that is read.
+    pub max_record: u64,
+    /// The H3 resolutions of cells.
+    pub resolutions: Vec<u8>,
+    /// The version of the definitions of columns and tables.
+    pub definitions: u32,
+}
+
+/// What `lake.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The version of the lake's layout.
+    pub format: u32,
+    /// The lake's identity: 128 random bits in hex.
+    pub lake: String,
+    /// All that decides a row.
+    #[serde(rename = "decides")]
+    pub semantics: RowSemantics,
+    /// The derived tables that the lake has. One that this program knows and the lake was made before is not made.
+    #[serde(default = "original")]
+    pub derived: Vec<String>,
+}
+
+/// The tables of lakes that were made before they named them.
+fn original() -> Vec<String> {
+    Derived::original().map(|table| table.name().to_owned()).collect()
+}
+
+impl Settings {
+    /// The derived tables of the lake.
+    ///
+    /// # Errors
+    /// A table that this program does not know.
+    pub fn derived(&self) -> Result<Vec<Derived>, StoreError> {
+        let known = |name: &String| {
+            Derived::from_name(name).ok_or_else(|| {
+                unusable(format!(
+                    "the lake has a table {name}, which this program does not make: use the one that made the lake"
+                ))
+            })
+        };
+        self.derived.iter().map(known).collect()
+    }
+}
+
+/// The settings of a lake; `None` if it has none yet.
+pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
+    let Some(bytes) = lake.get(layout::SETTINGS).await? else { return Ok(None) };
+    let place = lake.address(layout::SETTINGS);
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| unusable(format!("{place} cannot be read: {e}")))?;
+    if value["format"] != FORMAT {
+        let found = &value["format"];
+        return Err(unusable(format!(
+            "{place} has format {found}; this program reads {FORMAT}: use the one that wrote it"
+        )));
+    }
+    serde_json::from_value(value).map(Some).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
+}
+
+/// Writes `wanted` into a new lake, or confirms that the lake has the same. Where they differ the error names each.
+pub async fn agree(lake: &Lake, wanted: RowSemantics) -> Result<Settings, StoreError> {
+    if let Some(settings) = read(lake).await? {
+        return confirm(lake, settings, &wanted);
+    }
+    let derived = Derived::all().map(|table| table.name().to_owned()).collect();
+    let settings = Settings { format: FORMAT, lake: random_id()?, semantics: wanted, derived };
+    let mut bytes = serde_json::to_vec_pretty(&settings).map_err(|e| unusable(e.to_string()))?;
+    bytes.push(b'\n');
+    match lake.put_same(layout::SETTINGS, bytes.into()).await? {
+        Stored::Same => Ok(settings),
+        // Another process of the same start was faster.
+        Stored::Other(_) => match read(lake).await? {
+            Some(other) => confirm(lake, other, &settings.semantics),
+            None => Err(StoreError::Transient(format!("{} vanished", lake.address(layout::SETTINGS)))),
+        },
+    }
+}
+
+fn confirm(lake: &Lake, settings: Settings, wanted: &RowSemantics) -> Result<Settings, StoreError> {
+    let differ = differences(&settings.semantics, wanted);
+    if differ.is_empty() {
+        return Ok(settings);
+    }
+    let place = lake.address(layout::SETTINGS);
+    Err(unusable(format!("{place} was made for other values: {}; use those, or another lake", differ.join(", "))))
+}
+
+/// Each value that differs: `time.lateness is 600000000 there and 1 here`.
+pub fn differences(lake: &RowSemantics, wanted: &RowSemantics) -> Vec<String> {
+    let mut found = Vec::new();
+    let json = |d: &RowSemantics| serde_json::to_value(d).unwrap_or(Value::Null);
+    differ("", &json(lake), &json(wanted), &mut found);
+    found
+}
+
+fn differ(name: &str, there: &Value, here: &Value, found: &mut Vec<String>) {
+    match (there, here) {
+        (Value::Object(there), Value::Object(here)) => {
+            for (key, there) in there {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                differ(&name, there, here.get(key).unwrap_or(&Value::Null), found);
+            }
+        }
+        _ if there != here => found.push(format!("{name} is {there} there and {here} here")),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::lake::StoreOptions;
+
+    fn semantics() -> RowSemantics {
+        RowSemantics {
+            time: TimePolicy { lateness: 600, slack: 120, max_ahead: 86400 },
+            tables: "all".into(),
+            timezone: "UTC".into(),
+            log_clock: "kafka".into(),
+            max_record: 262_144,
+            resolutions: vec![8, 5],
+            definitions: DEFINITIONS,
+        }
+    }
+
+    #[tokio::test]
+    async fn p3_a_lake_keeps_its_values_and_names_each_that_differs() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let (one, two) = tokio::join!(agree(&lake, semantics()), agree(&lake, semantics()));
+        assert_eq!(one.unwrap(), two.unwrap());
+        let mut other = semantics();
+        (other.time.lateness, other.timezone) = (1, "Europe/London".into());
+        let error = agree(&lake, other).await.unwrap_err().to_string();
+        assert!(error.contains("time.lateness is 600 there and 1 here"), "{error}");
+        assert!(error.contains("timezone") && !error.contains("slack"), "{error}");
+        assert_eq!(error.lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_older_lake_goes_on_without_newer_tables_and_a_newer_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let new = agree(&lake, semantics()).await.unwrap();
+        assert_eq!(new.derived().unwrap(), Derived::all().collect::<Vec<_>>());
+        let mut json = serde_json::to_value(&new).unwrap();
+        json.as_object_mut().unwrap().remove("derived");
+        lake.put(layout::SETTINGS, json.to_string().into()).await.unwrap();
+        let older = agree(&lake, semantics()).await.unwrap();
+        assert_eq!(older.derived().unwrap(), Derived::original().collect::<Vec<_>>());
+        json["derived"] = serde_json::json!(["enriched_pings", "parking_15m"]);
+        lake.put(layout::SETTINGS, json.to_string().into()).await.unwrap();
+        let newer = agree(&lake, semantics()).await.unwrap().derived().unwrap_err().to_string();
+        assert!(newer.contains("parking_15m") && newer.lines().count() == 1, "{newer}");
+    }
+}

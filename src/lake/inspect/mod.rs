@@ -1,0 +1,7 @@
+//! What people and programs ask of a lake: where it stands, how to read it, whether it is sound.
+
+pub mod sql;
+pub mod status;
+pub mod verify;
+mod verify_changes;
+mod verify_delta;

@@ -1,0 +1,132 @@
+//! Where a lake stands, for `lake status` and for programs that wait for it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use citystream_dataflows::time::bindings::Topic;
+use serde::Serialize;
+
+use crate::lake::history::commit::{File, Ledger};
+use crate::lake::history::read::{self, ReadError};
+use crate::lake::history::{self, State};
+use crate::lake::store::Lake;
+
+/// Where a lake stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The lake's address.
+    pub location: String,
+    /// The last commit.
+    pub seq: u64,
+    /// The run that wrote it.
+    pub run: String,
+    /// Seconds since it was proposed.
+    pub age_s: f64,
+    /// The last epoch.
+    pub epoch: u64,
+    /// The horizon as ISO 8601: everything before it is complete.
+    pub horizon: Option<String>,
+    /// What holds the horizon back: the undrained partitions with the least log clock.
+    pub held_by: Vec<String>,
+    /// The next offset of each partition, by `topic/partition`.
+    pub positions: BTreeMap<String, i64>,
+    /// Live files of each table.
+    pub tables: BTreeMap<String, Size>,
+    /// The counts of the whole history, by topic.
+    pub totals: BTreeMap<Topic, Ledger>,
+}
+
+/// How much a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Rows.
+    pub rows: u64,
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Reads a lake's status; `None` if it has no commit yet.
+pub async fn read(lake: &Lake) -> Result<Option<Status>, ReadError> {
+    Ok(read::state(lake).await?.map(|state| of(&state, lake.location(), SystemTime::now())))
+}
+
+/// The status that a state means at a time.
+pub fn of(state: &State, location: &str, now: SystemTime) -> Status {
+    let proposed = SystemTime::UNIX_EPOCH + Duration::from_millis(state.time_ms.max(0) as u64);
+    let horizon = state.horizon.and_then(|h| jiff::Timestamp::from_microsecond(h).ok());
+    let undrained = state.positions.iter().filter(|p| !p.drained);
+    let least = undrained.clone().map(|p| p.log_clock).min();
+    let held_by = undrained.filter(|p| Some(p.log_clock) == least).map(|p| history::name(p.partition)).collect();
+    let size = |files: &Vec<File>| Size {
+        rows: files.iter().map(|f| f.rows).sum(),
+        files: files.len() as u64,
+        bytes: files.iter().map(|f| f.bytes).sum(),
+    };
+    Status {
+        location: location.into(),
+        seq: state.seq,
+        run: state.run.clone(),
+        age_s: now.duration_since(proposed).map_or(0.0, |d| d.as_secs_f64()),
+        epoch: state.epoch,
+        horizon: horizon.map(|h| h.to_string()),
+        held_by,
+        positions: state.positions.iter().map(|p| (history::name(p.partition), p.next.0)).collect(),
+        tables: state.files.iter().map(|(table, files)| (table.clone(), size(files))).collect(),
+        totals: state.totals.clone(),
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "lake      {}", self.location)?;
+        writeln!(f, "commit    {} by run {}, {:.1} s ago", self.seq, self.run, self.age_s)?;
+        writeln!(f, "epoch     {}", self.epoch)?;
+        writeln!(f, "horizon   {}", self.horizon.as_deref().unwrap_or("none yet"))?;
+        if !self.held_by.is_empty() {
+            writeln!(f, "held by   {}", self.held_by.join(", "))?;
+        }
+        writeln!(f, "{:<16} {:>12} {:>8} {:>14}", "table", "rows", "files", "bytes")?;
+        for (table, size) in &self.tables {
+            writeln!(f, "{table:<16} {:>12} {:>8} {:>14}", size.rows, size.files, size.bytes)?;
+        }
+        writeln!(
+            f,
+            "{:<16} {:>12} {:>12} {:>8} {:>8} {:>9} {:>8}",
+            "topic", "read", "on time", "late", "expired", "duplicate", "dead"
+        )?;
+        for (topic, l) in &self.totals {
+            let Ledger { read, on_time, late, expired, duplicate, dead } = l;
+            writeln!(
+                f,
+                "{:<16} {read:>12} {on_time:>12} {late:>8} {expired:>8} {duplicate:>9} {dead:>8}",
+                topic.name()
+            )?;
+        }
+        for (partition, next) in &self.positions {
+            writeln!(f, "{partition:<16} next offset {next}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::lake::testing::{claim, data};
+
+    #[test]
+    fn a_status_names_what_a_state_holds() {
+        let state = history::apply(None, &claim("a"), "d".into());
+        let mut state = history::apply(Some(state.clone()), &data(&state, "a", 5, 2), "e".into());
+        state.positions[0].drained = false;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_001_500);
+        let status = of(&state, "/lake", now);
+        assert_eq!((status.seq, status.age_s, status.held_by.as_slice()), (1, 1.5, &["gps/0".to_string()][..]));
+        assert_eq!(status.tables["raw_gps"], Size { rows: 5, files: 1, bytes: 10 });
+        let text = status.to_string();
+        assert!(text.contains("1970-01-01T00:00:00.000005Z") && text.contains("next offset 7"), "{text}");
+    }
+}

@@ -1,0 +1,271 @@
+//! Verifies a lake from itself alone: the chain of commits, adjacent bindings, P4 against the files, the files, and
+//! the Delta logs with their checkpoints; and the derived tables against themselves and the ledgers. Reads every live
+//! file once; memory is bounded by all commits, the rows of the largest one, for a derived table by 24 bytes a live row,
+//! and for checkpoints by the live files of one table.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use bytes::Bytes;
+use citystream_dataflows::time::bindings::{Partition, Topic};
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Serialize;
+
+use super::{verify_changes, verify_delta};
+use crate::lake::delta::Table;
+use crate::lake::digest;
+use crate::lake::history::commit::{Commit, File, Ledger};
+use crate::lake::history::read::{self, ReadError};
+use crate::lake::history::{self, Violation, bindings, layout, name};
+use crate::lake::store::Lake;
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Commits read.
+    pub commits: u64,
+    /// Bindings compared with the offsets in the files.
+    pub bindings: u64,
+    /// Files read.
+    pub files: u64,
+    /// Rows read, dead letters included.
+    pub rows: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Delta versions compared.
+    pub versions: u64,
+    /// Delta checkpoints compared.
+    pub checkpoints: u64,
+    /// How many versions each Delta table is behind; the next start publishes them.
+    pub behind: BTreeMap<String, u64>,
+    /// What is wrong, one line each. Empty: the lake is sound.
+    pub violations: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn sound(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    pub(super) fn note(&mut self, result: Result<(), Violation>) {
+        if let Err(Violation(text)) = result {
+            self.violations.push(text);
+        }
+    }
+}
+
+/// Reads all of a lake. `tables` are those with Delta logs. An error is a store that cannot be read.
+pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Report, ReadError> {
+    let mut report = Report::default();
+    let Some(head) = read::head(lake, None).await? else { return Ok(report) };
+    let mut removed_later = BTreeSet::new();
+    let mut commits = Vec::new();
+    let mut state = None;
+    for seq in 0..=head {
+        let (bytes, commit) = match read::commit(lake, seq).await {
+            Ok(read) => read,
+            Err(ReadError::Integrity(Violation(text))) => {
+                // What follows cannot be judged without it.
+                report.violations.push(text);
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        report.note(history::check(state.as_ref(), &commit));
+        removed_later.extend(commit.removed.values().flatten().cloned());
+        // Files are judged below, commit by commit: the sum is not needed here.
+        let state_of = Commit { added: BTreeMap::new(), removed: BTreeMap::new(), ..commit.clone() };
+        state = Some(history::apply(state, &state_of, digest(&bytes)));
+        commits.push(commit);
+        report.commits += 1;
+    }
+    for commit in &commits {
+        check_files(lake, commit, &removed_later, &mut report).await?;
+    }
+    verify_changes::check(lake, &commits, &removed_later, &mut report).await?;
+    for table in tables {
+        verify_delta::check(lake, lake_id, table, &commits, &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// The rows of one commit: offsets by topic name and partition, dispositions by topic name.
+#[derive(Default)]
+struct Rows {
+    offsets: HashMap<(String, i32), Vec<i64>>,
+    counts: HashMap<String, Ledger>,
+}
+
+async fn check_files(
+    lake: &Lake,
+    commit: &Commit,
+    removed: &BTreeSet<String>,
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    let mut rows = Rows::default();
+    let mut complete = true;
+    for (table, files) in commit.added.iter().filter(|(table, _)| layout::plain_table(table).is_none()) {
+        let dead = table == layout::DEAD_LETTERS;
+        let live: Vec<&File> = files.iter().filter(|file| !removed.contains(&file.path)).collect();
+        complete &= live.len() == files.len();
+        let columns = ["topic", "partition", "offset", "disposition", "event_time"];
+        read_files(lake, commit.seq, &live, Some(&columns), report, |batch| take(batch, dead, &mut rows)).await?;
+    }
+    if complete {
+        let checked = check_rows(commit, rows, &mut report.bindings);
+        report.note(checked);
+    }
+    Ok(())
+}
+
+/// Reads files that a commit added, and hands over their rows.
+pub(super) async fn read_files(
+    lake: &Lake,
+    seq: u64,
+    files: &[&File],
+    columns: Option<&[&str]>,
+    report: &mut Report,
+    mut take: impl FnMut(&RecordBatch) -> Result<(), String>,
+) -> Result<(), ReadError> {
+    let read = files.iter().map(|file| async move { Ok::<_, ReadError>((*file, lake.get(&file.path).await?)) });
+    let mut read = futures::stream::iter(read.collect::<Vec<_>>()).buffered(4);
+    while let Some((file, bytes)) = read.try_next().await? {
+        report.files += 1;
+        match bytes {
+            None => report.violations.push(format!("commit {seq}: {} is missing", file.path)),
+            Some(bytes) => {
+                report.bytes += bytes.len() as u64;
+                let counted = read_file(file, bytes, columns, &mut take);
+                report.rows += *counted.as_ref().unwrap_or(&0);
+                report.note(counted.map(|_| ()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file, and checks its length, its rows and its event times. Returns its rows.
+fn read_file(
+    file: &File,
+    bytes: Bytes,
+    columns: Option<&[&str]>,
+    take: &mut impl FnMut(&RecordBatch) -> Result<(), String>,
+) -> Result<u64, Violation> {
+    let path = &file.path;
+    let wrong = |e: &dyn std::fmt::Display| Violation(format!("{path} cannot be read: {e}"));
+    if bytes.len() as u64 != file.bytes {
+        return Err(Violation(format!("{path} has {} bytes, {} in its commit", bytes.len(), file.bytes)));
+    }
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| wrong(&e))?;
+    let mask = match columns {
+        Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
+        None => ProjectionMask::all(),
+    };
+    let time_column = layout::time_column(builder.schema());
+    let footer = builder.metadata().file_metadata().num_rows();
+    let reader = builder.with_projection(mask).build().map_err(|e| wrong(&e))?;
+    let mut count = 0;
+    let mut times: Option<(i64, i64)> = None;
+    for batch in reader {
+        let batch = batch.map_err(|e| wrong(&e))?;
+        count += batch.num_rows() as u64;
+        take(&batch).map_err(|what| wrong(&what))?;
+        let column = time_column.and_then(|name| batch.column_by_name(name));
+        if let Some(column) = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()) {
+            for time in column.iter().flatten() {
+                times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
+            }
+        }
+    }
+    if count != file.rows || footer != count as i64 {
+        return Err(Violation(format!("{path} has {count} rows, {footer} in its footer, {} in its commit", file.rows)));
+    }
+    if time_column.is_some() && times != file.event_time {
+        return Err(Violation(format!("{path} has event times {times:?}, {:?} in its commit", file.event_time)));
+    }
+    Ok(count)
+}
+
+/// Adds a batch's rows.
+fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> {
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
+    let text = |name: &str| arrow::compute::cast(column(name)?, &DataType::Utf8).map_err(|e| e.to_string());
+    let topics = text("topic")?;
+    let topics = topics.as_string::<i32>();
+    let partitions = column("partition")?.as_primitive_opt::<Int32Type>().ok_or("partition is not an Int32")?;
+    let offsets = column("offset")?.as_primitive_opt::<Int64Type>().ok_or("offset is not an Int64")?;
+    let dispositions = if dead { None } else { Some(text("disposition")?) };
+    for row in 0..batch.num_rows() {
+        let topic = topics.value(row);
+        let key = (topic.to_string(), partitions.value(row));
+        rows.offsets.entry(key).or_default().push(offsets.value(row));
+        if !rows.counts.contains_key(topic) {
+            rows.counts.insert(topic.to_string(), Ledger::default());
+        }
+        let Some(ledger) = rows.counts.get_mut(topic) else { continue };
+        ledger.read += 1;
+        match dispositions.as_ref().map(|d| d.as_string::<i32>().value(row)) {
+            None => ledger.dead += 1,
+            Some("on_time") => ledger.on_time += 1,
+            Some("late") => ledger.late += 1,
+            Some("expired") => ledger.expired += 1,
+            Some("duplicate") => ledger.duplicate += 1,
+            Some(other) => return Err(format!("a disposition {other}")),
+        }
+    }
+    Ok(())
+}
+
+/// P4 and P2: each binding's count is its distinct offsets in the files, nothing else is in them, and the ledger is
+/// what they add up to. As bindings are adjacent, no offset of one topic id can come twice in the whole history.
+fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(), Violation> {
+    let seq = commit.seq;
+    let broker_name = |topic: Topic| commit.topics.get(&topic).map_or(topic.name(), |t| t.name.as_str()).to_string();
+    let mut expected: BTreeMap<Partition, u64> = BTreeMap::new();
+    for offsets in rows.offsets.values_mut() {
+        offsets.sort_unstable();
+    }
+    for ((topic, partition), offsets) in &rows.offsets {
+        if let Some(twice) = offsets.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Violation(format!("P2: commit {seq}: {topic}/{partition} offset {} is there twice", twice[0])));
+        }
+    }
+    for (epoch, binding) in bindings(commit) {
+        *compared += 1;
+        let partition = binding.partition;
+        let offsets = rows.offsets.get(&(broker_name(partition.topic), partition.index)).map_or(&[][..], |o| o);
+        let below = |end: i64| offsets.partition_point(|offset| *offset < end);
+        let found = (below(binding.next.0) - below(binding.first.0)) as u64;
+        if found != binding.read {
+            let (name, read) = (name(partition), binding.read);
+            return Err(Violation(format!(
+                "P4: commit {seq}: {name} in epoch {epoch}: {read} read, {found} in the files"
+            )));
+        }
+        *expected.entry(partition).or_default() += found;
+    }
+    let bound: u64 = expected.values().sum();
+    let there: u64 = rows.offsets.values().map(|o| o.len() as u64).sum();
+    if bound != there {
+        return Err(Violation(format!("P4: commit {seq}: {there} rows in the files, {bound} of them in its bindings")));
+    }
+    for topic in Topic::all() {
+        let files = rows.counts.get(&broker_name(topic)).copied().unwrap_or_default();
+        let ledger = commit.ledger.get(&topic).copied().unwrap_or_default();
+        if files != ledger {
+            let name = topic.name();
+            return Err(Violation(format!(
+                "P4: commit {seq}: {name}: {ledger:?} in the ledger, {files:?} in the files"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -1,0 +1,208 @@
+//! What a start depends on: read back from the files when a run begins.
+//!
+//! A record is in reach while a row that is not final depends on it. From where on that is, each derived table says of
+//! each topic (its *look-back*); what a record to come may repeat is in reach as well.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use bytes::Bytes;
+use citystream_dataflows::tables::{Derived, Needs, Resume};
+use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::Partition;
+use citystream_dataflows::time::disposition::Disposition;
+use citystream_dataflows::time::ticks::{Seen, Start};
+use citystream_wire::{PerTopic, Topic};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+
+use crate::columns::decode::identity;
+use crate::columns::extract;
+use crate::columns::tables::{Batch, EVENT_TIME, LOG_TIME, Table};
+use crate::lake::history::commit::File;
+use crate::lake::history::read::ReadError;
+use crate::lake::history::{State, Violation, layout};
+use crate::lake::store::Lake;
+
+/// From where on each topic's records are in lookback.
+#[derive(Clone, Debug)]
+pub struct Lookback {
+    /// `None`: everything is, as no horizon has been reached.
+    bounds: Option<Bounds>,
+    /// The event time before which no row can be on time any more.
+    closed_before: Option<Micros>,
+    /// The commit after which all records count in windows of data quality that are open.
+    sealed_by: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Bounds {
+    /// By event time; a topic that no table looks at is not named.
+    happened: BTreeMap<Topic, Micros>,
+    /// By log time; `None` where no table goes by it.
+    logged: Option<Micros>,
+}
+
+/// Rows of one file that are in lookback.
+#[derive(Clone, Debug)]
+pub struct RecoveredRows {
+    /// With their dispositions.
+    pub rows: Batch,
+    /// Those that a record to come may repeat.
+    pub seen: Vec<Seen>,
+    /// The log time that they count from in data quality: windows before it were sealed when they came.
+    pub counts_from: Micros,
+}
+
+impl Lookback {
+    /// The reach of a run's start that makes these tables.
+    pub fn of(start: &Start, tables: &[Derived]) -> Lookback {
+        let Start { horizon, closed_before, sealed_by, .. } = *start;
+        let is_exposure_open = start.seeds.iter().any(|seed| seed.exposure.is_none());
+        let resume = horizon.map(|horizon| Resume { horizon, is_exposure_open });
+        let bounds = resume.map(|resume| tables.iter().flat_map(|table| (table.lookback)(resume)).collect());
+        Lookback { bounds, closed_before, sealed_by }
+    }
+
+    /// Whether a row of a topic may be needed: by a table, or to tell what repeats it.
+    fn has_happened(&self, topic: Topic, time: Micros) -> bool {
+        let Some(bounds) = &self.bounds else { return true };
+        bounds.happened.get(&topic).is_some_and(|from| time >= *from) || self.is_repeatable(time)
+    }
+
+    fn is_repeatable(&self, time: Micros) -> bool {
+        Some(time) >= self.closed_before
+    }
+
+    /// Whether a record counts in a window of log time that is open.
+    fn was_logged(&self, seq: u64, time: Option<Micros>) -> bool {
+        let Some(bounds) = &self.bounds else { return true };
+        bounds.logged.is_some_and(|from| seq > self.sealed_by || time.is_none_or(|time| time >= from))
+    }
+
+    /// Whether rows that a commit brought are in lookback.
+    fn holds(&self, table: Table, seq: u64, event_time: Option<Micros>, log_time: Option<Micros>) -> bool {
+        let happened = table.topic().zip(event_time).is_some_and(|(topic, time)| self.has_happened(topic, time));
+        happened || self.was_logged(seq, log_time)
+    }
+
+    /// The log time that records of a commit count from.
+    fn counts_from(&self, seq: u64) -> Micros {
+        let logged = self.bounds.as_ref().and_then(|bounds| bounds.logged);
+        logged.filter(|_| seq > self.sealed_by).unwrap_or(Micros::MIN)
+    }
+}
+
+impl FromIterator<Needs> for Bounds {
+    fn from_iter<I: IntoIterator<Item = Needs>>(lookbacks: I) -> Bounds {
+        let mut bounds = Bounds::default();
+        for lookback in lookbacks {
+            match lookback {
+                Needs::Happened(topic, from) => {
+                    let held = bounds.happened.entry(topic).or_insert(from);
+                    *held = from.min(*held);
+                }
+                Needs::Logged(from) => bounds.logged = Some(bounds.logged.map_or(from, |held| from.min(held))),
+            }
+        }
+        bounds
+    }
+}
+
+/// The files of records that may hold a row in lookback.
+pub fn files(state: &State, lookback: &Lookback) -> Vec<String> {
+    let files_of = |table: Table| state.files.get(table.name()).into_iter().flatten().map(move |file| (table, file));
+    let last = |range: Option<(Micros, Micros)>| range.map(|(_, last)| last);
+    let in_reach = |(table, file): &(Table, &File)| {
+        lookback.holds(*table, layout::written_for(&file.path), last(file.event_time), last(file.log_time))
+    };
+    Table::records().flat_map(files_of).filter(in_reach).map(|(_, file)| file.path.clone()).collect()
+}
+
+/// The rows in reach of one file of records.
+///
+/// # Errors
+/// The store's, or an integrity violation where the file is missing or is not one of its table.
+pub async fn read(lake: &Lake, path: &str, lookback: &Lookback) -> Result<Vec<RecoveredRows>, ReadError> {
+    let missing = || Violation(format!("P2: {path} is in the lake's commits, but not in the lake"));
+    let bytes = lake.get(path).await?.ok_or_else(missing)?;
+    let table = Table::records().find(|table| path.starts_with(&format!("{}/", layout::table(table.name()))));
+    let seq = layout::written_for(path);
+    let read = table.ok_or_else(|| "no table has it".to_owned()).and_then(|table| decode(table, seq, bytes, lookback));
+    Ok(read.map_err(|why| Violation(format!("P2: {path} cannot be read: {why}")))?)
+}
+
+fn decode(table: Table, seq: u64, bytes: Bytes, lookback: &Lookback) -> Result<Vec<RecoveredRows>, String> {
+    let text = |error: ParquetError| error.to_string();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(text)?;
+    let groups = builder.metadata().row_groups().iter().enumerate();
+    let holds = |group| lookback.holds(table, seq, greatest(group, EVENT_TIME), greatest(group, LOG_TIME));
+    let groups = groups.filter(|(_, group)| holds(group));
+    let groups = groups.map(|(index, _)| index).collect();
+    let columns = extract::columns(table).into_iter().chain(id_column(table)).chain(["disposition"]);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let mut recovered = Vec::new();
+    for rows in builder.with_projection(mask).with_row_groups(groups).build().map_err(text)? {
+        let rows = rows.map_err(|error| error.to_string())?;
+        recovered.extend(recover(table, seq, rows, lookback)?);
+    }
+    Ok(recovered)
+}
+
+/// The greatest value of a column of times in a row group.
+fn greatest(group: &RowGroupMetaData, column: &str) -> Option<Micros> {
+    let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column)?;
+    match chunk.statistics()? {
+        Statistics::Int64(statistics) => statistics.max_opt().copied(),
+        _ => None,
+    }
+}
+
+fn recover(table: Table, seq: u64, rows: RecordBatch, lookback: &Lookback) -> Result<Option<RecoveredRows>, String> {
+    let times =
+        |name| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+    let (events, logs) = (times(EVENT_TIME), times(LOG_TIME).ok_or("it has no log time")?);
+    let value = |row: usize| events.map(|events| events.value(row));
+    let holds = |row: usize| lookback.holds(table, seq, value(row), Some(logs.value(row)));
+    let wanted: BooleanArray = (0..rows.num_rows()).map(|row| Some(holds(row))).collect();
+    if wanted.true_count() == 0 {
+        return Ok(None);
+    }
+    let columns = filter_record_batch(&rows, &wanted).map_err(|error| error.to_string())?;
+    let dispositions = match table.topic() {
+        Some(_) => extract::dispositions(table, &columns).map_err(|error| error.to_string())?,
+        None => Vec::new(),
+    };
+    let seen = seen(table, &columns, &dispositions, lookback.closed_before).ok_or("it has other columns")?;
+    let counts_from = lookback.counts_from(seq);
+    Ok(Some(RecoveredRows {
+        rows: Batch { table, columns, dispositions, dead: PerTopic::default() },
+        seen,
+        counts_from,
+    }))
+}
+
+/// The column by which repetitions are known.
+fn id_column(table: Table) -> Option<&'static str> {
+    table.topic().map(|topic| topic.declaration().id_column())
+}
+
+/// The on-time rows at or after a time.
+fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], from: Option<Micros>) -> Option<Vec<Seen>> {
+    let Some(topic) = table.topic() else { return Some(Vec::new()) };
+    let ids = rows.column_by_name(topic.declaration().id_column())?.as_string_opt::<i32>()?;
+    let times = rows.column_by_name(EVENT_TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    let partitions = rows.column_by_name("partition")?.as_primitive_opt::<Int32Type>()?;
+    let repeatable = |row: &usize| Some(times.value(*row)) >= from && dispositions[*row] == Disposition::OnTime;
+    let seen = |row| {
+        let (event_time, index) = (times.value(row), partitions.value(row));
+        let identity = identity(ids.value(row).as_bytes(), event_time);
+        Seen { partition: Partition { topic, index }, event_time, identity }
+    };
+    Some((0..rows.num_rows()).filter(repeatable).map(seen).collect())
+}

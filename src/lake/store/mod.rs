@@ -1,0 +1,347 @@
+//! A lake's store: a local directory or S3, behind `object_store`.
+//!
+//! Contract: what a call that succeeded has written is durable (P2: files and directories are fsynced on a local
+//! lake). `put_if_absent` never claims to know more than the store said: an unclear answer is [`Put::Unclear`], and
+//! "exists" may mean a conflict with nothing there, so the caller always reads back. Errors are one line and say
+//! whether trying again can help.
+
+pub mod error;
+mod id;
+pub mod probe;
+pub mod s3;
+
+pub use id::{digest, random_id};
+
+use std::collections::HashSet;
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use crate::lake::store::error::{StoreError, classify, unusable};
+use crate::lake::store::s3::StoreOptions;
+
+/// What a store said to a put-if-absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It was written.
+    Created,
+    /// The store says that something is there, or that there was a conflict.
+    Exists,
+    /// It may have been written, now or later.
+    Unclear(String),
+}
+
+/// What is at a path after [`Lake::put_same`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// Just the bytes that were to be written, by whomever.
+    Same,
+    /// These bytes, which differ; nothing was written.
+    Other(Bytes),
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// Its path below the lake.
+    pub path: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// A lake's store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    store: Arc<dyn ObjectStore>,
+    location: Arc<str>,
+    local: Option<PathBuf>,
+    durable_dirs: Arc<Mutex<HashSet<PathBuf>>>,
+}
+
+impl Lake {
+    /// Opens a lake that exists: a path, `file://` or `s3://bucket/prefix`.
+    pub async fn open(location: &str, options: &StoreOptions) -> Result<Lake, StoreError> {
+        match parse(location)? {
+            Location::Local(path) => Self::open_local(&path),
+            Location::S3 { bucket, prefix } => {
+                let store = s3::open(&bucket, &prefix, options, false).await?;
+                Ok(Self::with_store(store, &uri(&bucket, &prefix)))
+            }
+        }
+    }
+
+    /// Opens a lake, creating its directory or bucket where missing. Says whether it did.
+    pub async fn init(location: &str, options: &StoreOptions) -> Result<Lake, StoreError> {
+        match parse(location)? {
+            Location::Local(path) => {
+                create_dirs(&path)
+                    .map_err(|e| unusable(format!("cannot create the lake's directory {}: {e}", path.display())))?;
+                Self::open_local(&path)
+            }
+            Location::S3 { bucket, prefix } => {
+                let store = s3::open(&bucket, &prefix, options, true).await?;
+                Ok(Self::with_store(store, &uri(&bucket, &prefix)))
+            }
+        }
+    }
+
+    /// A lake over any store; `location` is what to call it.
+    pub fn with_store(store: Arc<dyn ObjectStore>, location: &str) -> Lake {
+        Lake { store, location: location.into(), local: None, durable_dirs: Arc::default() }
+    }
+
+    /// A local lake whose store is wrapped, for tests with faults.
+    #[cfg(test)]
+    pub(crate) fn wrap(&self, store: Arc<dyn ObjectStore>) -> Lake {
+        Lake { store, ..self.clone() }
+    }
+
+    fn open_local(path: &FsPath) -> Result<Lake, StoreError> {
+        let what = || format!("no lake at {}", path.display());
+        let root =
+            path.canonicalize().map_err(|e| unusable(format!("{}: {e}; `citystream lake init` creates it", what())))?;
+        if !root.is_dir() {
+            return Err(unusable(format!("{}: not a directory", what())));
+        }
+        let store = LocalFileSystem::new_with_prefix(&root).map_err(|e| unusable(format!("{}: {e}", what())))?;
+        let location = root.to_string_lossy().into_owned();
+        Ok(Lake { local: Some(root), ..Self::with_store(Arc::new(store.with_fsync(true)), &location) })
+    }
+
+    /// The store itself, rooted at the lake: for writers of large files.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The lake's address, without a trailing slash.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Where the lake is on this machine, if it is a directory.
+    pub fn local_root(&self) -> Option<&FsPath> {
+        self.local.as_deref()
+    }
+
+    /// The full address of something in the lake.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}/{path}", self.location.trim_end_matches('/'))
+    }
+
+    /// Writes `bytes` where nothing is. An unusable store is an error; all else is an answer to be checked by reading.
+    pub async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<Put, StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(&parse_path(path)?, PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(Put::Created),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Put::Exists),
+            Err(error) => match self.error("write", path, error) {
+                StoreError::Transient(why) => Ok(Put::Unclear(why)),
+                fatal => Err(fatal),
+            },
+        }
+    }
+
+    /// Writes `bytes` where nothing is, or says whether just they are there. What lands twice is the same bytes, so
+    /// trying again is safe.
+    pub async fn put_same(&self, path: &str, bytes: Bytes) -> Result<Stored, StoreError> {
+        let mut why = String::new();
+        for _ in 0..5 {
+            match self.put_if_absent(path, bytes.clone()).await? {
+                Put::Created => return Ok(Stored::Same),
+                Put::Exists => {}
+                Put::Unclear(reason) => why = reason,
+            }
+            match self.get(path).await? {
+                Some(found) if found == bytes => {
+                    self.fsync([path])?;
+                    return Ok(Stored::Same);
+                }
+                Some(found) => return Ok(Stored::Other(found)),
+                None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+        Err(StoreError::Transient(format!("cannot write {}: the store reports conflicts {why}", self.address(path))))
+    }
+
+    /// Writes `bytes`, replacing what is there.
+    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let put = self.store.put(&parse_path(path)?, PutPayload::from(bytes)).await;
+        put.map(|_| ()).map_err(|e| self.error("write", path, e))
+    }
+
+    /// Reads an object; `None` if there is none.
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        let got = async { self.store.get(&parse_path(path)?).await?.bytes().await };
+        match got.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) => self.absent(path, error),
+        }
+    }
+
+    /// The length of an object; `None` if there is none.
+    pub async fn size(&self, path: &str) -> Result<Option<u64>, StoreError> {
+        match self.store.head(&parse_path(path)?).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(error) => self.absent(path, error),
+        }
+    }
+
+    /// Whether there is an object.
+    pub async fn exists(&self, path: &str) -> Result<bool, StoreError> {
+        Ok(self.size(path).await?.is_some())
+    }
+
+    /// The objects below `prefix` whose paths sort after `after`, sorted by path.
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Object>, StoreError> {
+        let root = parse_path(prefix)?;
+        let found = match after {
+            Some(after) => self.store.list_with_offset(Some(&root), &parse_path(after)?),
+            None => self.store.list(Some(&root)),
+        };
+        let objects = found.map_ok(|m| Object { path: m.location.to_string(), bytes: m.size });
+        let mut objects: Vec<_> = objects.try_collect().await.map_err(|e| self.error("list", prefix, e))?;
+        objects.sort_unstable();
+        Ok(objects)
+    }
+
+    /// Deletes objects; those that are absent do not matter.
+    pub async fn delete(&self, paths: Vec<String>) -> Result<(), StoreError> {
+        let paths = paths.iter().map(|p| parse_path(p)).collect::<Result<Vec<_>, _>>()?;
+        let gone = self.store.delete_stream(futures::stream::iter(paths.into_iter().map(Ok)).boxed());
+        let errors = gone.filter_map(|r| futures::future::ready(r.err()));
+        let mut errors = errors.filter(|e| futures::future::ready(!matches!(e, object_store::Error::NotFound { .. })));
+        match std::pin::pin!(errors.next()).await {
+            Some(error) => Err(self.error("delete", "", error)),
+            None => Ok(()),
+        }
+    }
+
+    /// P2 on a local lake: makes sure that the directories which hold `paths`, up to the root, are on disk.
+    ///
+    /// The store syncs a file's own directory; but one that another writer is just creating may not be on disk yet.
+    /// Each directory is synced once; `fsync` on a path that was read back syncs its directory again.
+    pub fn fsync<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Result<(), StoreError> {
+        let Some(root) = &self.local else { return Ok(()) };
+        for path in paths {
+            let mut last = true;
+            for directory in FsPath::new(path).ancestors().skip(1) {
+                let directory = root.join(directory);
+                let known = self.durable_dirs.lock().is_ok_and(|dirs| dirs.contains(&directory));
+                if last || !known {
+                    match sync_dir(&directory) {
+                        // Nothing to keep: that a file is missing is found when it is read.
+                        Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                        synced => synced
+                            .map_err(|e| StoreError::Transient(format!("cannot sync {}: {e}", directory.display())))?,
+                    }
+                    let _ = self.durable_dirs.lock().map(|mut dirs| dirs.insert(directory));
+                }
+                last = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn absent<T>(&self, path: &str, error: object_store::Error) -> Result<Option<T>, StoreError> {
+        match error {
+            object_store::Error::NotFound { source, .. } if !source.to_string().contains("NoSuchBucket") => Ok(None),
+            error => Err(self.error("read", path, error)),
+        }
+    }
+
+    fn error(&self, verb: &str, path: &str, error: object_store::Error) -> StoreError {
+        classify(&format!("cannot {verb} {}", self.address(path)), &error)
+    }
+}
+
+fn parse_path(path: &str) -> Result<Path, StoreError> {
+    Path::parse(path).map_err(|e| unusable(format!("not a path of a lake: {path}: {e}")))
+}
+
+/// Where a lake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Location {
+    Local(PathBuf),
+    S3 { bucket: String, prefix: String },
+}
+
+fn parse(location: &str) -> Result<Location, StoreError> {
+    let wrong = |why: &str| unusable(format!("not a lake's location: {location:?}: {why}"));
+    if let Some(rest) = location.strip_prefix("s3://").or_else(|| location.strip_prefix("s3a://")) {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(wrong("it names no bucket; write s3://bucket/prefix"));
+        }
+        let prefix = prefix.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        return Ok(Location::S3 { bucket: bucket.into(), prefix });
+    }
+    let path = location.strip_prefix("file://").unwrap_or(location);
+    match path {
+        "" => Err(wrong("it is empty")),
+        path if path.contains("://") => Err(wrong("write a directory, file:///directory or s3://bucket/prefix")),
+        path => Ok(Location::Local(path.into())),
+    }
+}
+
+fn uri(bucket: &str, prefix: &str) -> String {
+    format!("s3://{bucket}/{prefix}").trim_end_matches('/').into()
+}
+
+fn sync_dir(path: &FsPath) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
+/// Creates a directory and its parents, and syncs every directory that changed.
+fn create_dirs(path: &FsPath) -> std::io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let changed: Vec<_> = path.ancestors().skip(1).take_while(|p| !p.exists()).collect();
+    std::fs::create_dir_all(&path)?;
+    sync_dir(&path)?;
+    changed.iter().copied().chain(path.ancestors().nth(changed.len() + 1)).try_for_each(sync_dir)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations() {
+        assert_eq!(parse("a/b").unwrap(), Location::Local("a/b".into()));
+        assert_eq!(parse("file:///a/b").unwrap(), Location::Local("/a/b".into()));
+        let s3 = |bucket: &str, prefix: &str| Location::S3 { bucket: bucket.into(), prefix: prefix.into() };
+        assert_eq!(parse("s3://b").unwrap(), s3("b", ""));
+        assert_eq!(parse("s3://b//x//y/").unwrap(), s3("b", "x/y"));
+        for wrong in ["", "s3://", "gs://b/x", "file://"] {
+            let error = parse(wrong).unwrap_err().to_string();
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        assert_eq!(uri("b", ""), "s3://b");
+    }
+
+    #[tokio::test]
+    async fn a_local_lake_puts_once_lists_in_order_and_deletes() {
+        let dir = tempfile::tempdir().unwrap();
+        let location = format!("{}/new/lake", dir.path().display());
+        assert!(matches!(Lake::open(&location, &StoreOptions::default()).await, Err(StoreError::Unusable(_))));
+        let lake = Lake::init(&location, &StoreOptions::default()).await.unwrap();
+        assert_eq!(lake.put_if_absent("c/1.json", "a".into()).await.unwrap(), Put::Created);
+        assert_eq!(lake.put_if_absent("c/1.json", "b".into()).await.unwrap(), Put::Exists);
+        assert_eq!(lake.put_same("c/1.json", "a".into()).await.unwrap(), Stored::Same);
+        assert_eq!(lake.put_same("c/1.json", "b".into()).await.unwrap(), Stored::Other("a".into()));
+        lake.put("c/0.json", "z".into()).await.unwrap();
+        let names = |objects: Vec<Object>| objects.into_iter().map(|o| o.path).collect::<Vec<_>>();
+        assert_eq!(names(lake.list("c", None).await.unwrap()), ["c/0.json", "c/1.json"]);
+        assert_eq!(names(lake.list("c", Some("c/0.json")).await.unwrap()), ["c/1.json"]);
+        assert!(lake.list("nothing", None).await.unwrap().is_empty());
+        assert_eq!(lake.size("c/1.json").await.unwrap(), Some(1));
+        lake.fsync(["c/1.json", "c/0.json"]).unwrap();
+        lake.delete(vec!["c/1.json".into(), "c/none.json".into()]).await.unwrap();
+        assert_eq!(lake.get("c/1.json").await.unwrap(), None);
+    }
+}

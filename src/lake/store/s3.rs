@@ -1,0 +1,253 @@
+//! S3 and S3-compatible stores: credentials from the whole AWS chain, preflight, and bucket creation.
+//!
+//! TLS is rustls with ring. Every request has a timeout and a bounded number of retries; what remains is for the
+//! caller to decide.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
+use tokio::sync::Mutex;
+
+use crate::lake::store::error::{StoreError, chain, one_line, unusable};
+
+/// How to reach an S3 store. All fields may be empty: then the AWS environment, profile and instance decide.
+#[derive(Clone, Default)]
+pub struct StoreOptions {
+    /// The endpoint of an S3-compatible store, such as `http://127.0.0.1:9000`.
+    pub endpoint: Option<String>,
+    /// The region; without it the AWS chain's, then `us-east-1`.
+    pub region: Option<String>,
+    /// Access key and secret key, where they do not come from the AWS credential chain.
+    pub keys: Option<(String, String)>,
+    /// Address the bucket in the host name rather than in the path (AWS itself: always).
+    pub virtual_hosted: bool,
+}
+
+impl std::fmt::Debug for StoreOptions {
+    /// Never shows a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { endpoint, region, keys, virtual_hosted } = self;
+        write!(f, "StoreOptions {{ {endpoint:?}, {region:?}, keys: {}, {virtual_hosted} }}", keys.is_some())
+    }
+}
+
+/// How long before their end credentials are renewed.
+const RENEW: Duration = Duration::from_secs(300);
+
+/// Opens a bucket below a prefix after checking that it answers; creates the bucket first if told to.
+pub async fn open(
+    bucket: &str,
+    prefix: &str,
+    options: &StoreOptions,
+    create: bool,
+) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    // Another part of the program may have installed the same provider already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = aws(options).await;
+    let region = config.region().map_or("us-east-1".into(), ToString::to_string);
+    let provider = config.credentials_provider().ok_or_else(|| no_credentials("none are configured"))?;
+    let credentials = Chain { provider, cached: Mutex::default() };
+    credentials.get().await?;
+    preflight(&client(&config, options), bucket, &region, options, create).await?;
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(&region)
+        .with_credentials(Arc::new(credentials))
+        .with_virtual_hosted_style_request(options.virtual_hosted || options.endpoint.is_none())
+        .with_client_options(client_options(options))
+        .with_retry(retry());
+    if let Some(endpoint) = endpoint(options, bucket) {
+        builder = builder.with_endpoint(endpoint);
+    }
+    let store = builder.build().map_err(|e| unusable(format!("cannot use s3://{bucket}: {}", chain(&e))))?;
+    let prefix = Path::parse(prefix).map_err(|e| unusable(format!("not a prefix: {prefix}: {e}")))?;
+    Ok(Arc::new(PrefixStore::new(store, prefix)))
+}
+
+/// The endpoint as `object_store` wants it: with the bucket in it where the host names it.
+fn endpoint(options: &StoreOptions, bucket: &str) -> Option<String> {
+    let endpoint = options.endpoint.as_deref()?.trim_end_matches('/');
+    match endpoint.split_once("://") {
+        Some((scheme, host)) if options.virtual_hosted => Some(format!("{scheme}://{bucket}.{host}")),
+        _ => Some(endpoint.into()),
+    }
+}
+
+fn client_options(options: &StoreOptions) -> ClientOptions {
+    let plain = options.endpoint.as_deref().is_some_and(|e| e.starts_with("http://"));
+    ClientOptions::new()
+        .with_allow_http(plain)
+        .with_connect_timeout(Duration::from_secs(5))
+        .with_timeout(Duration::from_secs(30))
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+        max_retries: 4,
+        retry_timeout: Duration::from_secs(20),
+    }
+}
+
+async fn aws(options: &StoreOptions) -> SdkConfig {
+    use aws_smithy_http_client::{Builder, tls};
+    let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(30));
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts.build());
+    if let Some((id, secret)) = &options.keys {
+        let keys = Credentials::new(id, secret, None, None, "configuration");
+        loader = loader.credentials_provider(SharedCredentialsProvider::new(keys));
+    }
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let config = loader.load().await;
+    match config.region() {
+        Some(_) => config,
+        None => config.into_builder().region(Region::new("us-east-1")).build(),
+    }
+}
+
+fn client(config: &SdkConfig, options: &StoreOptions) -> Client {
+    let path_style = options.endpoint.is_some() && !options.virtual_hosted;
+    let mut builder = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style);
+    if let Some(endpoint) = &options.endpoint {
+        builder = builder.endpoint_url(endpoint);
+    }
+    Client::from_conf(builder.build())
+}
+
+/// Whether the bucket answers to these credentials; creates it if it is missing and `create` is set.
+async fn preflight(
+    client: &Client,
+    bucket: &str,
+    region: &str,
+    options: &StoreOptions,
+    create: bool,
+) -> Result<(), StoreError> {
+    let place = options.endpoint.as_deref().unwrap_or(region);
+    let error = match client.head_bucket().bucket(bucket).send().await {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    match error.raw_response().map(|r| r.status().as_u16()) {
+        Some(404) if create => create_bucket(client, bucket, region, options, place).await,
+        Some(404) => Err(unusable(format!("no bucket {bucket} at {place}: `citystream lake init` creates it"))),
+        Some(401 | 403) => Err(unusable(format!(
+            "bucket {bucket} at {place} refuses the credentials; check access key, secret key, permissions and clock"
+        ))),
+        Some(301 | 400) => Err(unusable(format!(
+            "bucket {bucket} at {place} refuses the request: the region is not {region}, the name is no bucket's, or no S3 answers there"
+        ))),
+        _ => Err(unreachable_store(bucket, place, error)),
+    }
+}
+
+async fn create_bucket(
+    client: &Client,
+    bucket: &str,
+    region: &str,
+    options: &StoreOptions,
+    place: &str,
+) -> Result<(), StoreError> {
+    let mut request = client.create_bucket().bucket(bucket);
+    if region != "us-east-1" && options.endpoint.is_none() {
+        let constraint = BucketLocationConstraint::from(region);
+        let configuration = CreateBucketConfiguration::builder().location_constraint(constraint).build();
+        request = request.create_bucket_configuration(configuration);
+    }
+    match request.send().await {
+        Ok(_) => Ok(()),
+        // Somebody else was faster: the bucket is there and ours.
+        Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => Ok(()),
+        Err(error) => {
+            Err(unusable(format!("cannot create bucket {bucket} at {place}: {}", DisplayErrorContext(error))))
+        }
+    }
+}
+
+fn unreachable_store<E: std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static>(
+    bucket: &str,
+    place: &str,
+    error: SdkError<E, R>,
+) -> StoreError {
+    let why = one_line(&chain(&error));
+    StoreError::Transient(format!("cannot reach bucket {bucket} at {place}: {why}; check endpoint and network"))
+}
+
+fn no_credentials(why: &str) -> StoreError {
+    unusable(format!(
+        "no S3 credentials ({why}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an instance role"
+    ))
+}
+
+/// Credentials of the AWS chain, kept until shortly before they end.
+#[derive(Debug)]
+struct Chain {
+    provider: SharedCredentialsProvider,
+    cached: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
+}
+
+impl Chain {
+    async fn get(&self) -> Result<Arc<AwsCredential>, StoreError> {
+        let mut cached = self.cached.lock().await;
+        if let Some((credential, ends)) = &*cached
+            && ends.is_none_or(|ends| ends > SystemTime::now() + RENEW)
+        {
+            return Ok(credential.clone());
+        }
+        match (self.provider.provide_credentials().await, &*cached) {
+            (Ok(new), _) => {
+                let credential = Arc::new(AwsCredential {
+                    key_id: new.access_key_id().into(),
+                    secret_key: new.secret_access_key().into(),
+                    token: new.session_token().map(Into::into),
+                });
+                *cached = Some((credential.clone(), new.expiry()));
+                Ok(credential)
+            }
+            // What is left of the old ones is better than nothing.
+            (Err(_), Some((old, Some(ends)))) if *ends > SystemTime::now() => Ok(old.clone()),
+            (Err(error), Some(_)) => Err(StoreError::Transient(format!("cannot renew credentials: {}", chain(&error)))),
+            (Err(error), None) => Err(no_credentials(&chain(&error))),
+        }
+    }
+}
+
+impl CredentialProvider for Chain {
+    type Credential = AwsCredential;
+
+    // What `#[async_trait]` makes of `async fn get_credential(&self)`.
+    fn get_credential<'a, 'b>(
+        &'a self,
+    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move { Ok(self.get().await?) })
+    }
+}
+
+#[cfg(test)]
+#[path = "s3_tests.rs"]
+mod tests;

@@ -1,0 +1,89 @@
+//! The clock operator: the only code that decides time.
+//!
+//! ```text
+//! reports ---- loop ---+
+//! full ------- loop ---+
+//! committed -- loop ---+-> clock (worker 0) -> ticks -> broadcast
+//! ```
+//!
+//! Worker 0 holds the one capability and moves it past each tick it sends; every other worker drops its own at
+//! once. No input is connected to the output: answers never hold an epoch open.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::ticks::{Added, Committed, Full, Report, Tick};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::vec::Broadcast;
+
+use super::pacer::Pacer;
+
+/// What worker 0 needs to keep time: made once the lake is claimed.
+#[derive(Debug)]
+pub struct ClockStart {
+    /// The decisions.
+    pub pacer: Pacer,
+    /// Partitions as they are found.
+    pub discovered: mpsc::Receiver<Vec<Added>>,
+}
+
+/// How often the clock looks at its watch.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Ticks for every worker; see the module. `clock` is given on worker 0 only.
+pub fn clock<'scope>(
+    clock: Option<ClockStart>,
+    reports: StreamVec<'scope, Epoch, Report>,
+    full: StreamVec<'scope, Epoch, Full>,
+    committed: StreamVec<'scope, Epoch, Committed>,
+) -> StreamVec<'scope, Epoch, Tick> {
+    let scope = reports.scope();
+    let mut builder = OperatorBuilder::new("clock".to_owned(), scope);
+    let mut reports = builder.new_input_connection(reports, Pipeline, []);
+    let mut full = builder.new_input_connection(full, Exchange::new(|_: &Full| 0), []);
+    let mut committed = builder.new_input_connection(committed, Pipeline, []);
+    let (output, ticks) = builder.new_output_connection::<Vec<Tick>, _>([]);
+    let mut output = OutputBuilder::from(output);
+    let activator = scope.activator_for(builder.operator_info().address);
+
+    builder.build(move |mut capabilities| {
+        let mut clock = clock.zip(capabilities.pop());
+        move |frontiers| {
+            // Read.
+            reports.for_each(|time, batch| {
+                let (Some((clock, _)), Some(time)) = (&mut clock, time.least()) else { return batch.clear() };
+                batch.drain(..).for_each(|report| clock.pacer.reported(time - 1, report));
+            });
+            full.for_each(|time, batch| {
+                let (Some((clock, _)), Some(time)) = (&mut clock, time.least()) else { return batch.clear() };
+                batch.drain(..).for_each(|full| clock.pacer.full(time - 1, full));
+            });
+            committed.for_each(|_, batch| {
+                let Some((clock, _)) = &mut clock else { return batch.clear() };
+                batch.drain(..).for_each(|commit| clock.pacer.committed(commit.seq));
+            });
+            let Some((ClockStart { pacer, discovered }, capability)) = &mut clock else { return };
+            discovered.try_iter().for_each(|found| pacer.discovered(found));
+            // Plan.
+            let answered = frontiers[0].frontier().first().map_or(Epoch::MAX, |time| time.saturating_sub(1));
+            pacer.answered_before(answered);
+            // Act, emit, downgrade.
+            if let Some(tick) = pacer.tick(Instant::now()) {
+                let epoch = tick.epoch;
+                let at = capability.delayed(&epoch);
+                output.activate().session(&at).give(tick);
+                capability.downgrade(&(epoch + 1));
+            }
+            if pacer.has_ended() {
+                clock = None;
+            } else {
+                activator.activate_after(LOOK);
+            }
+        }
+    });
+    ticks.broadcast()
+}

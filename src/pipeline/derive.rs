@@ -1,0 +1,77 @@
+//! Changes of the derived tables as batches to be written.
+//!
+//! ```text
+//! blocks of all tables -- pipeline --+-> derive -> batches
+//! names learnt -- its frontier ------+
+//! ```
+//!
+//! Changes of epoch e are shown once the names of e are learnt. Their bytes count against the budget until they are
+//! committed, as those of records do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use citystream_dataflows::tables::Block;
+use citystream_dataflows::time::Epoch;
+use citystream_wire::PerTopic;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::probe::Handle;
+use timely::dataflow::operators::{Capability, Concatenate};
+use timely::progress::Antichain;
+
+use crate::columns::render::render;
+use crate::columns::tables::{Batch, Table};
+use crate::process::{Debt, Process};
+
+/// The blocks of an epoch, and the right to send at it.
+type Waiting = (Capability<Epoch>, Vec<Block>);
+
+/// The batches of all derived tables; see the module.
+pub fn derive<'scope>(
+    process: &Arc<Process>,
+    committed: &Handle<Epoch>,
+    blocks: Vec<StreamVec<'scope, Epoch, Block>>,
+    names: StreamVec<'scope, Epoch, ()>,
+) -> StreamVec<'scope, Epoch, Batch> {
+    let (process, committed) = (Arc::clone(process), committed.clone());
+    let blocks = names.scope().concatenate(blocks);
+    let mut builder = OperatorBuilder::new("derive".to_owned(), names.scope());
+    let mut blocks = builder.new_input(blocks, Pipeline);
+    let _names = builder.new_input_connection(names, Pipeline, []);
+    let (output, stream) = builder.new_output_connection([(0, Antichain::from_elem(0))]);
+    let mut output = OutputBuilder::from(output);
+
+    builder.build(move |_| {
+        let mut waiting: BTreeMap<Epoch, Waiting> = BTreeMap::new();
+        let mut debt = Debt::default();
+        move |frontiers| {
+            // Read.
+            blocks.for_each(|time, batch| {
+                let Some(epoch) = time.least().copied() else { return };
+                let entry = waiting.entry(epoch).or_insert_with(|| (time.delayed(&epoch, 0), Vec::new()));
+                entry.1.append(batch);
+            });
+            debt.refund(&committed, &process.budget);
+            // Plan, act, emit, and let go of each capability.
+            while let Some(entry) = waiting.first_entry().filter(|entry| !frontiers[1].less_equal(entry.key())) {
+                let (epoch, (capability, blocks)) = entry.remove_entry();
+                for block in blocks {
+                    let table = Table::Derived(block.table);
+                    let columns = match render(block, &process.names) {
+                        Ok(columns) => columns,
+                        Err(error) => return process.fatal.raise(error),
+                    };
+                    let bytes = columns.get_array_memory_size() as u64;
+                    process.budget.take(bytes);
+                    debt.owe(epoch, bytes);
+                    let batch = Batch { table, columns, dispositions: Vec::new(), dead: PerTopic::default() };
+                    output.activate().session(&capability).give(batch);
+                }
+            }
+        }
+    });
+    stream
+}

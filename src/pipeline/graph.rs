@@ -1,0 +1,67 @@
+//! The whole graph on one page. The same on every worker: what only worker 0 does is inside its operators.
+
+use std::sync::Arc;
+
+use citystream_dataflows::city::City;
+use citystream_dataflows::operators::classify::classify;
+use citystream_dataflows::tables;
+use citystream_dataflows::time::closes::closes;
+use timely::dataflow::operators::vec::Map;
+use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::Handle};
+use timely::worker::Worker;
+
+use super::clock::{ClockStart, clock};
+use super::derive::derive;
+use super::read::{Readings, read};
+use super::records::records;
+use super::recover::recover;
+use crate::columns::tables::Batch;
+use crate::process::Process;
+use crate::sink::commit::{CommitHandle, commit};
+use crate::sink::write::{gather, write};
+
+/// What only worker 0 has: the clock's state and the way to the commit task.
+pub struct Worker0 {
+    /// For the clock.
+    pub clock: ClockStart,
+    /// For the commit operator.
+    pub commits: CommitHandle,
+}
+
+/// Builds the dataflow on one worker:
+///
+/// ```text
+/// clock -> read -> classify ------------------------+-> write -> gather -> commit -> (back to clock)
+///             \-- recovery --^  \-> records -> city -> derive --^
+/// ```
+pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) {
+    let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();
+    let committed_probe = Handle::new();
+    worker.dataflow_named("citystream", |scope| {
+        let (reports_loop, reports_back) = scope.feedback(1);
+        let (full_loop, full_back) = scope.feedback(1);
+        let (committed_loop, committed_back) = scope.feedback(1);
+
+        let ticks = clock(clock_start, reports_back, full_back, committed_back);
+        let Readings { rows, reports, full } = read(Arc::clone(process), committed_probe.clone(), ticks.clone());
+        let recovered = recover(Arc::clone(process), ticks.clone());
+        let rows = classify(process.policy, rows, ticks.clone(), reports.clone(), recovered.seen).map(Batch::from);
+
+        let batches = if process.derived.is_empty() {
+            rows
+        } else {
+            let (records, names) = records(Arc::clone(process), rows.clone(), recovered.rows, recovered.seeds);
+            let city = City::new(closes(process.policy, ticks.clone(), reports.clone()), records);
+            let blocks = tables::derive(&city, process.derived.iter().copied());
+            rows.concat(derive(process, &committed_probe, blocks, names))
+        };
+        let (plenty, few) = write(Arc::clone(process), batches, ticks.clone());
+        let gathered = gather(Arc::clone(process), few, ticks.clone());
+        let written = plenty.concat(gathered);
+        let committed = commit(Arc::clone(process), commits, written, reports.clone(), ticks);
+
+        reports.connect_loop(reports_loop);
+        full.connect_loop(full_loop);
+        committed.probe_with(&committed_probe).connect_loop(committed_loop);
+    });
+}

@@ -1,0 +1,191 @@
+//! A run: from settings to a dataflow on every worker, and to its end.
+
+pub mod clock;
+pub mod derive;
+pub mod graph;
+pub mod pacer;
+pub mod partitions;
+pub mod read;
+pub mod records;
+pub mod recover;
+pub mod start;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use citystream_cluster::{Mesh, Options, Topology};
+use timely::WorkerConfig;
+use tokio::runtime::Runtime;
+
+use crate::columns::decode::DecodeOptions;
+use crate::columns::names::Names;
+use crate::config::Config;
+use crate::error::RunError;
+use crate::lake::history::settings;
+use crate::process::metrics::{self, Metrics};
+use crate::process::source::Source;
+use crate::process::{Budget, Fatal, Process};
+use graph::{Worker0, build};
+use start::{ClaimedLake, open_lake};
+
+/// How long a worker sleeps when it has nothing to do.
+const PARK: Duration = Duration::from_millis(5);
+/// How long the end of a process waits for answers to who watches it.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// A run that has been set up. Dropping it without [`finish`](Run::finish) leaves its threads to the process's end.
+pub struct Run {
+    process: Arc<Process>,
+    runtime: Runtime,
+    ended: mpsc::Receiver<Result<(), RunError>>,
+    publishing: Option<tokio::task::JoinHandle<()>>,
+    served: Option<metrics::Server>,
+}
+
+impl Run {
+    /// Connects the cluster, claims the lake (process 0), and starts the workers.
+    ///
+    /// # Errors
+    /// What keeps the run from starting; nothing has been written then but, perhaps, an empty claim.
+    pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|e| RunError::Failed(format!("cannot start the I/O threads: {e}")))?;
+        let mesh = connect(config)?;
+        let source = Source::new(config)?;
+        let _entered = runtime.enter();
+        let lake = runtime.block_on(open_lake(config))?;
+        let available = source.catalog().discover()?;
+        let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config)))?;
+        let (fatal, fatal_error) = Fatal::new();
+        let process = Arc::new(Process {
+            index: config.process,
+            policy: config.policy,
+            decode: decode_options(config),
+            derived: if config.derives { settings.derived()? } else { Vec::new() },
+            source: source.clone(),
+            lake: lake.clone(),
+            names: Names::default(),
+            budget: Budget::new(config.memory),
+            epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
+            fatal: fatal.clone(),
+            runtime: runtime.handle().clone(),
+            metrics: Arc::clone(&metrics),
+            stopping: AtomicBool::new(false),
+        });
+        let served = serve_metrics(config, &runtime, &metrics)?;
+        let (worker0, publishing) = if config.process == 0 {
+            source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
+            let ClaimedLake { worker0, publishing } =
+                start::open(config, &process, &settings, (source.catalog(), &available), &runtime)?;
+            (Some(worker0), Some(publishing))
+        } else {
+            (None, None)
+        };
+        let ended = spawn_workers(mesh, &process, worker0, fatal_error);
+        Ok(Run { process, runtime, ended, publishing, served })
+    }
+
+    /// Asks for an orderly end: what has been read is committed first.
+    pub fn stop(&self) {
+        self.process.stop();
+    }
+
+    /// Waits a while for the end; `None` if the run goes on.
+    pub fn wait(&self, time: Duration) -> Option<Result<(), RunError>> {
+        match self.ended.recv_timeout(time) {
+            Ok(outcome) => Some(outcome),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Some(Err(RunError::Failed("the workers have gone".into()))),
+        }
+    }
+
+    /// Lets what follows the last commit be completed, where the run has ended well, and what is being answered.
+    ///
+    /// # Errors
+    /// The outcome's.
+    pub fn finish(self, outcome: Result<(), RunError>) -> Result<(), RunError> {
+        if let Some(publishing) = self.publishing.filter(|_| outcome.is_ok()) {
+            // The task ends with its handle, which the workers have dropped.
+            let _ = self.runtime.block_on(publishing);
+        }
+        if let Some(served) = self.served {
+            self.runtime.block_on(served.stop(LAST_ANSWERS));
+        }
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome
+    }
+}
+
+/// Meets the other processes of the cluster.
+fn connect(config: &Config) -> Result<Mesh, RunError> {
+    citystream_cluster::install_panic_hook(|text| tracing::error!("{text}"));
+    let topology = Topology::new(config.processes, config.workers, config.process, config.hostfile.as_deref())
+        .map_err(|e| RunError::Usage(e.to_string()))?;
+    let options = Options { deadline: config.connect_timeout, fingerprint: config.fingerprint() };
+    Mesh::connect(topology, options).map_err(RunError::from)
+}
+
+/// How a configuration has records read.
+pub fn decode_options(config: &Config) -> DecodeOptions {
+    DecodeOptions {
+        timezone: config.zone.clone(),
+        max_record: config.max_record,
+        max_ahead: config.policy.max_ahead,
+        topic_names: config.topics.clone(),
+    }
+}
+
+fn serve_metrics(
+    config: &Config,
+    runtime: &Runtime,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<metrics::Server>, RunError> {
+    let Some(address) = &config.listen else { return Ok(None) };
+    runtime.block_on(metrics::serve(address, Arc::clone(metrics))).map(Some)
+}
+
+/// Runs the workers on threads of their own; the first outcome, good or bad, is the run's.
+fn spawn_workers(
+    mesh: Mesh,
+    process: &Arc<Process>,
+    worker0: Option<Worker0>,
+    fatal_error: mpsc::Receiver<RunError>,
+) -> mpsc::Receiver<Result<(), RunError>> {
+    let (outcome, ended) = mpsc::channel();
+    let of_fatal = outcome.clone();
+    std::thread::spawn(move || {
+        if let Ok(error) = fatal_error.recv() {
+            let _ = of_fatal.send(Err(error));
+        }
+    });
+    let process = Arc::clone(process);
+    let worker0 = Arc::new(Mutex::new(worker0));
+    std::thread::spawn(move || {
+        let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
+        let on_lost = move |peer: &citystream_cluster::PeerLost| lost.raise(RunError::PeerLost(peer.to_string()));
+        let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
+            let worker0 =
+                (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
+            build(worker, &process, worker0);
+            while worker.has_dataflows() {
+                if process.fatal.is_raised() {
+                    // The error ends the process; until then nothing moves.
+                    loop {
+                        std::thread::park();
+                    }
+                }
+                worker.step_or_park(Some(PARK));
+            }
+            Ok::<(), RunError>(())
+        });
+        match done {
+            Ok(_) => drop(outcome.send(Ok(()))),
+            Err(error) => failed.raise(error),
+        }
+    });
+    ended
+}

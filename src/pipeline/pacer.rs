@@ -1,0 +1,353 @@
+//! When an epoch closes and when a commit ends: the clock's decisions, apart from its operator.
+//!
+//! Bounded by construction: at most `OPEN_EPOCHS` epochs are unanswered, one commit is in flight, and with a
+//! spent budget nothing is minted until that commit has landed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::time::progress::Progress;
+use citystream_dataflows::time::ticks::{Added, Full, Report, Start, Tick};
+use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
+
+/// Epochs minted and not yet answered by every worker.
+const OPEN_EPOCHS: u64 = 8;
+/// An epoch that can take no more ends early, but not before this part of its length.
+const EARLY: u32 = 10;
+
+/// How often epochs and commits end.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The length of an epoch.
+    pub epoch: Duration,
+    /// The time between commits.
+    pub commit: Duration,
+    /// The byte budget of one process.
+    pub budget: u64,
+    /// End when everything that is there has been read and committed.
+    pub until_drained: bool,
+}
+
+/// The state of the clock.
+#[derive(Debug)]
+pub struct Pacer {
+    pace: Pace,
+    progress: Progress,
+    start: Option<Start>,
+    added: Vec<Added>,
+    /// Minted and not yet answered.
+    open: VecDeque<Tick>,
+    reports: BTreeMap<Epoch, Vec<Report>>,
+    next: Epoch,
+    /// The last commit that landed.
+    seq: u64,
+    sealing: bool,
+    sealed_at: Instant,
+    ticked_at: Option<Instant>,
+    /// The last epoch of which a worker said that it can take no more, and under which limit.
+    full: Option<(Epoch, Option<Micros>)>,
+    /// Offsets or the horizon have moved since the last seal, as far as answers have come.
+    changed: bool,
+    /// The last epoch that was sealed.
+    sealed_epoch: Option<Epoch>,
+    uncommitted: BTreeMap<usize, u64>,
+    stopping: bool,
+    ended: bool,
+}
+
+impl Pacer {
+    /// A clock that goes on after epoch `last` with the partitions `added`; `unrecorded` if the lake does not hold them yet.
+    pub fn new(pace: Pace, policy: TimePolicy, last: Epoch, start: Start, added: Vec<Added>, unrecorded: bool) -> Self {
+        Pacer {
+            pace,
+            progress: Progress::new(policy),
+            seq: start.seq,
+            start: Some(start),
+            added,
+            open: VecDeque::new(),
+            reports: BTreeMap::new(),
+            next: last + 1,
+            sealing: false,
+            sealed_at: Instant::now(),
+            ticked_at: None,
+            full: None,
+            changed: unrecorded,
+            sealed_epoch: None,
+            uncommitted: BTreeMap::new(),
+            stopping: false,
+            ended: false,
+        }
+    }
+
+    /// Takes partitions that have appeared.
+    pub fn discovered(&mut self, found: Vec<Added>) {
+        self.added.extend(found);
+    }
+
+    /// Takes one worker's answer.
+    pub fn reported(&mut self, epoch: Epoch, report: Report) {
+        self.stopping |= report.stop;
+        self.uncommitted.insert(report.process, report.uncommitted);
+        self.reports.entry(epoch).or_default().push(report);
+    }
+
+    /// Takes one worker's word that an epoch can take no more. That it has records outweighs what others say.
+    pub fn full(&mut self, epoch: Epoch, full: Full) {
+        let said = self.full.filter(|(of, _)| *of >= epoch);
+        if said.is_none_or(|(of, under)| of == epoch && under.is_some()) {
+            self.full = Some((epoch, full.under));
+        }
+    }
+
+    /// All answers to the epochs before `epoch` have been taken.
+    pub fn answered_before(&mut self, epoch: Epoch) {
+        while self.open.front().is_some_and(|t| t.epoch < epoch) {
+            let Some(tick) = self.open.pop_front() else { break };
+            let reports = self.reports.remove(&tick.epoch).unwrap_or_default();
+            let horizon = self.progress.horizon();
+            let mut bindings = reports.iter().flat_map(|r| &r.bindings);
+            let read = bindings.any(|b| b.next != b.first);
+            self.progress.advance(&tick, reports.iter().flat_map(|r| &r.bindings));
+            let moved = tick.start.is_none() && horizon != self.progress.horizon();
+            // What a seal has taken is no reason for another: that one would have nothing to say (C1).
+            self.changed |= (read || moved) && self.sealed_epoch.is_none_or(|sealed| tick.epoch > sealed);
+        }
+    }
+
+    /// Commit `seq` has landed.
+    pub fn committed(&mut self, seq: u64) {
+        self.seq = seq;
+        self.sealing = false;
+    }
+
+    /// Asks for an orderly end.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether the last tick has been minted.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The tick that is due, if one is.
+    pub fn tick(&mut self, now: Instant) -> Option<Tick> {
+        let behind = self.open.len() as u64 >= OPEN_EPOCHS;
+        // A bounded run that has read everything does not wait for the time to pass.
+        let hurry = !self.sealing && self.is_drained();
+        let length = if self.is_full() { self.pace.epoch / EARLY } else { self.pace.epoch };
+        let early = self.ticked_at.is_some_and(|at| now < at + length);
+        if self.ended || behind || (early && !hurry) {
+            return None;
+        }
+        let used = self.uncommitted.values().max().copied().unwrap_or(0);
+        let last = !self.sealing && self.start.is_none() && (self.stopping || self.is_done());
+        if self.sealing && used >= self.pace.budget {
+            return None;
+        }
+        let due = now >= self.sealed_at + self.pace.commit || used >= self.pace.budget / 2 || self.is_drained();
+        let seal = (last || (due && self.changed && !self.sealing)).then_some(self.seq + 1);
+        Some(self.mint(seal, last, now))
+    }
+
+    fn mint(&mut self, seal: Option<u64>, last: bool, now: Instant) -> Tick {
+        let tick = Tick {
+            epoch: self.next,
+            seal,
+            limit: self.progress.limit(),
+            added: std::mem::take(&mut self.added),
+            start: self.start.take(),
+            last,
+        };
+        if seal.is_some() {
+            self.sealing = true;
+            self.sealed_at = now;
+            self.sealed_epoch = Some(self.next);
+            self.changed = false;
+        }
+        self.ended = last;
+        self.ticked_at = Some(now);
+        self.next += 1;
+        self.open.push_back(tick.clone());
+        tick
+    }
+
+    /// Whether the open epoch can take no more, and the next one can.
+    fn is_full(&self) -> bool {
+        let limit = self.progress.limit();
+        let is_over = |under: Micros| limit.is_none_or(|limit| limit > under);
+        self.full.is_some_and(|(epoch, under)| epoch == self.next && under.is_none_or(is_over))
+    }
+
+    /// With `until_drained`: everything there was has been read.
+    fn is_drained(&self) -> bool {
+        let positions = self.progress.positions();
+        self.pace.until_drained && !positions.is_empty() && positions.iter().all(|p| p.drained)
+    }
+
+    /// With `until_drained`: and committed.
+    fn is_done(&self) -> bool {
+        !self.changed && self.is_drained()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
+
+    use super::*;
+
+    const PARTITION: Partition = Partition { topic: Topic::GPS, index: 0 };
+    const BUDGET: u64 = 1000;
+
+    fn pacer(until_drained: bool) -> Pacer {
+        let pace = Pace { epoch: Duration::ZERO, commit: Duration::from_secs(3600), budget: BUDGET, until_drained };
+        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
+        let start = Start {
+            run: "run".into(),
+            seq: 4,
+            horizon: None,
+            closed_before: None,
+            sealed_by: 0,
+            reach: Vec::new(),
+            seeds: Vec::new(),
+        };
+        let position = Position { partition: PARTITION, next: NextOffset(0), log_clock: None, drained: false };
+        Pacer::new(pace, policy, 9, start, vec![Added { position, from: NextOffset(0) }], false)
+    }
+
+    fn answer(pacer: &mut Pacer, tick: &Tick, read: i64, uncommitted: u64, drained: bool) {
+        let first = pacer.progress.position(PARTITION).map_or(NextOffset(0), |p| p.next);
+        let next = NextOffset(first.0 + read);
+        let log_clock = Some(1_000_000);
+        let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, drained };
+        pacer.reported(tick.epoch, Report { process: 0, uncommitted, stop: false, bindings: vec![binding] });
+        pacer.answered_before(tick.epoch + 1);
+    }
+
+    fn tick(pacer: &mut Pacer) -> Option<Tick> {
+        pacer.tick(Instant::now())
+    }
+
+    /// The first tick only says what is to be read: its epoch holds nothing.
+    fn begin(pacer: &mut Pacer) {
+        let first = tick(pacer).unwrap();
+        pacer.reported(first.epoch, Report { process: 0, uncommitted: 0, stop: false, bindings: Vec::new() });
+        pacer.answered_before(first.epoch + 1);
+    }
+
+    #[test]
+    fn epochs_go_on_from_the_last_commit_and_the_first_tick_starts_the_run() {
+        let mut pacer = pacer(false);
+        let first = tick(&mut pacer).unwrap();
+        assert_eq!((first.epoch, first.start.is_some(), first.added.len()), (10, true, 1));
+        let second = tick(&mut pacer).unwrap();
+        assert_eq!((second.epoch, second.start, second.added.len()), (11, None, 0));
+    }
+
+    #[test]
+    fn unanswered_epochs_are_bounded() {
+        let mut pacer = pacer(false);
+        let minted = std::iter::from_fn(|| tick(&mut pacer)).take(100).count();
+        assert_eq!(minted as u64, OPEN_EPOCHS);
+    }
+
+    #[test]
+    fn an_epoch_that_can_take_no_more_ends_early_if_the_next_one_can() {
+        let mut pacer = pacer(false);
+        pacer.pace.epoch = Duration::from_secs(10);
+        let mut now = Instant::now();
+        let mut tick_after = |pacer: &mut Pacer, time| {
+            now += time;
+            pacer.tick(now)
+        };
+        let first = tick_after(&mut pacer, Duration::ZERO).unwrap();
+        pacer.full(first.epoch + 1, Full { under: None });
+        assert_eq!(tick_after(&mut pacer, Duration::from_millis(900)), None, "not before a tenth of its length");
+        let second = tick_after(&mut pacer, Duration::from_millis(200)).unwrap();
+        assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "nobody has said so of this one");
+        pacer.reported(first.epoch, Report { process: 0, uncommitted: 0, stop: false, bindings: Vec::new() });
+        answer(&mut pacer, &second, 10, 0, false);
+        let limit = pacer.progress.limit();
+        pacer.full(second.epoch + 1, Full { under: limit });
+        assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "the next one has the same limit");
+        pacer.full(second.epoch + 1, Full { under: limit.map(|limit| limit - 1) });
+        assert!(tick_after(&mut pacer, Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn half_a_budget_seals_and_a_spent_one_waits_for_the_commit_in_flight() {
+        let mut pacer = pacer(false);
+        begin(&mut pacer);
+        let first = tick(&mut pacer).unwrap();
+        answer(&mut pacer, &first, 10, BUDGET / 2 - 1, false);
+        let second = tick(&mut pacer).unwrap();
+        assert_eq!(second.seal, None, "below half of the budget");
+        answer(&mut pacer, &second, 10, BUDGET / 2, false);
+        let third = tick(&mut pacer).unwrap();
+        assert_eq!(third.seal, Some(5), "C1: the tick names its commit");
+        answer(&mut pacer, &third, 10, BUDGET - 1, false);
+        let fourth = tick(&mut pacer).unwrap();
+        assert_eq!(fourth.seal, None, "one commit is in flight");
+        answer(&mut pacer, &fourth, 10, BUDGET, false);
+        assert_eq!(tick(&mut pacer), None, "B1: spent, and a commit in flight");
+        pacer.committed(5);
+        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
+    }
+
+    #[test]
+    fn a_seal_has_something_to_say() {
+        let mut pacer = pacer(false);
+        begin(&mut pacer);
+        let first = tick(&mut pacer).unwrap();
+        let second = tick(&mut pacer).unwrap();
+        answer(&mut pacer, &first, 10, BUDGET / 2, false);
+        let sealing = tick(&mut pacer).unwrap();
+        assert_eq!(sealing.seal, Some(5));
+        answer(&mut pacer, &second, 10, BUDGET / 2, false);
+        answer(&mut pacer, &sealing, 10, BUDGET / 2, false);
+        pacer.committed(5);
+        let idle = tick(&mut pacer).unwrap();
+        assert_eq!(idle.seal, None, "C1: all that was read is in the commit before");
+        answer(&mut pacer, &idle, 10, BUDGET / 2, false);
+        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
+    }
+
+    #[test]
+    fn nothing_new_seals_nothing() {
+        let mut pacer = pacer(false);
+        begin(&mut pacer);
+        for _ in 0..20 {
+            let tick = tick(&mut pacer).unwrap();
+            assert_eq!(tick.seal, None);
+            let binding = Binding {
+                partition: PARTITION,
+                first: NextOffset(0),
+                next: NextOffset(0),
+                read: 0,
+                log_clock: None,
+                drained: true,
+            };
+            pacer
+                .reported(tick.epoch, Report { process: 0, uncommitted: BUDGET, stop: false, bindings: vec![binding] });
+            pacer.answered_before(tick.epoch + 1);
+        }
+    }
+
+    #[test]
+    fn until_drained_seals_at_once_and_ends_when_that_is_committed() {
+        let mut pacer = pacer(true);
+        begin(&mut pacer);
+        let first = tick(&mut pacer).unwrap();
+        answer(&mut pacer, &first, 10, 1, true);
+        let sealing = tick(&mut pacer).unwrap();
+        assert_eq!((sealing.seal, sealing.last), (Some(5), false));
+        answer(&mut pacer, &sealing, 0, 1, true);
+        assert!(!tick(&mut pacer).unwrap().last, "the commit is still in flight");
+        pacer.committed(5);
+        let last = tick(&mut pacer).unwrap();
+        assert_eq!((last.seal, last.last), (Some(6), true), "the last tick always seals");
+        assert_eq!(tick(&mut pacer), None);
+    }
+}

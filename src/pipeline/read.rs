@@ -1,0 +1,328 @@
+//! The source operator: polls the partitions its worker owns, decodes what comes, and binds it to epochs.
+//!
+//! ```text
+//! ticks -- broadcast --> read -> rows     (stay on this worker)
+//!                             -> reports  (broadcast: bindings, bytes, the wish to stop)
+//!                             -> full     (to the clock: this epoch can take no more)
+//! ```
+//!
+//! Every worker holds a capability for the epoch that is open and moves it past a tick's epoch once that epoch's
+//! rows and report are sent. A record belongs to the epoch that is open when it is taken. Partitions are polled in
+//! turn, in small shares, so that the worker's other operators run; one beyond the tick's limit is left alone, and
+//! all of them once the budget is spent or the epoch has its share. A source error is raised and keeps the
+//! capability: the frontier never passes what could not be read.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position};
+use citystream_dataflows::time::ticks::{Full, Report, Tick};
+use citystream_dataflows::time::{Epoch, Micros};
+use prometheus::IntGauge;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::probe::Handle;
+use timely::dataflow::operators::vec::Broadcast;
+
+use crate::columns::decode::{Decoder, Incoming, RawBatch, Rows};
+use crate::process::metrics::Metrics;
+use crate::process::{Debt, Process};
+use crate::source::{Reader, SourceError};
+
+/// Records taken each time the operator is scheduled.
+const QUANTUM: usize = 2048;
+/// Input bytes after which an open epoch's rows are sent on.
+const BATCH: usize = 4 << 20;
+/// How long an operator that found nothing rests.
+const REST: Duration = Duration::from_millis(2);
+
+/// What comes of reading; see the module.
+pub struct Readings<'scope> {
+    /// Rows, on the worker that read them.
+    pub rows: StreamVec<'scope, Epoch, RawBatch>,
+    /// Answers to ticks, on every worker.
+    pub reports: StreamVec<'scope, Epoch, Report>,
+    /// Word that the open epoch can take no more.
+    pub full: StreamVec<'scope, Epoch, Full>,
+}
+
+/// Rows and reports of this worker's partitions; see the module. `committed` tells what no longer counts against
+/// the budget.
+pub fn read<'scope>(
+    process: Arc<Process>,
+    committed: Handle<Epoch>,
+    ticks: StreamVec<'scope, Epoch, Tick>,
+) -> Readings<'scope> {
+    let scope = ticks.scope();
+    let (worker, peers) = (scope.index(), scope.peers());
+    let mut builder = OperatorBuilder::new("read".to_owned(), scope);
+    let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
+    let (rows, row_stream) = builder.new_output_connection::<Vec<RawBatch>, _>([]);
+    let (reports, report_stream) = builder.new_output_connection::<Vec<Report>, _>([]);
+    let (full, full_stream) = builder.new_output_connection::<Vec<Full>, _>([]);
+    let (mut rows, mut reports, mut full) =
+        (OutputBuilder::from(rows), OutputBuilder::from(reports), OutputBuilder::from(full));
+    let activator = scope.activator_for(builder.operator_info().address);
+
+    builder.build(move |capabilities| {
+        let mut open = Some(Capabilities::new(capabilities));
+        let mut source = OpenEpoch::new(process, worker, peers);
+        move |_| {
+            // Read.
+            let mut closing = Vec::new();
+            ticks.for_each(|_, batch| closing.append(batch));
+            closing.sort_unstable_by_key(|tick| tick.epoch);
+            let Some(held) = &mut open else { return };
+            source.debt.refund(&committed, &source.process.budget);
+            let (mut rows, mut reports) = (rows.activate(), reports.activate());
+            for tick in closing {
+                // Act and emit: the rows and the report of the epoch that closes.
+                rows.session(&held.rows.delayed(&tick.epoch)).give_iterator(source.take_rows().into_iter());
+                reports.session(&held.reports.delayed(&tick.epoch)).give(source.report(tick.epoch));
+                if tick.last {
+                    // Drops the capabilities: nothing follows.
+                    open = None;
+                    return;
+                }
+                // Downgrade, and open the next one.
+                held.downgrade(tick.epoch + 1);
+                if let Err(error) = source.begin(tick) {
+                    return source.process.fatal.raise(error);
+                }
+            }
+            match source.poll_some() {
+                Err(error) => return source.process.fatal.raise(error),
+                Ok(true) => activator.activate(),
+                Ok(false) => {
+                    full.activate().session(&held.full).give_iterator(source.is_full().into_iter());
+                    activator.activate_after(REST);
+                }
+            }
+            if source.rows.bytes() > BATCH {
+                rows.session(&held.rows).give_iterator(source.take_rows().into_iter());
+            }
+        }
+    });
+    Readings { rows: row_stream, reports: report_stream.broadcast(), full: full_stream }
+}
+
+/// The capabilities of the open epoch.
+struct Capabilities {
+    rows: Capability<Epoch>,
+    reports: Capability<Epoch>,
+    full: Capability<Epoch>,
+}
+
+impl Capabilities {
+    fn new(mut minted: Vec<Capability<Epoch>>) -> Self {
+        let (full, reports) = (minted.remove(2), minted.remove(1));
+        Capabilities { rows: minted.remove(0), reports, full }
+    }
+
+    fn downgrade(&mut self, epoch: Epoch) {
+        self.rows.downgrade(&epoch);
+        self.reports.downgrade(&epoch);
+        self.full.downgrade(&epoch);
+    }
+}
+
+/// One partition of this worker, and what the open epoch has taken of it.
+struct PartitionCursor {
+    partition: Partition,
+    first: NextOffset,
+    next: NextOffset,
+    read: u64,
+    log_clock: Option<Micros>,
+    /// Shown once the end is known.
+    lag: Option<IntGauge>,
+}
+
+impl PartitionCursor {
+    /// What the open epoch has taken, as it closes; the next one begins where it ends.
+    fn close(&mut self, drained: bool) -> Binding {
+        let PartitionCursor { partition, first, next, read, log_clock, .. } = *self;
+        (self.first, self.read) = (next, 0);
+        Binding { partition, first, next, read, log_clock, drained }
+    }
+
+    /// Shows how far the partition is read. What is left in a drained one are markers and aborted records.
+    fn show_lag(&mut self, end: Option<NextOffset>, drained: bool, metrics: &Metrics) {
+        let Some(end) = end else { return };
+        let gauge = self.lag.get_or_insert_with(|| metrics.lag(self.partition));
+        gauge.set(if drained { 0 } else { (end.0 - self.next.0).max(0) });
+    }
+}
+
+/// What this worker has read since the last tick.
+struct OpenEpoch {
+    process: Arc<Process>,
+    worker: usize,
+    peers: usize,
+    reader: Option<Box<dyn Reader>>,
+    decoder: Decoder,
+    rows: Rows,
+    cursors: Vec<PartitionCursor>,
+    /// The cursor to poll next.
+    next_partition: usize,
+    limit: Option<Micros>,
+    /// Whether this worker has said that the open epoch is full.
+    said_full: bool,
+    /// Bytes taken in the open epoch, and in those closed but not committed.
+    taken: u64,
+    debt: Debt,
+}
+
+impl OpenEpoch {
+    fn new(process: Arc<Process>, worker: usize, peers: usize) -> Self {
+        let decoder = Decoder::new(process.decode.clone());
+        let rows = decoder.rows();
+        OpenEpoch {
+            process,
+            worker,
+            peers,
+            reader: None,
+            decoder,
+            rows,
+            cursors: Vec::new(),
+            next_partition: 0,
+            limit: None,
+            said_full: false,
+            taken: 0,
+            debt: Debt::default(),
+        }
+    }
+
+    fn take_rows(&mut self) -> Vec<RawBatch> {
+        self.rows.finish()
+    }
+
+    /// Closes the epoch.
+    fn report(&mut self, epoch: Epoch) -> Report {
+        self.process.metrics.epoch.set(epoch as i64);
+        self.process.metrics.uncommitted.set(self.process.budget.used() as i64);
+        self.debt.owe(epoch, std::mem::take(&mut self.taken));
+        let mut bindings = Vec::with_capacity(self.cursors.len());
+        for cursor in &mut self.cursors {
+            let asked = self.reader.as_mut().map(|r| (r.drained(cursor.partition), r.end(cursor.partition)));
+            let (drained, end) = asked.unwrap_or_default();
+            cursor.show_lag(end, drained, &self.process.metrics);
+            bindings.push(cursor.close(drained));
+        }
+        Report {
+            process: self.process.index,
+            uncommitted: self.process.budget.used(),
+            stop: self.process.is_stopping(),
+            bindings,
+        }
+    }
+
+    /// Opens the epoch after a tick.
+    fn begin(&mut self, tick: Tick) -> Result<(), SourceError> {
+        self.limit = tick.limit;
+        self.said_full = false;
+        for added in tick.added {
+            let Position { partition, next, log_clock, .. } = added.position;
+            if partition.owner(self.peers) != self.worker {
+                continue;
+            }
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => none.insert(self.process.source.reader()?),
+            };
+            reader.add(partition, added.from)?;
+            self.cursors.push(PartitionCursor {
+                partition,
+                first: next,
+                next: added.from,
+                read: 0,
+                log_clock,
+                lag: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Polls each partition at most once; true if there may be more at hand.
+    fn poll_some(&mut self) -> Result<bool, SourceError> {
+        let (mut left, mut more) = (QUANTUM, false);
+        for _ in 0..self.cursors.len() {
+            if left == 0 || self.taken >= self.process.epoch_share || self.process.budget.is_spent() {
+                break;
+            }
+            self.next_partition = (self.next_partition + 1) % self.cursors.len();
+            more |= self.poll(self.next_partition, &mut left)?;
+        }
+        Ok(more)
+    }
+
+    /// After a poll that found no more at hand: whether that is because of the epoch's share or the limit. Said once.
+    fn is_full(&mut self) -> Option<Full> {
+        let limited = self.cursors.iter().any(|cursor| is_beyond(cursor.log_clock, self.limit));
+        let is_full = self.taken >= self.process.epoch_share || limited;
+        if !is_full || std::mem::replace(&mut self.said_full, true) {
+            return None;
+        }
+        Some(Full { under: self.limit.filter(|_| self.taken == 0) })
+    }
+
+    /// Takes a share of one partition; true if it was a whole one.
+    fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
+        let OpenEpoch { reader: Some(reader), cursors, decoder, rows, limit, process, .. } = self else {
+            return Ok(false);
+        };
+        let cursor = &mut cursors[index];
+        if is_beyond(cursor.log_clock, *limit) {
+            return Ok(false);
+        }
+        let share = (*left).min(QUANTUM / 4);
+        let mut polled = 0;
+        let before = rows.bytes();
+        reader.poll(cursor.partition, &mut |record| {
+            let log_clock = cursor.log_clock.map_or(record.log_time, |clock| clock.max(record.log_time));
+            decoder.decode(Incoming { partition: cursor.partition, log_clock, record }, rows);
+            cursor.log_clock = Some(log_clock);
+            cursor.next = record.next;
+            cursor.read += 1;
+            polled += 1;
+            let is_enough = polled == share || is_beyond(cursor.log_clock, *limit);
+            if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        *left -= polled;
+        process.metrics.read.inc_by(polled as u64);
+        let bytes = (rows.bytes() - before) as u64;
+        process.budget.take(bytes);
+        self.taken += bytes;
+        Ok(polled == share)
+    }
+}
+
+/// Whether a partition has to wait for others.
+fn is_beyond(log_clock: Option<Micros>, limit: Option<Micros>) -> bool {
+    log_clock.zip(limit).is_some_and(|(clock, limit)| clock > limit)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_dataflows::time::bindings::Topic;
+
+    use super::*;
+
+    #[test]
+    fn lag_is_shown_once_the_end_is_known_and_markers_are_none() {
+        let partition = Partition { topic: Topic::GPS, index: 0 };
+        let next = NextOffset(40);
+        let mut cursor = PartitionCursor { partition, first: next, next, read: 0, log_clock: None, lag: None };
+        let metrics = Metrics::new().unwrap();
+        cursor.show_lag(None, false, &metrics);
+        assert!(cursor.lag.is_none(), "nobody has said where it ends");
+        for (end, drained, lag) in [(100, false, 60), (41, false, 1), (41, true, 0), (39, false, 0)] {
+            cursor.show_lag(Some(NextOffset(end)), drained, &metrics);
+            assert_eq!(metrics.lag(partition).get(), lag, "end {end}, drained {drained}");
+        }
+    }
+}

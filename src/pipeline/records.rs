@@ -1,0 +1,138 @@
+//! From rows to what the derived tables are made of.
+//!
+//! ```text
+//! classified rows -- pipeline --+-> records -> vehicles, pings, traffic, weather, statuses, deliveries
+//! recovered rows ---- pipeline --+           -> names, broadcast -> learnt by every process
+//! ```
+//!
+//! Each batch becomes records at its own epoch. A text is told once by each worker, at the epoch of the first record
+//! that has it: who shows it waits until the names of that epoch are learnt.
+
+use std::sync::Arc;
+
+use citystream_dataflows::city;
+use citystream_dataflows::operators::incidents::Seed;
+use citystream_dataflows::records::TextId;
+use citystream_dataflows::time::{Epoch, Micros};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::InputCapability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::vec::Broadcast;
+
+use crate::columns::extract::{Extractor, Records};
+use crate::columns::tables::Batch;
+use crate::process::Process;
+
+/// Records of rows, and a stream whose frontier says which names are known; see the module.
+pub fn records<'scope>(
+    process: Arc<Process>,
+    rows: StreamVec<'scope, Epoch, Batch>,
+    recovered: StreamVec<'scope, Epoch, (Batch, Micros)>,
+    seeds: StreamVec<'scope, Epoch, Seed>,
+) -> (city::Records<'scope>, StreamVec<'scope, Epoch, ()>) {
+    let mut builder = OperatorBuilder::new("records".to_owned(), rows.scope());
+    let mut rows = builder.new_input(rows, Pipeline);
+    let mut recovered = builder.new_input(recovered, Pipeline);
+    let (vehicles, vehicle_stream) = Output::new(&mut builder);
+    let (pings, ping_stream) = Output::new(&mut builder);
+    let (traffic, traffic_stream) = Output::new(&mut builder);
+    let (weather, weather_stream) = Output::new(&mut builder);
+    let (statuses, status_stream) = Output::new(&mut builder);
+    let (deliveries, delivery_stream) = Output::new(&mut builder);
+    let (names, name_stream) = Output::new(&mut builder);
+    let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names };
+
+    let of_names = Arc::clone(&process);
+    builder.build(move |_| {
+        let mut extractor = Extractor::new(process.decode.topic_names.clone());
+        move |_| {
+            let mut extract = |batch: &Batch| {
+                let mut records = Records::default();
+                let Batch { table, columns, dispositions, .. } = batch;
+                let extracted = extractor.extract(*table, columns, dispositions, &mut records);
+                extracted.map_err(|error| process.fatal.raise(error)).ok()?;
+                Some(records)
+            };
+            rows.for_each(|time, batches| {
+                batches.drain(..).filter_map(|batch| extract(&batch)).for_each(|records| outputs.give(&time, records));
+            });
+            recovered.for_each(|time, batches| {
+                for (batch, counts_from) in batches.drain(..) {
+                    let Some(mut records) = extract(&batch) else { return };
+                    records.deliveries.iter_mut().for_each(|d| d.log_time = d.log_time.max(counts_from));
+                    outputs.give(&time, records);
+                }
+            });
+        }
+    });
+    let records = city::Records {
+        vehicles: vehicle_stream,
+        pings: ping_stream,
+        traffic: traffic_stream,
+        weather: weather_stream,
+        statuses: status_stream,
+        deliveries: delivery_stream,
+        seeds,
+    };
+    (records, learn(of_names, name_stream))
+}
+
+/// Every process learns every name.
+fn learn<'scope>(
+    process: Arc<Process>,
+    names: StreamVec<'scope, Epoch, (TextId, String)>,
+) -> StreamVec<'scope, Epoch, ()> {
+    names.broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "names", move |_, _| {
+        move |input, _| {
+            input.for_each(|_, names| {
+                if let Err(error) = process.names.intern(names) {
+                    process.fatal.raise(error);
+                }
+                names.clear();
+            });
+        }
+    })
+}
+
+/// An output of records.
+struct Output<T: 'static>(OutputBuilder<Epoch, CapacityContainerBuilder<Vec<T>>>, usize);
+
+impl<T: Clone + 'static> Output<T> {
+    fn new<'scope>(builder: &mut OperatorBuilder<'scope, Epoch>) -> (Self, StreamVec<'scope, Epoch, T>) {
+        let index = builder.shape().outputs();
+        let (output, stream) = builder.new_output();
+        (Output(OutputBuilder::from(output), index), stream)
+    }
+
+    fn give(&mut self, time: &InputCapability<Epoch>, mut records: Vec<T>) {
+        if let Some(capability) = time.retain_least(self.1).filter(|_| !records.is_empty()) {
+            self.0.activate().session(&capability).give_container(&mut records);
+        }
+    }
+}
+
+struct Outputs {
+    vehicles: Output<citystream_dataflows::records::VehicleRecord>,
+    pings: Output<citystream_dataflows::records::Ping>,
+    traffic: Output<citystream_dataflows::records::Traffic>,
+    weather: Output<citystream_dataflows::records::Weather>,
+    statuses: Output<citystream_dataflows::records::Status>,
+    deliveries: Output<citystream_dataflows::records::Delivery>,
+    names: Output<(TextId, String)>,
+}
+
+impl Outputs {
+    fn give(&mut self, time: &InputCapability<Epoch>, records: Records) {
+        self.vehicles.give(time, records.vehicles);
+        self.pings.give(time, records.pings);
+        self.traffic.give(time, records.traffic);
+        self.weather.give(time, records.weather);
+        self.statuses.give(time, records.statuses);
+        self.deliveries.give(time, records.deliveries);
+        self.names.give(time, records.names);
+    }
+}

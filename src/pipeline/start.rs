@@ -1,0 +1,180 @@
+//! What process 0 does before the first tick: it opens the lake, claims it, and decides where every partition goes on.
+
+use std::sync::{Arc, mpsc};
+
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Position, is_another_topic};
+use citystream_dataflows::time::ticks::{Added, Start};
+use citystream_dataflows::time::{Micros, TimePolicy};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::clock::ClockStart;
+use super::graph::Worker0;
+use super::pacer::{Pace, Pacer};
+use super::partitions::{Watch, discover};
+use crate::columns::tables;
+use crate::config::{Config, SourceConfig};
+use crate::error::RunError;
+use crate::lake::delta::publish::Publisher;
+use crate::lake::history::settings::{DEFINITIONS, RowSemantics, Settings};
+use crate::lake::recovery::lookback::Lookback;
+use crate::lake::recovery::{lookback, seeds};
+use crate::lake::store::probe;
+use crate::lake::{Committer, Lake, State, StoreOptions, delta, random_id};
+use crate::process::Process;
+use crate::sink::commit::{CommitHandle, ConsumerGroup, Sink, Topics};
+use crate::source::assignment::{Beginning, From, Recovered, start_positions};
+use crate::source::{Available, Catalog, SourceError};
+
+/// A claimed lake, ready for the first tick.
+pub struct ClaimedLake {
+    /// For worker 0.
+    pub worker0: Worker0,
+    /// Ends when everything after the last commit is done.
+    pub publishing: JoinHandle<()>,
+}
+
+/// Opens the lake of a configuration. A directory is made where it is missing; a bucket is `lake init`'s to make.
+///
+/// # Errors
+/// What the user must put right, in one line.
+pub async fn open_lake(config: &Config) -> Result<Lake, RunError> {
+    let options = store_options(config);
+    let lake = if config.lake.starts_with("s3://") {
+        Lake::open(&config.lake, &options).await?
+    } else {
+        Lake::init(&config.lake, &options).await?
+    };
+    Ok(lake)
+}
+
+/// How a configuration reaches its lake's store.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        endpoint: config.s3_endpoint.clone(),
+        region: config.s3_region.clone(),
+        keys: config.s3_credentials.clone(),
+        virtual_hosted: false,
+    }
+}
+
+/// All that decides a row: what the lake was, or will be, made for.
+pub fn row_semantics(config: &Config) -> RowSemantics {
+    let event_clock = matches!(config.source, SourceConfig::Dir { event_clock: true, .. });
+    RowSemantics {
+        time: config.policy,
+        tables: if config.derives { "all" } else { "raw" }.to_owned(),
+        timezone: config.timezone.clone(),
+        log_clock: if event_clock { "event" } else { "log" }.to_owned(),
+        max_record: config.max_record as u64,
+        resolutions: vec![8, 5],
+        definitions: DEFINITIONS,
+    }
+}
+
+/// Claims the lake and plans the start.
+///
+/// # Errors
+/// A lake made for other settings, a store that breaks its word, a log that has lost what is to be read.
+pub fn open(
+    config: &Config,
+    process: &Arc<Process>,
+    settings: &Settings,
+    (catalog, available): (Arc<dyn Catalog>, &[Available]),
+    runtime: &Runtime,
+) -> Result<ClaimedLake, RunError> {
+    let lake = &process.lake;
+    let (committer, state) = runtime.block_on(async {
+        probe::check(lake).await?;
+        let run = random_id()?;
+        Ok::<_, RunError>(Committer::claim(lake, &run).await?)
+    })?;
+    process.metrics.ready(state.seq);
+    let topics = Topics::new(config.topics.clone(), state.topics.clone());
+    let added = plan(config, available, &state, &topics, catalog.as_ref())?;
+    topics.learn(available);
+    let closed_before = closed_before(config.policy, state.horizon, &added);
+    let mut start = Start {
+        run: state.run.clone(),
+        seq: state.seq,
+        horizon: state.horizon,
+        closed_before,
+        sealed_by: state.sealed_by,
+        reach: Vec::new(),
+        seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived))?,
+    };
+    start.reach = lookback::files(&state, &Lookback::of(&start, &process.derived));
+    let moved = |a: &Added| a.from != a.position.next || !stands(&state, &a.position);
+    let unrecorded = topics.names() != state.topics || added.iter().any(moved);
+    let watch = Watch::new(topics.clone(), &added, &state.positions);
+    let pace = Pace {
+        epoch: config.epoch,
+        commit: config.commit_interval,
+        budget: config.memory,
+        until_drained: config.until_drained,
+    };
+    let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
+    let (found, discovered) = mpsc::channel();
+    runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), watch, config.discover_interval, found));
+    let delta_tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
+    let publisher = runtime.block_on(Publisher::open(lake, &settings.lake, delta_tables, state.seq))?;
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
+    let (commits, publishing) = CommitHandle::start(committer, sinks, topics, Arc::clone(process), unrecorded);
+    Ok(ClaimedLake { worker0: Worker0 { clock: ClockStart { pacer, discovered }, commits }, publishing })
+}
+
+/// Where every partition goes on. What is lost by it, and was accepted, is said.
+fn plan(
+    config: &Config,
+    available: &[Available],
+    state: &State,
+    topics: &Topics,
+    catalog: &dyn Catalog,
+) -> Result<Vec<Added>, SourceError> {
+    let partitions: Vec<Partition> = available.iter().map(|a| a.partition).collect();
+    let group = if config.from == From::Group { catalog.group_offsets(&partitions)? } else { Vec::new() };
+    let recorded: Vec<(Partition, NextOffset)> = state.positions.iter().map(|p| (p.partition, p.next)).collect();
+    let known = topics.known();
+    let recovered = state.has_data.then_some(Recovered { positions: &recorded, topics: &known });
+    if config.derives {
+        refuse_other_topics(available, state)?;
+    }
+    let starts = start_positions(available, recovered, config.from, &group, config.accept_loss)?;
+    starts.accepted.iter().for_each(|loss| tracing::warn!("{loss}"));
+    Ok(starts.partitions.iter().map(|beginning| added(beginning, state)).collect())
+}
+
+/// A partition as it is to be read. In a topic made anew offsets begin anew, but its log clock never goes back (P1).
+fn added(beginning: &Beginning, state: &State) -> Added {
+    let Beginning { partition, from, anew } = *beginning;
+    let stood = state.positions.iter().find(|p| p.partition == partition);
+    let next = stood.filter(|_| !anew).map_or(from, |p| p.next);
+    let position = Position { partition, next, log_clock: stood.and_then(|p| p.log_clock), drained: false };
+    Added { position, from }
+}
+
+/// Derived rows are named by partition and offset, which would stand for two records.
+fn refuse_other_topics(available: &[Available], state: &State) -> Result<(), SourceError> {
+    for Available { partition, topic_id: id, .. } in available {
+        let Some(known) = state.topics.get(&partition.topic).filter(|known| is_another_topic(&known.id, id)) else {
+            continue;
+        };
+        return Err(SourceError::Lost(format!(
+            "topic `{}` was deleted and made anew (id {id}, the lake read {}): its offsets would name other rows of the \
+             derived tables; use another lake (--accept-loss goes on with a lake of --tables raw only)",
+            known.name, known.id
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the lake has this partition already.
+fn stands(state: &State, position: &Position) -> bool {
+    state.positions.iter().any(|p| p.partition == position.partition && p.next == position.next)
+}
+
+/// The event time before which no row of any partition can be on time any more.
+fn closed_before(policy: TimePolicy, horizon: Option<Micros>, added: &[Added]) -> Option<Micros> {
+    let bound = |a: &Added| horizon.max(a.position.log_clock.map(|c| c.saturating_sub(policy.lateness)));
+    added.iter().map(bound).min().flatten()
+}

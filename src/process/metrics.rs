@@ -1,0 +1,208 @@
+//! What a run tells the outside: counters and gauges for Prometheus and for the terminal, health and readiness.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::{Partition, Position, Topic};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::error::RunError;
+use crate::lake::history::commit::{Commit, Ledger};
+
+/// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
+pub struct Metrics {
+    registry: Registry,
+    records: IntCounterVec,
+    /// Records read by this process, committed or not.
+    pub read: IntCounter,
+    /// The last epoch closed on this process.
+    pub epoch: IntGauge,
+    horizon: IntGauge,
+    commit_seq: IntGauge,
+    commit_time: IntGauge,
+    /// Seconds that it takes to make a commit durable once its files are.
+    pub commit_seconds: Histogram,
+    /// Bytes read and not yet committed.
+    pub uncommitted: IntGauge,
+    log_clock: IntGaugeVec,
+    next_offset: IntGaugeVec,
+    drained: IntGaugeVec,
+    lag: IntGaugeVec,
+    ready: AtomicBool,
+}
+
+/// The outcomes of a record, as labels.
+const OUTCOMES: [&str; 5] = ["on_time", "late", "expired", "duplicate", "dead_letter"];
+
+impl Metrics {
+    /// All at zero.
+    ///
+    /// # Errors
+    /// Never with these names; the library checks them.
+    pub fn new() -> Result<Self, RunError> {
+        Self::register().map_err(|e| RunError::Failed(format!("metrics: {e}")))
+    }
+
+    fn register() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let by_partition = |name: &str, help: &str| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), &["topic", "partition"])?;
+            registry.register(Box::new(gauges.clone())).map(|()| gauges)
+        };
+        let records = IntCounterVec::new(
+            Opts::new("citystream_records_total", "Records committed, by topic and what became of them"),
+            &["topic", "outcome"],
+        )?;
+        registry.register(Box::new(records.clone()))?;
+        let read = IntCounter::new("citystream_read_total", "Records read by this process, committed or not")?;
+        registry.register(Box::new(read.clone()))?;
+        let seconds =
+            HistogramOpts::new("citystream_commit_seconds", "From the proposal of a commit to its being durable")
+                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]);
+        let commit_seconds = Histogram::with_opts(seconds)?;
+        registry.register(Box::new(commit_seconds.clone()))?;
+        Ok(Metrics {
+            epoch: gauge("citystream_epoch", "The last epoch closed")?,
+            horizon: gauge("citystream_horizon_seconds", "The horizon in event time, seconds since 1970")?,
+            commit_seq: gauge("citystream_commit_seq", "The last commit")?,
+            commit_time: gauge("citystream_commit_time_seconds", "When the last commit was made, seconds since 1970")?,
+            uncommitted: gauge("citystream_uncommitted_bytes", "Bytes read and not yet committed")?,
+            log_clock: by_partition("citystream_log_clock_seconds", "The log clock, seconds since 1970")?,
+            next_offset: by_partition("citystream_next_offset", "The next offset to read, as committed")?,
+            drained: by_partition("citystream_drained", "1 where nothing is left to read")?,
+            lag: by_partition(
+                "citystream_lag_offsets",
+                "Kafka: offsets that this process has still to read, up to the end as last told by the leader",
+            )?,
+            registry,
+            records,
+            read,
+            commit_seconds,
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    /// The run may commit: it has claimed the lake.
+    pub fn ready(&self, seq: u64) {
+        self.commit_seq.set(seq as i64);
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// The lag of a partition, for who reads it.
+    pub fn lag(&self, partition: Partition) -> IntGauge {
+        self.lag.with_label_values(&[partition.topic.name(), &partition.index.to_string()])
+    }
+
+    /// A commit has landed.
+    pub fn committed(&self, commit: &Commit) {
+        self.ready(commit.seq);
+        self.commit_time.set(commit.time_ms / 1000);
+        self.horizon.set(commit.horizon.map_or(0, |h| h / 1_000_000));
+        for (topic, Ledger { on_time, late, expired, duplicate, dead, .. }) in &commit.ledger {
+            for (outcome, count) in OUTCOMES.iter().zip([on_time, late, expired, duplicate, dead]) {
+                self.records.with_label_values(&[topic.name(), outcome]).inc_by(*count);
+            }
+        }
+        commit.positions.iter().for_each(|p| self.position(p));
+    }
+
+    fn position(&self, position: &Position) {
+        let index = position.partition.index.to_string();
+        let labels = [position.partition.topic.name(), index.as_str()];
+        self.log_clock.with_label_values(&labels).set(position.log_clock.map_or(0, |c| c / 1_000_000));
+        self.next_offset.with_label_values(&labels).set(position.next.0);
+        self.drained.with_label_values(&labels).set(i64::from(position.drained));
+    }
+
+    /// Records committed by this run with an outcome: one of `on_time, late, expired, duplicate, dead_letter`.
+    pub fn outcome(&self, outcome: &str) -> u64 {
+        Topic::all().map(|topic| self.records.with_label_values(&[topic.name(), outcome]).get()).sum()
+    }
+
+    /// All records committed by this run.
+    pub fn committed_records(&self) -> u64 {
+        OUTCOMES.iter().map(|outcome| self.outcome(outcome)).sum()
+    }
+
+    /// The last commit's number.
+    pub fn seq(&self) -> u64 {
+        self.commit_seq.get() as u64
+    }
+
+    /// The last commit's horizon.
+    pub fn horizon(&self) -> Option<Micros> {
+        Some(self.horizon.get()).filter(|h| *h > 0).map(|h| h * 1_000_000)
+    }
+
+    fn text(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+/// A server that goes on until it is stopped, or this handle is dropped.
+#[derive(Debug)]
+pub struct Server {
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens no longer, and lets answers that have begun be completed within `limit`.
+    pub async fn stop(self, limit: Duration) {
+        // One that has failed listens no longer either.
+        let _ = self.stop.send(());
+        if tokio::time::timeout(limit, self.served).await.is_err() {
+            tracing::debug!("a client of the metrics does not take its answer");
+        }
+    }
+}
+
+/// Serves `/metrics`, `/healthz` and `/readyz`.
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunError> {
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
+        RunError::Failed(format!("cannot serve metrics on {address}: {e}; choose another --listen, or none"))
+    })?;
+    let app = Router::new()
+        .route("/metrics", get(|State(m): State<Arc<Metrics>>| async move { m.text() }))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .with_state(metrics);
+    let (stop, stopped) = oneshot::channel();
+    let served = tokio::spawn(async move {
+        // A handle that is dropped ends it too: nobody could stop it any more.
+        let stopped = async { drop(stopped.await) };
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
+            tracing::warn!("metrics are no longer served: {error}");
+        }
+    });
+    Ok(Server { stop, served })
+}
+
+async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, &'static str) {
+    if metrics.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the lake is not claimed yet\n")
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

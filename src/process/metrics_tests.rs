@@ -1,0 +1,108 @@
+//! What an outside observer sees: the endpoints over a real socket.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::time::bindings::NextOffset;
+
+use super::*;
+use crate::lake::history::commit::Kind;
+
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+fn commit() -> Commit {
+    let partition = Partition { topic: Topic::GPS, index: 3 };
+    let position = Position { partition, next: NextOffset(42), log_clock: Some(7_000_000), drained: true };
+    let ledger = Ledger { read: 15, on_time: 5, late: 4, expired: 3, duplicate: 2, dead: 1 };
+    Commit {
+        seq: 9,
+        kind: Kind::Data,
+        run: String::new(),
+        previous: String::new(),
+        time_ms: 1_700_000_000_500,
+        epoch: 77,
+        horizon: Some(3_000_000),
+        positions: vec![position],
+        topics: BTreeMap::new(),
+        epochs: Vec::new(),
+        added: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        ledger: BTreeMap::from([(Topic::GPS, ledger)]),
+    }
+}
+
+#[test]
+fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let server = runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
+    assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
+    assert_eq!(get(&address, "/readyz").0, 503);
+    metrics.ready(8);
+    assert_eq!(get(&address, "/readyz"), (200, "ready\n".to_owned()));
+    metrics.read.inc_by(15);
+    metrics.epoch.set(77);
+    metrics.committed(&commit());
+    metrics.commit_seconds.observe(0.2);
+    metrics.uncommitted.set(1234);
+    metrics.lag(Partition { topic: Topic::WEATHER, index: 1 }).set(17);
+    let (status, text) = get(&address, "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "citystream_read_total 15",
+        "citystream_records_total{outcome=\"on_time\",topic=\"gps\"} 5",
+        "citystream_records_total{outcome=\"dead_letter\",topic=\"gps\"} 1",
+        "citystream_epoch 77",
+        "citystream_horizon_seconds 3",
+        "citystream_commit_seq 9",
+        "citystream_commit_time_seconds 1700000000",
+        "citystream_commit_seconds_count 1",
+        "citystream_uncommitted_bytes 1234",
+        "citystream_log_clock_seconds{partition=\"3\",topic=\"gps\"} 7",
+        "citystream_next_offset{partition=\"3\",topic=\"gps\"} 42",
+        "citystream_drained{partition=\"3\",topic=\"gps\"} 1",
+        "citystream_lag_offsets{partition=\"1\",topic=\"weather\"} 17",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+    }
+    assert_eq!(metrics.committed_records(), 15);
+    let taken = runtime.block_on(serve(&address, metrics)).unwrap_err();
+    assert!(taken.to_string().starts_with(&format!("cannot serve metrics on {address}")), "{taken}");
+    assert_eq!(get(&address, "/nothing").0, 404);
+    runtime.block_on(server.stop(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_server_that_is_stopped_hangs_up_on_who_waits_and_ends_in_time() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new().unwrap()))).unwrap();
+    // One that has had its answer and keeps the connection, and one that never finishes its question.
+    let mut idle = TcpStream::connect(&address).unwrap();
+    idle.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(idle, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut stalled = TcpStream::connect(&address).unwrap();
+    write!(stalled, "GET /metrics HTTP/1.1\r\nHo").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let asked = Instant::now();
+    runtime.block_on(server.stop(Duration::from_secs(2)));
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(TcpStream::connect(&address).is_err(), "it listens no longer");
+    idle.read_to_end(&mut Vec::new()).expect("the connection is closed in order");
+    drop(stalled);
+}

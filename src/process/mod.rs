@@ -1,0 +1,175 @@
+//! What the workers and tasks of one process share: the byte budget, the wish to stop, the first fatal error.
+
+pub mod metrics;
+pub mod source;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use citystream_dataflows::tables::Derived;
+use citystream_dataflows::time::{Epoch, TimePolicy};
+use timely::dataflow::operators::probe::Handle;
+use timely::scheduling::SyncActivator;
+
+use crate::columns::decode::DecodeOptions;
+use crate::columns::names::Names;
+use crate::error::RunError;
+use crate::lake::store::Lake;
+use crate::process::metrics::Metrics;
+use crate::process::source::Source;
+
+/// One process of a run.
+pub struct Process {
+    /// Its index in the cluster.
+    pub index: usize,
+    /// What decides lateness and the horizon.
+    pub policy: TimePolicy,
+    /// How records are read.
+    pub decode: DecodeOptions,
+    /// The derived tables that are made.
+    pub derived: Vec<Derived>,
+    /// Where records come from.
+    pub source: Source,
+    /// Where rows go.
+    pub lake: Lake,
+    /// The texts behind ids.
+    pub names: Names,
+    /// The byte budget.
+    pub budget: Budget,
+    /// Bytes one worker may read in one epoch.
+    pub epoch_share: u64,
+    /// Where a fatal error goes.
+    pub fatal: Fatal,
+    /// Where I/O runs.
+    pub runtime: tokio::runtime::Handle,
+    /// What is counted for the outside.
+    pub metrics: Arc<Metrics>,
+    /// Set when the process is asked to stop.
+    pub stopping: AtomicBool,
+}
+
+impl Process {
+    /// Asks for an orderly end: what has been read is committed first.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether an orderly end was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// Bytes read in this process and not yet committed, against a limit.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicU64,
+    limit: u64,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        Budget { used: AtomicU64::new(0), limit }
+    }
+
+    /// Counts bytes read.
+    pub fn take(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes committed.
+    pub fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes not yet committed.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing more may be read.
+    pub fn is_spent(&self) -> bool {
+        self.used() >= self.limit
+    }
+}
+
+/// What one operator owes the budget until its epochs are committed.
+#[derive(Debug, Default)]
+pub struct Debt {
+    epochs: VecDeque<(Epoch, u64)>,
+}
+
+impl Debt {
+    /// Owes bytes, taken from the budget already, until `epoch` is committed. Epochs come in order.
+    pub fn owe(&mut self, epoch: Epoch, bytes: u64) {
+        self.epochs.push_back((epoch, bytes));
+    }
+
+    /// Gives back what has been committed.
+    pub fn refund(&mut self, committed: &Handle<Epoch>, budget: &Budget) {
+        while let Some((_, bytes)) = self.epochs.pop_front_if(|(epoch, _)| !committed.less_equal(epoch)) {
+            budget.give_back(bytes);
+        }
+    }
+}
+
+/// The first fatal error of the process. Whoever reports one keeps its capabilities: the frontier must not pass
+/// what has failed.
+#[derive(Clone, Debug)]
+pub struct Fatal {
+    raised: Arc<AtomicBool>,
+    first: Arc<Mutex<Option<mpsc::Sender<RunError>>>>,
+}
+
+impl Fatal {
+    /// A cell, and where its error arrives.
+    pub fn new() -> (Self, mpsc::Receiver<RunError>) {
+        let (sender, receiver) = mpsc::channel();
+        let fatal = Fatal { raised: Arc::default(), first: Arc::new(Mutex::new(Some(sender))) };
+        (fatal, receiver)
+    }
+
+    /// Ends the run with `error`, unless it is ending already.
+    pub fn raise(&self, error: impl Into<RunError>) {
+        let sender = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            self.raised.store(true, Ordering::Release);
+            // Nobody listens once the process is ending.
+            let _ = sender.send(error.into());
+        }
+    }
+
+    /// Whether the run is ending.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+}
+
+/// Answers from a thread or task to an operator, which they wake.
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    sender: mpsc::Sender<T>,
+    wake: SyncActivator,
+}
+
+impl<T> Clone for Mailbox<T> {
+    fn clone(&self) -> Self {
+        Mailbox { sender: self.sender.clone(), wake: self.wake.clone() }
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// A mailbox, and where its letters arrive.
+    pub fn new(wake: SyncActivator) -> (Self, mpsc::Receiver<T>) {
+        let (sender, receiver) = mpsc::channel();
+        (Mailbox { sender, wake }, receiver)
+    }
+
+    /// Delivers a letter; one to an operator that has gone is of no use to anyone.
+    pub fn send(&self, letter: T) {
+        let _ = self.sender.send(letter);
+        let _ = self.wake.activate();
+    }
+}

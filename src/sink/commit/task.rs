@@ -1,0 +1,132 @@
+//! The task behind the commit operator: one after the other, PUT, tell the operator, then give the commit to the
+//! [sinks](super::sinks).
+//!
+//! The commit counts from the PUT on, so the operator is told at once; what follows can be completed by a later run if
+//! this one dies.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::time::Epoch;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::sinks::{Sink, Sinks};
+use super::topics::Topics;
+use crate::error::RunError;
+use crate::lake::history::commit::Commit;
+use crate::lake::{Committer, history};
+use crate::process::{Mailbox, Process};
+use citystream_dataflows::time::ticks::Committed;
+
+/// How long a sink that is behind waits before it is tried again, and how often that is done once the run is over.
+const SINKS_AGAIN: Duration = Duration::from_secs(1);
+const LAST_TRIES: u32 = 15;
+
+/// A commit to be made.
+pub struct Proposal {
+    /// The sealing epoch.
+    pub epoch: Epoch,
+    /// The number that the tick promised.
+    pub seq: u64,
+    /// The commit; `None` if there is nothing to say.
+    pub commit: Option<Commit>,
+    /// Where the answer goes.
+    pub mailbox: Mailbox<(Epoch, Committed)>,
+}
+
+/// Worker 0's way to the task.
+pub struct CommitHandle {
+    proposals: mpsc::UnboundedSender<Proposal>,
+    unrecorded: bool,
+}
+
+impl CommitHandle {
+    /// Starts the task. `unrecorded` if the lake does not hold the run's first positions yet. `sinks` have caught up to
+    /// the committer's claim. The task ends when the handle is dropped; join it before the process ends.
+    pub fn start(
+        committer: Committer,
+        sinks: Vec<Box<dyn Sink>>,
+        topics: Topics,
+        process: Arc<Process>,
+        unrecorded: bool,
+    ) -> (CommitHandle, JoinHandle<()>) {
+        let (proposals, inbox) = mpsc::unbounded_channel();
+        let runtime = process.runtime.clone();
+        let sinks = Sinks::new(process.lake.clone(), sinks, committer.next_seq());
+        let task = CommitTask { committer, sinks, topics, process };
+        (CommitHandle { proposals, unrecorded }, runtime.spawn(task.serve(inbox)))
+    }
+
+    /// Hands over a proposal; the task outlives the handle.
+    pub fn propose(&self, proposal: Proposal) {
+        let _ = self.proposals.send(proposal);
+    }
+
+    /// Whether the next commit has to be made even if nothing moved.
+    pub fn take_unrecorded(&mut self) -> bool {
+        std::mem::take(&mut self.unrecorded)
+    }
+}
+
+struct CommitTask {
+    committer: Committer,
+    sinks: Sinks,
+    topics: Topics,
+    process: Arc<Process>,
+}
+
+impl CommitTask {
+    async fn serve(mut self, mut inbox: mpsc::UnboundedReceiver<Proposal>) {
+        loop {
+            let served = tokio::select! {
+                biased;
+                proposal = inbox.recv() => match proposal {
+                    Some(proposal) => self.commit(proposal).await,
+                    None => break,
+                },
+                // Nothing may come for long, and readers would miss the last commit all the while.
+                () = tokio::time::sleep(SINKS_AGAIN), if self.sinks.are_behind() => self.sinks.catch_up().await,
+            };
+            if let Err(error) = served {
+                return self.process.fatal.raise(error);
+            }
+        }
+        for _ in 0..LAST_TRIES {
+            if !self.sinks.are_behind() {
+                return;
+            }
+            tokio::time::sleep(SINKS_AGAIN).await;
+            if let Err(error) = self.sinks.catch_up().await {
+                return self.process.fatal.raise(error);
+            }
+        }
+    }
+
+    /// Makes a commit, tells its operator, then the sinks.
+    async fn commit(&mut self, proposal: Proposal) -> Result<(), RunError> {
+        let Proposal { epoch, seq, commit, mailbox } = proposal;
+        let Some(commit) = commit else {
+            mailbox.send((epoch, Committed { seq: seq - 1 }));
+            return Ok(());
+        };
+        let commit = self.put(commit, seq).await?;
+        mailbox.send((epoch, Committed { seq }));
+        self.sinks.landed(commit).await
+    }
+
+    async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
+        commit.topics = self.topics.names();
+        if let Some(state) = self.committer.state() {
+            history::keep_positions(state, &mut commit)?;
+        }
+        let asked = Instant::now();
+        let commit = self.committer.propose(commit).await?;
+        self.process.metrics.commit_seconds.observe(asked.elapsed().as_secs_f64());
+        self.process.metrics.committed(&commit);
+        if commit.seq != seq {
+            return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));
+        }
+        Ok(commit)
+    }
+}

@@ -1,0 +1,136 @@
+//! One thread that encodes and uploads for one operator, so that no worker ever waits for either.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use citystream_dataflows::time::Epoch;
+use futures::future::try_join_all;
+
+use super::encoder::{Encoder, EncoderOptions, Remainder};
+use super::group::EncodedFile;
+use crate::columns::tables::Table;
+use crate::error::RunError;
+use crate::lake::StoreError;
+use crate::lake::history::commit::File;
+use crate::lake::history::committer::Pause;
+use crate::lake::history::layout;
+use crate::process::{Mailbox, Process};
+
+/// Before an upload is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Work for the thread, done in order.
+pub enum Job {
+    /// Complete rows of one table.
+    Rows(Table, RecordBatch),
+    /// Rows that another worker had too few of.
+    Few(Remainder),
+    /// Make durable files of everything so far.
+    Seal {
+        /// The sealing epoch.
+        epoch: Epoch,
+        /// The number of the commit.
+        seq: u64,
+        /// Whether to send on tables with few rows instead of making small files of them.
+        send_few: bool,
+    },
+}
+
+/// A sealed encoder's answer: the files are durable.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The sealing epoch.
+    pub epoch: Epoch,
+    /// The files, by table.
+    pub files: Vec<(Table, File)>,
+    /// Rows for another worker to write.
+    pub few: Vec<Remainder>,
+}
+
+/// The sending end of a encoder. Dropping it ends the thread once its work is done.
+pub struct EncoderThread {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl EncoderThread {
+    /// Starts the thread. `number` is its own among the encoder threads of a run.
+    pub fn start(
+        process: Arc<Process>,
+        run: String,
+        number: usize,
+        mailbox: Mailbox<Result<Sealed, RunError>>,
+    ) -> Result<Self, RunError> {
+        let (jobs, inbox) = mpsc::channel();
+        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default())?, process, run, number, files: 0 };
+        thread::spawn(move || {
+            for job in inbox {
+                match worker.act(job) {
+                    Ok(None) => {}
+                    Ok(Some(sealed)) => mailbox.send(Ok(sealed)),
+                    Err(error) => return mailbox.send(Err(error)),
+                }
+            }
+        });
+        Ok(EncoderThread { jobs })
+    }
+
+    /// Hands over work. A encoder that failed has said so through its mailbox.
+    pub fn send(&self, job: Job) {
+        let _ = self.jobs.send(job);
+    }
+}
+
+struct Worker {
+    encoder: Encoder,
+    process: Arc<Process>,
+    run: String,
+    number: usize,
+    files: u64,
+}
+
+impl Worker {
+    fn act(&mut self, job: Job) -> Result<Option<Sealed>, RunError> {
+        match job {
+            Job::Rows(table, rows) => self.encoder.append(table, rows)?,
+            Job::Few(few) => self.encoder.append_ipc(few.table, &few.ipc)?,
+            Job::Seal { epoch, seq, send_few } => {
+                let (encoded, few) = if send_few {
+                    let sealed = self.encoder.seal()?;
+                    (sealed.files, sealed.remainders)
+                } else {
+                    (self.encoder.seal_all()?, Vec::new())
+                };
+                let files = self.upload(seq, encoded)?;
+                return Ok(Some(Sealed { epoch, files, few }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes files durable under names that no other run, commit or encoder uses.
+    fn upload(&mut self, seq: u64, encoded: Vec<EncodedFile>) -> Result<Vec<(Table, File)>, RunError> {
+        let mut puts = Vec::new();
+        for file in encoded {
+            self.files += 1;
+            let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, self.number, self.files);
+            puts.push(put(&self.process, path, file));
+        }
+        self.process.runtime.block_on(try_join_all(puts))
+    }
+}
+
+async fn put(process: &Process, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
+    let EncodedFile { table, date, rows, event_time, log_time, data } = encoded;
+    let bytes = data.len() as u64;
+    let mut pause = Pause::new(FIRST_PAUSE);
+    while let Err(error) = process.lake.put(&path, data.clone()).await {
+        match error {
+            // A store that stalls is waited for: the budget bounds what is read meanwhile.
+            StoreError::Transient(why) => pause.wait(&why).await,
+            error => return Err(error.into()),
+        }
+    }
+    Ok((table, File { path, date, rows, bytes, event_time, log_time }))
+}

@@ -1,0 +1,211 @@
+//! The rows of one table and one date that wait to be written, and the file they go to.
+
+use arrow::array::AsArray;
+use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::{interleave_record_batch, max, min};
+use arrow::datatypes::TimestampMicrosecondType;
+use bytes::Bytes;
+use citystream_dataflows::time::Micros;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::file::properties::WriterProperties;
+
+use super::EncodeError;
+use crate::columns::tables::{LOG_TIME, Table, schema};
+
+/// One Parquet file.
+#[derive(Clone, Debug)]
+pub struct EncodedFile {
+    /// Its table.
+    pub table: Table,
+    /// Its date, `YYYY-MM-DD`.
+    pub date: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its least and greatest event time; `None` for dead letters.
+    pub event_time: Option<(Micros, Micros)>,
+    /// Its least and greatest log time; `None` for derived tables.
+    pub log_time: Option<(Micros, Micros)>,
+    /// Its bytes.
+    pub data: Bytes,
+}
+
+/// The rows of a row group, at least; twice as many at most.
+pub(super) const GROUP_ROWS: usize = 128 * 1024;
+/// The bytes of rows that wait, about: long rows make smaller row groups.
+const GROUP_BYTES: usize = 96 << 20;
+
+/// Rows that wait, and an open file if some were written.
+pub(super) struct Group {
+    table: Table,
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+    file: Option<OpenFile>,
+}
+
+struct OpenFile {
+    writer: ArrowWriter<Vec<u8>>,
+    rows: u64,
+    event_time: Option<(Micros, Micros)>,
+    log_time: Option<(Micros, Micros)>,
+}
+
+impl Group {
+    pub(super) fn new(table: Table) -> Group {
+        Group { table, batches: Vec::new(), rows: 0, bytes: 0, file: None }
+    }
+
+    /// Rows that wait.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Memory held, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.file.as_ref().map_or(0, |file| file.writer.inner().capacity() + file.writer.memory_size())
+    }
+
+    pub(super) fn push(&mut self, batch: RecordBatch) {
+        self.rows += batch.num_rows();
+        self.bytes += batch.get_array_memory_size();
+        self.batches.push(batch);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES
+    }
+
+    /// Writes all rows that wait. Returns the file when it has reached `target` bytes.
+    pub(super) fn flush(
+        &mut self,
+        properties: &WriterProperties,
+        target: usize,
+    ) -> Result<Option<Finished>, EncodeError> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let sorted = self.sorted();
+        let batches = std::mem::take(&mut self.batches);
+        self.rows = 0;
+        self.bytes = 0;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(OpenFile::new(self.table, properties)?),
+        };
+        file.write(self.table, &batches, &sorted)?;
+        if file.writer.bytes_written() >= target { self.close() } else { Ok(None) }
+    }
+
+    /// Closes the file, if one is open.
+    pub(super) fn close(&mut self) -> Result<Option<Finished>, EncodeError> {
+        self.file.take().map(OpenFile::finish).transpose()
+    }
+
+    /// Takes the rows that wait as one sorted batch.
+    pub(super) fn take(&mut self) -> Result<RecordBatch, EncodeError> {
+        let order = pairs(&self.sorted());
+        let batches = std::mem::take(&mut self.batches);
+        self.rows = 0;
+        self.bytes = 0;
+        interleave(self.table, &batches, &order)
+    }
+
+    /// The order of all rows by time. Stable, and fast where the batches are runs that rise already.
+    fn sorted(&self) -> Vec<Place> {
+        let mut places = Vec::with_capacity(self.rows);
+        for (batch, columns) in self.batches.iter().enumerate() {
+            let times = times(columns, self.table.sort_column());
+            let place = |(row, time): (usize, &Micros)| Place { time: *time, batch: batch as u32, row: row as u32 };
+            places.extend(times.iter().flat_map(|times| times.values().iter().enumerate().map(place)));
+        }
+        places.sort_by_key(|place| place.time);
+        places
+    }
+}
+
+/// A row's time and where it stands.
+#[derive(Clone, Copy)]
+struct Place {
+    time: Micros,
+    batch: u32,
+    row: u32,
+}
+
+/// The rows of each row group when so many are written at once: about equal, and below twice the least.
+pub(super) fn group_length(rows: usize) -> usize {
+    rows.div_ceil((rows / GROUP_ROWS).max(1)).max(1)
+}
+
+fn pairs(places: &[Place]) -> Vec<(usize, usize)> {
+    places.iter().map(|place| (place.batch as usize, place.row as usize)).collect()
+}
+
+/// A column of times.
+pub(super) fn times<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a TimestampMicrosecondArray> {
+    batch.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()
+}
+
+fn interleave(table: Table, batches: &[RecordBatch], order: &[(usize, usize)]) -> Result<RecordBatch, EncodeError> {
+    if batches.is_empty() {
+        return Ok(RecordBatch::new_empty(schema(table)));
+    }
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    Ok(interleave_record_batch(&batches, order)?)
+}
+
+/// A file without its table and date.
+pub(super) struct Finished {
+    rows: u64,
+    event_time: Option<(Micros, Micros)>,
+    log_time: Option<(Micros, Micros)>,
+    data: Vec<u8>,
+}
+
+impl Finished {
+    pub(super) fn named(self, table: Table, date: String) -> EncodedFile {
+        let Finished { rows, event_time, log_time, data } = self;
+        EncodedFile { table, date, rows, event_time, log_time, data: data.into() }
+    }
+}
+
+impl OpenFile {
+    fn new(table: Table, properties: &WriterProperties) -> Result<OpenFile, EncodeError> {
+        let options = ArrowWriterOptions::new().with_properties(properties.clone()).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table), options)?;
+        Ok(OpenFile { writer, rows: 0, event_time: None, log_time: None })
+    }
+
+    /// Writes rows in their order, in row groups of about equal length.
+    fn write(&mut self, table: Table, batches: &[RecordBatch], sorted: &[Place]) -> Result<(), EncodeError> {
+        for part in sorted.chunks(group_length(sorted.len())) {
+            self.writer.write(&interleave(table, batches, &pairs(part))?)?;
+            self.writer.flush()?;
+        }
+        self.rows += sorted.len() as u64;
+        let ends = sorted.first().zip(sorted.last()).filter(|_| table.sort_column() != LOG_TIME);
+        if let Some((first, last)) = ends {
+            self.event_time = Some(widened(self.event_time, first.time, last.time));
+        }
+        for batch in batches {
+            let Some(times) = times(batch, LOG_TIME) else { continue };
+            if let (Some(least), Some(greatest)) = (min(times), max(times)) {
+                self.log_time = Some(widened(self.log_time, least, greatest));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Finished, EncodeError> {
+        let OpenFile { writer, rows, event_time, log_time } = self;
+        Ok(Finished { rows, event_time, log_time, data: writer.into_inner()? })
+    }
+}
+
+fn widened(range: Option<(Micros, Micros)>, least: Micros, greatest: Micros) -> (Micros, Micros) {
+    range.map_or((least, greatest), |(first, last)| (first.min(least), last.max(greatest)))
+}

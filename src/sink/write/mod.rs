@@ -1,0 +1,36 @@
+//! Rows to durable Parquet files, and the descriptions of those files downstream.
+//!
+//! Two operators, `write` and `gather`, each with an [encoder thread](encoder_thread) of its own: `write` makes files of
+//! what its worker has plenty of and sends the rest to one worker a table, where `gather` makes one file of all of it. The
+//! thread's [encoder] sorts rows by event time into bounded row groups, by table and date.
+
+pub mod complete;
+pub mod encoder;
+pub mod encoder_thread;
+mod group;
+mod operators;
+mod properties;
+
+pub use complete::complete;
+pub use encoder::{Encoder, EncoderOptions, Remainder, Sealed};
+pub use group::EncodedFile;
+pub use operators::{Written, gather, write};
+
+use crate::error::RunError;
+
+/// Rows that do not fit their table's schema, or a codec that failed: always a fault of this program.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Columns that do not fit.
+    #[error("columns that do not fit their table: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A Parquet file that could not be written.
+    #[error("a Parquet file could not be written: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+}
+
+impl From<EncodeError> for RunError {
+    fn from(error: EncodeError) -> Self {
+        RunError::Integrity(error.to_string())
+    }
+}

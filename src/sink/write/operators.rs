@@ -1,0 +1,257 @@
+//! The operators around the encoder threads.
+//!
+//! ```text
+//! batches ---- pipeline -> write -> written (to worker 0)
+//! ticks ---- broadcast -->       -> few (by table) -> gather -> written (to worker 0)
+//!                                   ticks ---------->
+//! ```
+//!
+//! Both hold a capability for the first epoch that is not yet durable. Once their input is complete up to a sealing
+//! epoch they ask their encoder to seal; when it answers, every file is durable, its description is sent at the sealing
+//! epoch, and only then does the capability move past it. Its error is raised and the capability kept.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+
+use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::bindings::Topic;
+use citystream_dataflows::time::ticks::Tick;
+use serde::{Deserialize, Serialize};
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::SyncActivator;
+
+use super::complete::complete;
+use super::encoder::Remainder;
+use super::encoder_thread::{EncoderThread, Job, Sealed};
+use crate::columns::tables::{Batch, Table};
+use crate::error::RunError;
+use crate::lake::history::commit::{File, Ledger};
+use crate::process::{Mailbox, Process};
+
+/// What one worker made durable for one commit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Written {
+    /// Files, by table.
+    pub files: Vec<(Table, File)>,
+    /// Rows written by topic, counted row by row; `read` is left at 0.
+    pub counts: BTreeMap<Topic, Ledger>,
+}
+
+type Capabilities = Option<Vec<Capability<Epoch>>>;
+
+/// Writes what this worker has plenty of; see the module.
+pub fn write<'scope>(
+    process: Arc<Process>,
+    rows: StreamVec<'scope, Epoch, Batch>,
+    ticks: StreamVec<'scope, Epoch, Tick>,
+) -> (StreamVec<'scope, Epoch, Written>, StreamVec<'scope, Epoch, Remainder>) {
+    let scope = rows.scope();
+    let mut builder = OperatorBuilder::new("write".to_owned(), scope);
+    let mut rows = builder.new_input_connection(rows, Pipeline, []);
+    let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
+    let (written, written_stream) = builder.new_output_connection::<Vec<Written>, _>([]);
+    let (few, few_stream) = builder.new_output_connection::<Vec<Remainder>, _>([]);
+    let (mut written, mut few) = (OutputBuilder::from(written), OutputBuilder::from(few));
+    let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let encoder = scope.index();
+
+    builder.build(move |capabilities| {
+        let mut held: Capabilities = Some(capabilities);
+        let mut stage = Stage::new(process, encoder, wake);
+        let mut waiting: BTreeMap<Epoch, Vec<Batch>> = BTreeMap::new();
+        let mut counts = Counts::default();
+        move |frontiers| {
+            // Read.
+            rows.for_each(|time, batch| {
+                if let Some(epoch) = time.least() {
+                    waiting.entry(*epoch).or_default().append(batch);
+                }
+            });
+            ticks.for_each(|_, batch| stage.learn(batch));
+            // Plan and act: hand over whole epochs, in order.
+            while let Some(tick) = stage.next(frontiers) {
+                for batch in waiting.remove(&tick.epoch).unwrap_or_default() {
+                    counts.add(&batch);
+                    let rows = complete(&batch, tick.epoch, stage.seq);
+                    stage.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
+                }
+                if stage.seal(&tick, true) {
+                    counts.seal(tick.epoch);
+                }
+            }
+            // Emit and downgrade.
+            for sealed in stage.sealed() {
+                let Some(caps) = &mut held else { return };
+                let counts = counts.take(sealed.epoch);
+                let (at, few_at) = (caps[0].delayed(&sealed.epoch), caps[1].delayed(&sealed.epoch));
+                written.activate().session(&at).give(Written { files: sealed.files, counts });
+                few.activate().session(&few_at).give_iterator(sealed.few.into_iter());
+                pass(&mut held, sealed.epoch, stage.last);
+            }
+        }
+    });
+    (written_stream, few_stream)
+}
+
+/// Writes what no worker had plenty of, all of a table on one worker; see the module.
+pub fn gather<'scope>(
+    process: Arc<Process>,
+    few: StreamVec<'scope, Epoch, Remainder>,
+    ticks: StreamVec<'scope, Epoch, Tick>,
+) -> StreamVec<'scope, Epoch, Written> {
+    let scope = few.scope();
+    let mut builder = OperatorBuilder::new("gather".to_owned(), scope);
+    let by_table = Exchange::new(|few: &Remainder| few.table.index() as u64);
+    let mut few = builder.new_input_connection(few, by_table, []);
+    let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
+    let (written, stream) = builder.new_output_connection::<Vec<Written>, _>([]);
+    let mut written = OutputBuilder::from(written);
+    let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    let encoder = scope.peers() + scope.index();
+
+    builder.build(move |capabilities| {
+        let mut held: Capabilities = Some(capabilities);
+        let mut stage = Stage::new(process, encoder, wake);
+        let mut waiting: BTreeMap<Epoch, Vec<Remainder>> = BTreeMap::new();
+        move |frontiers| {
+            // Read.
+            few.for_each(|time, batch| {
+                if let Some(epoch) = time.least() {
+                    waiting.entry(*epoch).or_default().append(batch);
+                }
+            });
+            ticks.for_each(|_, batch| stage.learn(batch));
+            // Plan and act.
+            while let Some(tick) = stage.next(frontiers) {
+                for few in waiting.remove(&tick.epoch).unwrap_or_default() {
+                    stage.hand_over(Ok::<_, RunError>(Job::Few(few)));
+                }
+                stage.seal(&tick, false);
+            }
+            // Emit and downgrade.
+            for Sealed { epoch, files, .. } in stage.sealed() {
+                let Some(caps) = &mut held else { return };
+                if !files.is_empty() {
+                    let at = caps[0].delayed(&epoch);
+                    written.activate().session(&at).give(Written { files, ..Written::default() });
+                }
+                pass(&mut held, epoch, stage.last);
+            }
+        }
+    });
+    stream
+}
+
+/// Moves the capabilities past a durable epoch; drops them after the last.
+fn pass(held: &mut Capabilities, epoch: Epoch, last: Option<Epoch>) {
+    if last == Some(epoch) {
+        *held = None;
+    }
+    for capability in held.iter_mut().flatten() {
+        capability.downgrade(&(epoch + 1));
+    }
+}
+
+/// What `write` and `gather` have in common: ticks in order, and a encoder.
+struct Stage {
+    process: Arc<Process>,
+    number: usize,
+    ticks: BTreeMap<Epoch, Tick>,
+    encoder: Option<EncoderThread>,
+    mailbox: Mailbox<Result<Sealed, RunError>>,
+    letters: mpsc::Receiver<Result<Sealed, RunError>>,
+    /// The commit that the rows at hand will be part of.
+    seq: u64,
+    last: Option<Epoch>,
+}
+
+impl Stage {
+    fn new(process: Arc<Process>, number: usize, wake: SyncActivator) -> Self {
+        let (mailbox, letters) = Mailbox::new(wake);
+        Stage { process, number, ticks: BTreeMap::new(), encoder: None, mailbox, letters, seq: 0, last: None }
+    }
+
+    fn learn(&mut self, ticks: &mut Vec<Tick>) {
+        self.ticks.extend(ticks.drain(..).map(|tick| (tick.epoch, tick)));
+    }
+
+    /// The next tick whose epoch is complete at all inputs.
+    fn next(&mut self, frontiers: &[MutableAntichain<Epoch>]) -> Option<Tick> {
+        let epoch = *self.ticks.first_key_value()?.0;
+        if frontiers.iter().any(|frontier| frontier.less_equal(&epoch)) {
+            return None;
+        }
+        let tick = self.ticks.remove(&epoch)?;
+        if let Some(start) = &tick.start {
+            self.seq = start.seq + 1;
+            let (process, run) = (Arc::clone(&self.process), start.run.clone());
+            match EncoderThread::start(process, run, self.number, self.mailbox.clone()) {
+                Ok(encoder) => self.encoder = Some(encoder),
+                Err(error) => self.process.fatal.raise(error),
+            }
+        }
+        if tick.last {
+            self.last = Some(epoch);
+        }
+        Some(tick)
+    }
+
+    fn hand_over(&self, job: Result<Job, impl Into<RunError>>) {
+        match (job, &self.encoder) {
+            (Ok(job), Some(encoder)) => encoder.send(job),
+            (Ok(_), None) => self.process.fatal.raise(RunError::Integrity("P2: rows before the run's start".into())),
+            (Err(error), _) => self.process.fatal.raise(error),
+        }
+    }
+
+    /// Asks the encoder to seal if the tick does.
+    fn seal(&mut self, tick: &Tick, send_few: bool) -> bool {
+        let Some(seq) = tick.seal else { return false };
+        self.hand_over(Ok::<_, RunError>(Job::Seal { epoch: tick.epoch, seq, send_few }));
+        self.seq = seq + 1;
+        true
+    }
+
+    /// What the encoder has made durable since last asked.
+    fn sealed(&mut self) -> Vec<Sealed> {
+        let mut sealed = Vec::new();
+        for letter in self.letters.try_iter() {
+            match letter {
+                Ok(done) => sealed.push(done),
+                Err(error) => self.process.fatal.raise(error),
+            }
+        }
+        sealed
+    }
+}
+
+/// Rows handed over by topic, a commit at a time.
+#[derive(Default)]
+struct Counts {
+    open: BTreeMap<Topic, Ledger>,
+    sealed: BTreeMap<Epoch, BTreeMap<Topic, Ledger>>,
+}
+
+impl Counts {
+    fn add(&mut self, rows: &Batch) {
+        if let Some(topic) = rows.table.topic() {
+            self.open.entry(topic).or_default().add(&rows.dispositions);
+        }
+        for (topic, dead) in rows.dead.iter().filter(|(_, dead)| **dead > 0) {
+            self.open.entry(topic).or_default().dead += dead;
+        }
+    }
+
+    fn seal(&mut self, epoch: Epoch) {
+        self.sealed.insert(epoch, std::mem::take(&mut self.open));
+    }
+
+    fn take(&mut self, epoch: Epoch) -> BTreeMap<Topic, Ledger> {
+        self.sealed.remove(&epoch).unwrap_or_default()
+    }
+}

@@ -1,0 +1,52 @@
+//! How each column is written. The choices were measured (`benches/README.md`).
+
+use arrow::datatypes::{DataType, Field};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use crate::columns::tables::{self, LOG_TIME, Table};
+
+/// The writer properties of a table's files.
+pub(super) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("citystream ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(None)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_dictionary_enabled(true);
+    for field in tables::schema(table).fields() {
+        builder = column(builder, table, field);
+    }
+    Ok(builder.build())
+}
+
+fn column(builder: WriterPropertiesBuilder, table: Table, field: &Field) -> WriterPropertiesBuilder {
+    let path = ColumnPath::from(field.name().as_str());
+    match field.data_type() {
+        // Sorted, or rising with it: differences are small.
+        DataType::Timestamp(..) => {
+            let sought = [table.sort_column(), LOG_TIME].contains(&field.name().as_str());
+            let pages = if sought { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
+            builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_statistics_enabled(path, pages)
+        }
+        DataType::Int64 if field.name() == "offset" => builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+        DataType::Float64 => builder.set_column_dictionary_enabled(path, false),
+        _ if is_nearly_unique(field.name()) => builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None),
+        _ => builder,
+    }
+}
+
+/// Text that hardly repeats: a dictionary would cost more than it saves, and its range says nothing.
+fn is_nearly_unique(column: &str) -> bool {
+    matches!(column, "id" | "row_key" | "key" | "snapshot" | "extra" | "payload" | "detail")
+}
