@@ -15,9 +15,9 @@ mod kafka;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use citystream::columns::decode::{DecodeOptions, Decoder, Incoming, Rows};
-use citystream::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};
-use citystream::source::Record;
+use citystream::parts::{
+    DecodeOptions, Decoder, EncodedFile, Encoder, EncoderOptions, Incoming, Record, Rows, complete,
+};
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::time::disposition::Disposition;

@@ -9,11 +9,9 @@ mod common;
 
 use std::time::Duration;
 
-use citystream::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch};
-use citystream::columns::extract::{Extractor, Records};
-use citystream::columns::tables::Table;
-use citystream::sink::write::{Encoder, EncoderOptions, complete};
-use citystream::source::Record;
+use citystream::parts::{
+    DecodeOptions, Decoder, Encoder, EncoderOptions, Extractor, Incoming, RawBatch, Record, Records, Table, complete,
+};
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::time::disposition::Disposition;

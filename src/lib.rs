@@ -1,16 +1,42 @@
 //! citystream: five Kafka topics in; correct, explainable tables out, committed atomically.
 //!
-//! A record's way: `source -> columns -> pipeline -> sink -> lake`.
+//! A record's way: `source -> columns -> pipeline -> sink -> lake`. `ARCHITECTURE.md` is the map.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
-pub mod cli;
-pub mod columns;
-pub mod config;
-pub mod error;
-pub mod explain;
-pub mod lake;
-pub mod pipeline;
-pub mod process;
-pub mod produce;
-pub mod sink;
-pub mod source;
-pub mod timestamps;
+mod cli;
+mod columns;
+mod config;
+mod error;
+mod explain;
+mod lake;
+mod pipeline;
+mod process;
+mod produce;
+mod sink;
+mod source;
+mod timestamps;
+
+pub use cli::main;
+
+/// What tests and benches take from the inside; no interface for anyone else.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::cli::{Cli, Command};
+    pub use crate::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch, Rows};
+    pub use crate::columns::extract::{Extractor, Records};
+    pub use crate::columns::tables::{Table, with_schemas};
+    pub use crate::config::{Config, effective};
+    pub use crate::lake::delta::Table as DeltaTable;
+    pub use crate::lake::history::commit::{Commit, Kind};
+    pub use crate::lake::history::{read::state, settings::read as read_settings};
+    pub use crate::lake::inspect::verify::verify;
+    pub use crate::lake::{Committer, Lake, StoreOptions};
+    pub use crate::pipeline::{Run, start::store_options};
+    pub use crate::process::metrics::Metrics;
+    pub use crate::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};
+    pub use crate::source::jsonl::JsonlWriter;
+    pub use crate::source::kafka::{
+        KafkaCatalog, KafkaReader, KafkaSettings, topics::create as create_topics, topics::status as topic_status,
+    };
+    pub use crate::source::{Catalog, Reader, Record, SourceError};
+}

@@ -14,15 +14,9 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
-use citystream::cli::Cli;
-use citystream::config::{self, Config};
-use citystream::lake::history::{read, settings};
-use citystream::lake::inspect::verify;
-use citystream::lake::{Lake, delta};
-use citystream::pipeline::Run;
-use citystream::pipeline::start::store_options;
-use citystream::process::metrics::Metrics;
-use citystream::source::jsonl::JsonlWriter;
+use citystream::parts::{
+    Cli, Config, DeltaTable, JsonlWriter, Lake, Metrics, Run, effective, read_settings, state, store_options, verify,
+};
 use citystream_dataflows::time::bindings::Partition;
 use citystream_wire::{Becomes, Cell, Declaration, DeclareError, Field, Kind, Topic};
 use clap::Parser;
@@ -69,8 +63,8 @@ impl Place {
         let flags = ["citystream", "run", "--lake", lake.to_str().unwrap(), "--source", &log, "--until-drained"];
         let more = ["--listen", "none", "--epoch", "20ms", "--parking-topic", topic];
         let cli = Cli::try_parse_from(flags.into_iter().chain(more)).unwrap();
-        let citystream::cli::Command::Run { settings } = cli.command else { panic!("{cli:?}") };
-        let config = Config::check(&config::effective(&settings, None).unwrap()).unwrap();
+        let citystream::parts::Command::Run { settings } = cli.command else { panic!("{cli:?}") };
+        let config = Config::check(&effective(&settings, None).unwrap()).unwrap();
         Place { dir, config }
     }
 
@@ -208,7 +202,7 @@ fn check_lake(place: &Place, topic: Topic) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let lake = Lake::open(&place.config.lake, &store_options(&place.config)).await.unwrap();
-        let state = read::state(&lake).await.unwrap().unwrap();
+        let state = state(&lake).await.unwrap().unwrap();
         let counts: BTreeMap<_, _> = state.totals.iter().map(|(topic, ledger)| (topic.name(), ledger.read)).collect();
         assert_eq!((counts.get("parking"), state.totals[&topic].dead), (Some(&7), 3));
         verify_sound(&lake).await;
@@ -218,9 +212,9 @@ fn check_lake(place: &Place, topic: Topic) {
 }
 
 async fn verify_sound(lake: &Lake) {
-    let settings = settings::read(lake).await.unwrap().unwrap();
-    let tables = delta::Table::all(citystream::columns::tables::with_schemas(&settings.derived().unwrap())).unwrap();
-    let report = verify::verify(lake, &settings.lake, &tables).await.unwrap();
+    let settings = read_settings(lake).await.unwrap().unwrap();
+    let tables = DeltaTable::all(citystream::parts::with_schemas(&settings.derived().unwrap())).unwrap();
+    let report = verify(lake, &settings.lake, &tables).await.unwrap();
     assert!(report.sound(), "{report:?}");
 }
 

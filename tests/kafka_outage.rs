@@ -4,8 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings};
-use citystream::source::{Reader, Record};
+use citystream::parts::{KafkaCatalog, KafkaReader, KafkaSettings, Reader, Record};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};

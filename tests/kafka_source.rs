@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings, topics};
-use citystream::source::{Catalog, Reader, Record, SourceError};
+use citystream::parts::{
+    Catalog, KafkaCatalog, KafkaReader, KafkaSettings, Reader, Record, SourceError, create_topics, topic_status,
+};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
@@ -164,7 +165,7 @@ fn a_topic_deleted_or_made_anew_is_lost() {
 
     let missing = log.catalog.discover().unwrap_err().to_string();
     assert!(missing.contains(&name) && missing.contains("citystream topics create"), "{missing}");
-    let created = topics::create(&log.settings, 2, true).unwrap();
+    let created = create_topics(&log.settings, 2, true).unwrap();
     assert_eq!(created.iter().filter(|c| c.created).map(|c| &c.name).collect::<Vec<_>>(), [&name]);
     let after = log.catalog.discover().unwrap();
     for (before, after) in before.iter().zip(&after) {
@@ -209,7 +210,7 @@ fn the_group_gets_what_is_reported() {
         assert!(Instant::now() < end, "the report has not arrived");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let status = topics::status(&log.catalog).unwrap();
+    let status = topic_status(&log.catalog).unwrap();
     assert_eq!(status.len(), 10);
     let line = status.iter().find(|s| (s.topic, s.partition.map(|p| p.0)) == (P.topic, Some(P.index))).unwrap();
     assert_eq!((line.group, line.lag), (Some(NextOffset(4)), Some(1)));
@@ -222,12 +223,12 @@ fn topics_are_created_once_and_their_clocks_are_judged() {
     let Some(servers) = servers() else { return };
     let settings = KafkaSettings::new(&servers, fresh_names());
     let catalog = KafkaCatalog::connect(settings.clone()).unwrap();
-    let missing = topics::status(&catalog).unwrap();
+    let missing = topic_status(&catalog).unwrap();
     assert!(missing.len() == 5 && missing.iter().all(|s| s.partition.is_none() && s.timestamps.is_none()));
-    assert!(topics::create(&settings, 3, false).unwrap().iter().all(|c| c.created));
-    assert!(topics::create(&settings, 3, false).unwrap().iter().all(|c| !c.created));
+    assert!(create_topics(&settings, 3, false).unwrap().iter().all(|c| c.created));
+    assert!(create_topics(&settings, 3, false).unwrap().iter().all(|c| !c.created));
     assert_eq!(catalog.timestamp_warnings(600_000).unwrap(), Vec::<String>::new());
-    let status = topics::status(&catalog).unwrap();
+    let status = topic_status(&catalog).unwrap();
     assert!(status.len() == 15 && status.iter().all(|s| s.timestamps.as_ref().unwrap().kind == "LogAppendTime"));
     let simulated = KafkaLog::new(&servers);
     assert_eq!(simulated.catalog.timestamp_warnings(600_000).unwrap().len(), 5);

@@ -6,8 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use citystream::source::kafka::KafkaSettings;
-use citystream::source::{Reader, Record};
+use citystream::parts::{KafkaSettings, Reader, Record};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;

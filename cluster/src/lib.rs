@@ -9,6 +9,7 @@
 //! 3. [`Mesh::run`]: the workers start. A lost process ends the run of all others, as [`RunError::PeerLost`].
 //!
 //! Timely's membership is fixed: a lost process is not replaced; all start again from the last commit.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod accept;
 mod dial;

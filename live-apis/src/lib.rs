@@ -5,6 +5,7 @@
 //! nothing is there it says why, and the caller makes up a value. A key never stands in a log, an error or a value.
 //!
 //! The HTTP client needs a process-wide rustls provider (`rustls::crypto::ring::default_provider().install_default()`).
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod apis;
 mod backoff;

@@ -8,6 +8,7 @@
 //! road, weather, incidents -> city -> vehicles' steps -> five records each -> trouble -> messages
 //!                                                                                \-> truth
 //! ```
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod city;
 mod draw;

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** an id has one text. Two texts with one id would be shown as one vehicle: that ends the run (D5, P3).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -32,8 +32,6 @@ impl Hasher for Identity {
     }
 }
 
-/// A set of ids.
-pub type Ids = HashSet<TextId, BuildHasherDefault<Identity>>;
 type Known = HashMap<TextId, Box<str>, BuildHasherDefault<Identity>>;
 
 /// Two texts with one id.

@@ -3,6 +3,8 @@
 //! A flag wins over `CITYSTREAM_*`, that over the original's names (`KAFKA_BOOTSTRAP_SERVERS`, `GPS_TOPIC`, ...), that
 //! over the settings file, that over the default.
 
+#![allow(clippy::disallowed_methods)] // The one place for it.
+
 mod flags;
 mod topics;
 

@@ -8,5 +8,5 @@ mod show;
 mod sources;
 mod target;
 
-pub use report::{Explanation, explain};
+pub use report::explain;
 pub use target::Target;

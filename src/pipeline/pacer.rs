@@ -120,11 +120,6 @@ impl Pacer {
         self.sealing = false;
     }
 
-    /// Asks for an orderly end.
-    pub fn stop(&mut self) {
-        self.stopping = true;
-    }
-
     /// Whether the last tick has been minted.
     pub fn has_ended(&self) -> bool {
         self.ended

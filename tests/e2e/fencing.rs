@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use citystream::lake::history::commit::Kind;
+use citystream::parts::Kind;
 
 use crate::common::python::Script;
 use crate::common::{Generator, Lake, Plan, Rng, Servers, Shape, Topics, wait_until};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use citystream::lake::{Committer, Lake as Store, StoreOptions};
+use citystream::parts::{Committer, Lake as Store, StoreOptions};
 
 use crate::common::{
     Generator, Lake, Plan, Rng, Servers, Shape, Topics, files, python, sized, wait_until, while_producing,
@@ -77,7 +77,7 @@ fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
     let copied = Command::new("cp").arg("-r").arg(plan.lake().place()).arg(&cut).status().expect("cp");
     assert!(copied.success());
     // Tables of records, derived ones, and the table of commits.
-    let tables = citystream::columns::tables::Table::all().count() + 1;
+    let tables = citystream::parts::Table::all().count() + 1;
     assert_eq!(forget_versions(&cut, 200), tables * 201);
     assert_eq!(Lake::at(&cut.display().to_string()).contents(&plan, &made), whole);
 }

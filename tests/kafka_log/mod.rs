@@ -4,8 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use citystream::source::Catalog;
-use citystream::source::kafka::{KafkaCatalog, KafkaReader, KafkaSettings, topics};
+use citystream::parts::{Catalog, KafkaCatalog, KafkaReader, KafkaSettings, create_topics};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
@@ -44,7 +43,7 @@ impl KafkaLog {
     pub fn new(servers: &str) -> Self {
         let mut settings = KafkaSettings::new(servers, fresh_names());
         settings.group = format!("group-of-{}", settings.topics[Topic::VEHICLE]);
-        let created = topics::create(&settings, 2, true).unwrap();
+        let created = create_topics(&settings, 2, true).unwrap();
         assert!(created.iter().all(|c| c.created), "{created:?}");
         KafkaLog::over(settings)
     }

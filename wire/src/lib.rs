@@ -4,6 +4,7 @@
 //! from it. The five of this crate are there from the start; others can be declared before a run ([`Topic::declare`]).
 //!
 //! Pure: no I/O, no clock, no environment.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod declaration;
 mod per_topic;

@@ -3,7 +3,8 @@
 //! [declaration](citystream_dataflows::tables::Declaration); nothing is named here that stands there.
 
 mod batch;
-pub mod doc;
+#[cfg(test)]
+mod doc;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

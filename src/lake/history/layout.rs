@@ -30,6 +30,7 @@ pub fn raw_table(topic: Topic) -> &'static str {
 }
 
 /// The tables that hold records, in order: raw tables, then dead letters.
+#[cfg(test)]
 pub fn record_tables() -> impl Iterator<Item = &'static str> {
     Topic::all().map(raw_table).chain([DEAD_LETTERS])
 }

@@ -13,6 +13,6 @@ mod stdout;
 
 pub use live::Apis;
 pub use records::{Reporter, Tally};
-pub use start::{Running, start};
-pub use stations::{Kind, Station, StationsError, stations};
+pub use start::start;
+pub use stations::{Kind, Station, stations};
 pub use stdout::StdoutSink;

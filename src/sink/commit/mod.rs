@@ -8,6 +8,6 @@ mod task;
 mod topics;
 
 pub use operator::commit;
-pub use sinks::{ConsumerGroup, Landing, Sink};
-pub use task::{CommitHandle, Proposal};
+pub use sinks::{ConsumerGroup, Sink};
+pub use task::CommitHandle;
 pub use topics::Topics;

@@ -12,7 +12,7 @@ mod operators;
 mod properties;
 
 pub use complete::complete;
-pub use encoder::{Encoder, EncoderOptions, Remainder, Sealed};
+pub use encoder::{Encoder, EncoderOptions};
 pub use group::EncodedFile;
 pub use operators::{Written, gather, write};
 
