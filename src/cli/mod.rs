@@ -133,7 +133,8 @@ fn usage(error: &clap::Error) -> i32 {
 }
 
 fn start_log() {
-    let filter = EnvFilter::try_from_env("CITYSTREAM_LOG").unwrap_or_else(|_| EnvFilter::new("warn,citystream=info"));
+    let wanted = config::log_filter().and_then(|text| EnvFilter::try_new(text).ok());
+    let filter = wanted.unwrap_or_else(|| EnvFilter::new("warn,citystream=info"));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -207,6 +207,11 @@ fn settings_file(given: Option<&str>) -> Result<Table, RunError> {
     Ok(table)
 }
 
+/// What is to be logged: `CITYSTREAM_LOG`, in the form of `RUST_LOG`.
+pub fn log_filter() -> Option<String> {
+    std::env::var("CITYSTREAM_LOG").ok()
+}
+
 /// The effective settings as lines of TOML, secrets masked.
 pub fn print(table: &Table) -> String {
     let mut text = String::new();
