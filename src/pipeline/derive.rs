@@ -8,11 +8,11 @@
 //! Changes of epoch e are shown once the names of e are learnt. Their bytes count against the budget until they are
 //! committed, as those of records do.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use citystream_dataflows::tables::Block;
 use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
 use citystream_wire::PerTopic;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -45,19 +45,18 @@ pub fn derive<'scope>(
     let mut output = OutputBuilder::from(output);
 
     builder.build(move |_| {
-        let mut waiting: BTreeMap<Epoch, Waiting> = BTreeMap::new();
+        let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
         let mut debt = Debt::default();
         move |frontiers| {
             // Read.
             blocks.for_each(|time, batch| {
                 let Some(epoch) = time.least().copied() else { return };
-                let entry = waiting.entry(epoch).or_insert_with(|| (time.delayed(&epoch, 0), Vec::new()));
-                entry.1.append(batch);
+                waiting.at_or(epoch, || (time.delayed(&epoch, 0), Vec::new())).1.append(batch);
             });
             debt.refund(&committed, &process.budget);
             // Plan, act, emit, and let go of each capability.
-            while let Some(entry) = waiting.first_entry().filter(|entry| !frontiers[1].less_equal(entry.key())) {
-                let (epoch, (capability, blocks)) = entry.remove_entry();
+            let open = first_open(&frontiers[1..]);
+            while let Some((epoch, (capability, blocks))) = waiting.next_before(open) {
                 for block in blocks {
                     let table = Table::Derived(block.table);
                     let columns = match render(block, &process.names) {

@@ -12,16 +12,14 @@
 //! run saw is remembered. Rows come in offset order within a partition, and a partition has one owner, so "earlier"
 //! in *duplicate* is the log's order. Each row's capability is held until its row is sent; no other is.
 
-use std::collections::BTreeMap;
-
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::progress::frontier::MutableAntichain;
 
 use crate::operators::repeats::Repeats;
+use crate::time::by_epoch::{ByEpoch, first_open};
 use crate::time::disposition::{Disposition, RowMeta};
 use crate::time::progress::Progress;
 use crate::time::ticks::{Report, Seen, Tick};
@@ -63,26 +61,24 @@ pub fn classify<'scope, B: Rows>(
 
     builder.build(move |_| {
         let mut state = Classifier::new(policy);
-        let mut waiting: BTreeMap<Epoch, (Capability<Epoch>, Vec<B>)> = BTreeMap::new();
+        let mut waiting: ByEpoch<(Capability<Epoch>, Vec<B>)> = ByEpoch::default();
         move |frontiers| {
             // Read.
             rows.for_each(|capability, batches| {
                 let Some(epoch) = capability.least().copied() else { return };
-                let entry = waiting.entry(epoch).or_insert_with(|| (capability.delayed(&epoch, 0), Vec::new()));
-                entry.1.append(batches);
+                waiting.at_or(epoch, || (capability.delayed(&epoch, 0), Vec::new())).1.append(batches);
             });
-            ticks.for_each(|_, batch| state.ticks.extend(batch.drain(..).map(|t| (t.epoch, t))));
+            ticks.for_each(|_, batch| batch.drain(..).for_each(|tick| state.waiting.at(tick.epoch).0.push(tick)));
             reports.for_each(|capability, batch| {
                 let Some(epoch) = capability.least() else { return };
-                state.reports.entry(*epoch).or_default().append(batch);
+                state.waiting.at(*epoch).1.append(batch);
             });
             seen.for_each(|_, batch| state.remember(batch.drain(..)));
-            // Plan: the epochs before `open` are whole.
-            let open = frontiers[1..].iter().map(first).min().unwrap_or(0);
+            // Plan: the epochs before `open` are whole, and rows of `open` itself can be decided.
+            let open = first_open(&frontiers[1..]);
             // Act, emit, and let go of each capability.
             let mut output = output.activate();
-            while let Some(entry) = waiting.first_entry().filter(|e| *e.key() <= open) {
-                let (epoch, (capability, batches)) = entry.remove_entry();
+            while let Some((epoch, (capability, batches))) = waiting.next_before(open.saturating_add(1)) {
                 state.advance_to(epoch);
                 let mut session = output.session(&capability);
                 for batch in batches {
@@ -90,33 +86,23 @@ pub fn classify<'scope, B: Rows>(
                     session.give(Classified { batch, dispositions });
                 }
             }
-            state.advance_to(open.min(first(&frontiers[0])));
+            state.advance_to(open.min(first_open(&frontiers[..1])));
         }
     });
     stream
-}
-
-/// The least epoch that may still come; past all epochs once nothing can.
-fn first(frontier: &MutableAntichain<Epoch>) -> Epoch {
-    frontier.frontier().first().copied().unwrap_or(Epoch::MAX)
 }
 
 /// The decisions, apart from the operator.
 struct Classifier {
     progress: Progress,
     repeats: Repeats,
-    ticks: BTreeMap<Epoch, Tick>,
-    reports: BTreeMap<Epoch, Vec<Report>>,
+    /// Ticks and reports.
+    waiting: ByEpoch<(Vec<Tick>, Vec<Report>)>,
 }
 
 impl Classifier {
     fn new(policy: TimePolicy) -> Self {
-        Classifier {
-            progress: Progress::new(policy),
-            repeats: Repeats::default(),
-            ticks: BTreeMap::new(),
-            reports: BTreeMap::new(),
-        }
+        Classifier { progress: Progress::new(policy), repeats: Repeats::default(), waiting: ByEpoch::default() }
     }
 
     fn remember(&mut self, seen: impl Iterator<Item = Seen>) {
@@ -127,10 +113,9 @@ impl Classifier {
 
     /// Folds all epochs before `epoch`, and frees what they put out of reach.
     fn advance_to(&mut self, epoch: Epoch) {
-        while let Some(entry) = self.ticks.first_entry().filter(|e| *e.key() < epoch) {
-            let (closed, tick) = entry.remove_entry();
-            let reports = self.reports.remove(&closed).unwrap_or_default();
-            self.progress.advance(&tick, reports.iter().flat_map(|r| &r.bindings));
+        while let Some((_, (ticks, reports))) = self.waiting.next_before(epoch) {
+            let Some(tick) = ticks.first() else { continue };
+            self.progress.advance(tick, reports.iter().flat_map(|r| &r.bindings));
             for position in self.progress.positions() {
                 if let Some(time) = self.progress.closed_before(position.partition) {
                     self.repeats.forget_before(position.partition, time);

@@ -7,13 +7,12 @@
 //!
 //! Every worker folds the same ticks and reports, so every worker closes epochs alike (P3).
 
-use std::collections::BTreeMap;
-
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use crate::time::by_epoch::{ByEpoch, first_open};
 use crate::time::progress::Progress;
 use crate::time::ticks::{Report, Tick};
 use crate::time::{Epoch, Micros, TimePolicy};
@@ -57,23 +56,23 @@ pub fn closes<'scope>(
     builder.build(move |mut capabilities| {
         let mut held = capabilities.pop();
         let mut progress = Progress::new(policy);
-        let mut waiting: BTreeMap<Epoch, (Option<Tick>, Vec<Report>)> = BTreeMap::new();
+        let mut waiting: ByEpoch<(Option<Tick>, Vec<Report>)> = ByEpoch::default();
         move |frontiers| {
             // Read.
             ticks.for_each(|_, batch| {
                 for tick in batch.drain(..) {
                     let epoch = tick.epoch;
-                    waiting.entry(epoch).or_default().0 = Some(tick);
+                    waiting.at(epoch).0 = Some(tick);
                 }
             });
             reports.for_each(|time, batch| {
                 if let Some(epoch) = time.least() {
-                    waiting.entry(*epoch).or_default().1.append(batch);
+                    waiting.at(*epoch).1.append(batch);
                 }
             });
             // Plan, act, emit, downgrade: whole epochs, in order.
-            while let Some(entry) = waiting.first_entry().filter(|e| !frontiers.iter().any(|f| f.less_equal(e.key()))) {
-                let (epoch, (tick, reports)) = entry.remove_entry();
+            let open = first_open(frontiers);
+            while let Some((epoch, (tick, reports))) = waiting.next_before(open) {
                 let (Some(tick), Some(capability)) = (tick, &mut held) else { return };
                 progress.advance(&tick, reports.iter().flat_map(|report| &report.bindings));
                 let at = capability.delayed(&epoch);

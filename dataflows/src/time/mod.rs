@@ -2,6 +2,7 @@
 //! function of the log alone (invariants P1 and P3); the horizon is folded in [progress](crate::time::progress).
 
 pub mod bindings;
+pub mod by_epoch;
 pub mod closes;
 pub mod disposition;
 pub mod progress;

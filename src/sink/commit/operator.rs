@@ -10,10 +10,10 @@
 //! commit is durable, or had nothing to say. Every other worker drops its own at once. The one call that PUTs is in
 //! the [task](super::task), which checks P2 and P4 first; an error from there is raised and keeps the capability.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
 use citystream_dataflows::time::ticks::{Report, Tick};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
@@ -47,20 +47,24 @@ pub fn commit<'scope>(
     builder.build(move |mut capabilities| {
         let (mailbox, letters) = Mailbox::new(wake);
         let mut held = commits.zip(capabilities.pop());
-        let mut pending = Pending::default();
+        let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
         let mut assembly = Assembly::new(process.policy);
         let mut last = None;
         move |frontiers| {
             // Read.
-            written
-                .for_each(|time, batch| pending.written.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
-            reports
-                .for_each(|time, batch| pending.reports.entry(*time.least().unwrap_or(&0)).or_default().append(batch));
-            ticks.for_each(|_, batch| pending.ticks.extend(batch.drain(..).map(|tick| (tick.epoch, tick))));
-            let Some((commits, capability)) = &mut held else { return pending.clear() };
+            written.for_each(|time, batch| waiting.at(*time.least().unwrap_or(&0)).written.append(batch));
+            reports.for_each(|time, batch| waiting.at(*time.least().unwrap_or(&0)).reports.append(batch));
+            ticks.for_each(|_, batch| {
+                batch.drain(..).for_each(|tick| {
+                    let epoch = tick.epoch;
+                    waiting.at(epoch).tick = Some(tick);
+                })
+            });
+            let Some((commits, capability)) = &mut held else { return waiting.clear() };
             // Plan and act: take up whole epochs in order; a seal is proposed to the task.
-            let sealed_before = frontiers.iter().map(|f| f.frontier().first().copied().unwrap_or(Epoch::MAX)).min();
-            while let Some((tick, reports, written)) = pending.next(sealed_before.unwrap_or(0)) {
+            let open = first_open(frontiers);
+            while let Some((_, Waiting { tick, reports, written })) = waiting.next_before(open) {
+                let Some(tick) = tick else { continue };
                 assembly.advance(&tick, &reports, written);
                 last = tick.last.then_some(tick.epoch);
                 if let Some(seq) = tick.seal {
@@ -87,23 +91,10 @@ pub fn commit<'scope>(
     committed.broadcast()
 }
 
-/// What has arrived and is not yet complete.
+/// What has arrived of an epoch.
 #[derive(Default)]
-struct Pending {
-    ticks: BTreeMap<Epoch, Tick>,
-    reports: BTreeMap<Epoch, Vec<Report>>,
-    written: BTreeMap<Epoch, Vec<Written>>,
-}
-
-impl Pending {
-    /// The next epoch before `complete`.
-    fn next(&mut self, complete: Epoch) -> Option<(Tick, Vec<Report>, Vec<Written>)> {
-        let entry = self.ticks.first_entry().filter(|e| *e.key() < complete)?;
-        let (epoch, tick) = entry.remove_entry();
-        Some((tick, self.reports.remove(&epoch).unwrap_or_default(), self.written.remove(&epoch).unwrap_or_default()))
-    }
-
-    fn clear(&mut self) {
-        *self = Pending::default();
-    }
+struct Waiting {
+    tick: Option<Tick>,
+    reports: Vec<Report>,
+    written: Vec<Written>,
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, mpsc};
 
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::bindings::Topic;
+use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
 use citystream_dataflows::time::ticks::Tick;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
@@ -63,19 +64,19 @@ pub fn write<'scope>(
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
         let mut stage = Stage::new(process, encoder, wake);
-        let mut waiting: BTreeMap<Epoch, Vec<Batch>> = BTreeMap::new();
+        let mut waiting: ByEpoch<Vec<Batch>> = ByEpoch::default();
         let mut counts = Counts::default();
         move |frontiers| {
             // Read.
             rows.for_each(|time, batch| {
                 if let Some(epoch) = time.least() {
-                    waiting.entry(*epoch).or_default().append(batch);
+                    waiting.at(*epoch).append(batch);
                 }
             });
             ticks.for_each(|_, batch| stage.learn(batch));
             // Plan and act: hand over whole epochs, in order.
             while let Some(tick) = stage.next(frontiers) {
-                for batch in waiting.remove(&tick.epoch).unwrap_or_default() {
+                for batch in waiting.take(tick.epoch) {
                     counts.add(&batch);
                     let rows = complete(&batch, tick.epoch, stage.seq);
                     stage.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
@@ -117,18 +118,18 @@ pub fn gather<'scope>(
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
         let mut stage = Stage::new(process, encoder, wake);
-        let mut waiting: BTreeMap<Epoch, Vec<Remainder>> = BTreeMap::new();
+        let mut waiting: ByEpoch<Vec<Remainder>> = ByEpoch::default();
         move |frontiers| {
             // Read.
             few.for_each(|time, batch| {
                 if let Some(epoch) = time.least() {
-                    waiting.entry(*epoch).or_default().append(batch);
+                    waiting.at(*epoch).append(batch);
                 }
             });
             ticks.for_each(|_, batch| stage.learn(batch));
             // Plan and act.
             while let Some(tick) = stage.next(frontiers) {
-                for few in waiting.remove(&tick.epoch).unwrap_or_default() {
+                for few in waiting.take(tick.epoch) {
                     stage.hand_over(Ok::<_, RunError>(Job::Few(few)));
                 }
                 stage.seal(&tick, false);
@@ -161,7 +162,7 @@ fn pass(held: &mut Capabilities, epoch: Epoch, last: Option<Epoch>) {
 struct Stage {
     process: Arc<Process>,
     number: usize,
-    ticks: BTreeMap<Epoch, Tick>,
+    ticks: ByEpoch<Option<Tick>>,
     encoder: Option<EncoderThread>,
     mailbox: Mailbox<Result<Sealed, RunError>>,
     letters: mpsc::Receiver<Result<Sealed, RunError>>,
@@ -173,20 +174,20 @@ struct Stage {
 impl Stage {
     fn new(process: Arc<Process>, number: usize, wake: SyncActivator) -> Self {
         let (mailbox, letters) = Mailbox::new(wake);
-        Stage { process, number, ticks: BTreeMap::new(), encoder: None, mailbox, letters, seq: 0, last: None }
+        Stage { process, number, ticks: ByEpoch::default(), encoder: None, mailbox, letters, seq: 0, last: None }
     }
 
     fn learn(&mut self, ticks: &mut Vec<Tick>) {
-        self.ticks.extend(ticks.drain(..).map(|tick| (tick.epoch, tick)));
+        ticks.drain(..).for_each(|tick| {
+            let epoch = tick.epoch;
+            *self.ticks.at(epoch) = Some(tick);
+        });
     }
 
     /// The next tick whose epoch is complete at all inputs.
     fn next(&mut self, frontiers: &[MutableAntichain<Epoch>]) -> Option<Tick> {
-        let epoch = *self.ticks.first_key_value()?.0;
-        if frontiers.iter().any(|frontier| frontier.less_equal(&epoch)) {
-            return None;
-        }
-        let tick = self.ticks.remove(&epoch)?;
+        let (epoch, tick) = self.ticks.next_before(first_open(frontiers))?;
+        let tick = tick?;
         if let Some(start) = &tick.start {
             self.seq = start.seq + 1;
             let (process, run) = (Arc::clone(&self.process), start.run.clone());
