@@ -53,9 +53,9 @@ pub struct City<'scope> {
     pub weather: StreamVec<'scope, Epoch, Weather>,
     /// What became of every record.
     pub deliveries: StreamVec<'scope, Epoch, Delivery>,
-    /// The changes of enriched pings, by cell: what is written.
+    /// The changes of enriched pings, by cell: what is written. Not for windows: what a start recovers is not in it.
     pub enriched_changes: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
-    /// The same, and at the first epoch of a run what the lake has: what windows are made of.
+    /// The same with what a start recovers, at the first epoch of a run: what windows are made of.
     pub enriched: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
     /// Lives of incidents, by incident.
     pub lives: StreamVec<'scope, Epoch, LifeEvent>,

@@ -184,7 +184,7 @@ fn brought_by(derived: Derived, sources: &Sources, seq: i64, row: Option<&Shown>
 /// Whether a row names a record of a raw table as its source.
 fn names(derived: Derived, row: &Shown, table: Table, record: Row<'_>) -> bool {
     let is = |column: String, value: Option<i64>| value.is_some() && row.get(&column).and_then(Value::as_i64) == value;
-    derived.names.iter().filter(|(topic, _)| table.topic() == Some(*topic)).any(|(_, prefix)| {
+    derived.record_columns.iter().filter(|(topic, _)| table.topic() == Some(*topic)).any(|(_, prefix)| {
         is(format!("{prefix}partition"), record.int("partition").map(i64::from))
             && is(format!("{prefix}offset"), record.long("offset"))
     })

@@ -8,24 +8,26 @@ ahead.py compare LAKE LAKE TIME the lakes' derived tables differ, and only in ro
 import datetime
 import json
 import pathlib
+import re
 import sys
 
 import duckdb
 
-from compare import LATEST
+from compare import LATEST, TABLES
 from lake import Lake
 
 AHEAD = 3_600_000_000
 MINUTE = 60_000_000
-# Up to when a row looks.
+# Up to when a row looks; a window's length stands in its table's name.
 REACHES = {
     "enriched_pings": "epoch_us(event_time)",
-    "traffic_5m": f"epoch_us(window_start) + {5 * MINUTE}",
-    "vehicle_15m": f"epoch_us(window_start) + {15 * MINUTE}",
-    "environment_15m": f"epoch_us(window_start) + {15 * MINUTE}",
-    "congestion_1h": f"epoch_us(window_start) + {60 * MINUTE}",
     "incidents": f"greatest(epoch_us(last_time), coalesce(epoch_us(active_time), 0) + {60 * MINUTE})",
 }
+UNITS = {"m": MINUTE, "h": 60 * MINUTE}
+WINDOW = re.compile(r"_(\d+)([mh])$")
+for name in set(TABLES) - REACHES.keys() - {"data_quality_15m"}:  # that one goes by log time
+    length, unit = WINDOW.search(name).groups()
+    REACHES[name] = f"epoch_us(window_start) + {int(length) * UNITS[unit]}"
 
 
 def claimed(line):

@@ -33,7 +33,7 @@ pub struct Column {
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// TextId.
+    /// Text.
     Text,
     /// A 32-bit integer.
     Int,

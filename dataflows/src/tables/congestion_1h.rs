@@ -33,7 +33,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: None,
     behind,
     key_of,
-    names: &[],
+    record_columns: &[],
     totals: &[],
 };
 

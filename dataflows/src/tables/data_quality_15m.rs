@@ -41,7 +41,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: None,
     behind,
     key_of: |_, _| None,
-    names: &[],
+    record_columns: &[],
     totals: &[
         Total { column: Some("records"), topic: None, counted: Counted::Read },
         Total { column: Some("on_time"), topic: None, counted: Counted::OnTime },

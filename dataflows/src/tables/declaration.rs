@@ -32,12 +32,13 @@ pub struct Declaration {
     pub lookback: fn(Resume) -> Vec<Needs>,
     /// What a start takes from the table's own rows, where records alone would not do.
     pub recovery: Option<Recovery>,
-    /// Which records stand behind the row of a key, given the key's parts; `None` if it is none of this table.
+    /// Which records stand behind the row of a key, given the key's parts, for `lake explain`, which derives the row from
+    /// these again: rather too many than too few. `None` if the key is none of this table.
     pub behind: fn(&[&str]) -> Option<Vec<Select>>,
-    /// The key of the row that an on-time record counts in, as far as its columns say.
+    /// The other way: the key of the row that an on-time record counts in, as far as its columns say.
     pub key_of: fn(Topic, &dyn Fields) -> Option<String>,
-    /// Which columns name records: a topic, and what `partition` and `offset` are called with.
-    pub names: &'static [(Topic, &'static str)],
+    /// Which columns hold the place of a record: its topic, and what stands before `partition` and `offset` in their names.
+    pub record_columns: &'static [(Topic, &'static str)],
     /// What its live rows add up to.
     pub totals: &'static [Total],
 }
@@ -223,7 +224,7 @@ mod tests {
             let is_key = |name: &&str| column(name).is_some_and(|column| column.null.is_none());
             assert!(table.key.iter().all(is_key), "{}: its key is of columns that are never null", table.name());
             assert!(table.totals.iter().filter_map(|total| total.column).all(|name| column(name).is_some()));
-            for (_, prefix) in table.names {
+            for (_, prefix) in table.record_columns {
                 let named = ["partition", "offset"].map(|what| column(&format!("{prefix}{what}")));
                 assert!(named.iter().all(Option::is_some), "{}: {prefix}", table.name());
             }

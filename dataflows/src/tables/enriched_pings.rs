@@ -23,7 +23,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: None,
     behind,
     key_of: |topic, row| if topic == Topic::GPS { record_key(row) } else { None },
-    names: &[
+    record_columns: &[
         (Topic::GPS, ""),
         (Topic::TRAFFIC, "traffic_"),
         (Topic::WEATHER, "weather_"),

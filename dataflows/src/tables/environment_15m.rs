@@ -37,7 +37,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: None,
     behind,
     key_of,
-    names: &[],
+    record_columns: &[],
     totals: &[Total { column: Some("weather_records"), topic: Some(Topic::WEATHER), counted: Counted::OnTime }],
 };
 

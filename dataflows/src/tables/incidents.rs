@@ -35,7 +35,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: Some(Recovery { from: known_from, seed }),
     behind,
     key_of: |_, _| None,
-    names: &[
+    record_columns: &[
         (Topic::EMERGENCY, ""),
         (Topic::EMERGENCY, "active_"),
         (Topic::EMERGENCY, "responding_"),

@@ -35,7 +35,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: None,
     behind,
     key_of,
-    names: &[],
+    record_columns: &[],
     totals: &[
         Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
         Total { column: Some("traffic_records"), topic: Some(Topic::TRAFFIC), counted: Counted::OnTime },

@@ -37,7 +37,7 @@ pub static TABLE: Declaration = Declaration {
     recovery: None,
     behind,
     key_of,
-    names: &[],
+    record_columns: &[],
     totals: &[
         Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
         Total { column: Some("vehicle_records"), topic: Some(Topic::VEHICLE), counted: Counted::OnTime },

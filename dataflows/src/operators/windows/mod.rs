@@ -44,7 +44,8 @@ impl<A: Aggregate> Windows<A> {
         Windows { length, open: BTreeMap::new(), touched: Vec::new(), first: Micros::MIN }
     }
 
-    /// The aggregate of a key at a time, to be updated. A time in a sealed window counts in the first open one.
+    /// The aggregate of a key at a time, to be updated: only for what counts. A time in a sealed window counts in the first
+    /// open one; no on-time record has one, but by log time that happens (data quality).
     pub fn at(&mut self, time: Micros, key: A::Key) -> &mut A {
         let start = (time - time.rem_euclid(self.length)).max(self.first);
         let slots = self.open.entry(start).or_default();
