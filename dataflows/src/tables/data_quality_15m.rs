@@ -69,7 +69,7 @@ pub struct QualityWindow {
     pub topic: Topic,
     /// The window's start.
     pub start: Micros,
-    /// Records by [`Outcome`](crate::records::Outcome).
+    /// Records by [`Outcome`].
     pub outcomes: Vec<u64>,
     /// Percentiles 50 and 99 of the rows' delay in whole seconds.
     pub delays: Option<[i32; 2]>,

@@ -1,5 +1,5 @@
 //! The two clocks: epochs order what arrives, event time is data. Lateness is a
-//! function of the log alone (invariants P1 and P3); the horizon is folded in [progress](crate::time::progress).
+//! function of the log alone (invariants P1 and P3); the horizon is folded in [progress].
 
 pub mod bindings;
 pub mod by_epoch;

@@ -22,7 +22,7 @@ use crate::columns::tables::{Batch, Table, decoded_schema, list_member, time_typ
 pub struct RawBatch {
     /// The table.
     pub table: Table,
-    /// The columns of [`decoded_schema`].
+    /// The columns of `decoded_schema`.
     pub columns: RecordBatch,
     /// What decides each row's disposition; empty for dead letters.
     pub metas: Vec<RowMeta>,

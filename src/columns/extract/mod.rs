@@ -40,7 +40,7 @@ pub struct Records {
     pub statuses: Vec<Status>,
     /// All rows and dead letters.
     pub deliveries: Vec<Delivery>,
-    /// Texts that this extractor has not told before: for [`crate::columns::names::Names::intern`], before anything is rendered.
+    /// Texts that this extractor has not told before: for `Names::intern`, before anything is rendered.
     pub names: Vec<(TextId, String)>,
 }
 
