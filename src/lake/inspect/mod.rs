@@ -3,5 +3,3 @@
 pub mod sql;
 pub mod status;
 pub mod verify;
-mod verify_changes;
-mod verify_delta;

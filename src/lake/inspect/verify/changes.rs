@@ -10,10 +10,11 @@ use citystream_dataflows::tables::{Derived, Total};
 use citystream_dataflows::time::bindings::Topic;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::files::read_files;
+use super::report::Report;
 use crate::lake::history::commit::{Commit, File, Ledger};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
-use crate::lake::inspect::verify::{Report, read_files};
 use crate::lake::store::Lake;
 
 /// Checks all derived tables; a lake that has none is not asked for them.

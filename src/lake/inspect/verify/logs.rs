@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 
+use super::report::Report;
 use crate::lake::delta::checkpoint::{Fold, row_bytes};
 use crate::lake::delta::{self, Table, checkpoint_file as file, commits_table};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
-use crate::lake::inspect::verify::Report;
 use crate::lake::store::Lake;
 
 /// Each version of a Delta log is what its commit says; those at the end may be missing still. Each checkpoint is what

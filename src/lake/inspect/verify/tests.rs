@@ -8,6 +8,8 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicro
 use citystream_wire::PerTopic;
 use parquet::arrow::ArrowWriter;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::lake::delta::publish::Publisher;
 use crate::lake::history::commit::TopicName;

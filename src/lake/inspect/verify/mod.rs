@@ -3,60 +3,25 @@
 //! file once; memory is bounded by all commits, the rows of the largest one, for a derived table by 24 bytes a live row,
 //! and for checkpoints by the live files of one table.
 
+mod changes;
+mod files;
+mod logs;
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
-use bytes::Bytes;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use citystream_dataflows::time::bindings::{Partition, Topic};
-use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde::Serialize;
 
-use super::{verify_changes, verify_delta};
+use self::files::read_files;
+pub use self::report::Report;
 use crate::lake::delta::Table;
 use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File, Ledger};
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::{self, Violation, bindings, layout, name};
 use crate::lake::store::Lake;
-
-/// What a verification found.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Report {
-    /// Commits read.
-    pub commits: u64,
-    /// Bindings compared with the offsets in the files.
-    pub bindings: u64,
-    /// Files read.
-    pub files: u64,
-    /// Rows read, dead letters included.
-    pub rows: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Delta versions compared.
-    pub versions: u64,
-    /// Delta checkpoints compared.
-    pub checkpoints: u64,
-    /// How many versions each Delta table is behind; the next start publishes them.
-    pub behind: BTreeMap<String, u64>,
-    /// What is wrong, one line each. Empty: the lake is sound.
-    pub violations: Vec<String>,
-}
-
-impl Report {
-    /// Whether nothing is wrong.
-    pub fn sound(&self) -> bool {
-        self.violations.is_empty()
-    }
-
-    pub(super) fn note(&mut self, result: Result<(), Violation>) {
-        if let Err(Violation(text)) = result {
-            self.violations.push(text);
-        }
-    }
-}
 
 /// Reads all of a lake. `tables` are those with Delta logs. An error is a store that cannot be read.
 pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Report, ReadError> {
@@ -86,9 +51,9 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
     for commit in &commits {
         check_files(lake, commit, &removed_later, &mut report).await?;
     }
-    verify_changes::check(lake, &commits, &removed_later, &mut report).await?;
+    changes::check(lake, &commits, &removed_later, &mut report).await?;
     for table in tables {
-        verify_delta::check(lake, lake_id, table, &commits, &mut report).await?;
+        logs::check(lake, lake_id, table, &commits, &mut report).await?;
     }
     Ok(report)
 }
@@ -120,74 +85,6 @@ async fn check_files(
         report.note(checked);
     }
     Ok(())
-}
-
-/// Reads files that a commit added, and hands over their rows.
-pub(super) async fn read_files(
-    lake: &Lake,
-    seq: u64,
-    files: &[&File],
-    columns: Option<&[&str]>,
-    report: &mut Report,
-    mut take: impl FnMut(&RecordBatch) -> Result<(), String>,
-) -> Result<(), ReadError> {
-    let read = files.iter().map(|file| async move { Ok::<_, ReadError>((*file, lake.get(&file.path).await?)) });
-    let mut read = futures::stream::iter(read.collect::<Vec<_>>()).buffered(4);
-    while let Some((file, bytes)) = read.try_next().await? {
-        report.files += 1;
-        match bytes {
-            None => report.violations.push(format!("commit {seq}: {} is missing", file.path)),
-            Some(bytes) => {
-                report.bytes += bytes.len() as u64;
-                let counted = read_file(file, bytes, columns, &mut take);
-                report.rows += *counted.as_ref().unwrap_or(&0);
-                report.note(counted.map(|_| ()));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Reads a file, and checks its length, its rows and its event times. Returns its rows.
-fn read_file(
-    file: &File,
-    bytes: Bytes,
-    columns: Option<&[&str]>,
-    take: &mut impl FnMut(&RecordBatch) -> Result<(), String>,
-) -> Result<u64, Violation> {
-    let path = &file.path;
-    let wrong = |e: &dyn std::fmt::Display| Violation(format!("{path} cannot be read: {e}"));
-    if bytes.len() as u64 != file.bytes {
-        return Err(Violation(format!("{path} has {} bytes, {} in its commit", bytes.len(), file.bytes)));
-    }
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| wrong(&e))?;
-    let mask = match columns {
-        Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
-        None => ProjectionMask::all(),
-    };
-    let time_column = layout::time_column(builder.schema());
-    let footer = builder.metadata().file_metadata().num_rows();
-    let reader = builder.with_projection(mask).build().map_err(|e| wrong(&e))?;
-    let mut count = 0;
-    let mut times: Option<(i64, i64)> = None;
-    for batch in reader {
-        let batch = batch.map_err(|e| wrong(&e))?;
-        count += batch.num_rows() as u64;
-        take(&batch).map_err(|what| wrong(&what))?;
-        let column = time_column.and_then(|name| batch.column_by_name(name));
-        if let Some(column) = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()) {
-            for time in column.iter().flatten() {
-                times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
-            }
-        }
-    }
-    if count != file.rows || footer != count as i64 {
-        return Err(Violation(format!("{path} has {count} rows, {footer} in its footer, {} in its commit", file.rows)));
-    }
-    if time_column.is_some() && times != file.event_time {
-        return Err(Violation(format!("{path} has event times {times:?}, {:?} in its commit", file.event_time)));
-    }
-    Ok(count)
 }
 
 /// Adds a batch's rows.
@@ -267,5 +164,4 @@ fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(),
 }
 
 #[cfg(test)]
-#[path = "verify_tests.rs"]
 mod tests;

@@ -1,0 +1,43 @@
+//! What a verification found.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::lake::history::Violation;
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Commits read.
+    pub commits: u64,
+    /// Bindings compared with the offsets in the files.
+    pub bindings: u64,
+    /// Files read.
+    pub files: u64,
+    /// Rows read, dead letters included.
+    pub rows: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Delta versions compared.
+    pub versions: u64,
+    /// Delta checkpoints compared.
+    pub checkpoints: u64,
+    /// How many versions each Delta table is behind; the next start publishes them.
+    pub behind: BTreeMap<String, u64>,
+    /// What is wrong, one line each. Empty: the lake is sound.
+    pub violations: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn sound(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    pub(in crate::lake) fn note(&mut self, result: Result<(), Violation>) {
+        if let Err(Violation(text)) = result {
+            self.violations.push(text);
+        }
+    }
+}
