@@ -1,8 +1,13 @@
-//! A row of Arrow columns, by the names of its columns.
+//! Arrow columns by name and type, and one row of them: the one way to look a column up.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::array::TimestampMicrosecondArray;
+use arrow::array::{Array, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use citystream_dataflows::tables::Fields;
+
+/// The column of that name, if it is there and an array of that type.
+pub fn column<'a, A: Array + 'static>(batch: &'a RecordBatch, name: &str) -> Option<&'a A> {
+    batch.column_by_name(name)?.as_any().downcast_ref()
+}
 
 /// One row of a batch.
 #[derive(Clone, Copy)]
@@ -14,33 +19,31 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// A column, if the row's value is not null.
-    fn valid(&self, column: &str) -> Option<&dyn Array> {
-        let column = self.batch.column_by_name(column)?;
-        column.is_valid(self.row).then_some(column.as_ref())
+    /// The column, if the row's value is not null.
+    fn valid<A: Array + 'static>(&self, name: &str) -> Option<&A> {
+        column::<A>(self.batch, name).filter(|column| column.is_valid(self.row))
     }
 }
 
 impl Fields for Row<'_> {
     fn text(&self, column: &str) -> Option<&str> {
-        Some(self.valid(column)?.as_string_opt::<i32>()?.value(self.row))
+        Some(self.valid::<StringArray>(column)?.value(self.row))
     }
 
     fn int(&self, column: &str) -> Option<i32> {
-        Some(self.valid(column)?.as_primitive_opt::<Int32Type>()?.value(self.row))
+        Some(self.valid::<Int32Array>(column)?.value(self.row))
     }
 
     fn long(&self, column: &str) -> Option<i64> {
-        let column = self.valid(column)?;
-        let times = column.as_primitive_opt::<TimestampMicrosecondType>().map(|times| times.value(self.row));
-        times.or_else(|| Some(column.as_primitive_opt::<Int64Type>()?.value(self.row)))
+        let time = self.valid::<TimestampMicrosecondArray>(column).map(|times| times.value(self.row));
+        time.or_else(|| Some(self.valid::<Int64Array>(column)?.value(self.row)))
     }
 
     fn double(&self, column: &str) -> Option<f64> {
-        Some(self.valid(column)?.as_primitive_opt::<Float64Type>()?.value(self.row))
+        Some(self.valid::<Float64Array>(column)?.value(self.row))
     }
 
     fn flag(&self, column: &str) -> Option<bool> {
-        Some(self.valid(column)?.as_boolean_opt()?.value(self.row))
+        Some(self.valid::<BooleanArray>(column)?.value(self.row))
     }
 }

@@ -22,25 +22,26 @@ use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::{Capability, Concatenate};
 use timely::progress::Antichain;
 
+use crate::columns::names::Names;
 use crate::columns::render::render;
 use crate::columns::tables::{Batch, Table};
-use crate::process::{Debt, Process};
+use crate::process::{Budget, Debt, Fatal};
 
 /// The blocks of an epoch, and the right to send at it.
 type Waiting = (Capability<Epoch>, Vec<Block>);
 
 /// The batches of all derived tables; see the module.
 pub fn derive<'scope>(
-    process: &Arc<Process>,
+    (names, budget, fatal): (Arc<Names>, Arc<Budget>, Fatal),
     committed: &Handle<Epoch>,
     blocks: Vec<StreamVec<'scope, Epoch, Block>>,
-    names: StreamVec<'scope, Epoch, ()>,
+    interned: StreamVec<'scope, Epoch, ()>,
 ) -> StreamVec<'scope, Epoch, Batch> {
-    let (process, committed) = (Arc::clone(process), committed.clone());
-    let blocks = names.scope().concatenate(blocks);
-    let mut builder = OperatorBuilder::new("derive".to_owned(), names.scope());
+    let committed = committed.clone();
+    let blocks = interned.scope().concatenate(blocks);
+    let mut builder = OperatorBuilder::new("derive".to_owned(), interned.scope());
     let mut blocks = builder.new_input(blocks, Pipeline);
-    let _names = builder.new_input_connection(names, Pipeline, []);
+    let _interned = builder.new_input_connection(interned, Pipeline, []);
     let (output, stream) = builder.new_output_connection([(0, Antichain::from_elem(0))]);
     let mut output = OutputBuilder::from(output);
 
@@ -53,18 +54,18 @@ pub fn derive<'scope>(
                 let Some(epoch) = time.least().copied() else { return };
                 waiting.at_or(epoch, || (time.delayed(&epoch, 0), Vec::new())).1.append(batch);
             });
-            debt.refund(&committed, &process.budget);
+            debt.refund(&committed, &budget);
             // Plan, act, emit, and let go of each capability.
             let open = first_open(&frontiers[1..]);
             while let Some((epoch, (capability, blocks))) = waiting.next_before(open) {
                 for block in blocks {
                     let table = Table::Derived(block.table);
-                    let columns = match render(block, &process.names) {
+                    let columns = match render(block, &names) {
                         Ok(columns) => columns,
-                        Err(error) => return process.fatal.raise(error),
+                        Err(error) => return fatal.raise(error),
                     };
                     let bytes = columns.get_array_memory_size() as u64;
-                    process.budget.take(bytes);
+                    budget.take(bytes);
                     debt.owe(epoch, bytes);
                     let batch = Batch { table, columns, dispositions: Vec::new(), dead: PerTopic::default() };
                     output.activate().session(&capability).give(batch);

@@ -43,22 +43,26 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         let (committed_loop, committed_back) = scope.feedback(1);
 
         let ticks = clock(clock_start, reports_back, full_back, committed_back);
-        let Readings { rows, reports, full } = read(Arc::clone(process), committed_probe.clone(), ticks.clone());
-        let recovered = recover(Arc::clone(process), ticks.clone());
+        let Readings { rows, reports, full } =
+            read(Arc::clone(&process.reading), committed_probe.clone(), ticks.clone());
+        let recovered = recover(process.lake.clone(), process.derived.clone(), ticks.clone());
         let rows = classify(process.policy, rows, ticks.clone(), reports.clone(), recovered.seen).map(Batch::from);
 
         let batches = if process.derived.is_empty() {
             rows
         } else {
-            let (records, names) = records(Arc::clone(process), rows.clone(), recovered.rows, recovered.seeds);
+            let names = Arc::clone(&process.names);
+            let texts = (process.reading.decode.topic_names.clone(), Arc::clone(&names), process.fatal.clone());
+            let (records, interned) = records(texts, rows.clone(), recovered.rows, recovered.seeds);
             let city = City::new(closes(process.policy, ticks.clone(), reports.clone()), records);
             let blocks = tables::derive(&city, process.derived.iter().copied());
-            rows.concat(derive(process, &committed_probe, blocks, names))
+            let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
+            rows.concat(derive(shown, &committed_probe, blocks, interned))
         };
-        let (plenty, few) = write(Arc::clone(process), batches, ticks.clone());
-        let gathered = gather(Arc::clone(process), few, ticks.clone());
+        let (plenty, few) = write(process.lake.clone(), batches, ticks.clone());
+        let gathered = gather(process.lake.clone(), few, ticks.clone());
         let written = plenty.concat(gathered);
-        let committed = commit(Arc::clone(process), commits, written, reports.clone(), ticks);
+        let committed = commit((process.policy, process.fatal.clone()), commits, written, reports.clone(), ticks);
 
         reports.connect_loop(reports_loop);
         full.connect_loop(full_loop);

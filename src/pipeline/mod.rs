@@ -19,13 +19,12 @@ use timely::WorkerConfig;
 use tokio::runtime::Runtime;
 
 use crate::columns::decode::DecodeOptions;
-use crate::columns::names::Names;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
 use crate::process::metrics::{self, Metrics};
 use crate::process::source::Source;
-use crate::process::{Budget, Fatal, Process};
+use crate::process::{Budget, Fatal, LakeAccess, Process, Reading};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
 
@@ -61,20 +60,24 @@ impl Run {
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config)))?;
         let (fatal, fatal_error) = Fatal::new();
-        let process = Arc::new(Process {
-            index: config.process,
-            policy: config.policy,
-            decode: decode_options(config),
-            derived: if config.derives { settings.derived()? } else { Vec::new() },
+        let reading = Reading {
+            process: config.process,
             source: source.clone(),
-            lake: lake.clone(),
-            names: Names::default(),
-            budget: Budget::new(config.memory),
+            decode: decode_options(config),
+            budget: Arc::new(Budget::new(config.memory)),
             epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
-            fatal: fatal.clone(),
-            runtime: runtime.handle().clone(),
             metrics: Arc::clone(&metrics),
             stopping: AtomicBool::new(false),
+            fatal: fatal.clone(),
+        };
+        let process = Arc::new(Process {
+            policy: config.policy,
+            derived: if config.derives { settings.derived()? } else { Vec::new() },
+            reading: Arc::new(reading),
+            lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone() },
+            names: Arc::default(),
+            metrics: Arc::clone(&metrics),
+            fatal,
         });
         let served = serve_metrics(config, &runtime, &metrics)?;
         let (worker0, publishing) = if config.process == 0 {
@@ -91,7 +94,7 @@ impl Run {
 
     /// Asks for an orderly end: what has been read is committed first.
     pub fn stop(&self) {
-        self.process.stop();
+        self.process.reading.stop();
     }
 
     /// Waits a while for the end; `None` if the run goes on.

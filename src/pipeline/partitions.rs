@@ -6,7 +6,7 @@ use std::time::Duration;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Position};
 use citystream_dataflows::time::ticks::Added;
 
-use crate::process::Process;
+use crate::process::Fatal;
 use crate::sink::commit::Topics;
 use crate::source::assignment::{Recovered, appeared};
 use crate::source::{Available, Catalog, SourceError};
@@ -50,7 +50,7 @@ fn from_the_first((partition, low): (Partition, NextOffset)) -> Added {
 
 /// Looks for new partitions until the clock has gone.
 pub async fn discover(
-    process: Arc<Process>,
+    fatal: Fatal,
     catalog: Arc<dyn Catalog>,
     mut watch: Watch,
     interval: Duration,
@@ -63,7 +63,7 @@ pub async fn discover(
             Ok(Ok(available)) => match watch.look(available).map(|added| found.send(added)) {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return,
-                Err(error) => return process.fatal.raise(error),
+                Err(error) => return fatal.raise(error),
             },
             Ok(Err(error)) => tracing::warn!("looking for new partitions: {error}"),
             Err(_) => return,

@@ -30,7 +30,7 @@ use timely::dataflow::operators::vec::Broadcast;
 
 use crate::columns::decode::{Decoder, Incoming, RawBatch, Rows};
 use crate::process::metrics::Metrics;
-use crate::process::{Debt, Process};
+use crate::process::{Debt, Reading};
 use crate::source::{Reader, SourceError};
 
 /// Records taken each time the operator is scheduled.
@@ -53,7 +53,7 @@ pub struct Readings<'scope> {
 /// Rows and reports of this worker's partitions; see the module. `committed` tells what no longer counts against
 /// the budget.
 pub fn read<'scope>(
-    process: Arc<Process>,
+    reading: Arc<Reading>,
     committed: Handle<Epoch>,
     ticks: StreamVec<'scope, Epoch, Tick>,
 ) -> Readings<'scope> {
@@ -70,14 +70,14 @@ pub fn read<'scope>(
 
     builder.build(move |capabilities| {
         let mut open = Some(Capabilities::new(capabilities));
-        let mut source = OpenEpoch::new(process, worker, peers);
+        let mut source = OpenEpoch::new(reading, worker, peers);
         move |_| {
             // Read.
             let mut closing = Vec::new();
             ticks.for_each(|_, batch| closing.append(batch));
             closing.sort_unstable_by_key(|tick| tick.epoch);
             let Some(held) = &mut open else { return };
-            source.debt.refund(&committed, &source.process.budget);
+            source.debt.refund(&committed, &source.reading.budget);
             let (mut rows, mut reports) = (rows.activate(), reports.activate());
             for tick in closing {
                 // Act and emit: the rows and the report of the epoch that closes.
@@ -91,11 +91,11 @@ pub fn read<'scope>(
                 // Downgrade, and open the next one.
                 held.downgrade(tick.epoch + 1);
                 if let Err(error) = source.begin(tick) {
-                    return source.process.fatal.raise(error);
+                    return source.reading.fatal.raise(error);
                 }
             }
             match source.poll_some() {
-                Err(error) => return source.process.fatal.raise(error),
+                Err(error) => return source.reading.fatal.raise(error),
                 Ok(true) => activator.activate(),
                 Ok(false) => {
                     full.activate().session(&held.full).give_iterator(source.is_full().into_iter());
@@ -159,7 +159,7 @@ impl PartitionCursor {
 
 /// What this worker has read since the last tick.
 struct OpenEpoch {
-    process: Arc<Process>,
+    reading: Arc<Reading>,
     worker: usize,
     peers: usize,
     reader: Option<Box<dyn Reader>>,
@@ -177,11 +177,11 @@ struct OpenEpoch {
 }
 
 impl OpenEpoch {
-    fn new(process: Arc<Process>, worker: usize, peers: usize) -> Self {
-        let decoder = Decoder::new(process.decode.clone());
+    fn new(reading: Arc<Reading>, worker: usize, peers: usize) -> Self {
+        let decoder = Decoder::new(reading.decode.clone());
         let rows = decoder.rows();
         OpenEpoch {
-            process,
+            reading,
             worker,
             peers,
             reader: None,
@@ -202,20 +202,20 @@ impl OpenEpoch {
 
     /// Closes the epoch.
     fn report(&mut self, epoch: Epoch) -> Report {
-        self.process.metrics.epoch.set(epoch as i64);
-        self.process.metrics.uncommitted.set(self.process.budget.used() as i64);
+        self.reading.metrics.epoch.set(epoch as i64);
+        self.reading.metrics.uncommitted.set(self.reading.budget.used() as i64);
         self.debt.owe(epoch, std::mem::take(&mut self.taken));
         let mut bindings = Vec::with_capacity(self.cursors.len());
         for cursor in &mut self.cursors {
             let asked = self.reader.as_mut().map(|r| (r.drained(cursor.partition), r.end(cursor.partition)));
             let (drained, end) = asked.unwrap_or_default();
-            cursor.show_lag(end, drained, &self.process.metrics);
+            cursor.show_lag(end, drained, &self.reading.metrics);
             bindings.push(cursor.close(drained));
         }
         Report {
-            process: self.process.index,
-            uncommitted: self.process.budget.used(),
-            stop: self.process.is_stopping(),
+            process: self.reading.process,
+            uncommitted: self.reading.budget.used(),
+            stop: self.reading.is_stopping(),
             bindings,
         }
     }
@@ -231,7 +231,7 @@ impl OpenEpoch {
             }
             let reader = match &mut self.reader {
                 Some(reader) => reader,
-                none => none.insert(self.process.source.reader()?),
+                none => none.insert(self.reading.source.reader()?),
             };
             reader.add(partition, added.from)?;
             self.cursors.push(PartitionCursor {
@@ -250,7 +250,7 @@ impl OpenEpoch {
     fn poll_some(&mut self) -> Result<bool, SourceError> {
         let (mut left, mut more) = (QUANTUM, false);
         for _ in 0..self.cursors.len() {
-            if left == 0 || self.taken >= self.process.epoch_share || self.process.budget.is_spent() {
+            if left == 0 || self.taken >= self.reading.epoch_share || self.reading.budget.is_spent() {
                 break;
             }
             self.next_partition = (self.next_partition + 1) % self.cursors.len();
@@ -262,7 +262,7 @@ impl OpenEpoch {
     /// After a poll that found no more at hand: whether that is because of the epoch's share or the limit. Said once.
     fn is_full(&mut self) -> Option<Full> {
         let limited = self.cursors.iter().any(|cursor| is_beyond(cursor.log_clock, self.limit));
-        let is_full = self.taken >= self.process.epoch_share || limited;
+        let is_full = self.taken >= self.reading.epoch_share || limited;
         if !is_full || std::mem::replace(&mut self.said_full, true) {
             return None;
         }
@@ -271,7 +271,7 @@ impl OpenEpoch {
 
     /// Takes a share of one partition; true if it was a whole one.
     fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
-        let OpenEpoch { reader: Some(reader), cursors, decoder, rows, limit, process, .. } = self else {
+        let OpenEpoch { reader: Some(reader), cursors, decoder, rows, limit, reading, .. } = self else {
             return Ok(false);
         };
         let cursor = &mut cursors[index];
@@ -292,9 +292,9 @@ impl OpenEpoch {
             if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         *left -= polled;
-        process.metrics.read.inc_by(polled as u64);
+        reading.metrics.read.inc_by(polled as u64);
         let bytes = (rows.bytes() - before) as u64;
-        process.budget.take(bytes);
+        reading.budget.take(bytes);
         self.taken += bytes;
         Ok(polled == share)
     }

@@ -14,6 +14,7 @@ use citystream_dataflows::city;
 use citystream_dataflows::operators::incidents::Seed;
 use citystream_dataflows::records::TextId;
 use citystream_dataflows::time::{Epoch, Micros};
+use citystream_wire::PerTopic;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -24,12 +25,13 @@ use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::vec::Broadcast;
 
 use crate::columns::extract::{Extractor, Records};
+use crate::columns::names::Names;
 use crate::columns::tables::Batch;
-use crate::process::Process;
+use crate::process::Fatal;
 
 /// Records of rows, and a stream whose frontier says which names are known; see the module.
 pub fn records<'scope>(
-    process: Arc<Process>,
+    (topic_names, names, fatal): (PerTopic<String>, Arc<Names>, Fatal),
     rows: StreamVec<'scope, Epoch, Batch>,
     recovered: StreamVec<'scope, Epoch, (Batch, Micros)>,
     seeds: StreamVec<'scope, Epoch, Seed>,
@@ -43,18 +45,18 @@ pub fn records<'scope>(
     let (weather, weather_stream) = Output::new(&mut builder);
     let (statuses, status_stream) = Output::new(&mut builder);
     let (deliveries, delivery_stream) = Output::new(&mut builder);
-    let (names, name_stream) = Output::new(&mut builder);
-    let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names };
+    let (told, told_stream) = Output::new(&mut builder);
+    let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names: told };
 
-    let of_names = Arc::clone(&process);
+    let fatal_of_names = fatal.clone();
     builder.build(move |_| {
-        let mut extractor = Extractor::new(process.decode.topic_names.clone());
+        let mut extractor = Extractor::new(topic_names);
         move |_| {
             let mut extract = |batch: &Batch| {
                 let mut records = Records::default();
                 let Batch { table, columns, dispositions, .. } = batch;
                 let extracted = extractor.extract(*table, columns, dispositions, &mut records);
-                extracted.map_err(|error| process.fatal.raise(error)).ok()?;
+                extracted.map_err(|error| fatal.raise(error)).ok()?;
                 Some(records)
             };
             rows.for_each(|time, batches| {
@@ -78,21 +80,22 @@ pub fn records<'scope>(
         deliveries: delivery_stream,
         seeds,
     };
-    (records, learn(of_names, name_stream))
+    (records, intern(names, fatal_of_names, told_stream))
 }
 
-/// Every process learns every name.
-fn learn<'scope>(
-    process: Arc<Process>,
-    names: StreamVec<'scope, Epoch, (TextId, String)>,
+/// Every process interns every text.
+fn intern<'scope>(
+    names: Arc<Names>,
+    fatal: Fatal,
+    told: StreamVec<'scope, Epoch, (TextId, String)>,
 ) -> StreamVec<'scope, Epoch, ()> {
-    names.broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "names", move |_, _| {
+    told.broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "names", move |_, _| {
         move |input, _| {
-            input.for_each(|_, names| {
-                if let Err(error) = process.names.intern(names) {
-                    process.fatal.raise(error);
+            input.for_each(|_, told| {
+                if let Err(error) = names.intern(told) {
+                    fatal.raise(error);
                 }
-                names.clear();
+                told.clear();
             });
         }
     })

@@ -13,7 +13,8 @@
 use std::sync::Arc;
 
 use citystream_dataflows::operators::incidents::Seed;
-use citystream_dataflows::time::ticks::{Seen, Start, Tick};
+use citystream_dataflows::tables::Derived;
+use citystream_dataflows::time::ticks::{Seen, Tick};
 use citystream_dataflows::time::{Epoch, Micros};
 use futures::StreamExt;
 use timely::dataflow::StreamVec;
@@ -25,7 +26,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use crate::columns::tables::Batch;
 use crate::error::RunError;
 use crate::lake::recovery::lookback::{self, Lookback, RecoveredRows};
-use crate::process::{Mailbox, Process};
+use crate::process::{LakeAccess, Mailbox};
 
 /// What a run finds in the lake; see the module.
 pub struct Recovery<'scope> {
@@ -41,7 +42,11 @@ pub struct Recovery<'scope> {
 const READ_AHEAD: usize = 4;
 
 /// Reads back what is in reach; see the module.
-pub fn recover<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Tick>) -> Recovery<'scope> {
+pub fn recover<'scope>(
+    access: LakeAccess,
+    derived: Vec<Derived>,
+    ticks: StreamVec<'scope, Epoch, Tick>,
+) -> Recovery<'scope> {
     let scope = ticks.scope();
     let (worker, peers) = (scope.index(), scope.peers());
     let mut builder = OperatorBuilder::new("recover".to_owned(), scope);
@@ -65,7 +70,9 @@ pub fn recover<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Ti
                     if worker == 0 {
                         seeds.activate().session(&held[2]).give_iterator(start.seeds.iter().copied());
                     }
-                    begin(&process, start, worker, peers, mailbox.clone());
+                    let bounds = Lookback::of(&start, &derived);
+                    let share = start.reach.into_iter().skip(worker).step_by(peers).collect();
+                    begin(&access, bounds, share, mailbox.clone());
                 }
             });
             // Act and emit.
@@ -77,7 +84,7 @@ pub fn recover<'scope>(process: Arc<Process>, ticks: StreamVec<'scope, Epoch, Ti
                             rows.activate().session(&held[1]).give((batch, counts_from));
                         }
                     }
-                    (Letter::Failed(error), _) => process.fatal.raise(error),
+                    (Letter::Failed(error), _) => access.fatal.raise(error),
                     (Letter::Done, _) => held = None,
                     (Letter::Read(_), None) => {}
                 }
@@ -94,14 +101,12 @@ enum Letter {
 }
 
 /// Reads this worker's share of the files on tasks of their own.
-fn begin(process: &Arc<Process>, start: Start, worker: usize, peers: usize, mailbox: Mailbox<Letter>) {
-    let process_of_task = Arc::clone(process);
-    process.runtime.spawn(async move {
-        let bounds = Arc::new(Lookback::of(&start, &process_of_task.derived));
-        let share: Vec<String> = start.reach.into_iter().skip(worker).step_by(peers).collect();
+fn begin(access: &LakeAccess, bounds: Lookback, share: Vec<String>, mailbox: Mailbox<Letter>) {
+    let (lake, bounds) = (access.lake.clone(), Arc::new(bounds));
+    access.runtime.spawn(async move {
         let read = |path: String| {
-            let (process, bounds) = (Arc::clone(&process_of_task), Arc::clone(&bounds));
-            tokio::spawn(async move { lookback::read(&process.lake, &path, &bounds).await })
+            let (lake, bounds) = (lake.clone(), Arc::clone(&bounds));
+            tokio::spawn(async move { lookback::read(&lake, &path, &bounds).await })
         };
         let mut files = futures::stream::iter(share.into_iter().map(read)).buffer_unordered(READ_AHEAD);
         while let Some(read) = files.next().await {

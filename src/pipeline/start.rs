@@ -83,7 +83,7 @@ pub fn open(
     (catalog, available): (Arc<dyn Catalog>, &[Available]),
     runtime: &Runtime,
 ) -> Result<ClaimedLake, RunError> {
-    let lake = &process.lake;
+    let lake = &process.lake.lake;
     let (committer, state) = runtime.block_on(async {
         probe::check(lake).await?;
         let run = random_id()?;
@@ -115,11 +115,12 @@ pub fn open(
     };
     let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
     let (found, discovered) = mpsc::channel();
-    runtime.spawn(discover(Arc::clone(process), Arc::clone(&catalog), watch, config.discover_interval, found));
+    runtime.spawn(discover(process.fatal.clone(), Arc::clone(&catalog), watch, config.discover_interval, found));
     let delta_tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
     let publisher = runtime.block_on(Publisher::open(lake, &settings.lake, delta_tables, state.seq))?;
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
-    let (commits, publishing) = CommitHandle::start(committer, sinks, topics, Arc::clone(process), unrecorded);
+    let (commits, publishing) =
+        CommitHandle::start(committer, sinks, topics, (process.lake.clone(), Arc::clone(&process.metrics)), unrecorded);
     Ok(ClaimedLake { worker0: Worker0 { clock: ClockStart { pacer, discovered }, commits }, publishing })
 }
 

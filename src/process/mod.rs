@@ -19,37 +19,45 @@ use crate::lake::store::Lake;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
 
-/// One process of a run.
+/// One process of a run: what its operators and tasks are given parts of.
 pub struct Process {
-    /// Its index in the cluster.
-    pub index: usize,
     /// What decides lateness and the horizon.
     pub policy: TimePolicy,
-    /// How records are read.
-    pub decode: DecodeOptions,
     /// The derived tables that are made.
     pub derived: Vec<Derived>,
-    /// Where records come from.
-    pub source: Source,
-    /// Where rows go.
-    pub lake: Lake,
+    /// For whoever reads records.
+    pub reading: Arc<Reading>,
+    /// For whoever reads or writes the lake beside the workers.
+    pub lake: LakeAccess,
     /// The texts behind ids.
-    pub names: Names,
-    /// The byte budget.
-    pub budget: Budget,
-    /// Bytes one worker may read in one epoch.
-    pub epoch_share: u64,
+    pub names: Arc<Names>,
+    /// What is counted for the outside.
+    pub metrics: Arc<Metrics>,
     /// Where a fatal error goes.
     pub fatal: Fatal,
-    /// Where I/O runs.
-    pub runtime: tokio::runtime::Handle,
+}
+
+/// What reading takes.
+pub struct Reading {
+    /// The process's index in the cluster.
+    pub process: usize,
+    /// Where records come from.
+    pub source: Source,
+    /// How records are read.
+    pub decode: DecodeOptions,
+    /// The byte budget.
+    pub budget: Arc<Budget>,
+    /// Bytes one worker may read in one epoch.
+    pub epoch_share: u64,
     /// What is counted for the outside.
     pub metrics: Arc<Metrics>,
     /// Set when the process is asked to stop.
     pub stopping: AtomicBool,
+    /// Where a fatal error goes.
+    pub fatal: Fatal,
 }
 
-impl Process {
+impl Reading {
     /// Asks for an orderly end: what has been read is committed first.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -59,6 +67,17 @@ impl Process {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
+}
+
+/// The lake, and where to wait for it: no worker does.
+#[derive(Clone)]
+pub struct LakeAccess {
+    /// The lake.
+    pub lake: Lake,
+    /// Where I/O runs.
+    pub runtime: tokio::runtime::Handle,
+    /// Where a fatal error goes.
+    pub fatal: Fatal,
 }
 
 /// Bytes read in this process and not yet committed, against a limit.

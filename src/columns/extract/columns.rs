@@ -1,12 +1,13 @@
 //! Columns by name and type.
 
-use arrow::array::{Array, AsArray, BooleanArray, Float64Array, Int32Array, RecordBatch, StringArray};
+use arrow::array::{Array, BooleanArray, Float64Array, Int32Array, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use citystream_dataflows::records::{Reading, Stamp};
 use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::disposition::Disposition;
 
 use super::ExtractError;
+use crate::columns::row::column;
 use crate::columns::tables::{EVENT_TIME, Table};
 
 /// Rows of a table.
@@ -23,14 +24,12 @@ impl<'a> Columns<'a> {
         if dispositions == expected { Ok(()) } else { Err(ExtractError::Dispositions { table, rows, dispositions }) }
     }
 
-    fn column<T: 'static>(&self, name: &'static str) -> Result<&'a T, ExtractError> {
-        let column = self.rows.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
-        column.ok_or(ExtractError::Column(self.table, name))
+    fn column<A: Array + 'static>(&self, name: &'static str) -> Result<&'a A, ExtractError> {
+        column(self.rows, name).ok_or(ExtractError::Column(self.table, name))
     }
 
     fn values<T: ArrowPrimitiveType>(&self, name: &'static str) -> Result<&'a [T::Native], ExtractError> {
-        let column = self.rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<T>());
-        column.map(|column| &column.values()[..]).ok_or(ExtractError::Column(self.table, name))
+        self.column::<PrimitiveArray<T>>(name).map(|column| &column.values()[..])
     }
 
     pub(super) fn texts(&self, name: &'static str) -> Result<&'a StringArray, ExtractError> {

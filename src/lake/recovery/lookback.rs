@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use citystream_dataflows::tables::{Derived, Needs, Resume};
 use citystream_dataflows::time::Micros;
@@ -23,6 +22,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::columns::decode::identity;
 use crate::columns::extract;
+use crate::columns::row::column;
 use crate::columns::tables::{Batch, EVENT_TIME, LOG_TIME, Table};
 use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
@@ -164,9 +164,8 @@ fn greatest(group: &RowGroupMetaData, column: &str) -> Option<Micros> {
 }
 
 fn recover(table: Table, seq: u64, rows: RecordBatch, lookback: &Lookback) -> Result<Option<RecoveredRows>, String> {
-    let times =
-        |name| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
-    let (events, logs) = (times(EVENT_TIME), times(LOG_TIME).ok_or("it has no log time")?);
+    let events: Option<&TimestampMicrosecondArray> = column(&rows, EVENT_TIME);
+    let logs: &TimestampMicrosecondArray = column(&rows, LOG_TIME).ok_or("it has no log time")?;
     let value = |row: usize| events.map(|events| events.value(row));
     let holds = |row: usize| lookback.holds(table, seq, value(row), Some(logs.value(row)));
     let wanted: BooleanArray = (0..rows.num_rows()).map(|row| Some(holds(row))).collect();
@@ -195,9 +194,9 @@ fn id_column(table: Table) -> Option<&'static str> {
 /// The on-time rows at or after a time.
 fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], from: Option<Micros>) -> Option<Vec<Seen>> {
     let Some(topic) = table.topic() else { return Some(Vec::new()) };
-    let ids = rows.column_by_name(topic.declaration().id_column())?.as_string_opt::<i32>()?;
-    let times = rows.column_by_name(EVENT_TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
-    let partitions = rows.column_by_name("partition")?.as_primitive_opt::<Int32Type>()?;
+    let ids: &StringArray = column(rows, topic.declaration().id_column())?;
+    let times: &TimestampMicrosecondArray = column(rows, EVENT_TIME)?;
+    let partitions: &Int32Array = column(rows, "partition")?;
     let repeatable = |row: &usize| Some(times.value(*row)) >= from && dispositions[*row] == Disposition::OnTime;
     let seen = |row| {
         let (event_time, index) = (times.value(row), partitions.value(row));

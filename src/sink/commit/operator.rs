@@ -10,11 +10,9 @@
 //! commit is durable, or had nothing to say. Every other worker drops its own at once. The one call that PUTs is in
 //! the [task](super::task), which checks P2 and P4 first; an error from there is raised and keeps the capability.
 
-use std::sync::Arc;
-
-use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
 use citystream_dataflows::time::ticks::{Report, Tick};
+use citystream_dataflows::time::{Epoch, TimePolicy};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -23,13 +21,13 @@ use timely::dataflow::operators::vec::Broadcast;
 
 use super::assemble::Assembly;
 use super::task::{CommitHandle, Proposal};
-use crate::process::{Mailbox, Process};
+use crate::process::{Fatal, Mailbox};
 use crate::sink::write::Written;
 use citystream_dataflows::time::ticks::Committed;
 
 /// Commits, told to every worker; see the module. `commits` is given on worker 0 only.
 pub fn commit<'scope>(
-    process: Arc<Process>,
+    (policy, fatal): (TimePolicy, Fatal),
     commits: Option<CommitHandle>,
     written: StreamVec<'scope, Epoch, Written>,
     reports: StreamVec<'scope, Epoch, Report>,
@@ -48,7 +46,7 @@ pub fn commit<'scope>(
         let (mailbox, letters) = Mailbox::new(wake);
         let mut held = commits.zip(capabilities.pop());
         let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
-        let mut assembly = Assembly::new(process.policy);
+        let mut assembly = Assembly::new(policy);
         let mut last = None;
         move |frontiers| {
             // Read.
@@ -69,7 +67,7 @@ pub fn commit<'scope>(
                 last = tick.last.then_some(tick.epoch);
                 if let Some(seq) = tick.seal {
                     match assembly.seal(&tick, seq, commits.take_unrecorded()) {
-                        Err(violation) => return process.fatal.raise(violation),
+                        Err(violation) => return fatal.raise(violation),
                         Ok(commit) => {
                             commits.propose(Proposal { epoch: tick.epoch, seq, commit, mailbox: mailbox.clone() });
                         }

@@ -16,7 +16,8 @@ use super::topics::Topics;
 use crate::error::RunError;
 use crate::lake::history::commit::Commit;
 use crate::lake::{Committer, history};
-use crate::process::{Mailbox, Process};
+use crate::process::metrics::Metrics;
+use crate::process::{Fatal, LakeAccess, Mailbox};
 use citystream_dataflows::time::ticks::Committed;
 
 /// How long a sink that is behind waits before it is tried again, and how often that is done once the run is over.
@@ -48,13 +49,13 @@ impl CommitHandle {
         committer: Committer,
         sinks: Vec<Box<dyn Sink>>,
         topics: Topics,
-        process: Arc<Process>,
+        (access, metrics): (LakeAccess, Arc<Metrics>),
         unrecorded: bool,
     ) -> (CommitHandle, JoinHandle<()>) {
         let (proposals, inbox) = mpsc::unbounded_channel();
-        let runtime = process.runtime.clone();
-        let sinks = Sinks::new(process.lake.clone(), sinks, committer.next_seq());
-        let task = CommitTask { committer, sinks, topics, process };
+        let runtime = access.runtime.clone();
+        let sinks = Sinks::new(access.lake.clone(), sinks, committer.next_seq());
+        let task = CommitTask { committer, sinks, topics, fatal: access.fatal, metrics };
         (CommitHandle { proposals, unrecorded }, runtime.spawn(task.serve(inbox)))
     }
 
@@ -73,7 +74,8 @@ struct CommitTask {
     committer: Committer,
     sinks: Sinks,
     topics: Topics,
-    process: Arc<Process>,
+    fatal: Fatal,
+    metrics: Arc<Metrics>,
 }
 
 impl CommitTask {
@@ -89,7 +91,7 @@ impl CommitTask {
                 () = tokio::time::sleep(SINKS_AGAIN), if self.sinks.are_behind() => self.sinks.catch_up().await,
             };
             if let Err(error) = served {
-                return self.process.fatal.raise(error);
+                return self.fatal.raise(error);
             }
         }
         for _ in 0..LAST_TRIES {
@@ -98,7 +100,7 @@ impl CommitTask {
             }
             tokio::time::sleep(SINKS_AGAIN).await;
             if let Err(error) = self.sinks.catch_up().await {
-                return self.process.fatal.raise(error);
+                return self.fatal.raise(error);
             }
         }
     }
@@ -122,8 +124,8 @@ impl CommitTask {
         }
         let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
-        self.process.metrics.commit_seconds.observe(asked.elapsed().as_secs_f64());
-        self.process.metrics.committed(&commit);
+        self.metrics.commit_seconds.observe(asked.elapsed().as_secs_f64());
+        self.metrics.committed(&commit);
         if commit.seq != seq {
             return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));
         }

@@ -7,15 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use citystream_dataflows::time::Micros;
 use parquet::file::properties::WriterProperties;
 
-use super::group::{EncodedFile, Finished, Group, times};
+use super::group::{EncodedFile, Finished, Group};
 use super::{EncodeError, properties};
+use crate::columns::row::column;
 use crate::columns::tables::Table;
 
 /// How rows become files.
@@ -147,9 +148,9 @@ fn remainder(table: Table, day: i64, group: &mut Group) -> Result<Remainder, Enc
 }
 
 /// The rows by the day of a column of times; nearly always it is one.
-fn by_day(batch: RecordBatch, column: &str) -> Result<Vec<(i64, RecordBatch)>, EncodeError> {
-    let Some(times) = times(&batch, column) else {
-        let error = format!("no column {column} of times");
+fn by_day(batch: RecordBatch, day_column: &str) -> Result<Vec<(i64, RecordBatch)>, EncodeError> {
+    let Some(times) = column::<TimestampMicrosecondArray>(&batch, day_column) else {
+        let error = format!("no column {day_column} of times");
         return Err(arrow::error::ArrowError::SchemaError(error).into());
     };
     let (Some(least), Some(greatest)) = (times.values().iter().min(), times.values().iter().max()) else {

@@ -1,6 +1,6 @@
 //! One thread that encodes and uploads for one operator, so that no worker ever waits for either.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::lake::StoreError;
 use crate::lake::history::commit::File;
 use crate::lake::history::committer::Pause;
 use crate::lake::history::layout;
-use crate::process::{Mailbox, Process};
+use crate::process::{LakeAccess, Mailbox};
 
 /// Before an upload is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -57,13 +57,13 @@ pub struct EncoderThread {
 impl EncoderThread {
     /// Starts the thread. `number` is its own among the encoder threads of a run.
     pub fn start(
-        process: Arc<Process>,
+        access: LakeAccess,
         run: String,
         number: usize,
         mailbox: Mailbox<Result<Sealed, RunError>>,
     ) -> Result<Self, RunError> {
         let (jobs, inbox) = mpsc::channel();
-        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default())?, process, run, number, files: 0 };
+        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default())?, access, run, number, files: 0 };
         thread::spawn(move || {
             for job in inbox {
                 match worker.act(job) {
@@ -84,7 +84,7 @@ impl EncoderThread {
 
 struct Worker {
     encoder: Encoder,
-    process: Arc<Process>,
+    access: LakeAccess,
     run: String,
     number: usize,
     files: u64,
@@ -115,17 +115,17 @@ impl Worker {
         for file in encoded {
             self.files += 1;
             let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, self.number, self.files);
-            puts.push(put(&self.process, path, file));
+            puts.push(put(&self.access, path, file));
         }
-        self.process.runtime.block_on(try_join_all(puts))
+        self.access.runtime.block_on(try_join_all(puts))
     }
 }
 
-async fn put(process: &Process, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
+async fn put(access: &LakeAccess, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
     let EncodedFile { table, date, rows, event_time, log_time, data } = encoded;
     let bytes = data.len() as u64;
     let mut pause = Pause::new(FIRST_PAUSE);
-    while let Err(error) = process.lake.put(&path, data.clone()).await {
+    while let Err(error) = access.lake.put(&path, data.clone()).await {
         match error {
             // A store that stalls is waited for: the budget bounds what is read meanwhile.
             StoreError::Transient(why) => pause.wait(&why).await,

@@ -1,9 +1,7 @@
 //! The rows of one table and one date that wait to be written, and the file they go to.
 
-use arrow::array::AsArray;
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{interleave_record_batch, max, min};
-use arrow::datatypes::TimestampMicrosecondType;
 use bytes::Bytes;
 use citystream_dataflows::time::Micros;
 use parquet::arrow::ArrowWriter;
@@ -11,6 +9,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
+use crate::columns::row::column;
 use crate::columns::tables::{LOG_TIME, Table, schema};
 
 /// One Parquet file.
@@ -119,7 +118,7 @@ impl Group {
     fn sorted(&self) -> Vec<Place> {
         let mut places = Vec::with_capacity(self.rows);
         for (batch, columns) in self.batches.iter().enumerate() {
-            let times = times(columns, self.table.sort_column());
+            let times = column::<TimestampMicrosecondArray>(columns, self.table.sort_column());
             let place = |(row, time): (usize, &Micros)| Place { time: *time, batch: batch as u32, row: row as u32 };
             places.extend(times.iter().flat_map(|times| times.values().iter().enumerate().map(place)));
         }
@@ -143,11 +142,6 @@ pub(super) fn group_length(rows: usize) -> usize {
 
 fn pairs(places: &[Place]) -> Vec<(usize, usize)> {
     places.iter().map(|place| (place.batch as usize, place.row as usize)).collect()
-}
-
-/// A column of times.
-pub(super) fn times<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a TimestampMicrosecondArray> {
-    batch.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()
 }
 
 fn interleave(table: Table, batches: &[RecordBatch], order: &[(usize, usize)]) -> Result<RecordBatch, EncodeError> {
@@ -192,7 +186,7 @@ impl OpenFile {
             self.event_time = Some(widened(self.event_time, first.time, last.time));
         }
         for batch in batches {
-            let Some(times) = times(batch, LOG_TIME) else { continue };
+            let Some(times) = column::<TimestampMicrosecondArray>(batch, LOG_TIME) else { continue };
             if let (Some(least), Some(greatest)) = (min(times), max(times)) {
                 self.log_time = Some(widened(self.log_time, least, greatest));
             }

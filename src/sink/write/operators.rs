@@ -11,7 +11,7 @@
 //! epoch, and only then does the capability move past it. Its error is raised and the capability kept.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::bindings::Topic;
@@ -32,7 +32,7 @@ use super::encoder_thread::{EncoderThread, Job, Sealed};
 use crate::columns::tables::{Batch, Table};
 use crate::error::RunError;
 use crate::lake::history::commit::{File, Ledger};
-use crate::process::{Mailbox, Process};
+use crate::process::{LakeAccess, Mailbox};
 
 /// What one worker made durable for one commit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ type Capabilities = Option<Vec<Capability<Epoch>>>;
 
 /// Writes what this worker has plenty of; see the module.
 pub fn write<'scope>(
-    process: Arc<Process>,
+    access: LakeAccess,
     rows: StreamVec<'scope, Epoch, Batch>,
     ticks: StreamVec<'scope, Epoch, Tick>,
 ) -> (StreamVec<'scope, Epoch, Written>, StreamVec<'scope, Epoch, Remainder>) {
@@ -63,7 +63,7 @@ pub fn write<'scope>(
 
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
-        let mut stage = Stage::new(process, encoder, wake);
+        let mut stage = Stage::new(access, encoder, wake);
         let mut waiting: ByEpoch<Vec<Batch>> = ByEpoch::default();
         let mut counts = Counts::default();
         move |frontiers| {
@@ -101,7 +101,7 @@ pub fn write<'scope>(
 
 /// Writes what no worker had plenty of, all of a table on one worker; see the module.
 pub fn gather<'scope>(
-    process: Arc<Process>,
+    access: LakeAccess,
     few: StreamVec<'scope, Epoch, Remainder>,
     ticks: StreamVec<'scope, Epoch, Tick>,
 ) -> StreamVec<'scope, Epoch, Written> {
@@ -117,7 +117,7 @@ pub fn gather<'scope>(
 
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
-        let mut stage = Stage::new(process, encoder, wake);
+        let mut stage = Stage::new(access, encoder, wake);
         let mut waiting: ByEpoch<Vec<Remainder>> = ByEpoch::default();
         move |frontiers| {
             // Read.
@@ -160,7 +160,7 @@ fn pass(held: &mut Capabilities, epoch: Epoch, last: Option<Epoch>) {
 
 /// What `write` and `gather` have in common: ticks in order, and a encoder.
 struct Stage {
-    process: Arc<Process>,
+    access: LakeAccess,
     number: usize,
     ticks: ByEpoch<Option<Tick>>,
     encoder: Option<EncoderThread>,
@@ -172,9 +172,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(process: Arc<Process>, number: usize, wake: SyncActivator) -> Self {
+    fn new(access: LakeAccess, number: usize, wake: SyncActivator) -> Self {
         let (mailbox, letters) = Mailbox::new(wake);
-        Stage { process, number, ticks: ByEpoch::default(), encoder: None, mailbox, letters, seq: 0, last: None }
+        Stage { access, number, ticks: ByEpoch::default(), encoder: None, mailbox, letters, seq: 0, last: None }
     }
 
     fn learn(&mut self, ticks: &mut Vec<Tick>) {
@@ -190,10 +190,10 @@ impl Stage {
         let tick = tick?;
         if let Some(start) = &tick.start {
             self.seq = start.seq + 1;
-            let (process, run) = (Arc::clone(&self.process), start.run.clone());
-            match EncoderThread::start(process, run, self.number, self.mailbox.clone()) {
+            let (access, run) = (self.access.clone(), start.run.clone());
+            match EncoderThread::start(access, run, self.number, self.mailbox.clone()) {
                 Ok(encoder) => self.encoder = Some(encoder),
-                Err(error) => self.process.fatal.raise(error),
+                Err(error) => self.access.fatal.raise(error),
             }
         }
         if tick.last {
@@ -205,8 +205,8 @@ impl Stage {
     fn hand_over(&self, job: Result<Job, impl Into<RunError>>) {
         match (job, &self.encoder) {
             (Ok(job), Some(encoder)) => encoder.send(job),
-            (Ok(_), None) => self.process.fatal.raise(RunError::Integrity("P2: rows before the run's start".into())),
-            (Err(error), _) => self.process.fatal.raise(error),
+            (Ok(_), None) => self.access.fatal.raise(RunError::Integrity("P2: rows before the run's start".into())),
+            (Err(error), _) => self.access.fatal.raise(error),
         }
     }
 
@@ -224,7 +224,7 @@ impl Stage {
         for letter in self.letters.try_iter() {
             match letter {
                 Ok(done) => sealed.push(done),
-                Err(error) => self.process.fatal.raise(error),
+                Err(error) => self.access.fatal.raise(error),
             }
         }
         sealed

@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{Int32Type, Int64Type};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::row::{RowConverter, SortField};
 use citystream_dataflows::tables::{Derived, Total};
 use citystream_dataflows::time::bindings::Topic;
@@ -12,6 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::files::read_files;
 use super::report::Report;
+use crate::columns::row::column;
 use crate::lake::history::commit::{Commit, File, Ledger};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
@@ -79,19 +79,17 @@ impl History {
     /// Takes rows of a commit.
     fn take(&mut self, batch: &RecordBatch, commit: &Commit) -> Result<(), String> {
         let lacks = |name: &str| format!("no column {name} of its type");
-        let keys = batch.column_by_name("row_key").and_then(|c| c.as_string_opt::<i32>());
-        let keys = keys.ok_or_else(|| lacks("row_key"))?;
-        let diffs = batch.column_by_name("diff").and_then(|c| c.as_primitive_opt::<Int32Type>());
-        let diffs = diffs.ok_or_else(|| lacks("diff"))?;
+        let keys: &StringArray = column(batch, "row_key").ok_or_else(|| lacks("row_key"))?;
+        let diffs: &Int32Array = column(batch, "diff").ok_or_else(|| lacks("diff"))?;
         for (name, expected) in [("seq", commit.seq), ("epoch", commit.epoch)] {
-            let column = longs(batch, name).ok_or_else(|| lacks(name))?;
-            if let Some(other) = column.iter().flatten().find(|value| *value != expected as i64) {
+            let found: &Int64Array = column(batch, name).ok_or_else(|| lacks(name))?;
+            if let Some(other) = found.iter().flatten().find(|value| *value != expected as i64) {
                 return Err(format!("P2: a row of commit {} has {name} {other}", commit.seq));
             }
         }
         for (sum, total) in &mut self.sums {
             let Some(name) = sum.column else { continue };
-            let values = longs(batch, name).ok_or_else(|| lacks(name))?;
+            let values: &Int64Array = column(batch, name).ok_or_else(|| lacks(name))?;
             *total +=
                 values.iter().zip(diffs).map(|(x, diff)| x.unwrap_or(0) * i64::from(diff.unwrap_or(0))).sum::<i64>();
         }
@@ -166,10 +164,6 @@ impl History {
         }
         Ok(())
     }
-}
-
-fn longs<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a Int64Array> {
-    batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()
 }
 
 /// A hash of each row, but for what a change adds to it.

@@ -1,13 +1,13 @@
 //! Data files against what their commits say of them.
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::report::Report;
+use crate::columns::row::column;
 use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
@@ -65,9 +65,8 @@ fn read_file(
         let batch = batch.map_err(|e| wrong(&e))?;
         count += batch.num_rows() as u64;
         take(&batch).map_err(|what| wrong(&what))?;
-        let column = time_column.and_then(|name| batch.column_by_name(name));
-        if let Some(column) = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>()) {
-            for time in column.iter().flatten() {
+        if let Some(found) = time_column.and_then(|name| column::<TimestampMicrosecondArray>(&batch, name)) {
+            for time in found.iter().flatten() {
                 times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
             }
         }

@@ -10,12 +10,12 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
 use citystream_dataflows::time::bindings::{Partition, Topic};
 
 use self::files::read_files;
 pub use self::report::Report;
+use crate::columns::row::column;
 use crate::lake::delta::Table;
 use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File, Ledger};
@@ -89,13 +89,14 @@ async fn check_files(
 
 /// Adds a batch's rows.
 fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> {
-    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
-    let text = |name: &str| arrow::compute::cast(column(name)?, &DataType::Utf8).map_err(|e| e.to_string());
-    let topics = text("topic")?;
-    let topics = topics.as_string::<i32>();
-    let partitions = column("partition")?.as_primitive_opt::<Int32Type>().ok_or("partition is not an Int32")?;
-    let offsets = column("offset")?.as_primitive_opt::<Int64Type>().ok_or("offset is not an Int64")?;
-    let dispositions = if dead { None } else { Some(text("disposition")?) };
+    let lacks = |name: &str| format!("no column {name} of its type");
+    let topics: &StringArray = column(batch, "topic").ok_or_else(|| lacks("topic"))?;
+    let partitions: &Int32Array = column(batch, "partition").ok_or_else(|| lacks("partition"))?;
+    let offsets: &Int64Array = column(batch, "offset").ok_or_else(|| lacks("offset"))?;
+    let dispositions: Option<&StringArray> = column(batch, "disposition").filter(|_| !dead);
+    if dispositions.is_none() && !dead {
+        return Err(lacks("disposition"));
+    }
     for row in 0..batch.num_rows() {
         let topic = topics.value(row);
         let key = (topic.to_string(), partitions.value(row));
@@ -105,7 +106,7 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
         }
         let Some(ledger) = rows.counts.get_mut(topic) else { continue };
         ledger.read += 1;
-        match dispositions.as_ref().map(|d| d.as_string::<i32>().value(row)) {
+        match dispositions.map(|names| names.value(row)) {
             None => ledger.dead += 1,
             Some("on_time") => ledger.on_time += 1,
             Some("late") => ledger.late += 1,
