@@ -1,4 +1,4 @@
-//! Texts by id, shared by the workers of a process: the dataflow moves [`TextId`] ids, tables show the texts.
+//! Texts by id, shared by the workers of a process: the dataflow moves [`TextId`]s, tables show the texts.
 //!
 //! **Invariant:** an id has one text. Two texts with one id would be shown as one vehicle: that ends the run (D5, P3).
 

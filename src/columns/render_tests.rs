@@ -281,7 +281,7 @@ fn quality() -> QualityWindow {
 }
 
 #[test]
-fn data_quality_counts_every_fate() {
+fn data_quality_counts_every_outcome() {
     let dead = QualityWindow { delays: None, ..quality() };
     let batch = render(&[added(quality()), added(dead)], &names(&[])).unwrap();
     check(&batch, 0, &[("row_key", &format!("gps/{T}")), ("topic", "gps"), ("records", "21"), ("on_time", "10")]);

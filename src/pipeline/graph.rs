@@ -32,7 +32,7 @@ pub struct Worker0 {
 ///
 /// ```text
 /// clock -> read -> classify ------------------------+-> write -> gather -> commit -> (back to clock)
-///             \-- recovery --^  \-> records -> city -> derive --^
+///             \-- recover --^   \-> records -> city -> derive --^
 /// ```
 pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) {
     let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();

@@ -1,4 +1,4 @@
-//! What the derived tables are made of: on-time records as plain numbers. Texts are [`TextId`] ids, so that every type here
+//! What the derived tables are made of: on-time records as plain numbers. Texts are [`TextId`]s, so that every type here
 //! is a flat value that moves between workers by copying.
 
 pub mod changes;

@@ -11,7 +11,10 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Map;
 
-use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, centre, window};
+use super::{
+    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, cell_and_start, cell_key,
+    centre, window,
+};
 use crate::city::City;
 use crate::operators::enrich::WEATHER_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
@@ -36,7 +39,7 @@ pub static TABLE: Declaration = Declaration {
     lookback,
     recovery: None,
     behind,
-    key_of,
+    key_of: |topic, row| cell_key(row, "h3_5", LENGTH).filter(|_| topic == Topic::GPS || topic == Topic::WEATHER),
     record_columns: &[],
     totals: &[Total { column: Some("weather_records"), topic: Some(Topic::WEATHER), counted: Counted::OnTime }],
 };
@@ -100,19 +103,12 @@ fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
-    let [c5, start] = key else { return None };
-    let (c5, start): (i64, Micros) = (c5.parse().ok()?, start.parse().ok()?);
+    let (c5, start) = cell_and_start(key)?;
     let here = move |row: &dyn Fields| row.long("h3_5") == Some(c5);
     Some(vec![
         Select::on_time(Topic::WEATHER, start - WEATHER_REACH, start + LENGTH, here),
         Select::on_time(Topic::GPS, start, start + LENGTH, here),
     ])
-}
-
-fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
-    let counts = topic == Topic::GPS || topic == Topic::WEATHER;
-    let (c5, time) = (row.long("h3_5")?, row.long("event_time")?);
-    counts.then(|| format!("{c5}/{}", window(time, LENGTH)))
 }
 
 /// Its changes; see the module.

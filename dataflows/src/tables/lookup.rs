@@ -1,6 +1,7 @@
 //! What stands behind a row of a derived table: which records of the lake its definition looks at. Said here as what to
 //! select; whoever has the lake selects it.
 
+use super::window;
 use crate::records::{Point, Stamp};
 use crate::time::Micros;
 use crate::time::bindings::Topic;
@@ -99,4 +100,15 @@ impl Select {
     pub fn leads_to(self, then: impl FnOnce(&[&dyn Fields]) -> Vec<Select> + 'static) -> Select {
         Select { shown: false, ..self.then(then) }
     }
+}
+
+/// Of a table of windows by cell: the cell and the start in a key; `None` if it is none.
+pub fn cell_and_start(key: &[&str]) -> Option<(i64, Micros)> {
+    let [cell, start] = key else { return None };
+    Some((cell.parse().ok()?, start.parse().ok()?))
+}
+
+/// The key of the window of a length that a record with a cell in this column counts in.
+pub fn cell_key(row: &dyn Fields, column: &str, length: Micros) -> Option<String> {
+    Some(format!("{}/{}", row.long(column)?, window(row.long("event_time")?, length)))
 }

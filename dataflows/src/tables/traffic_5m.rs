@@ -10,7 +10,10 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, centre, window};
+use super::{
+    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, cell_and_start, cell_key,
+    centre, window,
+};
 use crate::city::City;
 use crate::operators::enrich::TRAFFIC_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
@@ -34,7 +37,7 @@ pub static TABLE: Declaration = Declaration {
     lookback,
     recovery: None,
     behind,
-    key_of,
+    key_of: |topic, row| cell_key(row, "h3_8", LENGTH).filter(|_| topic == Topic::GPS || topic == Topic::TRAFFIC),
     record_columns: &[],
     totals: &[
         Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
@@ -136,19 +139,12 @@ fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
-    let [c8, start] = key else { return None };
-    let (c8, start): (i64, Micros) = (c8.parse().ok()?, start.parse().ok()?);
+    let (c8, start) = cell_and_start(key)?;
     let here = move |row: &dyn Fields| row.long("h3_8") == Some(c8);
     Some(vec![
         Select::on_time(Topic::GPS, start, start + LENGTH, here),
         Select::on_time(Topic::TRAFFIC, start - TRAFFIC_REACH, start + LENGTH, here),
     ])
-}
-
-fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
-    let counts = topic == Topic::GPS || topic == Topic::TRAFFIC;
-    let (c8, time) = (row.long("h3_8")?, row.long("event_time")?);
-    counts.then(|| format!("{c8}/{}", window(time, LENGTH)))
 }
 
 /// Its changes; see the module.

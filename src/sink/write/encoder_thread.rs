@@ -49,7 +49,7 @@ pub struct Sealed {
     pub few: Vec<Remainder>,
 }
 
-/// The sending end of a encoder. Dropping it ends the thread once its work is done.
+/// The sending end of the thread. Dropping it ends the thread once its work is done.
 pub struct EncoderThread {
     jobs: mpsc::Sender<Job>,
 }
@@ -76,7 +76,7 @@ impl EncoderThread {
         Ok(EncoderThread { jobs })
     }
 
-    /// Hands over work. A encoder that failed has said so through its mailbox.
+    /// Hands over work. A thread that failed has said so through its mailbox.
     pub fn send(&self, job: Job) {
         let _ = self.jobs.send(job);
     }

@@ -158,7 +158,7 @@ fn pass(held: &mut Capabilities, epoch: Epoch, last: Option<Epoch>) {
     }
 }
 
-/// What `write` and `gather` have in common: ticks in order, and a encoder.
+/// What `write` and `gather` have in common: ticks in order, and an encoder thread.
 struct Stage {
     access: LakeAccess,
     number: usize,
