@@ -9,9 +9,7 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{
-    Block, Columns, Declaration, Fields, Needs, Resume, Select, WINDOW_START, cell_and_start, cell_key, centre, window,
-};
+use super::{Block, Columns, Declaration, Needs, Resume, Select, WINDOW_START, behind_pings, cell_key, centre};
 use crate::city::City;
 use crate::operators::enrich::TRAFFIC_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
@@ -41,6 +39,8 @@ pub static TABLE: Declaration = Declaration {
 
 const NAME: &str = "congestion_1h";
 const LENGTH: Micros = 60 * MINUTE;
+/// What governs a ping, and how long.
+const GOVERNING: (Topic, Micros) = (Topic::TRAFFIC, TRAFFIC_REACH);
 /// The greatest index: one vehicle that hardly moves is not to outweigh all others.
 const GREATEST: f64 = 100.0;
 
@@ -107,19 +107,12 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
     super::block::blocks(NAME, columns(), changes(city))
 }
 
-/// Pings since the start of the hour that the horizon lies in, and the traffic that governs them.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
-    let start = window(horizon, LENGTH);
-    vec![Needs::Happened(Topic::GPS, start), Needs::Happened(Topic::TRAFFIC, start - TRAFFIC_REACH)]
+    Needs::pings(horizon, LENGTH, GOVERNING)
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
-    let (c8, start) = cell_and_start(key)?;
-    let here = move |row: &dyn Fields| row.long("h3_8") == Some(c8);
-    Some(vec![
-        Select::on_time(Topic::GPS, start, start + LENGTH, here),
-        Select::on_time(Topic::TRAFFIC, start - TRAFFIC_REACH, start + LENGTH, here),
-    ])
+    behind_pings(key, "h3_8", LENGTH, GOVERNING)
 }
 
 /// Its changes; see the module.

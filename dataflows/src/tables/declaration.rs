@@ -61,6 +61,14 @@ pub enum Needs {
     Logged(Micros),
 }
 
+impl Needs {
+    /// The pings since the start of the window that the horizon lies in, and the records that may govern them for so long.
+    pub fn pings(horizon: Micros, length: Micros, (topic, reach): (Topic, Micros)) -> Vec<Needs> {
+        let start = window(horizon, length);
+        vec![Needs::Happened(Topic::GPS, start), Needs::Happened(topic, start - reach)]
+    }
+}
+
 /// What is taken from a table's own rows.
 #[derive(Clone, Copy)]
 pub struct Recovery {

@@ -13,7 +13,7 @@ use timely::dataflow::operators::vec::Map;
 
 use super::{
     Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, cell_and_start, cell_key,
-    centre, window,
+    centre,
 };
 use crate::city::City;
 use crate::operators::enrich::WEATHER_REACH;
@@ -46,6 +46,8 @@ pub static TABLE: Declaration = Declaration {
 
 const NAME: &str = "environment_15m";
 const LENGTH: Micros = 15 * MINUTE;
+/// What governs a ping, and how long.
+const GOVERNING: (Topic, Micros) = (Topic::WEATHER, WEATHER_REACH);
 
 const ABOUT: &str = "\
 One row a cell and 15 minutes of event time that has a weather record, or a ping with a speed in rain or on a dry road; only
@@ -96,10 +98,8 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
     super::block::blocks(NAME, columns(), changes(city))
 }
 
-/// Pings since the start of the window that the horizon lies in, and the weather that governs them.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
-    let start = window(horizon, LENGTH);
-    vec![Needs::Happened(Topic::GPS, start), Needs::Happened(Topic::WEATHER, start - WEATHER_REACH)]
+    Needs::pings(horizon, LENGTH, GOVERNING)
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {

@@ -108,6 +108,22 @@ pub fn cell_and_start(key: &[&str]) -> Option<(i64, Micros)> {
     Some((cell.parse().ok()?, start.parse().ok()?))
 }
 
+/// What stands behind a window of a cell: its pings, and the records of a topic that may govern them for so long.
+pub fn behind_pings(
+    key: &[&str],
+    column: &'static str,
+    length: Micros,
+    governing: (Topic, Micros),
+) -> Option<Vec<Select>> {
+    let (cell, start) = cell_and_start(key)?;
+    let here = move |row: &dyn Fields| row.long(column) == Some(cell);
+    let (topic, reach) = governing;
+    Some(vec![
+        Select::on_time(Topic::GPS, start, start + length, here),
+        Select::on_time(topic, start - reach, start + length, here),
+    ])
+}
+
 /// The key of the window of a length that a record with a cell in this column counts in.
 pub fn cell_key(row: &dyn Fields, column: &str, length: Micros) -> Option<String> {
     Some(format!("{}/{}", row.long(column)?, window(row.long("event_time")?, length)))

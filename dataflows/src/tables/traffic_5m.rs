@@ -11,8 +11,7 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{
-    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, cell_and_start, cell_key,
-    centre, window,
+    Block, Columns, Counted, Declaration, Needs, Resume, Select, Total, WINDOW_START, behind_pings, cell_key, centre,
 };
 use crate::city::City;
 use crate::operators::enrich::TRAFFIC_REACH;
@@ -47,6 +46,8 @@ pub static TABLE: Declaration = Declaration {
 
 const NAME: &str = "traffic_5m";
 const LENGTH: Micros = 5 * MINUTE;
+/// What governs a ping, and how long.
+const GOVERNING: (Topic, Micros) = (Topic::TRAFFIC, TRAFFIC_REACH);
 
 const ABOUT: &str = "\
 One row a cell and 5 minutes of event time that has a ping or a traffic record. From the enriched pings: how many, distinct
@@ -132,19 +133,12 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
     super::block::blocks(NAME, columns(), changes(city))
 }
 
-/// Pings since the start of the window that the horizon lies in, and the traffic that governs them.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
-    let start = window(horizon, LENGTH);
-    vec![Needs::Happened(Topic::GPS, start), Needs::Happened(Topic::TRAFFIC, start - TRAFFIC_REACH)]
+    Needs::pings(horizon, LENGTH, GOVERNING)
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
-    let (c8, start) = cell_and_start(key)?;
-    let here = move |row: &dyn Fields| row.long("h3_8") == Some(c8);
-    Some(vec![
-        Select::on_time(Topic::GPS, start, start + LENGTH, here),
-        Select::on_time(Topic::TRAFFIC, start - TRAFFIC_REACH, start + LENGTH, here),
-    ])
+    behind_pings(key, "h3_8", LENGTH, GOVERNING)
 }
 
 /// Its changes; see the module.
