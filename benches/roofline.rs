@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use citystream::parts::{
-    DecodeOptions, Decoder, EncodedFile, Encoder, EncoderOptions, Incoming, Record, Rows, complete,
+    DecodeOptions, Decoder, EncodedFile, Encoder, EncoderOptions, Incoming, Record, Rows, TextHasher, complete,
 };
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
@@ -80,12 +80,15 @@ impl Worker {
     }
 
     fn run(mut self) -> u64 {
-        let mut decoder = Decoder::new(DecodeOptions {
-            timezone: jiff::tz::TimeZone::UTC,
-            max_record: 256 << 10,
-            max_ahead: 86_400_000_000,
-            topic_names: self.names.clone(),
-        });
+        let mut decoder = Decoder::new(
+            DecodeOptions {
+                timezone: jiff::tz::TimeZone::UTC,
+                max_record: 256 << 10,
+                max_ahead: 86_400_000_000,
+                topic_names: self.names.clone(),
+            },
+            TextHasher::new(1),
+        );
         let mut rows = decoder.rows();
         let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
         let mut clocks = PerTopic::new(|_| [i64::MIN; kafka::PARTITIONS as usize]);

@@ -10,7 +10,8 @@ mod common;
 use std::time::Duration;
 
 use citystream::parts::{
-    DecodeOptions, Decoder, Encoder, EncoderOptions, Extractor, Incoming, RawBatch, Record, Records, Table, complete,
+    DecodeOptions, Decoder, Encoder, EncoderOptions, Extractor, Incoming, RawBatch, Record, Records, Table, TextHasher,
+    complete,
 };
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
@@ -70,12 +71,15 @@ fn nanos(time: Duration, records: usize) -> f64 {
 
 /// Decodes everything and hands over each epoch.
 fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)) -> Duration {
-    let mut decoder = Decoder::new(DecodeOptions {
-        timezone: jiff::tz::TimeZone::UTC,
-        max_record: 256 << 10,
-        max_ahead: 86_400_000_000,
-        topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
-    });
+    let mut decoder = Decoder::new(
+        DecodeOptions {
+            timezone: jiff::tz::TimeZone::UTC,
+            max_record: 256 << 10,
+            max_ahead: 86_400_000_000,
+            topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
+        },
+        TextHasher::new(1),
+    );
     let mut rows = decoder.rows();
     let start = on_cpu();
     for (number, (topic, key, payload)) in input.iter().enumerate() {
@@ -101,7 +105,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
 
 /// Makes records of all rows, all of them on time.
 fn extract(batches: &[RawBatch]) -> Duration {
-    let mut extractor = Extractor::new(PerTopic::new(|topic| format!("{}_data", topic.name())));
+    let mut extractor = Extractor::new(PerTopic::new(|topic| format!("{}_data", topic.name())), TextHasher::new(1));
     let dispositions = vec![Disposition::OnTime; EPOCH];
     let start = on_cpu();
     let mut delivered = 0;

@@ -3,7 +3,6 @@
 use citystream_cluster::{ClusterError, RunError as WorkersError};
 
 use crate::columns::extract::ExtractError;
-use crate::columns::names::NameClash;
 use crate::columns::render::RenderError;
 use crate::lake::history::Violation;
 use crate::lake::history::read::ReadError;
@@ -108,6 +107,12 @@ impl From<WorkersError<RunError>> for RunError {
     }
 }
 
+impl From<getrandom::Error> for RunError {
+    fn from(error: getrandom::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
 impl From<ExtractError> for RunError {
     fn from(error: ExtractError) -> Self {
         RunError::Integrity(error.to_string())
@@ -116,12 +121,6 @@ impl From<ExtractError> for RunError {
 
 impl From<RenderError> for RunError {
     fn from(error: RenderError) -> Self {
-        RunError::Integrity(error.to_string())
-    }
-}
-
-impl From<NameClash> for RunError {
-    fn from(error: NameClash) -> Self {
         RunError::Integrity(error.to_string())
     }
 }

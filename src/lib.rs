@@ -25,6 +25,7 @@ pub mod parts {
     pub use crate::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch, Rows};
     pub use crate::columns::extract::{Extractor, Records};
     pub use crate::columns::tables::{Table, with_schemas};
+    pub use crate::columns::text_hash::TextHasher;
     pub use crate::config::{Config, effective};
     pub use crate::lake::delta::Table as DeltaTable;
     pub use crate::lake::history::commit::{Commit, Kind};

@@ -30,7 +30,7 @@ const NOW_MS: i64 = 1_795_428_930_000;
 fn parking() -> Declaration {
     let owned = |text: &str| -> &'static str { text.to_owned().leak() };
     let fields = vec![
-        Field::text(owned("lotId"), owned("lot_id")).required(),
+        Field::id(owned("lotId"), owned("lot_id")).required(),
         Field::time(owned("at")),
         Field::place(owned("where"), &[]),
         Field::integer(owned("capacity"), owned("capacity"), "", 1, 100_000).required(),

@@ -158,12 +158,12 @@ impl Numbers {
 }
 
 fn hold(ping: &Ping, numbers: &mut Numbers) -> Held {
-    let (vehicle, region) = (numbers.number(ping.vehicle.0), numbers.number(ping.c5));
+    let (vehicle, region) = (numbers.number(ping.vehicle.0 as u64), numbers.number(ping.c5));
     Held { at: ping.at, speed: ping.speed, vehicle, region, ..Held::probe(ping.stamp) }
 }
 
 fn change(c8: u64, held: &Held, numbers: &Numbers, traffic: Option<Traffic>, diff: i8) -> Change<EnrichedPing> {
-    let (vehicle, c5) = (TextId(numbers.ids[held.vehicle as usize]), numbers.ids[held.region as usize]);
+    let (vehicle, c5) = (TextId(numbers.ids[held.vehicle as usize].into()), numbers.ids[held.region as usize]);
     let ping = Ping { stamp: held.stamp(), vehicle, at: held.at, speed: held.speed, c8, c5 };
     let traffic = traffic.map(|record| TrafficMatch {
         stamp: record.stamp,

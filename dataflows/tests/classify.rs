@@ -185,6 +185,7 @@ fn start(log: &Log) -> Tick {
         from: NextOffset(0),
     });
     let start = Start {
+        key: 0,
         run: String::new(),
         seq: 0,
         horizon: None,

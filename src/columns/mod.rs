@@ -6,3 +6,4 @@ pub mod names;
 pub mod render;
 pub mod row;
 pub mod tables;
+pub mod text_hash;

@@ -18,8 +18,8 @@ use crate::columns::tables::{Table, decoded_schema};
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// An id that nobody has told.
-    #[error("P5: a row of {0} names the text {1:016x}, which is not known")]
-    Unknown(&'static str, u64),
+    #[error("P5: a row of {0} names a text that nobody has told")]
+    Unknown(&'static str),
     /// A double that is always there, and is not a number: a place that is none.
     #[error("P5: a row of {0} has no number for its {1}")]
     NotANumber(&'static str, String),
@@ -104,7 +104,7 @@ fn texts(table: Derived, ids: &[TextId], names: &Reader<'_>) -> Result<ArrayRef,
 }
 
 fn text<'a>(table: Derived, id: TextId, names: &'a Reader<'_>) -> Result<&'a str, RenderError> {
-    names.get(id).ok_or(RenderError::Unknown(table.name(), id.0))
+    names.get(id).ok_or(RenderError::Unknown(table.name()))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::sources::Sources;
 use crate::columns::extract::{self, Extractor, Records as Extracted};
 use crate::columns::names::Names;
 use crate::columns::render::render;
+use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::error::RunError;
 
 /// All rows of a table that the raw rows add up to.
@@ -28,7 +29,7 @@ pub fn rederive(
     sources: &Sources,
     topic_names: PerTopic<String>,
 ) -> Result<Vec<RecordBatch>, RunError> {
-    let mut extractor = Extractor::new(topic_names);
+    let mut extractor = Extractor::new(topic_names, TextHasher::new(draw_key()?));
     let mut records = Extracted::default();
     for (raw, batches) in &sources.tables {
         for batch in batches {
@@ -42,7 +43,7 @@ pub fn rederive(
     let counts_from = sources.counts_from.unwrap_or(Micros::MIN);
     records.deliveries.iter_mut().for_each(|delivery| delivery.log_time = delivery.log_time.max(counts_from));
     let names = Names::default();
-    names.intern(&records.names)?;
+    names.intern(&records.names);
     let derived = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&derived);
     timely::execute_directly(move |worker| {

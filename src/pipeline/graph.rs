@@ -13,7 +13,7 @@ use timely::worker::Worker;
 use super::clock::{ClockStart, clock};
 use super::derive::derive;
 use super::read::{Readings, read};
-use super::records::records;
+use super::records;
 use super::recover::recover;
 use crate::columns::tables::Batch;
 use crate::process::Process;
@@ -53,7 +53,9 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         } else {
             let names = Arc::clone(&process.names);
             let texts = (process.reading.decode.topic_names.clone(), Arc::clone(&names), process.fatal.clone());
-            let (records, interned) = records(texts, rows.clone(), recovered.rows, recovered.seeds);
+            let (rows_read, recovered, seeds) = (rows.clone(), recovered.rows, recovered.seeds);
+            let inputs = records::Inputs { ticks: ticks.clone(), rows: rows_read, recovered, seeds };
+            let (records, interned) = records::records(texts, inputs);
             let city = City::new(closes(process.policy, ticks.clone(), reports.clone()), records);
             let blocks = tables::derive(&city, process.derived.iter().copied());
             let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());

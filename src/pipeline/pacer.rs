@@ -201,6 +201,7 @@ mod tests {
         let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
         let start = Start {
             run: "run".into(),
+            key: 0,
             seq: 4,
             horizon: None,
             closed_before: None,

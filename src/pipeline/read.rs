@@ -29,6 +29,7 @@ use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::Broadcast;
 
 use crate::columns::decode::{Decoder, Incoming, RawBatch, Rows};
+use crate::columns::text_hash::TextHasher;
 use crate::process::metrics::Metrics;
 use crate::process::{Debt, Reading};
 use crate::source::{Reader, SourceError};
@@ -163,7 +164,8 @@ struct OpenEpoch {
     worker: usize,
     peers: usize,
     reader: Option<Box<dyn Reader>>,
-    decoder: Decoder,
+    /// From the first tick on.
+    decoder: Option<Decoder>,
     rows: Rows,
     cursors: Vec<PartitionCursor>,
     /// The cursor to poll next.
@@ -178,14 +180,13 @@ struct OpenEpoch {
 
 impl OpenEpoch {
     fn new(reading: Arc<Reading>, worker: usize, peers: usize) -> Self {
-        let decoder = Decoder::new(reading.decode.clone());
-        let rows = decoder.rows();
+        let rows = Rows::new(reading.decode.topic_names.clone());
         OpenEpoch {
             reading,
             worker,
             peers,
             reader: None,
-            decoder,
+            decoder: None,
             rows,
             cursors: Vec::new(),
             next_partition: 0,
@@ -224,6 +225,9 @@ impl OpenEpoch {
     fn begin(&mut self, tick: Tick) -> Result<(), SourceError> {
         self.limit = tick.limit;
         self.said_full = false;
+        if let Some(start) = &tick.start {
+            self.decoder = Some(Decoder::new(self.reading.decode.clone(), TextHasher::new(start.key)));
+        }
         for added in tick.added {
             let Position { partition, next, log_clock, .. } = added.position;
             if partition.owner(self.peers) != self.worker {
@@ -271,7 +275,7 @@ impl OpenEpoch {
 
     /// Takes a share of one partition; true if it was a whole one.
     fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
-        let OpenEpoch { reader: Some(reader), cursors, decoder, rows, limit, reading, .. } = self else {
+        let OpenEpoch { reader: Some(reader), decoder: Some(decoder), cursors, rows, limit, reading, .. } = self else {
             return Ok(false);
         };
         let cursor = &mut cursors[index];

@@ -1,18 +1,21 @@
 //! From rows to what the derived tables are made of.
 //!
 //! ```text
-//! classified rows -- pipeline --+-> records -> vehicles, pings, traffic, weather, statuses, deliveries
+//! classified rows -- pipeline ---+-> records -> vehicles, pings, traffic, weather, statuses, deliveries
 //! recovered rows ---- pipeline --+           -> names, broadcast -> learnt by every process
+//! ticks ------------- broadcast -+
 //! ```
 //!
 //! Each batch becomes records at its own epoch. A text is told once by each worker, at the epoch of the first record
-//! that has it: who shows it waits until the names of that epoch are learnt.
+//! that has it: who shows it waits until the names of that epoch are learnt. The first tick brings the key of ids; what
+//! comes of that tick on this worker comes after it.
 
 use std::sync::Arc;
 
 use citystream_dataflows::city;
 use citystream_dataflows::operators::incidents::Seed;
 use citystream_dataflows::records::TextId;
+use citystream_dataflows::time::ticks::Tick;
 use citystream_dataflows::time::{Epoch, Micros};
 use citystream_wire::PerTopic;
 use timely::container::CapacityContainerBuilder;
@@ -27,16 +30,29 @@ use timely::dataflow::operators::vec::Broadcast;
 use crate::columns::extract::{Extractor, Records};
 use crate::columns::names::Names;
 use crate::columns::tables::Batch;
+use crate::columns::text_hash::TextHasher;
+use crate::error::RunError;
 use crate::process::Fatal;
+
+/// What records are made from.
+pub struct Inputs<'scope> {
+    /// Ticks: the first has the key of ids.
+    pub ticks: StreamVec<'scope, Epoch, Tick>,
+    /// Classified rows.
+    pub rows: StreamVec<'scope, Epoch, Batch>,
+    /// Recovered rows, and the log time that they count from.
+    pub recovered: StreamVec<'scope, Epoch, (Batch, Micros)>,
+    /// Lives of incidents that the lake has.
+    pub seeds: StreamVec<'scope, Epoch, Seed>,
+}
 
 /// Records of rows, and a stream whose frontier says which names are known; see the module.
 pub fn records<'scope>(
     (topic_names, names, fatal): (PerTopic<String>, Arc<Names>, Fatal),
-    rows: StreamVec<'scope, Epoch, Batch>,
-    recovered: StreamVec<'scope, Epoch, (Batch, Micros)>,
-    seeds: StreamVec<'scope, Epoch, Seed>,
+    Inputs { ticks, rows, recovered, seeds }: Inputs<'scope>,
 ) -> (city::Records<'scope>, StreamVec<'scope, Epoch, ()>) {
     let mut builder = OperatorBuilder::new("records".to_owned(), rows.scope());
+    let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let mut rows = builder.new_input(rows, Pipeline);
     let mut recovered = builder.new_input(recovered, Pipeline);
     let (vehicles, vehicle_stream) = Output::new(&mut builder);
@@ -48,17 +64,15 @@ pub fn records<'scope>(
     let (told, told_stream) = Output::new(&mut builder);
     let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names: told };
 
-    let fatal_of_names = fatal.clone();
     builder.build(move |_| {
-        let mut extractor = Extractor::new(topic_names);
+        let mut extractor = None;
         move |_| {
-            let mut extract = |batch: &Batch| {
-                let mut records = Records::default();
-                let Batch { table, columns, dispositions, .. } = batch;
-                let extracted = extractor.extract(*table, columns, dispositions, &mut records);
-                extracted.map_err(|error| fatal.raise(error)).ok()?;
-                Some(records)
-            };
+            ticks.for_each(|_, batch| {
+                let key = batch.drain(..).find_map(|tick| tick.start).map(|start| start.key);
+                extractor =
+                    extractor.take().or(key.map(|key| Extractor::new(topic_names.clone(), TextHasher::new(key))));
+            });
+            let mut extract = |batch: &Batch| extracted(extractor.as_mut(), batch).map_err(|e| fatal.raise(e)).ok();
             rows.for_each(|time, batches| {
                 batches.drain(..).filter_map(|batch| extract(&batch)).for_each(|records| outputs.give(&time, records));
             });
@@ -80,21 +94,23 @@ pub fn records<'scope>(
         deliveries: delivery_stream,
         seeds,
     };
-    (records, intern(names, fatal_of_names, told_stream))
+    (records, intern(names, told_stream))
+}
+
+fn extracted(extractor: Option<&mut Extractor>, batch: &Batch) -> Result<Records, RunError> {
+    let mut records = Records::default();
+    let Batch { table, columns, dispositions, .. } = batch;
+    let extractor = extractor.ok_or_else(|| RunError::Integrity("P3: rows came before the first tick".to_owned()))?;
+    extractor.extract(*table, columns, dispositions, &mut records)?;
+    Ok(records)
 }
 
 /// Every process interns every text.
-fn intern<'scope>(
-    names: Arc<Names>,
-    fatal: Fatal,
-    told: StreamVec<'scope, Epoch, (TextId, String)>,
-) -> StreamVec<'scope, Epoch, ()> {
+fn intern<'scope>(names: Arc<Names>, told: StreamVec<'scope, Epoch, (TextId, String)>) -> StreamVec<'scope, Epoch, ()> {
     told.broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "names", move |_, _| {
         move |input, _| {
             input.for_each(|_, told| {
-                if let Err(error) = names.intern(told) {
-                    fatal.raise(error);
-                }
+                names.intern(told);
                 told.clear();
             });
         }

@@ -13,6 +13,7 @@ use super::graph::Worker0;
 use super::pacer::{Pace, Pacer};
 use super::partitions::{Watch, discover};
 use crate::columns::tables;
+use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta::publish::Publisher;
@@ -94,14 +95,16 @@ pub fn open(
     let added = plan(config, available, &state, &topics, catalog.as_ref())?;
     topics.learn(available);
     let closed_before = closed_before(config.policy, state.horizon, &added);
+    let key = draw_key()?;
     let mut start = Start {
         run: state.run.clone(),
+        key,
         seq: state.seq,
         horizon: state.horizon,
         closed_before,
         sealed_by: state.sealed_by,
         reach: Vec::new(),
-        seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived))?,
+        seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived, TextHasher::new(key)))?,
     };
     start.reach = lookback::files(&state, &Lookback::of(&start, &process.derived));
     let moved = |a: &Added| a.from != a.position.next || !stands(&state, &a.position);

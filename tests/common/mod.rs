@@ -5,6 +5,7 @@
 pub(crate) mod cluster;
 pub(crate) mod faults;
 pub(crate) mod files;
+pub(crate) mod json_log;
 pub(crate) mod kafka;
 pub(crate) mod lake;
 pub(crate) mod live;

@@ -36,6 +36,11 @@ pub(crate) fn run(script: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// The one value of a query over a lake's tables.
+pub(crate) fn query(lake: &str, sql: &str) -> String {
+    run("query.py", &[lake, sql]).trim_end().to_owned()
+}
+
 /// A script that is told what to do, line by line.
 #[derive(Debug)]
 pub(crate) struct Script {

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::common::json_log::JsonLog;
 use crate::common::{Plan, Rng, python, sized, wait_until};
 
 /// What is in each log is said in `tests/oracle/logs.py`.
@@ -75,17 +78,15 @@ fn what_comes_too_late_for_its_window_counts_in_the_first_open_one_whoever_goes_
     if !python::available() {
         return;
     }
-    let folder = tempfile::TempDir::new().expect("a folder");
-    let plan = Plan::files(folder.path());
-    for topic in ["vehicle_data", "traffic_data", "weather_data", "emergency_data"] {
-        append(folder.path(), topic, 0, &[]);
-    }
-    append(folder.path(), "gps_data", 0, &[0, 7200]);
-    append(folder.path(), "gps_data", 1, &[]);
+    let log = JsonLog::new();
+    let plan = log.plan();
+    let pings = |partition, seconds: &[i64]| log.records("gps", partition, seconds, |_| json!({}));
+    pings(0, &[0, 7200]);
+    log.lines("gps", 1, "");
     plan.drain(1, 1);
-    append(folder.path(), "gps_data", 1, &[60]);
+    pings(1, &[60]);
     plan.drain(1, 2);
-    append(folder.path(), "gps_data", 0, &[6900]);
+    pings(0, &[6900]);
     plan.drain(2, 1);
     plan.verify();
     print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
@@ -97,13 +98,10 @@ fn an_hour_that_a_killed_run_has_begun_counts_as_a_whole() {
     if !python::available() {
         return;
     }
-    let folder = tempfile::TempDir::new().expect("a folder");
-    let plan = Plan::files(folder.path()).flag("epoch", "50ms").flag("commit-interval", "200ms");
-    for topic in ["vehicle_data", "weather_data", "emergency_data"] {
-        append(folder.path(), topic, 0, &[]);
-    }
+    let log = JsonLog::new();
+    let plan = log.plan().flag("epoch", "50ms").flag("commit-interval", "200ms");
     let until_one_minute_to: Vec<i64> = (0..3540).step_by(20).collect();
-    drive(folder.path(), &until_one_minute_to);
+    drive(&log, &until_one_minute_to);
     let mut killed = plan.start(2, 1);
     let read = || -> u64 { plan.lake().commits().iter().flat_map(|c| c.ledger.values()).map(|l| l.read).sum() };
     wait_until("the hour so far is committed", Duration::from_secs(30), || {
@@ -111,18 +109,16 @@ fn an_hour_that_a_killed_run_has_begun_counts_as_a_whole() {
     });
     killed.signal_all("KILL");
     killed.wait(Duration::from_secs(30));
-    drive(folder.path(), &(3540..9000).step_by(20).collect::<Vec<_>>());
+    drive(&log, &(3540..9000).step_by(20).collect::<Vec<_>>());
     plan.drain(1, 2);
     plan.verify();
     print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
 }
 
 /// Appends a ping and a traffic record of its place for each second; speeds go up and down.
-fn drive(folder: &Path, seconds: &[i64]) {
-    append(folder, "gps_data", 0, seconds);
-    let speeds =
-        |second: i64| format!(r#""currentSpeed": {}, "freeFlowSpeed": 60, "location": "(51.5, -0.1)""#, second % 70);
-    append_records(folder, "traffic_data", 0, seconds, speeds);
+fn drive(log: &JsonLog, seconds: &[i64]) {
+    log.records("gps", 0, seconds, |_| json!({}));
+    log.records("traffic", 0, seconds, |second| json!({"currentSpeed": second % 70, "freeFlowSpeed": 60}));
 }
 
 /// P1: a device that claims to be hours ahead changes the rows of the time it claims, and makes nothing late.
@@ -148,30 +144,6 @@ fn a_device_ahead_of_time_touches_only_the_times_it_claims() {
         lake.commits().iter().flat_map(|commit| commit.ledger.values()).map(|ledger| ledger.late + ledger.expired).sum()
     };
     assert_eq!(late(&lakes[0]), late(&lakes[1]), "a record ahead made others late");
-}
-
-/// Appends pings of these seconds to a partition's file, which is made with its header where it is missing.
-fn append(folder: &Path, topic: &str, partition: u32, seconds: &[i64]) {
-    append_records(folder, topic, partition, seconds, |_| r#""coordinates": "51.5,-0.1""#.to_owned());
-}
-
-/// The same for records that have these members besides id, device and time.
-fn append_records(folder: &Path, topic: &str, partition: u32, seconds: &[i64], members: impl Fn(i64) -> String) {
-    const START: i64 = 1_780_300_800;
-    let path = folder.join(topic).join(format!("{partition}.jsonl"));
-    let mut text = String::new();
-    if !path.exists() {
-        std::fs::create_dir_all(folder.join(topic)).expect("a folder");
-        text.push_str("{\"topic_id\": \"00000000000000000000000000000001\"}\n");
-    }
-    for second in seconds {
-        let time = jiff::Timestamp::from_second(START + second).expect("a time");
-        let members = members(*second);
-        let value = format!(r#"{{"id": "{partition}-{second}", "deviceId": "bus", "timestamp": "{time}", {members}}}"#);
-        text.push_str(&format!("{{\"ts\": {}000, \"key\": null, \"value\": {value}}}\n", START + second));
-    }
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("a log");
-    std::io::Write::write_all(&mut file, text.as_bytes()).expect("a log");
 }
 
 /// The first `until` records of a log.

@@ -24,7 +24,7 @@ weather_match AS (
   WHERE p.t - r.t <= 1800000000
 ),
 statuses AS (  -- a status holds until the incident's next one, at most 6 h, both ends included
-  SELECT coalesce(incident_id, id) AS incident, epoch_us(event_time) AS t, partition, "offset", lat, lon, status, source,
+  SELECT coalesce(nullif(incident_id, ''), id) AS incident, epoch_us(event_time) AS t, partition, "offset", lat, lon, status, source,
          least(coalesce(lead(t) OVER (PARTITION BY incident ORDER BY t, partition, "offset") - 1, t + 21600000000),
                t + 21600000000) AS until
   FROM raw_emergency WHERE disposition = 'on_time' AND has_incident

@@ -1,7 +1,7 @@
 -- One row a life of an incident: its statuses, cut greedily into stretches of less than 24 h from the first of each.
 -- Reads raw_emergency, raw_gps.
 WITH RECURSIVE statuses AS (
-  SELECT coalesce(incident_id, id) AS incident, epoch_us(event_time) AS t, partition, "offset", lat, lon, type, severity,
+  SELECT coalesce(nullif(incident_id, ''), id) AS incident, epoch_us(event_time) AS t, partition, "offset", lat, lon, type, severity,
          status, row_number() OVER (PARTITION BY incident ORDER BY t, partition, "offset") AS n
   FROM raw_emergency WHERE disposition = 'on_time' AND has_incident
 ),

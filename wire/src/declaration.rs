@@ -17,9 +17,9 @@ pub struct Declaration {
     pub records: &'static str,
     /// What the topic is called on the broker, unless its setting says otherwise.
     pub default_topic: &'static str,
-    /// The JSON name of the field with the record's own id, a required text: a repetition has the same id and time.
+    /// The JSON name of the field with the record's own id, a required [`Kind::Id`]: a repetition has the same id and time.
     pub id: &'static str,
-    /// The JSON name of the field with the device, a required text.
+    /// The JSON name of the field with the device, a required [`Kind::Id`].
     pub device: Option<&'static str>,
     /// The JSON name of the field with the event time: the one of [`Kind::Time`].
     pub time: &'static str,
@@ -32,6 +32,9 @@ pub struct Declaration {
     /// What the joined tables make of its records.
     pub becomes: Becomes,
 }
+
+/// The most bytes of an id: a record with a longer one is a dead letter. Ids are kept in memory, other texts are not.
+pub const MAX_ID: usize = 256;
 
 /// The most fields a topic has.
 pub const MAX_FIELDS: usize = 16;
@@ -84,6 +87,8 @@ pub struct Field {
 pub enum Kind {
     /// Any text.
     Text,
+    /// A text that names something: at most [`MAX_ID`] bytes.
+    Id,
     /// ISO 8601; required.
     Time,
     /// `(lat, lon)` or `lat,lon` as text, WGS-84; required.
@@ -116,6 +121,11 @@ impl Field {
     /// A field that need not be there, without a unit or another name.
     pub const fn new(json: &'static str, column: &'static str, kind: Kind) -> Field {
         Field { json, aliases: &[], column, kind, unit: "", required: false }
+    }
+
+    /// A text that names something.
+    pub const fn id(json: &'static str, column: &'static str) -> Field {
+        Field::new(json, column, Kind::Id)
     }
 
     /// Any text.
@@ -199,8 +209,8 @@ impl Declaration {
     fn check_roles(&self) -> Result<(), String> {
         for (role, json) in [("id", Some(self.id)), ("device", self.device)] {
             let Some(json) = json else { continue };
-            let is_one = self.field(json).is_some_and(|field| field.kind == Kind::Text && field.required);
-            ensure(is_one, || format!("its {role}, {json}, is no required text among its fields"))?;
+            let is_one = self.field(json).is_some_and(|field| field.kind == Kind::Id && field.required);
+            ensure(is_one, || format!("its {role}, {json}, is no required id among its fields"))?;
         }
         for (role, json, kind) in [("time", Some(self.time), Kind::Time), ("position", self.position, Kind::Place)] {
             let of_kind: Vec<&str> = self.fields.iter().filter(|f| f.kind == kind).map(|f| f.json).collect();
@@ -221,7 +231,7 @@ impl Field {
             Kind::Words(words) => !words.is_empty(),
             Kind::Number { min, max } => min <= max,
             Kind::Integer { min, max } => min <= max,
-            Kind::Text | Kind::Flag | Kind::Texts | Kind::Bearing => *column != EVENT_TIME && *column != LAT,
+            Kind::Text | Kind::Id | Kind::Flag | Kind::Texts | Kind::Bearing => *column != EVENT_TIME && *column != LAT,
         };
         ensure(fits, || format!("field {json}: column {column} cannot be {:?}", self.kind))
     }

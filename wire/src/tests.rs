@@ -219,7 +219,7 @@ fn a_topic_is_its_name_to_people() {
 
 #[test]
 fn what_contradicts_itself_is_not_declared() {
-    const FIELDS: &[Field] = &[Field::text("id", "id").required(), Field::time("at"), Field::place("where", &[])];
+    const FIELDS: &[Field] = &[Field::id("id", "id").required(), Field::time("at"), Field::place("where", &[])];
     let sound = Declaration {
         name: "trams",
         records: "trams",

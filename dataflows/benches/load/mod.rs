@@ -131,7 +131,7 @@ impl Load {
             let hot = self.sites[7];
             site = Site { at: Point { lat: hot.at.lat + 1e-6 * self.below(1000) as f64, ..hot.at }, ..hot };
         }
-        let (vehicle, speed) = (TextId(1 + self.below(VEHICLES)), self.reading(90));
+        let (vehicle, speed) = (TextId((1 + self.below(VEHICLES)).into()), self.reading(90));
         Ping { stamp, vehicle, at: site.at, speed, c8: site.c8, c5: site.c5 }
     }
 
@@ -154,7 +154,7 @@ impl Load {
         let stamp = self.stamp();
         let (incident, at, phase) = if self.incidents.len() < self.shape.incidents {
             self.next_incident += 1;
-            let new = (TextId(self.next_incident), self.site().at, Phase::Active);
+            let new = (TextId(self.next_incident.into()), self.site().at, Phase::Active);
             self.incidents.push(new);
             new
         } else {
@@ -175,7 +175,7 @@ impl Load {
     }
 
     fn vehicle(&mut self) -> VehicleRecord {
-        let (stamp, vehicle) = (self.stamp(), TextId(1 + self.below(VEHICLES)));
+        let (stamp, vehicle) = (self.stamp(), TextId((1 + self.below(VEHICLES)).into()));
         VehicleRecord { stamp, vehicle, fuel: self.reading(100), odometer: self.reading(100_000) }
     }
 }

@@ -33,6 +33,11 @@ impl Hasher for IdHasher {
         self.write_u64(number.into());
     }
 
+    /// Half of it: both halves of an id that is so long are spread.
+    fn write_u128(&mut self, number: u128) {
+        self.write_u64(number as u64);
+    }
+
     fn write_i32(&mut self, number: i32) {
         self.write_u64(number as u64);
     }

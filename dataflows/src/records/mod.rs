@@ -12,14 +12,20 @@ use serde::{Deserialize, Serialize};
 use citystream_wire::Micros;
 use citystream_wire::Topic;
 
-/// The id of a text: a 64-bit hash of it. Who shows texts keeps them by id, and refuses two texts with one id.
+/// The id of a text: a 128-bit hash of it under a key that each run draws anew, so nothing that is written may depend on
+/// an id's value or order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TextId(pub u64);
+pub struct TextId(pub u128);
 
 impl TextId {
     /// No text.
     pub const NONE: TextId = TextId(0);
+
+    /// Spreads ids over workers.
+    pub fn spread(self) -> u64 {
+        hash::spread(self.0 as u64)
+    }
 }
 
 /// When a record happened and where it stands in its topic: the order in which ties go to the greater.

@@ -5,7 +5,7 @@
 pub enum Reason {
     /// No payload.
     NullPayload,
-    /// Longer than `--max-record`.
+    /// Longer than `--max-record`, or with an id that is too long.
     TooLong,
     /// Looks like Confluent wire format.
     ConfluentFormat,
@@ -69,7 +69,7 @@ impl Reason {
     pub fn meaning(self) -> &'static str {
         match self {
             Reason::NullPayload => "has no payload",
-            Reason::TooLong => "is longer than `--max-record`",
+            Reason::TooLong => "is longer than `--max-record`, or has an id longer than 256 bytes",
             Reason::ConfluentFormat => {
                 "starts with a zero byte: it looks like Confluent wire format (schema registry), not JSON"
             }

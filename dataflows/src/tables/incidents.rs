@@ -17,7 +17,7 @@ use crate::operators::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Nea
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::windows::counts::{Distinct, Sum};
 use crate::records::changes::{Change, Exposure, Life};
-use crate::records::hash::{IdMap, IdSet, spread};
+use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Phase, Reading, Stamp};
 use crate::time::bindings::Topic;
 use crate::time::closes::{CloseKind, EpochClose};
@@ -169,7 +169,7 @@ fn passers(first: &dyn Fields) -> Option<Select> {
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<IncidentRow>> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
-    let by_incident = Exchange::new(|near: &Near| spread(near.life.incident.0));
+    let by_incident = Exchange::new(|near: &Near| near.life.incident.spread());
     let near = Inbox::new(&mut builder, city.near.clone(), by_incident);
     let stage = Incidents { lives, near, rows: IdMap::default(), touched: IdSet::default() };
     conduct(builder, city.closes.clone(), stage).0

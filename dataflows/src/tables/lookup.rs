@@ -32,7 +32,7 @@ pub trait Fields {
     /// The incident that an emergency record is a status of.
     fn incident(&self) -> Option<&str> {
         self.flag("has_incident").filter(|has| *has)?;
-        self.text("incident_id").or(self.text("id"))
+        self.text("incident_id").filter(|id| !id.is_empty()).or(self.text("id"))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::timeline::{Stamped, Timeline};
 use crate::operators::windows::{Aggregate, Windows};
 use crate::records::changes::Change;
-use crate::records::hash::{IdMap, spread};
+use crate::records::hash::IdMap;
 use crate::records::measures::{distance_mm, quantised};
 use crate::records::{Ping, Point, Reading, Stamp, TextId, VehicleRecord};
 use crate::time::bindings::Topic;
@@ -139,9 +139,9 @@ fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
 /// Its changes; see the module.
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<VehicleWindow>> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
-    let by_vehicle = Exchange::new(|ping: &Ping| spread(ping.vehicle.0));
+    let by_vehicle = Exchange::new(|ping: &Ping| ping.vehicle.spread());
     let pings = Inbox::new(&mut builder, city.pings.clone(), by_vehicle);
-    let by_vehicle = Exchange::new(|record: &VehicleRecord| spread(record.vehicle.0));
+    let by_vehicle = Exchange::new(|record: &VehicleRecord| record.vehicle.spread());
     let records = Inbox::new(&mut builder, city.vehicles.clone(), by_vehicle);
     let windows = Windows::new(LENGTH);
     let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN };

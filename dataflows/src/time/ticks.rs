@@ -37,6 +37,8 @@ pub struct Added {
 pub struct Start {
     /// The run's id.
     pub run: String,
+    /// The key of this run's hashes of texts.
+    pub key: u128,
     /// The number of its claim; its first commit of data is the next one.
     pub seq: u64,
     /// The horizon.
@@ -78,7 +80,7 @@ pub struct Seen {
     pub partition: Partition,
     /// The time it carries.
     pub event_time: Micros,
-    /// The hash of its id and event time.
+    /// The keyed hash of its id and event time.
     pub identity: u128,
 }
 

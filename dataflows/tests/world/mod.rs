@@ -175,7 +175,7 @@ impl World {
         if !self.random.one_in(3) {
             self.last_vehicle = 1000 + self.random.below(9);
         }
-        TextId(self.last_vehicle)
+        TextId(self.last_vehicle.into())
     }
 
     fn ping(&mut self) -> Ping {
@@ -205,7 +205,7 @@ impl World {
             stamp,
             at,
             c5: cell(at, Resolution::Five),
-            condition: TextId(word.len() as u64),
+            condition: TextId(word.len() as u128),
             sky: Sky::of(word),
             measures: std::array::from_fn(|_| self.reading(&[0.0, 0.0, 0.25, 3.7, 12.123_456_7, -4.2])),
             source: self.source(),
@@ -218,7 +218,7 @@ impl World {
         let phases = [None, active, active, Some(Phase::Responding), Some(Phase::Resolved)];
         Status {
             stamp,
-            incident: TextId(77 + self.random.below(5)),
+            incident: TextId((77 + self.random.below(5)).into()),
             at,
             phase: self.random.pick(&phases),
             kind: self.random.pick(&[None, Some(IncidentKind::Accident), Some(IncidentKind::Fire)]),

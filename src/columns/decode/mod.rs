@@ -20,11 +20,11 @@ use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::bindings::Partition;
 use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic};
 use jiff::tz::TimeZone;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 pub use rows::{RawBatch, Rows};
 
 use crate::columns::tables::Reason;
+use crate::columns::text_hash::TextHasher;
 use crate::source::Record;
 use crate::timestamps::Zone;
 use reason::Rejection;
@@ -78,6 +78,7 @@ struct Limits {
     zone: Zone,
     max_record: usize,
     max_ahead: Micros,
+    hasher: TextHasher,
 }
 
 /// A record that has passed every check.
@@ -88,10 +89,10 @@ struct Parsed<'a> {
 }
 
 impl Decoder {
-    /// A decoder with these options.
-    pub fn new(options: DecodeOptions) -> Decoder {
+    /// A decoder with these options, in a run with this hasher.
+    pub fn new(options: DecodeOptions, hasher: TextHasher) -> Decoder {
         let DecodeOptions { timezone, max_record, max_ahead, topic_names } = options;
-        let limits = Limits { zone: Zone::new(timezone), max_record, max_ahead };
+        let limits = Limits { zone: Zone::new(timezone), max_record, max_ahead, hasher };
         let layouts = PerTopic::new(|topic| Layout::of(topic.declaration()));
         Decoder { limits, layouts, topic_names, extra: String::new() }
     }
@@ -119,11 +120,6 @@ impl Layout {
     }
 }
 
-/// The identity of a record: a repetition has the same within its partition.
-pub fn identity(id: &[u8], event_time: Micros) -> u128 {
-    xxh3_128_with_seed(id, event_time as u64)
-}
-
 impl Limits {
     fn parse<'a>(&self, layout: &Layout, incoming: &Incoming<'a>, extra: &mut String) -> Result<Parsed<'a>, Rejection> {
         let fields = layout.fields;
@@ -136,7 +132,7 @@ impl Limits {
             parsed.event_time = event_time;
         }
         self.check_time(parsed.event_time, incoming.log_clock)?;
-        parsed.identity = identity(parsed.values[layout.id].text().as_bytes(), parsed.event_time);
+        parsed.identity = self.hasher.identity(parsed.values[layout.id].text().as_bytes(), parsed.event_time);
         Ok(parsed)
     }
 

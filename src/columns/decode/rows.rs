@@ -116,7 +116,7 @@ enum Column {
 impl Column {
     fn new(topic: Topic, field: &Field) -> Column {
         match field.kind {
-            Kind::Text | Kind::Words(_) => Column::Text(StringBuilder::new()),
+            Kind::Text | Kind::Id | Kind::Words(_) => Column::Text(StringBuilder::new()),
             Kind::Number { .. } | Kind::Bearing => Column::Number(Float64Builder::new()),
             Kind::Integer { .. } => Column::Integer(Int32Builder::new()),
             Kind::Flag => Column::Flag(BooleanBuilder::new()),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::columns::tables::Table;
+use crate::columns::text_hash::testing::hasher;
 
 /// A small generator with a printed seed; `SEED=n` repeats a run.
 #[derive(Debug)]
@@ -44,12 +45,15 @@ const HOUR: Micros = 3_600_000_000;
 const MAX_RECORD: usize = 4096;
 
 fn decoder() -> Decoder {
-    Decoder::new(DecodeOptions {
-        timezone: TimeZone::UTC,
-        max_record: MAX_RECORD,
-        max_ahead: 24 * HOUR,
-        topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
-    })
+    Decoder::new(
+        DecodeOptions {
+            timezone: TimeZone::UTC,
+            max_record: MAX_RECORD,
+            max_ahead: 24 * HOUR,
+            topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
+        },
+        hasher(),
+    )
 }
 
 fn incoming(topic: Topic, offset: i64, payload: Option<&[u8]>) -> Incoming<'_> {
@@ -158,6 +162,8 @@ fn a_record_needs_its_id_device_time_and_position() {
             ("id", json!(null), "missing_field"),
             ("id", json!(""), "missing_field"),
             ("id", json!(5), "wrong_type"),
+            ("id", json!("x".repeat(257)), "too_long"),
+            ("deviceId", json!("\n".repeat(257)), "too_long"),
             ("deviceId", json!(null), "missing_field"),
             ("deviceId", json!(["d"]), "wrong_type"),
             ("timestamp", json!(null), "missing_field"),
@@ -182,7 +188,9 @@ fn a_record_needs_its_id_device_time_and_position() {
             let payload = with(topic, &[(name, value)]);
             assert_eq!(reason(topic, Some(payload.as_bytes())), expected, "{payload}");
         }
-        let at_the_limit = with(topic, &[("timestamp", json!("2026-11-24T10:15:30"))]);
+        let longest = json!("x".repeat(256));
+        let members = [("timestamp", json!("2026-11-24T10:15:30")), ("id", longest.clone()), ("deviceId", longest)];
+        let at_the_limit = with(topic, &members);
         assert_eq!(one(topic, Some(at_the_limit.as_bytes())).table, Table::Raw(topic));
     }
 }
@@ -195,7 +203,7 @@ fn a_field_of_another_type_is_a_dead_letter() {
                 Kind::Number { .. } | Kind::Integer { .. } => vec![json!("57.3"), json!(true), json!([1])],
                 Kind::Flag => vec![json!("true"), json!(0), json!({})],
                 Kind::Texts => vec![json!("Police"), json!([1]), json!({})],
-                Kind::Time | Kind::Place | Kind::Text | Kind::Words(_) | Kind::Bearing => {
+                Kind::Time | Kind::Place | Kind::Text | Kind::Id | Kind::Words(_) | Kind::Bearing => {
                     vec![json!(1.5), json!(false), json!({"a": 1}), json!([])]
                 }
             };
@@ -283,7 +291,7 @@ fn an_identity_is_of_the_id_and_the_time() {
         one(Topic::GPS, Some(payload.as_bytes())).metas[0]
     };
     let first = meta("a\n", "2026-11-23T10:15:30.123456");
-    assert_eq!(first.identity, identity(b"a\n", NOW + 123_456));
+    assert_eq!(first.identity, hasher().identity(b"a\n", NOW + 123_456));
     assert_eq!(first.identity, meta("a\n", "2026-11-23T10:15:30.123456Z").identity);
     assert_ne!(first.identity, meta("b", "2026-11-23T10:15:30.123456").identity);
     assert_ne!(first.identity, meta("a\n", "2026-11-23T10:15:30.123457").identity);
@@ -295,10 +303,10 @@ fn an_identity_is_of_the_id_and_the_time() {
 fn random_value(random: &mut Random, field: &Field) -> Value {
     const ODD: [&str; 5] = ["", "a \"quoted\" word", "tab\there", "\u{1f6b2} caf\u{e9}", "null"];
     match field.kind {
-        Kind::Text if field.required => json!(format!("{:x}{}", random.below(u64::MAX), ODD[random.below(5) as usize])),
+        Kind::Id if field.required => json!(format!("{:x}{}", random.below(u64::MAX), ODD[random.below(5) as usize])),
         Kind::Time => json!(format!("2026-11-{:02}T10:15:30.{:06}", 1 + random.below(23), random.below(1_000_000))),
         Kind::Place => json!(format!("({}, {})", random.below(180) as f64 / 2.0, random.below(1000) as f64 / 7.0)),
-        Kind::Text => json!(ODD[random.below(5) as usize]),
+        Kind::Text | Kind::Id => json!(ODD[random.below(5) as usize]),
         Kind::Words(words) => json!(words.get(random.below(8) as usize).unwrap_or(&"other\\")),
         Kind::Number { .. } => json!(random.below(u64::MAX) as f64 / 1.7e16 - 40.0),
         Kind::Integer { .. } => json!(random.below(4000) as f64 / 2.0),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use citystream_dataflows::time::Micros;
-use citystream_wire::{Field, Kind};
+use citystream_wire::{Field, Kind, MAX_ID};
 
 use super::reason::Rejection;
 use crate::columns::tables::Reason;
@@ -43,12 +43,16 @@ impl<'a> Value<'a> {
 /// Reads the raw text of a value that is there.
 pub(super) fn read<'a>(field: &Field, raw: &'a str, zone: &Zone) -> Result<Value<'a>, Rejection> {
     match field.kind {
-        Kind::Text => match text(field, raw)? {
-            Value::Text("") if field.required => {
-                Err(Rejection::new(Reason::MissingField, format!("{}: empty", field.json)))
+        Kind::Text => required(field, text(field, raw)?),
+        Kind::Id => {
+            let value = required(field, text(field, raw)?)?;
+            let length = value.text().len();
+            if length > MAX_ID {
+                let detail = format!("{}: {length} bytes, an id has at most {MAX_ID}", field.json);
+                return Err(Rejection::new(Reason::TooLong, detail));
             }
-            value => Ok(value),
-        },
+            Ok(value)
+        }
         Kind::Words(words) => {
             let value = text(field, raw)?;
             Ok(if words.contains(&value.text().as_ref()) { value } else { Value::Unfit })
@@ -87,6 +91,16 @@ pub(super) fn read<'a>(field: &Field, raw: &'a str, zone: &Zone) -> Result<Value
                 Err(about(Reason::BadPosition, field, raw, "is not on Earth"))
             }
         }
+    }
+}
+
+/// A required text is not empty.
+fn required<'a>(field: &Field, value: Value<'a>) -> Result<Value<'a>, Rejection> {
+    match value {
+        Value::Text("") if field.required => {
+            Err(Rejection::new(Reason::MissingField, format!("{}: empty", field.json)))
+        }
+        value => Ok(value),
     }
 }
 

@@ -7,10 +7,8 @@ mod recipe;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-
 use arrow::array::{Array, RecordBatch, StringArray};
+use citystream_dataflows::records::hash::IdSet;
 use citystream_dataflows::records::{
     Delivery, IncidentKind, Level, Measure, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Status,
     TextId, Traffic, VehicleRecord, Weather,
@@ -18,10 +16,9 @@ use citystream_dataflows::records::{
 use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::{PerTopic, Topic};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::columns::names::{self, Identity};
 use crate::columns::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
+use crate::columns::text_hash::TextHasher;
 use columns::{Columns, Place, double, flag};
 pub use recipe::columns;
 
@@ -69,8 +66,8 @@ pub enum ExtractError {
 #[derive(Debug)]
 pub struct Extractor {
     topic_names: PerTopic<String>,
-    /// By id another hash of the text, so that two texts with one id do not pass unseen.
-    told: HashMap<TextId, u64, BuildHasherDefault<Identity>>,
+    hasher: TextHasher,
+    told: IdSet<TextId>,
 }
 
 /// The dispositions of rows that were read back with the column `disposition`.
@@ -83,8 +80,8 @@ pub fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>
 
 impl Extractor {
     /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
-    pub fn new(topic_names: PerTopic<String>) -> Extractor {
-        Extractor { topic_names, told: HashMap::default() }
+    pub fn new(topic_names: PerTopic<String>, hasher: TextHasher) -> Extractor {
+        Extractor { topic_names, hasher, told: IdSet::default() }
     }
 
     /// Appends what rows of a table of records become. `dispositions` has one for each, and none for dead letters.
@@ -183,7 +180,7 @@ impl Extractor {
         let (kinds, phases) = (rows.texts("type")?, rows.texts("status")?);
         let (severities, sources) = (rows.texts("severity")?, rows.texts("source")?);
         for row in on_time(on).filter(|row| flag(flags, *row) == Some(true)) {
-            let incident = text(incidents, row).unwrap_or_else(|| ids.value(row));
+            let incident = text(incidents, row).filter(|id| !id.is_empty()).unwrap_or_else(|| ids.value(row));
             into.statuses.push(Status {
                 stamp: stamps.at(row),
                 incident: self.name(incident, &mut into.names),
@@ -199,11 +196,8 @@ impl Extractor {
 
     /// The id of a text, which is told if it is new.
     fn name(&mut self, name: &str, names: &mut Vec<(TextId, String)>) -> TextId {
-        let id = names::text(name.as_bytes());
-        let other = xxh3_64_with_seed(name.as_bytes(), 1);
-        if self.told.get(&id) != Some(&other) {
-            // Another text with a known id is told too: `Names` refuses it.
-            self.told.insert(id, other);
+        let id = self.hasher.id(name.as_bytes());
+        if self.told.insert(id) {
             names.push((id, name.to_owned()));
         }
         id

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch};
-use crate::columns::names::text;
+use crate::columns::text_hash::testing::{hasher, text};
 use crate::sink::write::complete;
 use crate::source::Record;
 
@@ -26,7 +26,8 @@ fn topic_names() -> PerTopic<String> {
 /// Records of one topic at offsets 0, 1, ... of partition 3, received 2.5 s after `T`.
 fn decoded(topic: Topic, members: &[Value]) -> Vec<RawBatch> {
     let (timezone, topic_names) = (TimeZone::UTC, topic_names());
-    let mut decoder = Decoder::new(DecodeOptions { timezone, max_record: 4096, max_ahead: 3_600_000_000, topic_names });
+    let options = DecodeOptions { timezone, max_record: 4096, max_ahead: 3_600_000_000, topic_names };
+    let mut decoder = Decoder::new(options, hasher());
     let mut rows = decoder.rows();
     let place = if topic == Topic::GPS { "coordinates" } else { "location" };
     for (offset, members) in members.iter().enumerate() {
@@ -50,14 +51,14 @@ fn extracted(topic: Topic, members: &[Value], dispositions: &[Disposition]) -> R
     let batch = decoded(topic, members).remove(0);
     let table = Table::Raw(topic);
     let mut records = Records::default();
-    Extractor::new(topic_names()).extract(table, &batch.columns, dispositions, &mut records).unwrap();
+    Extractor::new(topic_names(), hasher()).extract(table, &batch.columns, dispositions, &mut records).unwrap();
     let stored = complete(&Classified { batch, dispositions: dispositions.to_vec() }.into(), 5, 9).unwrap();
     assert_eq!(super::dispositions(table, &stored).unwrap(), dispositions);
     let schema = stored.schema();
     let needed: Vec<usize> = columns(table).iter().map(|name| schema.index_of(name).unwrap()).collect();
     let mut again = Records::default();
     let projected = stored.project(&needed).unwrap();
-    Extractor::new(topic_names()).extract(table, &projected, dispositions, &mut again).unwrap();
+    Extractor::new(topic_names(), hasher()).extract(table, &projected, dispositions, &mut again).unwrap();
     assert_eq!(records, again);
     records
 }
@@ -131,7 +132,7 @@ fn vehicles_have_fuel_and_odometer() {
 fn statuses_are_those_of_incidents() {
     let full = json!({"hasIncident": true, "incidentId": "fire-7", "type": "Fire", "status": "Responding",
         "severity": "High", "source": "live"});
-    let vague = json!({"hasIncident": true, "type": "None", "status": "None"});
+    let vague = json!({"hasIncident": true, "incidentId": "", "type": "None", "status": "None"});
     let members = [full, json!({"hasIncident": false, "incidentId": "x"}), json!({"incidentId": "y"}), vague];
     let records = extracted(Topic::EMERGENCY, &members, &[OnTime; 4]);
     let (phase, kind, severity) = (Some(Phase::Responding), Some(IncidentKind::Fire), Some(Severity::High));
@@ -150,13 +151,13 @@ fn dead_letters_become_deliveries_by_topic_and_reason() {
     let batch = decoded(Topic::WEATHER, &dead).remove(0);
     assert_eq!(batch.table, Table::DeadLetters);
     let mut records = Records::default();
-    Extractor::new(topic_names()).extract(batch.table, &batch.columns, &[], &mut records).unwrap();
+    Extractor::new(topic_names(), hasher()).extract(batch.table, &batch.columns, &[], &mut records).unwrap();
     let delivery = |reason: Reason| {
         let outcome = Outcome(4 + reason as u8);
         Delivery { topic: Topic::WEATHER, log_time: T + 2_500_000, outcome, delay_s: 0 }
     };
     assert_eq!(records.deliveries, [Reason::MissingField, Reason::BadPosition, Reason::Ahead].map(delivery));
-    let mut other = Extractor::new(PerTopic::new(|topic| topic.name().to_owned()));
+    let mut other = Extractor::new(PerTopic::new(|topic| topic.name().to_owned()), hasher());
     let strange = other.extract(batch.table, &batch.columns, &[], &mut records).unwrap_err();
     assert!(strange.to_string().contains("weather_data"), "{strange}");
 }
@@ -172,8 +173,8 @@ fn delays_are_rounded_down_and_clamped() {
 }
 
 #[test]
-fn a_text_is_told_once_and_one_with_a_known_id_again() {
-    let mut extractor = Extractor::new(topic_names());
+fn a_text_is_told_once() {
+    let mut extractor = Extractor::new(topic_names(), hasher());
     let batch = decoded(Topic::GPS, &[json!({}), json!({"deviceId": "van"})]).remove(0);
     let tell = |extractor: &mut Extractor| {
         let mut records = Records::default();
@@ -181,15 +182,12 @@ fn a_text_is_told_once_and_one_with_a_known_id_again() {
         records.names.len()
     };
     assert_eq!([tell(&mut extractor), tell(&mut extractor)], [2, 0]);
-    // As if the id of `van` had been another text's.
-    extractor.told.insert(text(b"van"), 0);
-    assert_eq!(tell(&mut extractor), 1);
 }
 
 #[test]
 fn rows_that_are_not_the_tables_are_an_error() {
     let batch = decoded(Topic::GPS, &[json!({})]).remove(0);
-    let mut extractor = Extractor::new(topic_names());
+    let mut extractor = Extractor::new(topic_names(), hasher());
     let mut records = Records::default();
     let narrow = batch.columns.project(&[0, 1]).unwrap();
     for (rows, dispositions, what) in [(&narrow, &[OnTime][..], "lack"), (&batch.columns, &[], "0 dispositions")] {

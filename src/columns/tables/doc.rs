@@ -108,7 +108,7 @@ fn unit_of(column: &str) -> &'static str {
 fn null_rule(field: &Field) -> String {
     match field.kind {
         _ if field.required => "never".to_owned(),
-        Kind::Time | Kind::Place | Kind::Text | Kind::Flag | Kind::Texts => "absent".to_owned(),
+        Kind::Time | Kind::Place | Kind::Text | Kind::Id | Kind::Flag | Kind::Texts => "absent".to_owned(),
         Kind::Words(words) => format!("absent, or not one of {}", words.join(", ")),
         Kind::Number { min, max } => format!("absent, or outside {min} to {max}"),
         Kind::Integer { min, max } => format!("absent, outside {min} to {max}, or not an integer"),

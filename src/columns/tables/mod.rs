@@ -100,6 +100,8 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 pub const EVENT_TIME: &str = "event_time";
 /// The record's Kafka timestamp.
 pub const LOG_TIME: &str = "log_time";
+/// The key of a changed row.
+pub const ROW_KEY: &str = "row_key";
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {
@@ -178,7 +180,7 @@ fn field_columns(field: &Field, cells: &[Cell]) -> Vec<ArrowField> {
             let cells = cells.iter().map(|cell| required(cell.column, DataType::Int64));
             degrees.into_iter().chain(cells).collect()
         }
-        Kind::Text | Kind::Words(_) => one(DataType::Utf8),
+        Kind::Text | Kind::Id | Kind::Words(_) => one(DataType::Utf8),
         Kind::Number { .. } | Kind::Bearing => one(DataType::Float64),
         Kind::Integer { .. } => one(DataType::Int32),
         Kind::Flag => one(DataType::Boolean),
@@ -209,7 +211,7 @@ fn dead_letter_columns() -> Vec<ArrowField> {
 
 fn change_columns(table: Derived) -> Vec<ArrowField> {
     let field = |column: &Column| ArrowField::new(&*column.name, data_type(column.kind), column.null.is_some());
-    let added = [required("row_key", DataType::Utf8), required("diff", DataType::Int32)];
+    let added = [required(ROW_KEY, DataType::Utf8), required("diff", DataType::Int32)];
     added.into_iter().chain(table.columns().iter().map(field)).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::lake::store::{Lake, Stored};
 /// The version of a lake's layout.
 pub const FORMAT: u32 = 1;
 /// The version of the definitions of columns and tables.
-pub const DEFINITIONS: u32 = 2;
+pub const DEFINITIONS: u32 = 3;
 
 /// All that decides a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,11 +105,18 @@ pub async fn agree(lake: &Lake, wanted: RowSemantics) -> Result<Settings, StoreE
 }
 
 fn confirm(lake: &Lake, settings: Settings, wanted: &RowSemantics) -> Result<Settings, StoreError> {
+    let place = lake.address(layout::SETTINGS);
+    let (there, here) = (settings.semantics.definitions, wanted.definitions);
+    if there != here {
+        return Err(unusable(format!(
+            "{place} has definitions of version {there}, this program {here}, and a lake has one: give it a new --lake, which \
+             it fills from the start of the log, or go on with the program that made this one"
+        )));
+    }
     let differ = differences(&settings.semantics, wanted);
     if differ.is_empty() {
         return Ok(settings);
     }
-    let place = lake.address(layout::SETTINGS);
     Err(unusable(format!("{place} was made for other values: {}; use those, or another lake", differ.join(", "))))
 }
 

@@ -20,10 +20,10 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
-use crate::columns::decode::identity;
 use crate::columns::extract;
 use crate::columns::row::column;
 use crate::columns::tables::{Batch, EVENT_TIME, LOG_TIME, Table};
+use crate::columns::text_hash::TextHasher;
 use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{State, Violation, layout};
@@ -38,6 +38,7 @@ pub struct Lookback {
     closed_before: Option<Micros>,
     /// The commit after which all records count in windows of data quality that are open.
     sealed_by: u64,
+    hasher: TextHasher,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -66,7 +67,7 @@ impl Lookback {
         let is_exposure_open = start.seeds.iter().any(|seed| seed.exposure.is_none());
         let resume = horizon.map(|horizon| Resume { horizon, is_exposure_open });
         let bounds = resume.map(|resume| tables.iter().flat_map(|table| (table.lookback)(resume)).collect());
-        Lookback { bounds, closed_before, sealed_by }
+        Lookback { bounds, closed_before, sealed_by, hasher: TextHasher::new(start.key) }
     }
 
     /// Whether a row of a topic may be needed: by a table, or to tell what repeats it.
@@ -177,7 +178,7 @@ fn recover(table: Table, seq: u64, rows: RecordBatch, lookback: &Lookback) -> Re
         Some(_) => extract::dispositions(table, &columns).map_err(|error| error.to_string())?,
         None => Vec::new(),
     };
-    let seen = seen(table, &columns, &dispositions, lookback.closed_before).ok_or("it has other columns")?;
+    let seen = seen(table, &columns, &dispositions, lookback).ok_or("it has other columns")?;
     let counts_from = lookback.counts_from(seq);
     Ok(Some(RecoveredRows {
         rows: Batch { table, columns, dispositions, dead: PerTopic::default() },
@@ -191,16 +192,17 @@ fn id_column(table: Table) -> Option<&'static str> {
     table.topic().map(|topic| topic.declaration().id_column())
 }
 
-/// The on-time rows at or after a time.
-fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], from: Option<Micros>) -> Option<Vec<Seen>> {
+/// The on-time rows that a record to come may repeat.
+fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], lookback: &Lookback) -> Option<Vec<Seen>> {
     let Some(topic) = table.topic() else { return Some(Vec::new()) };
     let ids: &StringArray = column(rows, topic.declaration().id_column())?;
     let times: &TimestampMicrosecondArray = column(rows, EVENT_TIME)?;
     let partitions: &Int32Array = column(rows, "partition")?;
-    let repeatable = |row: &usize| Some(times.value(*row)) >= from && dispositions[*row] == Disposition::OnTime;
+    let repeatable =
+        |row: &usize| lookback.is_repeatable(times.value(*row)) && dispositions[*row] == Disposition::OnTime;
     let seen = |row| {
         let (event_time, index) = (times.value(row), partitions.value(row));
-        let identity = identity(ids.value(row).as_bytes(), event_time);
+        let identity = lookback.hasher.identity(ids.value(row).as_bytes(), event_time);
         Seen { partition: Partition { topic, index }, event_time, identity }
     };
     Some((0..rows.num_rows()).filter(repeatable).map(seen).collect())

@@ -9,21 +9,21 @@ use citystream_dataflows::tables::{Derived, Fields, Recovery};
 use citystream_dataflows::time::Micros;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::columns::names;
 use crate::columns::row::Row;
+use crate::columns::text_hash::TextHasher;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{State, Violation};
 use crate::lake::store::Lake;
 
-/// What the live rows of tables give to a run that goes on from the horizon.
+/// What the live rows of tables give to a run, with this hasher, that goes on from the horizon.
 ///
 /// # Errors
 /// The store's, or an integrity violation where a file is missing or is not one of its table.
-pub async fn seeds(lake: &Lake, state: &State, tables: &[Derived]) -> Result<Vec<Seed>, ReadError> {
+pub async fn seeds(lake: &Lake, state: &State, tables: &[Derived], hasher: TextHasher) -> Result<Vec<Seed>, ReadError> {
     let Some(horizon) = state.horizon else { return Ok(Vec::new()) };
     let mut seeds = Vec::new();
     for (table, recovery) in tables.iter().filter_map(|table| Some((*table, table.recovery?))) {
-        seeds.extend(of_table(lake, state, table, recovery, horizon).await?);
+        seeds.extend(of_table(lake, state, (table, recovery, horizon), hasher).await?);
     }
     seeds.sort_unstable_by_key(|seed| seed.life);
     Ok(seeds)
@@ -32,9 +32,8 @@ pub async fn seeds(lake: &Lake, state: &State, tables: &[Derived]) -> Result<Vec
 async fn of_table(
     lake: &Lake,
     state: &State,
-    table: Derived,
-    recovery: Recovery,
-    horizon: Micros,
+    (table, recovery, horizon): (Derived, Recovery, Micros),
+    hasher: TextHasher,
 ) -> Result<Vec<Seed>, ReadError> {
     let from = (recovery.from)(horizon);
     let mut rows: HashMap<String, Change> = HashMap::new();
@@ -42,7 +41,10 @@ async fn of_table(
     for file in files.filter(|file| file.event_time.is_some_and(|(_, last)| last >= from)) {
         let missing = || Violation(format!("P2: {} is in the lake's commits, but not in the lake", file.path));
         let bytes = lake.get(&file.path).await?.ok_or_else(missing)?;
-        let read = read(bytes, |row| take(row, table, recovery, horizon, &mut rows));
+        let read = read(bytes, |row| {
+            let seed = (recovery.seed)(&row, horizon, &|text| hasher.id(text.as_bytes()))?;
+            take(row, table, seed, &mut rows)
+        });
         read.map_err(|why| Violation(format!("P2: {} cannot be read: {why}", file.path)))?;
     }
     let live = rows.into_values().filter(|row| row.diff > 0 && row.time >= from);
@@ -68,18 +70,11 @@ fn read(bytes: Bytes, mut take: impl FnMut(Row<'_>) -> Option<()>) -> Result<(),
     Ok(())
 }
 
-fn take(
-    row: Row<'_>,
-    table: Derived,
-    recovery: Recovery,
-    horizon: Micros,
-    rows: &mut HashMap<String, Change>,
-) -> Option<()> {
+fn take(row: Row<'_>, table: Derived, seed: Seed, rows: &mut HashMap<String, Change>) -> Option<()> {
     let (key, seq, diff, time) = (row.text("row_key")?, row.long("seq")?, row.int("diff")?, row.long(table.time)?);
     if rows.get(key).is_some_and(|held| (held.seq, held.diff) > (seq, diff)) {
         return Some(());
     }
-    let seed = (recovery.seed)(&row, horizon, &|text| names::text(text.as_bytes()))?;
     rows.insert(key.to_owned(), Change { seq, diff, time, seed });
     Some(())
 }

@@ -11,6 +11,12 @@ pub enum StoreError {
     Transient(String),
 }
 
+impl From<getrandom::Error> for StoreError {
+    fn from(error: getrandom::Error) -> Self {
+        StoreError::Unusable(format!("no random numbers from the system: {error}"))
+    }
+}
+
 impl From<StoreError> for object_store::Error {
     fn from(error: StoreError) -> Self {
         object_store::Error::Generic { store: "lake", source: Box::new(error) }

@@ -17,7 +17,7 @@ pub fn digest(bytes: &[u8]) -> String {
 /// A system that gives no random numbers.
 pub fn random_id() -> Result<String, StoreError> {
     let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|e| StoreError::Unusable(format!("no random numbers from the system: {e}")))?;
+    getrandom::fill(&mut bytes)?;
     Ok(hex(&bytes))
 }
 

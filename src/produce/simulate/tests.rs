@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::columns::decode::{DecodeOptions, Decoder, Incoming};
 use crate::columns::tables::{Reason, Table};
+use crate::columns::text_hash::testing::hasher;
 use crate::source::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
 use crate::source::{Catalog, Reader, Record};
 
@@ -47,7 +48,7 @@ fn judged(simulator: &mut Simulator, count: i64, policy: TimePolicy) -> BTreeMap
         max_ahead: policy.max_ahead,
         topic_names: topics(),
     };
-    let mut decoder = Decoder::new(options);
+    let mut decoder = Decoder::new(options, hasher());
     let mut rows = decoder.rows();
     for offset in 0..count {
         let Message { topic, partition_hash, key, log_time_ms, value } = simulator.next_until(i64::MAX).unwrap();

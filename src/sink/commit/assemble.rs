@@ -125,6 +125,7 @@ mod tests {
 
     fn tick(epoch: u64) -> Tick {
         let start = Start {
+            key: 0,
             run: "a".into(),
             seq: 0,
             horizon: None,

@@ -1,6 +1,6 @@
 //! The rows of one table and one date that wait to be written, and the file they go to.
 
-use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{interleave_record_batch, max, min};
 use bytes::Bytes;
 use citystream_dataflows::time::Micros;
@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
 use crate::columns::row::column;
-use crate::columns::tables::{LOG_TIME, Table, schema};
+use crate::columns::tables::{LOG_TIME, ROW_KEY, Table, schema};
 
 /// One Parquet file.
 #[derive(Clone, Debug)]
@@ -114,7 +114,8 @@ impl Group {
         interleave(self.table, &batches, &order)
     }
 
-    /// The order of all rows by time. Stable, and fast where the batches are runs that rise already.
+    /// The order of all rows by time: as they came where that ties, changes by key. Which change comes first is up to hash
+    /// maps under a key that each run draws anew, and must not show. Fast where the batches are runs that rise already.
     fn sorted(&self) -> Vec<Place> {
         let mut places = Vec::with_capacity(self.rows);
         for (batch, columns) in self.batches.iter().enumerate() {
@@ -122,7 +123,14 @@ impl Group {
             let place = |(row, time): (usize, &Micros)| Place { time: *time, batch: batch as u32, row: row as u32 };
             places.extend(times.iter().flat_map(|times| times.values().iter().enumerate().map(place)));
         }
-        places.sort_by_key(|place| place.time);
+        let keys = self.batches.iter().map(|batch| column::<StringArray>(batch, ROW_KEY));
+        match keys.collect::<Option<Vec<_>>>() {
+            None => places.sort_by_key(|place| place.time),
+            Some(keys) => {
+                let key = |place: &Place| keys[place.batch as usize].value(place.row as usize);
+                places.sort_by(|one, other| one.time.cmp(&other.time).then_with(|| key(one).cmp(key(other))));
+            }
+        }
         places
     }
 }

@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::encoder::date;
 use super::*;
 use crate::columns::decode::{DecodeOptions, Decoder, Incoming};
+use crate::columns::text_hash::testing::hasher;
 use crate::source::Record;
 use crate::columns::tables::{Table, schema};
 
@@ -31,7 +32,7 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
         max_record: 1000,
         max_ahead: 3 * DAY,
         topic_names: PerTopic::new(|topic| topic.name().to_owned()),
-    });
+    }, hasher());
     let mut all = decoder.rows();
     for offset in first..first + rows {
         let log_time = START + (offset % 1000) * 2 * DAY / 1000;

@@ -20,7 +20,7 @@ pub(super) static DECLARATION: Declaration = Declaration {
         TIME,
         LOCATION,
         Field::new("hasIncident", "has_incident", Kind::Flag),
-        Field::text("incidentId", "incident_id"),
+        Field::id("incidentId", "incident_id"),
         Field::new("type", "type", Kind::Words(IncidentKind::WORDS_OR_NONE)),
         Field::new("status", "status", Kind::Words(Phase::WORDS_OR_NONE)),
         Field::text("description", "description"),

@@ -46,8 +46,8 @@ built_in! {
 }
 
 // What several topics have.
-const ID: Field = Field::text("id", "id").required();
-const DEVICE: Field = Field::text("deviceId", "device_id").required();
+const ID: Field = Field::id("id", "id").required();
+const DEVICE: Field = Field::id("deviceId", "device_id").required();
 const TIME: Field = Field::time("timestamp");
 const LOCATION: Field = Field::place("location", &["coordinates"]);
 const SPEED: Field = Field::number("speed", "speed_kmh", "km/h", 0.0, 1000.0);

@@ -11,7 +11,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use super::{Circle, CircleChange, LIFE, LifeId, Seed};
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::records::changes::{Exposure, Life};
-use crate::records::hash::{IdMap, IdSet, spread};
+use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Stamp, Status, TextId};
 use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::{Epoch, MINUTE, Micros};
@@ -36,8 +36,8 @@ pub fn lives<'scope>(
     seeds: StreamVec<'scope, Epoch, Seed>,
 ) -> (StreamVec<'scope, Epoch, LifeEvent>, StreamVec<'scope, Epoch, CircleChange>) {
     let mut builder = OperatorBuilder::new("lives".to_owned(), closes.scope());
-    let statuses = Inbox::new(&mut builder, statuses, Exchange::new(|s: &Status| spread(s.incident.0)));
-    let seeds = Inbox::new(&mut builder, seeds, Exchange::new(|s: &Seed| spread(s.life.incident.0)));
+    let statuses = Inbox::new(&mut builder, statuses, Exchange::new(|s: &Status| s.incident.spread()));
+    let seeds = Inbox::new(&mut builder, seeds, Exchange::new(|s: &Seed| s.life.incident.spread()));
     let stage = Lives { statuses, seeds, stories: IdMap::default(), touched: IdSet::default(), swept: Micros::MIN };
     conduct(builder, closes, stage)
 }

@@ -5,17 +5,20 @@ use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::row::{RowConverter, SortField};
+use citystream_dataflows::records::TextId;
+use citystream_dataflows::records::hash::IdMap;
 use citystream_dataflows::tables::{Derived, Total};
 use citystream_dataflows::time::bindings::Topic;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::files::read_files;
 use super::report::Report;
 use crate::columns::row::column;
+use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::lake::history::commit::{Commit, File, Ledger};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
+use crate::lake::store::error::StoreError;
 
 /// Checks all derived tables; a lake that has none is not asked for them.
 pub(super) async fn check(
@@ -27,8 +30,9 @@ pub(super) async fn check(
     if !commits.iter().any(|commit| commit.added.keys().any(|table| layout::plain_table(table).is_some())) {
         return Ok(());
     }
+    let hasher = TextHasher::new(draw_key().map_err(StoreError::from)?);
     for table in Derived::all() {
-        let mut history = History::new(table);
+        let mut history = History::new(table, hasher);
         for commit in commits {
             let files = commit.added.get(table.changes()).into_iter().flatten();
             let files: Vec<&File> = files.filter(|file| !removed.contains(&file.path)).collect();
@@ -43,16 +47,13 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// A row's key, in 128 bits.
-type Key = (u64, u64);
-
 /// One row of a change log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Change {
-    key: Key,
+    key: TextId,
     diff: i32,
-    /// A hash of all columns but diff, epoch and seq.
-    content: u64,
+    /// All columns but diff, epoch and seq.
+    content: TextId,
     /// Where its text is.
     place: (u32, u32),
 }
@@ -60,8 +61,9 @@ struct Change {
 /// A table as its changes make it.
 struct History {
     table: Derived,
-    /// The live rows, with the hash of what they say.
-    live: HashMap<Key, u64>,
+    hasher: TextHasher,
+    /// The live rows by key, with what they say.
+    live: IdMap<TextId, TextId>,
     sums: Vec<(&'static Total, i64)>,
     ledgers: HashMap<Topic, Ledger>,
     /// Of the commit at hand.
@@ -70,10 +72,10 @@ struct History {
 }
 
 impl History {
-    fn new(table: Derived) -> History {
+    fn new(table: Derived, hasher: TextHasher) -> History {
         let sums = table.declaration().totals.iter().map(|total| (total, 0)).collect();
-        let (live, ledgers) = (HashMap::new(), HashMap::new());
-        History { table, live, sums, ledgers, changes: Vec::new(), keys: Vec::new() }
+        let (live, ledgers) = (IdMap::default(), HashMap::new());
+        History { table, hasher, live, sums, ledgers, changes: Vec::new(), keys: Vec::new() }
     }
 
     /// Takes rows of a commit.
@@ -93,10 +95,10 @@ impl History {
             *total +=
                 values.iter().zip(diffs).map(|(x, diff)| x.unwrap_or(0) * i64::from(diff.unwrap_or(0))).sum::<i64>();
         }
-        let contents = contents(batch).map_err(|error| error.to_string())?;
+        let contents = contents(batch, self.hasher).map_err(|error| error.to_string())?;
         for (row, content) in contents.into_iter().enumerate() {
-            let hash = xxh3_128(keys.value(row).as_bytes());
-            let (key, place) = (((hash >> 64) as u64, hash as u64), (self.keys.len() as u32, row as u32));
+            let key = self.hasher.id(keys.value(row).as_bytes());
+            let place = (self.keys.len() as u32, row as u32);
             self.changes.push(Change { key, diff: diffs.value(row), content, place });
         }
         self.keys.push(keys.clone());
@@ -167,12 +169,12 @@ impl History {
 }
 
 /// A hash of each row, but for what a change adds to it.
-fn contents(batch: &RecordBatch) -> Result<Vec<u64>, arrow::error::ArrowError> {
+fn contents(batch: &RecordBatch, hasher: TextHasher) -> Result<Vec<TextId>, arrow::error::ArrowError> {
     let schema = batch.schema();
     let own = |name: &str| !matches!(name, "diff" | "epoch" | "seq");
     let columns = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| own(field.name()));
     let columns: Vec<ArrayRef> = columns.map(|(_, column)| column.clone()).collect();
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
-    Ok(rows.iter().map(|row| xxh3_64(row.as_ref())).collect())
+    Ok(rows.iter().map(|row| hasher.id(row.as_ref())).collect())
 }

@@ -137,7 +137,7 @@ fn changes<R: Clone>(
     let derived = Derived::from_name(table).unwrap();
     let changes: Vec<_> = changes.iter().map(|(row, diff)| Change { row: row.clone(), diff: *diff }).collect();
     let names = crate::columns::names::Names::default();
-    names.intern(&[(crate::columns::names::text(b"car"), "car".to_owned())]).unwrap();
+    names.intern(&[(crate::columns::text_hash::testing::text(b"car"), "car".to_owned())]);
     let columns = crate::columns::render::render(Block::new(derived, columns, &changes), &names).unwrap();
     let table = crate::columns::tables::Table::Derived(derived);
     let rendered =
@@ -156,7 +156,7 @@ mod derived {
     use citystream_dataflows::tables::{Derived, enriched_pings};
 
     use super::*;
-    use crate::columns::names::text;
+    use crate::columns::text_hash::testing::text;
     use crate::sink::write::{Encoder, EncoderOptions};
 
     const CELL: u64 = 0x0881_95da_49bf_ffff;

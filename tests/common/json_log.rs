@@ -1,0 +1,76 @@
+//! A log as JSON lines, written record by record.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::Plan;
+
+/// The second that a log begins at.
+const START: i64 = 1_780_300_800;
+
+/// A directory of topics.
+pub(crate) struct JsonLog {
+    dir: TempDir,
+}
+
+impl JsonLog {
+    /// Five topics of one partition each, without records.
+    pub(crate) fn new() -> JsonLog {
+        let log = JsonLog { dir: TempDir::with_prefix("citystream-log-").expect("a temporary folder") };
+        for topic in ["vehicle", "gps", "traffic", "weather", "emergency"] {
+            log.lines(topic, 0, "");
+        }
+        log
+    }
+
+    /// From this log into a fresh local lake.
+    pub(crate) fn plan(&self) -> Plan {
+        Plan::files(self.folder())
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Appends a record with a log time in seconds from the start.
+    pub(crate) fn append(&self, topic: &str, partition: u32, log_time: f64, value: &Value) {
+        let ts = START * 1000 + (log_time * 1000.0) as i64;
+        self.lines(topic, partition, &format!("{}\n", json!({"ts": ts, "key": null, "value": value})));
+    }
+
+    /// Appends records at whole seconds that carry the same time, with what `members` adds to id, device and place.
+    pub(crate) fn records(&self, topic: &str, partition: u32, seconds: &[i64], members: impl Fn(i64) -> Value) {
+        for second in seconds {
+            let mut value = record(&format!("{partition}-{second}"), "bus", *second as f64);
+            merge(&mut value, members(*second));
+            self.append(topic, partition, *second as f64, &value);
+        }
+    }
+
+    /// Appends text to a partition's file, which is made with its header where it is missing.
+    pub(crate) fn lines(&self, topic: &str, partition: u32, text: &str) {
+        let path: PathBuf = self.folder().join(format!("{topic}_data")).join(format!("{partition}.jsonl"));
+        let header = if path.exists() { "" } else { "{\"topic_id\": \"00000000000000000000000000000001\"}\n" };
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("a log");
+        file.write_all(format!("{header}{text}").as_bytes()).expect("a log");
+    }
+}
+
+/// A record that every topic can read, of a time in seconds from the start.
+pub(crate) fn record(id: &str, device: &str, event_time: f64) -> Value {
+    let millis = START * 1000 + (event_time * 1000.0) as i64;
+    let time = jiff::Timestamp::from_millisecond(millis).expect("a time");
+    let place = "51.5,-0.1";
+    json!({"id": id, "deviceId": device, "timestamp": time.to_string(), "coordinates": place})
+}
+
+/// Adds members to a record, or replaces them.
+pub(crate) fn merge(record: &mut Value, members: Value) {
+    let Value::Object(members) = members else { return };
+    members.into_iter().for_each(|(name, value)| record[name] = value);
+}
