@@ -38,6 +38,7 @@ contract_tests!(
     starts_at_any_next,
     a_null_payload_is_a_record,
     drained_means_drained,
+    caught_up_means_an_end_told_lately,
     partitions_are_independent
 );
 

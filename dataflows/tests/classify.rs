@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use citystream_dataflows::operators::classify::{Rows, classify};
-use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
+use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Standing, Topic};
 use citystream_dataflows::time::disposition::{Disposition, RowMeta};
 use citystream_dataflows::time::ticks::{Added, Report, Seen, Start, Tick};
 use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
@@ -14,7 +14,10 @@ use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::operators::{Input, Inspect};
 
 const SECOND: Micros = 1_000_000;
-const POLICY: TimePolicy = TimePolicy { lateness: 60 * SECOND, slack: 10 * SECOND, max_ahead: 3600 * SECOND };
+const POLICY: TimePolicy =
+    TimePolicy { lateness: 60 * SECOND, slack: 10 * SECOND, max_ahead: 3600 * SECOND, max_hold: 70 * SECOND };
+
+const STANDINGS: [Standing; 4] = [Standing::Behind, Standing::CaughtUp, Standing::Drained, Standing::Quiet];
 
 /// A row is known by its partition and offset.
 type Key = (Partition, i64);
@@ -31,11 +34,11 @@ impl Rows for Batch {
     }
 }
 
-/// What each epoch holds of each partition: rows in offset order, and whether it was drained after them.
+/// What each epoch holds of each partition: rows in offset order, and how it stood after them.
 #[derive(Clone, Debug)]
 struct Log {
     partitions: Vec<Partition>,
-    epochs: Vec<BTreeMap<Partition, (Vec<RowMeta>, bool)>>,
+    epochs: Vec<BTreeMap<Partition, (Vec<RowMeta>, Standing)>>,
 }
 
 /// A small generator (SplitMix64): the seed is all there is to reproduce a log.
@@ -68,7 +71,7 @@ fn random_log(seed: u64) -> Log {
                 RowMeta { partition: *p, event_time, log_clock: *clock, identity }
             });
             let rows: Vec<_> = rows.collect();
-            (*p, (rows, random.below(3) > 0))
+            (*p, (rows, STANDINGS[random.below(4) as usize]))
         });
         epoch.collect()
     });
@@ -80,8 +83,8 @@ fn random_log(seed: u64) -> Log {
 fn reference(log: &Log) -> BTreeMap<Key, Disposition> {
     let mut result = BTreeMap::new();
     let mut horizon: Option<Micros> = None;
-    let mut state: BTreeMap<Partition, (Option<Micros>, bool)> =
-        log.partitions.iter().map(|p| (*p, (None, false))).collect();
+    let mut state: BTreeMap<Partition, (Option<Micros>, Standing)> =
+        log.partitions.iter().map(|p| (*p, (None, Standing::Behind))).collect();
     let mut seen = HashSet::new();
     let mut offsets: BTreeMap<Partition, i64> = BTreeMap::new();
     for epoch in &log.epochs {
@@ -101,18 +104,24 @@ fn reference(log: &Log) -> BTreeMap<Key, Disposition> {
                 *offset += 1;
             }
         }
-        for (partition, (rows, drained)) in epoch {
+        for (partition, (rows, standing)) in epoch {
             let entry = state.get_mut(partition).unwrap();
             entry.0 = rows.last().map(|r| r.log_clock).or(entry.0);
-            entry.1 = *drained;
+            entry.1 = *standing;
         }
-        let undrained: Vec<_> = state.values().filter(|(_, d)| !d).map(|(c, _)| *c).collect();
-        let clock = if undrained.is_empty() {
-            state.values().filter_map(|(c, _)| *c).max()
-        } else {
-            undrained.into_iter().min().unwrap()
-        };
-        if let Some(clock) = clock {
+        let mut awake: Vec<Micros> =
+            state.values().filter(|(_, s)| *s != Standing::Quiet).filter_map(|(clock, _)| *clock).collect();
+        awake.sort();
+        let mut clocks = Vec::new();
+        for (clock, standing) in state.values() {
+            match (standing, clock) {
+                (Standing::Quiet, _) | (Standing::Drained, None) => {}
+                (Standing::Behind | Standing::CaughtUp, None) => clocks.push(None),
+                (Standing::Behind, Some(clock)) => clocks.push(Some(*clock)),
+                (_, Some(clock)) => clocks.push(Some((*clock).max(awake[(awake.len() - 1) / 2] - POLICY.max_hold))),
+            }
+        }
+        if let Some(clock) = clocks.into_iter().min().flatten() {
             horizon = horizon.max(Some(clock - POLICY.lateness - POLICY.slack));
         }
     }
@@ -147,14 +156,14 @@ fn dataflow(log: &Log, workers: usize) -> BTreeMap<Key, Disposition> {
             seen.advance_to(epoch);
             ticks.advance_to(epoch);
             let mut bindings = Vec::new();
-            for (partition, (metas, drained)) in content.iter().filter(|(p, _)| p.owner(peers) == index) {
+            for (partition, (metas, standing)) in content.iter().filter(|(p, _)| p.owner(peers) == index) {
                 let offset = offsets.entry(*partition).or_default();
                 let first = NextOffset(*offset);
                 let keys: Vec<Key> = (0..metas.len() as i64).map(|i| (*partition, *offset + i)).collect();
                 *offset += metas.len() as i64;
                 let log_clock = content_clock(&log, *partition, epoch);
                 let (next, read) = (NextOffset(*offset), metas.len() as u64);
-                bindings.push(Binding { partition: *partition, first, next, read, log_clock, drained: *drained });
+                bindings.push(Binding { partition: *partition, first, next, read, log_clock, standing: *standing });
                 rows.send(Batch { keys, metas: metas.clone() });
             }
             reports.send(Report { process: 0, uncommitted: 0, stop: false, bindings });
@@ -181,7 +190,7 @@ fn plain_tick(epoch: Epoch) -> Tick {
 
 fn start(log: &Log) -> Tick {
     let added = log.partitions.iter().map(|p| Added {
-        position: Position { partition: *p, next: NextOffset(0), log_clock: None, drained: false },
+        position: Position { partition: *p, next: NextOffset(0), log_clock: None, standing: Standing::Behind },
         from: NextOffset(0),
     });
     let start = Start {

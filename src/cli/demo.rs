@@ -86,7 +86,7 @@ fn supervise(
     pace: Pace,
     signals: &Signals,
 ) -> Result<(), RunError> {
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new(config.policy)?);
     let pipeline = Run::start(config, Arc::clone(&metrics))?;
     let mut progress = Progress::new(metrics, 0);
     let outcome = thread::scope(|scope| {

@@ -16,7 +16,7 @@ const INTERRUPTED: i32 = 130;
 /// Runs until everything has ended in order, or cannot go on.
 pub fn run(config: &Config) -> Result<i32, RunError> {
     let signals = Signals::listen()?;
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new(config.policy)?);
     let run = Run::start(config, Arc::clone(&metrics))?;
     let mut progress = Progress::new(metrics, config.process);
     let outcome = loop {

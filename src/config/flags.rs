@@ -55,6 +55,12 @@ pub struct Settings {
     /// How far event time may run ahead of the log [default: 24h].
     #[arg(long, value_name = "TIME")]
     pub max_ahead: Option<String>,
+    /// How far behind the others a partition that has reached its end may hold the horizon [default: 1h].
+    #[arg(long, value_name = "TIME")]
+    pub max_hold: Option<String>,
+    /// After how long without a record a partition holds the horizon no longer [default: 30s].
+    #[arg(long, value_name = "TIME")]
+    pub idle: Option<String>,
     /// Longest record [default: 256KiB].
     #[arg(long, value_name = "BYTES")]
     pub max_record: Option<String>,

@@ -40,6 +40,8 @@ const RUN: &[(&str, &str)] = &[
     ("lateness", "10m"),
     ("slack", "2m"),
     ("max-ahead", "24h"),
+    ("max-hold", "1h"),
+    ("idle", "30s"),
     ("max-record", "256KiB"),
     ("epoch", "250ms"),
     ("memory", "512MiB"),
@@ -114,6 +116,8 @@ pub struct Config {
     pub zone: TimeZone,
     /// What decides lateness and the horizon.
     pub policy: TimePolicy,
+    /// After how long without a record a drained partition is quiet.
+    pub idle: Duration,
     /// Longest record in bytes.
     pub max_record: usize,
     /// Length of an epoch.
@@ -359,7 +363,9 @@ impl Config {
                 lateness: values.micros("lateness")?,
                 slack: values.micros("slack")?,
                 max_ahead: values.micros("max-ahead")?,
+                max_hold: values.micros("max-hold")?,
             },
+            idle: values.duration("idle")?,
             max_record: values.size("max-record")? as usize,
             epoch: values.duration("epoch")?,
             commit_interval,
@@ -381,7 +387,14 @@ impl Config {
     /// A hash of what must be equal on all processes of a cluster.
     pub fn fingerprint(&self) -> u64 {
         let equal = (&self.lake, &self.source, &self.bootstrap_servers, &self.topics, &self.timezone, self.policy);
-        let paced = (self.max_record, self.epoch, self.commit_interval, self.until_drained, env!("CARGO_PKG_VERSION"));
+        let paced = (
+            self.max_record,
+            self.idle,
+            self.epoch,
+            self.commit_interval,
+            self.until_drained,
+            env!("CARGO_PKG_VERSION"),
+        );
         // Processes name topics to each other by their place in the list.
         let declared: Vec<&Declaration> = Topic::all().map(Topic::declaration).collect();
         xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{declared:?}", self.derives).as_bytes())

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
+use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Standing, Topic};
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
@@ -44,7 +44,7 @@ pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
     let (read, seq, epoch) = (rows + dead, state.seq + 1, state.epoch + 5);
     let next = NextOffset(first.0 + read as i64);
     let log_clock = Some(epoch as i64 * 1000);
-    let binding = Binding { partition, first, next, read, log_clock, drained: true };
+    let binding = Binding { partition, first, next, read, log_clock, standing: Standing::Drained };
     let file = |table: &str, rows: u64| {
         let path = layout::data_file(table, "2026-11-23", run, seq, 0, 0);
         let event_time = (table != layout::DEAD_LETTERS).then_some((1_700_000_000_000_000, 1_700_000_000_123_456));
@@ -57,7 +57,7 @@ pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
         previous: state.digest.clone(),
         epoch,
         horizon: Some(epoch as i64),
-        positions: vec![Position { partition, next, log_clock, drained: true }],
+        positions: vec![Position { partition, next, log_clock, standing: Standing::Drained }],
         epochs: vec![EpochBindings { epoch, bindings: vec![binding] }],
         added: added.into_iter().filter(|(_, n)| *n > 0).map(|(table, n)| file(table, n)).collect(),
         ledger: [(Topic::GPS, Ledger { read, on_time: rows, dead, ..Ledger::default() })].into(),

@@ -1,6 +1,7 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
 pub mod clock;
+mod cursor;
 pub mod derive;
 pub mod graph;
 pub mod pacer;
@@ -65,6 +66,7 @@ impl Run {
             source: source.clone(),
             decode: decode_options(config),
             budget: Arc::new(Budget::new(config.memory)),
+            quiet_after: config.idle,
             epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
             metrics: Arc::clone(&metrics),
             stopping: AtomicBool::new(false),

@@ -177,7 +177,7 @@ impl Pacer {
     /// With `until_drained`: everything there was has been read.
     fn is_drained(&self) -> bool {
         let positions = self.progress.positions();
-        self.pace.until_drained && !positions.is_empty() && positions.iter().all(|p| p.drained)
+        self.pace.until_drained && !positions.is_empty() && positions.iter().all(|p| p.standing.is_drained())
     }
 
     /// With `until_drained`: and committed.
@@ -189,7 +189,7 @@ impl Pacer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
+    use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Standing, Topic};
 
     use super::*;
 
@@ -198,7 +198,7 @@ mod tests {
 
     fn pacer(until_drained: bool) -> Pacer {
         let pace = Pace { epoch: Duration::ZERO, commit: Duration::from_secs(3600), budget: BUDGET, until_drained };
-        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
+        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
         let start = Start {
             run: "run".into(),
             key: 0,
@@ -209,7 +209,8 @@ mod tests {
             reach: Vec::new(),
             seeds: Vec::new(),
         };
-        let position = Position { partition: PARTITION, next: NextOffset(0), log_clock: None, drained: false };
+        let position =
+            Position { partition: PARTITION, next: NextOffset(0), log_clock: None, standing: Standing::Behind };
         Pacer::new(pace, policy, 9, start, vec![Added { position, from: NextOffset(0) }], false)
     }
 
@@ -217,7 +218,8 @@ mod tests {
         let first = pacer.progress.position(PARTITION).map_or(NextOffset(0), |p| p.next);
         let next = NextOffset(first.0 + read);
         let log_clock = Some(1_000_000);
-        let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, drained };
+        let standing = if drained { Standing::Drained } else { Standing::Behind };
+        let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, standing };
         pacer.reported(tick.epoch, Report { process: 0, uncommitted, stop: false, bindings: vec![binding] });
         pacer.answered_before(tick.epoch + 1);
     }
@@ -323,7 +325,7 @@ mod tests {
                 next: NextOffset(0),
                 read: 0,
                 log_clock: None,
-                drained: true,
+                standing: Standing::Drained,
             };
             pacer
                 .reported(tick.epoch, Report { process: 0, uncommitted: BUDGET, stop: false, bindings: vec![binding] });

@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use citystream_dataflows::time::bindings::{NextOffset, Partition, Position};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Position, Standing};
 use citystream_dataflows::time::ticks::Added;
 
 use crate::process::Fatal;
@@ -45,7 +45,7 @@ impl Watch {
 
 /// A partition that appears later is read from its first offset.
 fn from_the_first((partition, low): (Partition, NextOffset)) -> Added {
-    Added { position: Position { partition, next: low, log_clock: None, drained: false }, from: low }
+    Added { position: Position { partition, next: low, log_clock: None, standing: Standing::Behind }, from: low }
 }
 
 /// Looks for new partitions until the clock has gone.

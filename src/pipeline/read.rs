@@ -14,12 +14,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position};
 use citystream_dataflows::time::ticks::{Full, Report, Tick};
 use citystream_dataflows::time::{Epoch, Micros};
-use prometheus::IntGauge;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
@@ -28,9 +26,9 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::Broadcast;
 
+use super::cursor::PartitionCursor;
 use crate::columns::decode::{Decoder, Incoming, RawBatch, Rows};
 use crate::columns::text_hash::TextHasher;
-use crate::process::metrics::Metrics;
 use crate::process::{Debt, Reading};
 use crate::source::{Reader, SourceError};
 
@@ -40,6 +38,8 @@ const QUANTUM: usize = 2048;
 const BATCH: usize = 4 << 20;
 /// How long an operator that found nothing rests.
 const REST: Duration = Duration::from_millis(2);
+/// How long no partition is looked at, at most, while no epoch closes.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What comes of reading; see the module.
 pub struct Readings<'scope> {
@@ -131,33 +131,6 @@ impl Capabilities {
     }
 }
 
-/// One partition of this worker, and what the open epoch has taken of it.
-struct PartitionCursor {
-    partition: Partition,
-    first: NextOffset,
-    next: NextOffset,
-    read: u64,
-    log_clock: Option<Micros>,
-    /// Shown once the end is known.
-    lag: Option<IntGauge>,
-}
-
-impl PartitionCursor {
-    /// What the open epoch has taken, as it closes; the next one begins where it ends.
-    fn close(&mut self, drained: bool) -> Binding {
-        let PartitionCursor { partition, first, next, read, log_clock, .. } = *self;
-        (self.first, self.read) = (next, 0);
-        Binding { partition, first, next, read, log_clock, drained }
-    }
-
-    /// Shows how far the partition is read. What is left in a drained one are markers and aborted records.
-    fn show_lag(&mut self, end: Option<NextOffset>, drained: bool, metrics: &Metrics) {
-        let Some(end) = end else { return };
-        let gauge = self.lag.get_or_insert_with(|| metrics.lag(self.partition));
-        gauge.set(if drained { 0 } else { (end.0 - self.next.0).max(0) });
-    }
-}
-
 /// What this worker has read since the last tick.
 struct OpenEpoch {
     reading: Arc<Reading>,
@@ -170,6 +143,8 @@ struct OpenEpoch {
     cursors: Vec<PartitionCursor>,
     /// The cursor to poll next.
     next_partition: usize,
+    /// When it was last looked whether cursors are idle.
+    looked: Instant,
     limit: Option<Micros>,
     /// Whether this worker has said that the open epoch is full.
     said_full: bool,
@@ -190,6 +165,7 @@ impl OpenEpoch {
             rows,
             cursors: Vec::new(),
             next_partition: 0,
+            looked: Instant::now(),
             limit: None,
             said_full: false,
             taken: 0,
@@ -207,11 +183,13 @@ impl OpenEpoch {
         self.reading.metrics.uncommitted.set(self.reading.budget.used() as i64);
         self.debt.owe(epoch, std::mem::take(&mut self.taken));
         let mut bindings = Vec::with_capacity(self.cursors.len());
+        let now = Instant::now();
+        self.looked = now;
         for cursor in &mut self.cursors {
-            let asked = self.reader.as_mut().map(|r| (r.drained(cursor.partition), r.end(cursor.partition)));
-            let (drained, end) = asked.unwrap_or_default();
-            cursor.show_lag(end, drained, &self.reading.metrics);
-            bindings.push(cursor.close(drained));
+            let Some(reader) = self.reader.as_deref_mut() else { break };
+            let binding = cursor.close(reader, self.reading.quiet_after, now);
+            cursor.show_lag(reader.end(cursor.partition), binding.standing.is_drained(), &self.reading.metrics);
+            bindings.push(binding);
         }
         Report {
             process: self.reading.process,
@@ -229,7 +207,7 @@ impl OpenEpoch {
             self.decoder = Some(Decoder::new(self.reading.decode.clone(), TextHasher::new(start.key)));
         }
         for added in tick.added {
-            let Position { partition, next, log_clock, .. } = added.position;
+            let partition = added.position.partition;
             if partition.owner(self.peers) != self.worker {
                 continue;
             }
@@ -238,20 +216,25 @@ impl OpenEpoch {
                 none => none.insert(self.reading.source.reader()?),
             };
             reader.add(partition, added.from)?;
-            self.cursors.push(PartitionCursor {
-                partition,
-                first: next,
-                next: added.from,
-                read: 0,
-                log_clock,
-                lag: None,
-            });
+            self.cursors.push(PartitionCursor::new(&added));
         }
         Ok(())
     }
 
+    /// Looks now and then which partitions are idle, also while no epoch closes.
+    fn look(&mut self) {
+        let (now, Some(reader)) = (Instant::now(), self.reader.as_deref_mut()) else { return };
+        if now.duration_since(self.looked) >= LOOK {
+            self.looked = now;
+            for cursor in &mut self.cursors {
+                cursor.look(reader, now);
+            }
+        }
+    }
+
     /// Polls each partition at most once; true if there may be more at hand.
     fn poll_some(&mut self) -> Result<bool, SourceError> {
+        self.look();
         let (mut left, mut more) = (QUANTUM, false);
         for _ in 0..self.cursors.len() {
             if left == 0 || self.taken >= self.reading.epoch_share || self.reading.budget.is_spent() {
@@ -288,9 +271,7 @@ impl OpenEpoch {
         reader.poll(cursor.partition, &mut |record| {
             let log_clock = cursor.log_clock.map_or(record.log_time, |clock| clock.max(record.log_time));
             decoder.decode(Incoming { partition: cursor.partition, log_clock, record }, rows);
-            cursor.log_clock = Some(log_clock);
-            cursor.next = record.next;
-            cursor.read += 1;
+            cursor.take(record.next, log_clock);
             polled += 1;
             let is_enough = polled == share || is_beyond(cursor.log_clock, *limit);
             if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -307,26 +288,4 @@ impl OpenEpoch {
 /// Whether a partition has to wait for others.
 fn is_beyond(log_clock: Option<Micros>, limit: Option<Micros>) -> bool {
     log_clock.zip(limit).is_some_and(|(clock, limit)| clock > limit)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use citystream_dataflows::time::bindings::Topic;
-
-    use super::*;
-
-    #[test]
-    fn lag_is_shown_once_the_end_is_known_and_markers_are_none() {
-        let partition = Partition { topic: Topic::GPS, index: 0 };
-        let next = NextOffset(40);
-        let mut cursor = PartitionCursor { partition, first: next, next, read: 0, log_clock: None, lag: None };
-        let metrics = Metrics::new().unwrap();
-        cursor.show_lag(None, false, &metrics);
-        assert!(cursor.lag.is_none(), "nobody has said where it ends");
-        for (end, drained, lag) in [(100, false, 60), (41, false, 1), (41, true, 0), (39, false, 0)] {
-            cursor.show_lag(Some(NextOffset(end)), drained, &metrics);
-            assert_eq!(metrics.lag(partition).get(), lag, "end {end}, drained {drained}");
-        }
-    }
 }

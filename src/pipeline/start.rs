@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use citystream_dataflows::time::bindings::{NextOffset, Partition, Position, is_another_topic};
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Position, Standing, is_another_topic};
 use citystream_dataflows::time::ticks::{Added, Start};
 use citystream_dataflows::time::{Micros, TimePolicy};
 use tokio::runtime::Runtime;
@@ -153,7 +153,7 @@ fn added(beginning: &Beginning, state: &State) -> Added {
     let Beginning { partition, from, anew } = *beginning;
     let stood = state.positions.iter().find(|p| p.partition == partition);
     let next = stood.filter(|_| !anew).map_or(from, |p| p.next);
-    let position = Position { partition, next, log_clock: stood.and_then(|p| p.log_clock), drained: false };
+    let position = Position { partition, next, log_clock: stood.and_then(|p| p.log_clock), standing: Standing::Behind };
     Added { position, from }
 }
 

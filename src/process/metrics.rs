@@ -8,8 +8,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::bindings::{Partition, Position, Topic};
+use citystream_dataflows::time::holding::Holding;
+use citystream_dataflows::time::{Micros, TimePolicy};
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -21,6 +22,7 @@ use crate::lake::history::commit::{Commit, Ledger};
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
+    policy: TimePolicy,
     registry: Registry,
     records: IntCounterVec,
     /// Records read by this process, committed or not.
@@ -37,6 +39,8 @@ pub struct Metrics {
     log_clock: IntGaugeVec,
     next_offset: IntGaugeVec,
     drained: IntGaugeVec,
+    horizon_lag: IntGauge,
+    holder: IntGaugeVec,
     lag: IntGaugeVec,
     ready: AtomicBool,
 }
@@ -45,15 +49,15 @@ pub struct Metrics {
 const OUTCOMES: [&str; 5] = ["on_time", "late", "expired", "duplicate", "dead_letter"];
 
 impl Metrics {
-    /// All at zero.
+    /// All at zero, in a run with this policy.
     ///
     /// # Errors
     /// Never with these names; the library checks them.
-    pub fn new() -> Result<Self, RunError> {
-        Self::register().map_err(|e| RunError::Failed(format!("metrics: {e}")))
+    pub fn new(policy: TimePolicy) -> Result<Self, RunError> {
+        Self::register(policy).map_err(|e| RunError::Failed(format!("metrics: {e}")))
     }
 
-    fn register() -> Result<Self, prometheus::Error> {
+    fn register(policy: TimePolicy) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str| {
             let gauge = IntGauge::new(name, help)?;
@@ -88,6 +92,12 @@ impl Metrics {
                 "citystream_lag_offsets",
                 "Kafka: offsets that this process has still to read, up to the end as last told by the leader",
             )?,
+            horizon_lag: gauge(
+                "citystream_horizon_lag_seconds",
+                "How far the horizon is behind the lower median log clock of the partitions that are not quiet",
+            )?,
+            holder: by_partition("citystream_horizon_holder", "1 where a partition holds the horizon back")?,
+            policy,
             registry,
             records,
             read,
@@ -118,6 +128,13 @@ impl Metrics {
             }
         }
         commit.positions.iter().for_each(|p| self.position(p));
+        let holding = Holding::of(self.policy, &commit.positions);
+        let lag = holding.median.zip(commit.horizon).map_or(0, |(clock, horizon)| clock - horizon);
+        self.horizon_lag.set(lag.max(0) / 1_000_000);
+        self.holder.reset();
+        for Partition { topic, index } in holding.holders {
+            self.holder.with_label_values(&[topic.name(), &index.to_string()]).set(1);
+        }
     }
 
     fn position(&self, position: &Position) {
@@ -125,7 +142,7 @@ impl Metrics {
         let labels = [position.partition.topic.name(), index.as_str()];
         self.log_clock.with_label_values(&labels).set(position.log_clock.map_or(0, |c| c / 1_000_000));
         self.next_offset.with_label_values(&labels).set(position.next.0);
-        self.drained.with_label_values(&labels).set(i64::from(position.drained));
+        self.drained.with_label_values(&labels).set(i64::from(position.standing.is_drained()));
     }
 
     /// Records committed by this run with an outcome: one of `on_time, late, expired, duplicate, dead_letter`.

@@ -21,9 +21,13 @@ fn get(address: &str, path: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
+const POLICY: TimePolicy = TimePolicy { lateness: 1_000_000, slack: 500_000, max_ahead: 0, max_hold: 3_600_000_000 };
+
 fn commit() -> Commit {
     let partition = Partition { topic: Topic::GPS, index: 3 };
-    let position = Position { partition, next: NextOffset(42), log_clock: Some(7_000_000), drained: true };
+    use citystream_dataflows::time::bindings::Standing;
+    let position =
+        Position { partition, next: NextOffset(42), log_clock: Some(7_000_000), standing: Standing::Drained };
     let ledger = Ledger { read: 15, on_time: 5, late: 4, expired: 3, duplicate: 2, dead: 1 };
     Commit {
         seq: 9,
@@ -46,7 +50,7 @@ fn commit() -> Commit {
 fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let metrics = Arc::new(Metrics::new().unwrap());
+    let metrics = Arc::new(Metrics::new(POLICY).unwrap());
     let server = runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
     assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
     assert_eq!(get(&address, "/readyz").0, 503);
@@ -73,6 +77,8 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
         "citystream_log_clock_seconds{partition=\"3\",topic=\"gps\"} 7",
         "citystream_next_offset{partition=\"3\",topic=\"gps\"} 42",
         "citystream_drained{partition=\"3\",topic=\"gps\"} 1",
+        "citystream_horizon_lag_seconds 4",
+        "citystream_horizon_holder{partition=\"3\",topic=\"gps\"} 1",
         "citystream_lag_offsets{partition=\"1\",topic=\"weather\"} 17",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
@@ -88,7 +94,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
 fn a_server_that_is_stopped_hangs_up_on_who_waits_and_ends_in_time() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new().unwrap()))).unwrap();
+    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new(POLICY).unwrap()))).unwrap();
     // One that has had its answer and keeps the connection, and one that never finishes its question.
     let mut idle = TcpStream::connect(&address).unwrap();
     idle.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

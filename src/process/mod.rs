@@ -6,6 +6,7 @@ pub mod source;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::{Epoch, TimePolicy};
@@ -49,6 +50,8 @@ pub struct Reading {
     pub budget: Arc<Budget>,
     /// Bytes one worker may read in one epoch.
     pub epoch_share: u64,
+    /// After how long a drained partition without a record is quiet.
+    pub quiet_after: Duration,
     /// What is counted for the outside.
     pub metrics: Arc<Metrics>,
     /// Set when the process is asked to stop.

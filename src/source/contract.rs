@@ -192,6 +192,25 @@ pub fn drained_means_drained(log: &mut impl TestLog) {
     assert!(!reader.drained(log.partitions()[1]), "never added");
 }
 
+/// Caught up is who has reached an end told within the last 2 s, though more has come since.
+pub fn caught_up_means_an_end_told_lately(log: &mut impl TestLog) {
+    let (p, first) = (log.partitions()[0], log.first(log.partitions()[0]));
+    let mut reader = log.reader();
+    reader.add(p, first).unwrap();
+    until_drained(&mut reader, p);
+    assert!(reader.caught_up(p), "it is at the end");
+    fill(log, p, 0..3);
+    assert!(reader.caught_up(p), "it was at the end a moment ago");
+    let end = Instant::now() + SOON;
+    while reader.caught_up(p) {
+        assert!(Instant::now() < end, "3 unread records for {SOON:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    read(&mut reader, p, 3, usize::MAX);
+    until_drained(&mut reader, p);
+    assert!(reader.caught_up(p));
+}
+
 /// A partition that is not polled holds up no other, and loses nothing; one added later is read too.
 pub fn partitions_are_independent(log: &mut impl TestLog) {
     let (p, q) = (log.partitions()[0], log.partitions()[1]);

@@ -6,6 +6,7 @@
 pub mod assignment;
 #[cfg(test)]
 pub mod contract;
+mod ends;
 pub mod jsonl;
 pub mod kafka;
 
@@ -46,6 +47,10 @@ pub trait Reader {
 
     /// Whether the log's owner confirmed within the last 2 s that all of the partition has been handed out.
     fn drained(&mut self, partition: Partition) -> bool;
+
+    /// Whether the position has reached an end that the log's owner told within the last 2 s: what comes is handed out as it
+    /// comes.
+    fn caught_up(&mut self, partition: Partition) -> bool;
 
     /// The end of the partition as its owner last said it, without asking; `None` where offsets count no records.
     fn end(&self, _partition: Partition) -> Option<NextOffset> {

@@ -8,15 +8,15 @@ use tempfile::TempDir;
 
 use super::Plan;
 
-/// The second that a log begins at.
-const START: i64 = 1_780_300_800;
-
 /// A directory of topics.
 pub(crate) struct JsonLog {
     dir: TempDir,
 }
 
 impl JsonLog {
+    /// The second that a log begins at.
+    pub(crate) const START: i64 = 1_780_300_800;
+
     /// Five topics of one partition each, without records.
     pub(crate) fn new() -> JsonLog {
         let log = JsonLog { dir: TempDir::with_prefix("citystream-log-").expect("a temporary folder") };
@@ -38,7 +38,7 @@ impl JsonLog {
 
     /// Appends a record with a log time in seconds from the start.
     pub(crate) fn append(&self, topic: &str, partition: u32, log_time: f64, value: &Value) {
-        let ts = START * 1000 + (log_time * 1000.0) as i64;
+        let ts = JsonLog::START * 1000 + (log_time * 1000.0) as i64;
         self.lines(topic, partition, &format!("{}\n", json!({"ts": ts, "key": null, "value": value})));
     }
 
@@ -63,7 +63,7 @@ impl JsonLog {
 
 /// A record that every topic can read, of a time in seconds from the start.
 pub(crate) fn record(id: &str, device: &str, event_time: f64) -> Value {
-    let millis = START * 1000 + (event_time * 1000.0) as i64;
+    let millis = JsonLog::START * 1000 + (event_time * 1000.0) as i64;
     let time = jiff::Timestamp::from_millisecond(millis).expect("a time");
     let place = "51.5,-0.1";
     json!({"id": id, "deviceId": device, "timestamp": time.to_string(), "coordinates": place})

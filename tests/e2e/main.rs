@@ -13,6 +13,7 @@ mod disk_full;
 mod errors;
 mod fencing;
 mod foreign_producer;
+mod holding;
 mod hostile;
 mod kafka_edges;
 mod kill;

@@ -238,7 +238,7 @@ fn what_contradicts_itself_is_not_declared() {
     let faults = [
         (Declaration { name: "Trams", ..sound }, "its name"),
         (Declaration { fields: &[], ..sound }, "0 fields"),
-        (Declaration { id: "at", ..sound }, "its id, at, is no required text"),
+        (Declaration { id: "at", ..sound }, "its id, at, is no required id"),
         (Declaration { device: Some("d"), ..sound }, "its device, d"),
         (Declaration { time: "t", ..sound }, "its time is"),
         (Declaration { position: None, ..sound }, "its position is"),

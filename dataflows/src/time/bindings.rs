@@ -35,6 +35,27 @@ impl Partition {
 #[serde(transparent)]
 pub struct NextOffset(pub i64);
 
+/// How a partition stands to the end of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// There are records to read, or nobody has said where the log ends.
+    Behind,
+    /// It has reached an end that its leader told within the last 2 s; more may have come since.
+    CaughtUp,
+    /// Its leader has confirmed within the last 2 s that nothing is left to read.
+    Drained,
+    /// Drained, confirmed without a break and without a record, for `--idle`.
+    Quiet,
+}
+
+impl Standing {
+    /// Whether nothing is left to read.
+    pub fn is_drained(self) -> bool {
+        self >= Standing::Drained
+    }
+}
+
 /// Where a partition stands between two epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -44,8 +65,8 @@ pub struct Position {
     pub next: NextOffset,
     /// The greatest Kafka timestamp read so far, in microseconds; `None` before the first record.
     pub log_clock: Option<Micros>,
-    /// Whether the leader has confirmed that nothing is left to read.
-    pub drained: bool,
+    /// How it stands to the end of its log.
+    pub standing: Standing,
 }
 
 /// What one epoch holds of one partition: the records with offsets in `first..next`.
@@ -61,13 +82,13 @@ pub struct Binding {
     pub read: u64,
     /// The partition's log clock after the epoch.
     pub log_clock: Option<Micros>,
-    /// Whether the partition was drained when the epoch closed.
-    pub drained: bool,
+    /// How the partition stood to the end of its log when the epoch closed.
+    pub standing: Standing,
 }
 
 impl Binding {
     /// The position after the epoch.
     pub fn position(&self) -> Position {
-        Position { partition: self.partition, next: self.next, log_clock: self.log_clock, drained: self.drained }
+        Position { partition: self.partition, next: self.next, log_clock: self.log_clock, standing: self.standing }
     }
 }

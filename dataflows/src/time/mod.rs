@@ -1,10 +1,11 @@
 //! The two clocks: epochs order what arrives, event time is data. Lateness is a
-//! function of the log alone (invariants P1 and P3); the horizon is folded in [progress].
+//! function of the log alone (invariants P1 and P3); what holds the horizon is said in [holding], and it is folded in [progress].
 
 pub mod bindings;
 pub mod by_epoch;
 pub mod closes;
 pub mod disposition;
+pub mod holding;
 pub mod progress;
 pub mod ticks;
 
@@ -27,6 +28,8 @@ pub struct TimePolicy {
     pub slack: Micros,
     /// How far an event time may run ahead of the log clock.
     pub max_ahead: Micros,
+    /// How far behind the others a partition that has reached its end may hold the horizon.
+    pub max_hold: Micros,
 }
 
 impl TimePolicy {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::time::bindings::{Binding, Partition, Position};
+use crate::time::bindings::{Binding, Partition, Position, Standing};
+use crate::time::holding::Holding;
 use crate::time::ticks::Tick;
 use crate::time::{Micros, TimePolicy};
 
@@ -34,8 +35,7 @@ impl Progress {
         if let Some(start) = &tick.start {
             self.horizon = start.horizon;
         }
-        let positions: Vec<Position> = self.positions();
-        self.horizon = horizon(self.policy, self.horizon, &positions);
+        self.horizon = Holding::of(self.policy, &self.positions()).horizon(self.policy, self.horizon);
     }
 
     /// The horizon: what holds for the next epoch.
@@ -70,27 +70,13 @@ impl Progress {
     }
 }
 
-/// The horizon after `positions`, never behind `previous`.
-///
-/// The least log clock of the undrained partitions bounds it; with none, the greatest of all. An undrained partition
-/// with nothing read holds it where it is (S1).
-fn horizon(policy: TimePolicy, previous: Option<Micros>, positions: &[Position]) -> Option<Micros> {
-    let mut undrained = positions.iter().filter(|p| !p.drained).peekable();
-    let clock = if undrained.peek().is_some() {
-        undrained.map(|p| p.log_clock).min().flatten()
-    } else {
-        positions.iter().filter_map(|p| p.log_clock).max()
-    };
-    previous.max(clock.map(|c| c.saturating_sub(policy.lateness + policy.slack)))
-}
-
 /// The log clock up to which an aligned backfill may read: the least one with unread data, plus L.
 ///
-/// `None` is no limit: nothing is unread, or a partition with unread data has not been read at all, which is itself
-/// never limited and soon sets one.
+/// `None` is no limit: everybody keeps up, or a partition with unread data has not been read at all, which is itself
+/// never limited and soon sets one. Who keeps up limits nobody: its clock is slow, not its reader.
 fn limit(policy: TimePolicy, positions: &[Position]) -> Option<Micros> {
-    let least = positions.iter().filter(|p| !p.drained).filter_map(|p| p.log_clock).min();
-    least.map(|c| c.saturating_add(policy.lateness))
+    let behind = positions.iter().filter(|p| p.standing == Standing::Behind);
+    behind.filter_map(|p| p.log_clock).min().map(|clock| clock.saturating_add(policy.lateness))
 }
 
 #[cfg(test)]
@@ -98,33 +84,16 @@ mod tests {
     use super::*;
     use crate::time::bindings::{NextOffset, Topic};
 
-    const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
-
-    fn at(index: i32, log_clock: Option<Micros>, drained: bool) -> Position {
-        let partition = Partition { topic: Topic::GPS, index };
-        Position { partition, next: NextOffset(0), log_clock, drained }
-    }
-
-    #[test]
-    fn undrained_partitions_hold_the_horizon() {
-        let behind = [at(0, Some(10_000), false), at(1, Some(90_000), true)];
-        assert_eq!(horizon(POLICY, None, &behind), Some(10_000 - 720));
-        assert_eq!(horizon(POLICY, Some(50_000), &behind), Some(50_000), "it never goes back");
-        let unread = [at(0, None, false), at(1, Some(90_000), true)];
-        assert_eq!(horizon(POLICY, Some(7), &unread), Some(7), "nothing read yet holds it where it is");
-        let drained = [at(0, Some(10_000), true), at(1, Some(90_000), true), at(2, None, true)];
-        assert_eq!(horizon(POLICY, None, &drained), Some(90_000 - 720), "an idle partition holds nothing");
-        assert_eq!(
-            horizon(POLICY, None, &[at(0, None, true)]),
-            None,
-            "in a log in which nothing arrives nothing seals"
-        );
-    }
-
     #[test]
     fn the_slowest_partition_with_unread_data_sets_the_limit() {
-        let positions = [at(0, Some(10_000), false), at(1, Some(5_000), true), at(2, Some(40_000), false)];
-        assert_eq!(limit(POLICY, &positions), Some(10_600));
-        assert_eq!(limit(POLICY, &[at(0, Some(10_000), true)]), None);
+        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
+        let at = |index: i32, log_clock: Micros, standing: Standing| {
+            let partition = Partition { topic: Topic::GPS, index };
+            Position { partition, next: NextOffset(0), log_clock: Some(log_clock), standing }
+        };
+        let (slow, fast) = (at(0, 10_000, Standing::Behind), at(2, 40_000, Standing::Behind));
+        assert_eq!(limit(policy, &[slow, at(1, 5_000, Standing::Drained), fast]), Some(10_600));
+        assert_eq!(limit(policy, &[at(0, 10_000, Standing::CaughtUp), fast]), Some(40_600), "its clock is slow");
+        assert_eq!(limit(policy, &[at(0, 10_000, Standing::Drained)]), None);
     }
 }

@@ -82,6 +82,13 @@ pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
             "{place} has format {found}; this program reads {FORMAT}: use the one that wrote it"
         )));
     }
+    let definitions = &value["decides"]["definitions"];
+    if *definitions != DEFINITIONS {
+        return Err(unusable(format!(
+            "{place} has definitions of version {definitions}, this program {DEFINITIONS}: use the one that wrote it, or a new \
+             --lake, which is filled from the start of the log"
+        )));
+    }
     serde_json::from_value(value).map(Some).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
 }
 
@@ -106,13 +113,6 @@ pub async fn agree(lake: &Lake, wanted: RowSemantics) -> Result<Settings, StoreE
 
 fn confirm(lake: &Lake, settings: Settings, wanted: &RowSemantics) -> Result<Settings, StoreError> {
     let place = lake.address(layout::SETTINGS);
-    let (there, here) = (settings.semantics.definitions, wanted.definitions);
-    if there != here {
-        return Err(unusable(format!(
-            "{place} has definitions of version {there}, this program {here}, and a lake has one: give it a new --lake, which \
-             it fills from the start of the log, or go on with the program that made this one"
-        )));
-    }
     let differ = differences(&settings.semantics, wanted);
     if differ.is_empty() {
         return Ok(settings);
@@ -149,7 +149,7 @@ mod tests {
 
     fn semantics() -> RowSemantics {
         RowSemantics {
-            time: TimePolicy { lateness: 600, slack: 120, max_ahead: 86400 },
+            time: TimePolicy { lateness: 600, slack: 120, max_ahead: 86400, max_hold: 3_600_000_000 },
             tables: "all".into(),
             timezone: "UTC".into(),
             log_clock: "kafka".into(),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use citystream_dataflows::tables::data_quality_15m::LENGTH;
 use citystream_dataflows::tables::window;
-use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Topic, is_another_topic};
+use citystream_dataflows::time::bindings::{
+    Binding, NextOffset, Partition, Position, Standing, Topic, is_another_topic,
+};
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -147,14 +149,14 @@ fn topics_anew(previous: Option<&State>, commit: &Commit) -> Result<BTreeSet<Top
 }
 
 /// Where partitions stand: the next offset, which those of a topic made anew do not have yet, and the log clock.
-type Standing = BTreeMap<Partition, (Option<NextOffset>, Option<Micros>)>;
+type Places = BTreeMap<Partition, (Option<NextOffset>, Option<Micros>)>;
 
 /// Each binding begins where the one before it ended; the first one of a partition in a topic made anew, anywhere. The
 /// positions after all of them.
-fn check_bindings(previous: Option<&State>, commit: &Commit, anew: &BTreeSet<Topic>) -> Result<Standing, Violation> {
+fn check_bindings(previous: Option<&State>, commit: &Commit, anew: &BTreeSet<Topic>) -> Result<Places, Violation> {
     let known = previous.into_iter().flat_map(|state| &state.positions);
     let next = |p: &Position| (!anew.contains(&p.partition.topic)).then_some(p.next);
-    let mut at: Standing = known.map(|p| (p.partition, (next(p), p.log_clock))).collect();
+    let mut at: Places = known.map(|p| (p.partition, (next(p), p.log_clock))).collect();
     for (epoch, binding) in bindings(commit) {
         let Binding { partition, first, next, read, log_clock, .. } = *binding;
         let what = || format!("{} in epoch {epoch} of commit {}", name(partition), commit.seq);
@@ -170,7 +172,7 @@ fn check_bindings(previous: Option<&State>, commit: &Commit, anew: &BTreeSet<Top
 }
 
 /// A commit names every partition where it stands. A topic made anew may have fewer than the old one.
-fn check_positions(expected: &Standing, commit: &Commit) -> Result<(), Violation> {
+fn check_positions(expected: &Places, commit: &Commit) -> Result<(), Violation> {
     let given: BTreeMap<_, _> = commit.positions.iter().map(|p| (p.partition, (p.next, p.log_clock))).collect();
     ensure!(given.len() == commit.positions.len(), "commit {} names a partition twice", commit.seq);
     for (partition, (next, clock)) in expected {
@@ -195,7 +197,8 @@ pub fn keep_positions(previous: &State, commit: &mut Commit) -> Result<(), Viola
     let named: BTreeSet<Partition> = commit.positions.iter().map(|p| p.partition).collect();
     let kept =
         previous.positions.iter().filter(|p| !named.contains(&p.partition) && !anew.contains(&p.partition.topic));
-    commit.positions.extend(kept);
+    // Whom nobody reads holds nothing.
+    commit.positions.extend(kept.map(|p| Position { standing: Standing::Quiet, ..*p }));
     commit.positions.sort_by_key(|p| p.partition);
     Ok(())
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use citystream_dataflows::time::bindings::Topic;
+use citystream_dataflows::time::bindings::{Position, Standing, Topic};
+use citystream_dataflows::time::holding::Holding;
+use citystream_dataflows::time::{Micros, TimePolicy};
 use serde::Serialize;
 
 use crate::lake::history::commit::{File, Ledger};
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{self, State};
+use crate::lake::history::{self, State, settings};
 use crate::lake::store::Lake;
 
 /// Where a lake stands.
@@ -26,14 +28,27 @@ pub struct Status {
     pub epoch: u64,
     /// The horizon as ISO 8601: everything before it is complete.
     pub horizon: Option<String>,
-    /// What holds the horizon back: the undrained partitions with the least log clock.
-    pub held_by: Vec<String>,
+    /// The partitions that hold the horizon back, each with how it stands to the end of its log.
+    pub held_by: Vec<Holder>,
+    /// Partitions further behind than one may hold the horizon: what they deliver there expires.
+    pub left_behind: Vec<String>,
     /// The next offset of each partition, by `topic/partition`.
     pub positions: BTreeMap<String, i64>,
     /// Live files of each table.
     pub tables: BTreeMap<String, Size>,
     /// The counts of the whole history, by topic.
     pub totals: BTreeMap<Topic, Ledger>,
+}
+
+/// A partition that holds the horizon back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// `topic/partition`.
+    pub partition: String,
+    /// How it stands to the end of its log.
+    pub standing: Standing,
+    /// Its log clock as ISO 8601.
+    pub log_clock: Option<String>,
 }
 
 /// How much a table holds.
@@ -50,16 +65,21 @@ pub struct Size {
 /// Reads a lake's status; `None` if it has no commit yet.
 #[allow(clippy::disallowed_methods)] // How old the last commit is.
 pub async fn read(lake: &Lake) -> Result<Option<Status>, ReadError> {
-    Ok(read::state(lake).await?.map(|state| of(&state, lake.location(), SystemTime::now())))
+    let Some(settings) = settings::read(lake).await? else { return Ok(None) };
+    let policy = settings.semantics.time;
+    Ok(read::state(lake).await?.map(|state| of(&state, policy, lake.location(), SystemTime::now())))
 }
 
-/// The status that a state means at a time.
-pub fn of(state: &State, location: &str, now: SystemTime) -> Status {
+/// The status that a state means at a time, in a lake with this policy.
+fn of(state: &State, policy: TimePolicy, location: &str, now: SystemTime) -> Status {
     let proposed = SystemTime::UNIX_EPOCH + Duration::from_millis(state.time_ms.max(0) as u64);
-    let horizon = state.horizon.and_then(|h| jiff::Timestamp::from_microsecond(h).ok());
-    let undrained = state.positions.iter().filter(|p| !p.drained);
-    let least = undrained.clone().map(|p| p.log_clock).min();
-    let held_by = undrained.filter(|p| Some(p.log_clock) == least).map(|p| history::name(p.partition)).collect();
+    let holding = Holding::of(policy, &state.positions);
+    let holder = |position: &Position| Holder {
+        partition: history::name(position.partition),
+        standing: position.standing,
+        log_clock: position.log_clock.and_then(iso),
+    };
+    let held_by = state.positions.iter().filter(|p| holding.holders.contains(&p.partition)).map(holder).collect();
     let size = |files: &Vec<File>| Size {
         rows: files.iter().map(|f| f.rows).sum(),
         files: files.len() as u64,
@@ -71,11 +91,28 @@ pub fn of(state: &State, location: &str, now: SystemTime) -> Status {
         run: state.run.clone(),
         age_s: now.duration_since(proposed).map_or(0.0, |d| d.as_secs_f64()),
         epoch: state.epoch,
-        horizon: horizon.map(|h| h.to_string()),
+        horizon: state.horizon.and_then(iso),
         held_by,
+        left_behind: holding.left_behind.into_iter().map(history::name).collect(),
         positions: state.positions.iter().map(|p| (history::name(p.partition), p.next.0)).collect(),
         tables: state.files.iter().map(|(table, files)| (table.clone(), size(files))).collect(),
         totals: state.totals.clone(),
+    }
+}
+
+fn iso(time: Micros) -> Option<String> {
+    jiff::Timestamp::from_microsecond(time).ok().map(|time| time.to_string())
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = match self.standing {
+            Standing::Behind => "has records to read, or its end is not confirmed",
+            Standing::CaughtUp | Standing::Drained => "delivers",
+            Standing::Quiet => "is quiet",
+        };
+        let clock = self.log_clock.as_deref().unwrap_or("none yet");
+        write!(f, "{} {why}, log clock {clock}", self.partition)
     }
 }
 
@@ -85,8 +122,12 @@ impl std::fmt::Display for Status {
         writeln!(f, "commit    {} by run {}, {:.1} s ago", self.seq, self.run, self.age_s)?;
         writeln!(f, "epoch     {}", self.epoch)?;
         writeln!(f, "horizon   {}", self.horizon.as_deref().unwrap_or("none yet"))?;
-        if !self.held_by.is_empty() {
-            writeln!(f, "held by   {}", self.held_by.join(", "))?;
+        for holder in &self.held_by {
+            writeln!(f, "held by   {holder}")?;
+        }
+        if !self.left_behind.is_empty() {
+            let named = self.left_behind.join(", ");
+            writeln!(f, "left      {named}: more than --max-hold behind, what comes there expires")?;
         }
         writeln!(f, "{:<16} {:>12} {:>8} {:>14}", "table", "rows", "files", "bytes")?;
         for (table, size) in &self.tables {
@@ -122,10 +163,11 @@ mod tests {
     fn a_status_names_what_a_state_holds() {
         let state = history::apply(None, &claim("a"), "d".into());
         let mut state = history::apply(Some(state.clone()), &data(&state, "a", 5, 2), "e".into());
-        state.positions[0].drained = false;
+        state.positions[0].standing = Standing::Behind;
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_001_500);
-        let status = of(&state, "/lake", now);
-        assert_eq!((status.seq, status.age_s, status.held_by.as_slice()), (1, 1.5, &["gps/0".to_string()][..]));
+        let policy = TimePolicy { lateness: 1, slack: 1, max_ahead: 1, max_hold: 1 };
+        let status = of(&state, policy, "/lake", now);
+        assert_eq!((status.seq, status.age_s, status.held_by[0].partition.as_str()), (1, 1.5, "gps/0"));
         assert_eq!(status.tables["raw_gps"], Size { rows: 5, files: 1, bytes: 10 });
         let text = status.to_string();
         assert!(text.contains("1970-01-01T00:00:00.000005Z") && text.contains("next offset 7"), "{text}");

@@ -83,7 +83,8 @@ fn judged(simulator: &mut Simulator, count: i64, policy: TimePolicy) -> BTreeMap
 
 #[test]
 fn the_truth_is_what_the_decoder_finds() {
-    let policy = TimePolicy { lateness: 600_000_000, slack: 120_000_000, max_ahead: 86_400_000_000 };
+    let policy =
+        TimePolicy { lateness: 600_000_000, slack: 120_000_000, max_ahead: 86_400_000_000, max_hold: 3_600_000_000 };
     let mut simulator = simulator(Options { max_record: 20_000, ..options() });
     let judged = judged(&mut simulator, 60_000, policy);
     let truth = simulator.truth();

@@ -114,13 +114,13 @@ impl Assembly {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use citystream_dataflows::time::bindings::{NextOffset, Position};
+    use citystream_dataflows::time::bindings::{NextOffset, Position, Standing};
     use citystream_dataflows::time::ticks::Start;
 
     use super::*;
     use crate::columns::tables::Table;
 
-    const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400 };
+    const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
     const GPS: Partition = Partition { topic: Topic::GPS, index: 0 };
 
     fn tick(epoch: u64) -> Tick {
@@ -147,9 +147,9 @@ mod tests {
     /// One epoch that reads `read` records, with `written` beside it, and its seal.
     fn seal(read: u64, written: Vec<Written>) -> Result<Option<Commit>, Violation> {
         let mut assembly = Assembly::new(POLICY);
-        let position = Position { partition: GPS, next: NextOffset(3), log_clock: None, drained: false };
-        let Position { partition, next, log_clock, drained } = position;
-        let binding = Binding { partition, first: next, next: NextOffset(3 + read as i64), read, log_clock, drained };
+        let position = Position { partition: GPS, next: NextOffset(3), log_clock: None, standing: Standing::Behind };
+        let Position { partition, next, log_clock, standing } = position;
+        let binding = Binding { partition, first: next, next: NextOffset(3 + read as i64), read, log_clock, standing };
         let report = Report { process: 0, uncommitted: 0, stop: false, bindings: vec![binding] };
         assembly.advance(&tick(1), &[report], written);
         assembly.seal(&tick(1), 1, false)

@@ -43,4 +43,8 @@ impl Reader for JsonlReader {
     fn drained(&mut self, partition: Partition) -> bool {
         self.tails.get_mut(&partition).is_some_and(Tail::drained)
     }
+
+    fn caught_up(&mut self, partition: Partition) -> bool {
+        self.tails.get_mut(&partition).is_some_and(Tail::caught_up)
+    }
 }

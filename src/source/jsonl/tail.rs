@@ -12,6 +12,7 @@ use citystream_dataflows::time::bindings::NextOffset;
 
 use super::envelope::Format;
 use super::header::{self, Start};
+use crate::source::ends::{End, Ends};
 use crate::source::{Record, SourceError};
 
 /// How much is read at once.
@@ -40,6 +41,7 @@ pub(super) struct Tail {
     seen_to: u64,
     last_log_time: Micros,
     looked: Instant,
+    ends: Ends,
 }
 
 /// A file's identity, and where its records start.
@@ -75,6 +77,7 @@ impl Tail {
             seen_to: next.0.max(0) as u64,
             last_log_time: 0,
             looked: Instant::now(),
+            ends: Ends::default(),
         };
         tail.check_start(next)?;
         let last_log_time = tail.log_time_before(next.0 as u64, format)?;
@@ -103,6 +106,17 @@ impl Tail {
     /// Whether the file ends here, save for a line without newline.
     pub(super) fn drained(&mut self) -> bool {
         self.next_line().is_none() && self.file.metadata().is_ok_and(|m| m.len() == self.seen_to)
+    }
+
+    /// Whether all has been handed out that was there within the last 2 s.
+    pub(super) fn caught_up(&mut self) -> bool {
+        let asked = Instant::now();
+        if let Ok(metadata) = self.file.metadata() {
+            self.ends.tell(End { at: metadata.len() as i64, asked });
+        }
+        // Behind the last complete line may be a part of one, which is not there yet.
+        let at = if self.next_line().is_none() { self.seen_to } else { self.filled_to - self.unread.len() as u64 };
+        self.ends.reached(at as i64, asked)
     }
 
     /// A line without newline is not there yet: its writer may come back and cut it off.

@@ -129,6 +129,11 @@ fn drained_means_drained() {
 }
 
 #[test]
+fn caught_up_means_an_end_told_lately() {
+    contract::caught_up_means_an_end_told_lately(&mut Log::new());
+}
+
+#[test]
 fn partitions_are_independent() {
     contract::partitions_are_independent(&mut Log::new());
 }

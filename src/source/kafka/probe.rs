@@ -11,6 +11,7 @@ use citystream_dataflows::time::bindings::{Partition, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::super::SourceError;
+use super::super::ends::{End, Ends};
 use super::context::Context;
 use super::identity::Identities;
 use super::offsets::{self, Which};
@@ -19,7 +20,7 @@ use super::topic_id::describe;
 
 /// How often each leader is asked: shorter than the default epoch of 250 ms.
 const EVERY: Duration = Duration::from_millis(200);
-/// How long one leader may take. A few silent leaders still leave a round below [`FRESH`].
+/// How long one leader may take. A few silent leaders still leave a round below 2 s.
 const TIMEOUT: Duration = Duration::from_millis(400);
 /// How long a leader that did not answer is left alone.
 const BACK_OFF: Duration = Duration::from_millis(1500);
@@ -29,18 +30,6 @@ const COMPARE_EVERY: Duration = Duration::from_secs(2);
 const LEADERS_EVERY: Duration = Duration::from_secs(30);
 /// How soon that is asked again after a leader was unknown or silent.
 const LEADERS_AGAIN: Duration = Duration::from_millis(600);
-/// How old an answer may be, counted from the question.
-pub(super) const FRESH: Duration = Duration::from_secs(2);
-
-/// An end, and when it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Probe {
-    /// The partition's end as its leader said.
-    pub(super) end: i64,
-    /// When the question was sent.
-    pub(super) asked: Instant,
-}
-
 /// The watched partitions and their latest answers. Dropping it ends the thread.
 pub(super) struct Prober {
     shared: Arc<Shared>,
@@ -55,7 +44,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    watched: BTreeMap<Partition, Option<Probe>>,
+    watched: BTreeMap<Partition, Ends>,
     stop: bool,
     now: bool,
 }
@@ -87,7 +76,7 @@ impl Prober {
     /// Asks for this partition's end from now on.
     pub(super) fn watch(&self, partition: Partition) {
         let mut state = self.shared.state();
-        state.watched.entry(partition).or_insert(None);
+        state.watched.entry(partition).or_default();
         state.now = true;
         self.shared.wake.notify_one();
     }
@@ -98,8 +87,13 @@ impl Prober {
     }
 
     /// The latest answer.
-    pub(super) fn latest(&self, partition: Partition) -> Option<Probe> {
-        self.shared.state().watched.get(&partition).copied().flatten()
+    pub(super) fn latest(&self, partition: Partition) -> Option<End> {
+        self.shared.state().watched.get(&partition)?.latest()
+    }
+
+    /// Whether a position has reached an end that was told lately.
+    pub(super) fn reached(&self, partition: Partition, position: i64) -> bool {
+        self.shared.state().watched.get(&partition).is_some_and(|ends| ends.reached(position, Instant::now()))
     }
 }
 
@@ -181,7 +175,7 @@ impl Worker {
                 self.leaders.silent.remove(&leader);
                 let mut state = self.shared.state();
                 for (partition, end) in partitions.iter().zip(ends) {
-                    state.watched.insert(*partition, Some(Probe { end, asked }));
+                    state.watched.entry(*partition).or_default().tell(End { at: end, asked });
                 }
             }
             Err(error) => {

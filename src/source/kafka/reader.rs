@@ -14,10 +14,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::assignment::ACCEPT_FLAG;
+use super::super::ends::{End, FRESH};
 use super::super::{Reader, Record, SourceError};
 use super::context::Context;
 use super::errors::{self, Class, classify};
-use super::probe::{FRESH, Probe, Prober};
+use super::probe::Prober;
 use super::queue::{Item, PartitionQueue};
 use super::settings::KafkaSettings;
 
@@ -153,14 +154,19 @@ impl Reader for KafkaReader {
         is_drained(assigned.end, self.prober.latest(partition), Instant::now()) && assigned.queue.is_empty()
     }
 
+    fn caught_up(&mut self, partition: Partition) -> bool {
+        let Some(Assigned { next, end, .. }) = self.partitions.get(&partition) else { return false };
+        self.prober.reached(partition, end.unwrap_or(*next))
+    }
+
     fn end(&self, partition: Partition) -> Option<NextOffset> {
-        self.prober.latest(partition).map(|probe| NextOffset(probe.end))
+        self.prober.latest(partition).map(|end| NextOffset(end.at))
     }
 }
 
 /// Whether a leader's answer, asked for at most [`FRESH`] ago, is the offset at which the queue ended.
-fn is_drained(end: Option<i64>, probe: Option<Probe>, now: Instant) -> bool {
-    probe.is_some_and(|p| end == Some(p.end) && now.duration_since(p.asked) <= FRESH)
+fn is_drained(end: Option<i64>, told: Option<End>, now: Instant) -> bool {
+    told.is_some_and(|told| end == Some(told.at) && now.duration_since(told.asked) <= FRESH)
 }
 
 /// What cannot heal, in one line: what, where, what to do.
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn drained_needs_a_fresh_answer_that_equals_the_end_of_the_queue() {
         let asked = Instant::now();
-        let probe = Some(Probe { end: 10, asked });
+        let probe = Some(End { at: 10, asked });
         assert!(is_drained(Some(10), probe, asked + Duration::from_millis(1999)));
         assert!(!is_drained(Some(10), probe, asked + Duration::from_millis(2001)), "stale");
         assert!(!is_drained(Some(9), probe, asked), "the log has grown");

@@ -1,0 +1,68 @@
+//! Where a partition ended, as its owner has said lately.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How old an answer may be, counted from the question.
+pub(super) const FRESH: Duration = Duration::from_secs(2);
+/// Answers closer together than this are kept as one.
+const APART: Duration = Duration::from_millis(100);
+
+/// An end, and when it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// The end.
+    pub(super) at: i64,
+    /// When the question was sent.
+    pub(super) asked: Instant,
+}
+
+/// The ends of one partition that were told within the last [`FRESH`], and the latest one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    latest: Option<End>,
+    /// In the order of the questions.
+    recent: VecDeque<End>,
+}
+
+impl Ends {
+    /// Takes an answer.
+    pub(super) fn tell(&mut self, end: End) {
+        self.latest = Some(end);
+        if self.recent.back().is_none_or(|last| end.asked.duration_since(last.asked) >= APART) {
+            self.recent.push_back(end);
+        }
+        while self.recent.front().is_some_and(|first| end.asked.duration_since(first.asked) > FRESH) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// The latest answer.
+    pub(super) fn latest(&self) -> Option<End> {
+        self.latest
+    }
+
+    /// Whether a position has reached an end that was told lately.
+    pub(super) fn reached(&self, position: i64, now: Instant) -> bool {
+        self.recent.iter().any(|end| now.duration_since(end.asked) <= FRESH && position >= end.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_told_lately_is_reached_though_more_has_come() {
+        let (start, mut ends) = (Instant::now(), Ends::default());
+        let after = |ms| start + Duration::from_millis(ms);
+        assert!(!ends.reached(100, start), "nobody has said where it ends");
+        for (ms, at) in [(0, 10), (50, 11), (1000, 20), (1900, 30)] {
+            ends.tell(End { at, asked: after(ms) });
+        }
+        assert_eq!(ends.latest(), Some(End { at: 30, asked: after(1900) }));
+        assert!(ends.reached(10, after(1900)) && !ends.reached(9, after(1900)));
+        assert!(!ends.reached(19, after(2100)), "the first answer is too old");
+        assert!(ends.reached(20, after(2100)) && !ends.reached(99, after(4000)));
+    }
+}
