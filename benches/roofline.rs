@@ -98,7 +98,7 @@ impl Worker {
             ended += queue.take(|partition, record| {
                 let clock = &mut clocks[partition.topic][partition.index as usize];
                 *clock = record.log_time.max(*clock);
-                decoder.decode(Incoming { partition, log_clock: *clock, record }, &mut rows);
+                decoder.decode(Incoming::new(partition, Some(*clock), record), &mut rows);
                 read += 1;
             });
             if rows.bytes() >= EPOCH_BYTES {
@@ -135,7 +135,9 @@ fn consumer(brokers: &str) -> BaseConsumer {
 fn encode(rows: &mut Rows, encoder: &mut Encoder) {
     for raw in rows.finish() {
         let (table, dispositions) = (raw.table, vec![Disposition::OnTime; raw.metas.len()]);
-        encoder.append(table, complete(&Classified { batch: raw, dispositions }.into(), 1, 1).unwrap()).unwrap();
+        let quality_windows = vec![Some(0); raw.columns.num_rows()];
+        let batch = Classified { batch: raw, dispositions, quality_windows }.into();
+        encoder.append(table, complete(&batch, 1, 1).unwrap()).unwrap();
     }
 }
 

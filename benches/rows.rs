@@ -10,8 +10,8 @@ mod common;
 use std::time::Duration;
 
 use citystream::parts::{
-    DecodeOptions, Decoder, Encoder, EncoderOptions, Extractor, Incoming, RawBatch, Record, Records, Table, TextHasher,
-    complete,
+    Batch, DecodeOptions, Decoder, Encoder, EncoderOptions, Extractor, Incoming, RawBatch, Record, Records, Table,
+    TextHasher, complete,
 };
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
@@ -92,7 +92,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
             payload: Some(payload.as_bytes()),
         };
         let partition = Partition { topic: *topic, index: (number / 5 % 4) as i32 };
-        decoder.decode(Incoming { partition, log_clock: log_time, record }, &mut rows);
+        decoder.decode(Incoming::new(partition, None, record), &mut rows);
         if number % EPOCH == EPOCH - 1 {
             take(rows.finish());
         }
@@ -106,24 +106,30 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
 /// Makes records of all rows, all of them on time.
 fn extract(batches: &[RawBatch]) -> Duration {
     let mut extractor = Extractor::new(PerTopic::new(|topic| format!("{}_data", topic.name())), TextHasher::new(1));
-    let dispositions = vec![Disposition::OnTime; EPOCH];
+    let batches: Vec<Batch> = batches.iter().cloned().map(on_time).collect();
     let start = on_cpu();
     let mut delivered = 0;
-    for RawBatch { table, columns, .. } in batches {
+    for batch in &batches {
         let mut records = Records::default();
-        extractor.extract(*table, columns, &dispositions[..columns.num_rows()], &mut records).unwrap();
+        extractor.extract(batch, &mut records).unwrap();
         delivered += std::hint::black_box(records).deliveries.len();
     }
     assert_eq!(delivered, batches.iter().map(|batch| batch.columns.num_rows()).sum::<usize>());
     on_cpu() - start
 }
 
+/// Rows that are all on time, in one window of data quality.
+fn on_time(batch: RawBatch) -> Batch {
+    let dispositions = vec![Disposition::OnTime; batch.metas.len()];
+    let quality_windows = vec![Some(common::START); batch.columns.num_rows()];
+    Classified { batch, dispositions, quality_windows }.into()
+}
+
 fn encode(batches: Vec<RawBatch>, directory: Option<&std::path::Path>) -> (Duration, usize) {
     let start = on_cpu();
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
     for batch in batches {
-        let (table, dispositions) = (batch.table, vec![Disposition::OnTime; batch.metas.len()]);
-        encoder.append(table, complete(&Classified { batch, dispositions }.into(), 1, 1).unwrap()).unwrap();
+        encoder.append(batch.table, complete(&on_time(batch), 1, 1).unwrap()).unwrap();
     }
     let files = encoder.seal_all().unwrap();
     let time = on_cpu() - start;

@@ -24,11 +24,11 @@ pub mod parts {
     pub use crate::cli::{Cli, Command};
     pub use crate::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch, Rows};
     pub use crate::columns::extract::{Extractor, Records};
-    pub use crate::columns::tables::{Table, with_schemas};
+    pub use crate::columns::tables::{Batch, Table, with_schemas};
     pub use crate::columns::text_hash::TextHasher;
     pub use crate::config::{Config, effective};
     pub use crate::lake::delta::Table as DeltaTable;
-    pub use crate::lake::history::commit::{Commit, Kind};
+    pub use crate::lake::history::commit::{Commit, Kind, Ledger};
     pub use crate::lake::history::{read::state, settings::read as read_settings};
     pub use crate::lake::inspect::verify::verify;
     pub use crate::lake::{Committer, Lake, StoreOptions};

@@ -166,7 +166,7 @@ fn dataflow(log: &Log, workers: usize) -> BTreeMap<Key, Disposition> {
                 bindings.push(Binding { partition: *partition, first, next, read, log_clock, standing: *standing });
                 rows.send(Batch { keys, metas: metas.clone() });
             }
-            reports.send(Report { process: 0, uncommitted: 0, stop: false, bindings });
+            reports.send(Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings });
             feed_tick(&mut ticks, index, plain_tick(epoch));
             worker.step();
         }
@@ -199,7 +199,6 @@ fn start(log: &Log) -> Tick {
         seq: 0,
         horizon: None,
         closed_before: None,
-        sealed_by: 0,
         reach: Vec::new(),
         seeds: Vec::new(),
     };

@@ -12,7 +12,7 @@ use citystream_dataflows::tables::incidents::{self, IncidentRow};
 use citystream_dataflows::tables::traffic_5m::{self, TrafficWindow};
 use citystream_dataflows::tables::vehicle_15m::{self, VehicleWindow};
 use citystream_dataflows::tables::{Columns, enriched_pings};
-use citystream_wire::{PerTopic, Topic};
+use citystream_wire::Topic;
 use h3o::{LatLng, Resolution};
 
 use super::{Block, Derived, RenderError, Table};
@@ -298,9 +298,8 @@ fn fits<R: Shown>(row: R) {
     assert_eq!(render::<R>(&[], &names).unwrap().num_rows(), 0);
     let batch = render(&[Change { row: row.clone(), diff: -1 }, added(row)], &names).unwrap();
     assert_eq!(batch.schema(), decoded_schema(table));
-    let columns = batch.clone();
-    let dead = PerTopic::default();
-    let whole = complete(&Batch { table, columns, dispositions: Vec::new(), dead }, 40, 7).unwrap();
+    let derived = Derived::from_name(R::table().0).unwrap();
+    let whole = complete(&Batch::changes(derived, batch.clone()), 40, 7).unwrap();
     assert_eq!(whole.schema(), schema(table));
     check(&whole, 1, &[("epoch", "40"), ("seq", "7"), ("diff", "1")]);
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();

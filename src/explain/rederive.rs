@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::tables::{self, Block, Derived};
+use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
-use citystream_dataflows::time::{Epoch, Micros};
 use citystream_wire::PerTopic;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::vec::ToStream;
 
-use super::sources::Sources;
 use crate::columns::extract::{self, Extractor, Records as Extracted};
 use crate::columns::names::Names;
 use crate::columns::render::render;
+use crate::columns::tables::Table;
 use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::error::RunError;
 
@@ -26,22 +26,16 @@ use crate::error::RunError;
 /// Rows that are not what their tables say.
 pub fn rederive(
     table: Derived,
-    sources: &Sources,
+    sources: &[(Table, Vec<RecordBatch>)],
     topic_names: PerTopic<String>,
 ) -> Result<Vec<RecordBatch>, RunError> {
     let mut extractor = Extractor::new(topic_names, TextHasher::new(draw_key()?));
     let mut records = Extracted::default();
-    for (raw, batches) in &sources.tables {
+    for (raw, batches) in sources {
         for batch in batches {
-            let dispositions = match raw.topic() {
-                Some(_) => extract::dispositions(*raw, batch)?,
-                None => Vec::new(),
-            };
-            extractor.extract(*raw, batch, &dispositions, &mut records)?;
+            extractor.extract(&extract::stored(*raw, batch.clone())?, &mut records)?;
         }
     }
-    let counts_from = sources.counts_from.unwrap_or(Micros::MIN);
-    records.deliveries.iter_mut().for_each(|delivery| delivery.log_time = delivery.log_time.max(counts_from));
     let names = Names::default();
     names.intern(&records.names);
     let derived = Arc::new(Mutex::new(Vec::new()));

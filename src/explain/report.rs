@@ -130,8 +130,8 @@ async fn row(
         rederived: standing.as_ref().map(|row| Some(row) == again.as_ref()),
         row: standing,
         revisions,
-        behind: sources.tables.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
-        records: records(&sources.tables, limit),
+        behind: sources.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
+        records: records(&sources, limit),
         see: Vec::new(),
     })
 }
@@ -173,7 +173,7 @@ fn changed(before: Option<&Shown>, after: Option<&Shown>) -> Vec<String> {
 
 /// The records that a commit brought: those that the row names, or else all that its definition looks at.
 fn brought_by(derived: Derived, sources: &Sources, seq: i64, row: Option<&Shown>) -> Vec<String> {
-    let all = sources.tables.iter().flat_map(|(table, batches)| rows(batches).map(|row| (*table, row)));
+    let all = sources.iter().flat_map(|(table, batches)| rows(batches).map(|row| (*table, row)));
     let brought: Vec<(Table, Row<'_>)> = all.filter(|(_, row)| row.long("seq") == Some(seq)).collect();
     let is_named = |(table, record): &(Table, Row<'_>)| row.is_some_and(|row| names(derived, row, *table, *record));
     let named: Vec<(Table, Row<'_>)> = brought.iter().copied().filter(is_named).collect();

@@ -41,9 +41,9 @@ impl PartitionCursor {
         }
     }
 
-    /// Takes a record.
-    pub fn take(&mut self, next: NextOffset, log_clock: Micros) {
-        self.log_clock = Some(log_clock);
+    /// Takes a record, after which the log clock is this.
+    pub fn take(&mut self, next: NextOffset, log_clock: Option<Micros>) {
+        self.log_clock = log_clock;
         self.next = next;
         self.read += 1;
     }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use citystream_dataflows::tables::Block;
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
-use citystream_wire::PerTopic;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -24,7 +23,7 @@ use timely::progress::Antichain;
 
 use crate::columns::names::Names;
 use crate::columns::render::render;
-use crate::columns::tables::{Batch, Table};
+use crate::columns::tables::Batch;
 use crate::process::{Budget, Debt, Fatal};
 
 /// The blocks of an epoch, and the right to send at it.
@@ -59,7 +58,7 @@ pub fn derive<'scope>(
             let open = first_open(&frontiers[1..]);
             while let Some((epoch, (capability, blocks))) = waiting.next_before(open) {
                 for block in blocks {
-                    let table = Table::Derived(block.table);
+                    let table = block.table;
                     let columns = match render(block, &names) {
                         Ok(columns) => columns,
                         Err(error) => return fatal.raise(error),
@@ -67,8 +66,7 @@ pub fn derive<'scope>(
                     let bytes = columns.get_array_memory_size() as u64;
                     budget.take(bytes);
                     debt.owe(epoch, bytes);
-                    let batch = Batch { table, columns, dispositions: Vec::new(), dead: PerTopic::default() };
-                    output.activate().session(&capability).give(batch);
+                    output.activate().session(&capability).give(Batch::changes(table, columns));
                 }
             }
         }

@@ -51,6 +51,8 @@ pub struct Pacer {
     /// The last epoch that was sealed.
     sealed_epoch: Option<Epoch>,
     uncommitted: BTreeMap<usize, u64>,
+    /// The last epoch after which a worker waits for a seal, as its rows are of many dates.
+    many_dates: Option<Epoch>,
     stopping: bool,
     ended: bool,
 }
@@ -74,6 +76,7 @@ impl Pacer {
             changed: unrecorded,
             sealed_epoch: None,
             uncommitted: BTreeMap::new(),
+            many_dates: None,
             stopping: false,
             ended: false,
         }
@@ -87,6 +90,9 @@ impl Pacer {
     /// Takes one worker's answer.
     pub fn reported(&mut self, epoch: Epoch, report: Report) {
         self.stopping |= report.stop;
+        if report.many_dates {
+            self.many_dates = self.many_dates.max(Some(epoch));
+        }
         self.uncommitted.insert(report.process, report.uncommitted);
         self.reports.entry(epoch).or_default().push(report);
     }
@@ -140,7 +146,9 @@ impl Pacer {
         if self.sealing && used >= self.pace.budget {
             return None;
         }
-        let due = now >= self.sealed_at + self.pace.commit || used >= self.pace.budget / 2 || self.is_drained();
+        let is_waited_for = self.many_dates > self.sealed_epoch;
+        let is_half_full = used >= self.pace.budget / 2;
+        let due = now >= self.sealed_at + self.pace.commit || is_half_full || is_waited_for || self.is_drained();
         let seal = (last || (due && self.changed && !self.sealing)).then_some(self.seq + 1);
         Some(self.mint(seal, last, now))
     }
@@ -205,7 +213,6 @@ mod tests {
             seq: 4,
             horizon: None,
             closed_before: None,
-            sealed_by: 0,
             reach: Vec::new(),
             seeds: Vec::new(),
         };
@@ -220,7 +227,10 @@ mod tests {
         let log_clock = Some(1_000_000);
         let standing = if drained { Standing::Drained } else { Standing::Behind };
         let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, standing };
-        pacer.reported(tick.epoch, Report { process: 0, uncommitted, stop: false, bindings: vec![binding] });
+        pacer.reported(
+            tick.epoch,
+            Report { process: 0, uncommitted, stop: false, many_dates: false, bindings: vec![binding] },
+        );
         pacer.answered_before(tick.epoch + 1);
     }
 
@@ -231,7 +241,10 @@ mod tests {
     /// The first tick only says what is to be read: its epoch holds nothing.
     fn begin(pacer: &mut Pacer) {
         let first = tick(pacer).unwrap();
-        pacer.reported(first.epoch, Report { process: 0, uncommitted: 0, stop: false, bindings: Vec::new() });
+        pacer.reported(
+            first.epoch,
+            Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings: Vec::new() },
+        );
         pacer.answered_before(first.epoch + 1);
     }
 
@@ -265,7 +278,10 @@ mod tests {
         assert_eq!(tick_after(&mut pacer, Duration::from_millis(900)), None, "not before a tenth of its length");
         let second = tick_after(&mut pacer, Duration::from_millis(200)).unwrap();
         assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "nobody has said so of this one");
-        pacer.reported(first.epoch, Report { process: 0, uncommitted: 0, stop: false, bindings: Vec::new() });
+        pacer.reported(
+            first.epoch,
+            Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings: Vec::new() },
+        );
         answer(&mut pacer, &second, 10, 0, false);
         let limit = pacer.progress.limit();
         pacer.full(second.epoch + 1, Full { under: limit });
@@ -327,8 +343,10 @@ mod tests {
                 log_clock: None,
                 standing: Standing::Drained,
             };
-            pacer
-                .reported(tick.epoch, Report { process: 0, uncommitted: BUDGET, stop: false, bindings: vec![binding] });
+            pacer.reported(
+                tick.epoch,
+                Report { process: 0, uncommitted: BUDGET, stop: false, many_dates: false, bindings: vec![binding] },
+            );
             pacer.answered_before(tick.epoch + 1);
         }
     }

@@ -12,6 +12,7 @@
 //! all of them once the budget is spent or the epoch has its share. A source error is raised and keeps the
 //! capability: the frontier never passes what could not be read.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,10 @@ const BATCH: usize = 4 << 20;
 const REST: Duration = Duration::from_millis(2);
 /// How long no partition is looked at, at most, while no epoch closes.
 const LOOK: Duration = Duration::from_millis(500);
+/// Of so many log dates are a commit's records, at most: each date makes a file of each table.
+const DATES: usize = 32;
+/// A day.
+const DAY: Micros = 86_400_000_000;
 
 /// What comes of reading; see the module.
 pub struct Readings<'scope> {
@@ -148,6 +153,10 @@ struct OpenEpoch {
     limit: Option<Micros>,
     /// Whether this worker has said that the open epoch is full.
     said_full: bool,
+    /// The log dates of what was taken since the last seal, as days.
+    dates: BTreeSet<i64>,
+    /// How many of them may be.
+    most_dates: usize,
     /// Bytes taken in the open epoch, and in those closed but not committed.
     taken: u64,
     debt: Debt,
@@ -168,6 +177,8 @@ impl OpenEpoch {
             looked: Instant::now(),
             limit: None,
             said_full: false,
+            dates: BTreeSet::new(),
+            most_dates: (DATES / peers).max(4),
             taken: 0,
             debt: Debt::default(),
         }
@@ -195,12 +206,16 @@ impl OpenEpoch {
             process: self.reading.process,
             uncommitted: self.reading.budget.used(),
             stop: self.reading.is_stopping(),
+            many_dates: self.has_many_dates(),
             bindings,
         }
     }
 
     /// Opens the epoch after a tick.
     fn begin(&mut self, tick: Tick) -> Result<(), SourceError> {
+        if tick.seal.is_some() {
+            self.dates.clear();
+        }
         self.limit = tick.limit;
         self.said_full = false;
         if let Some(start) = &tick.start {
@@ -237,7 +252,7 @@ impl OpenEpoch {
         self.look();
         let (mut left, mut more) = (QUANTUM, false);
         for _ in 0..self.cursors.len() {
-            if left == 0 || self.taken >= self.reading.epoch_share || self.reading.budget.is_spent() {
+            if left == 0 || self.is_full_of_rows() || self.reading.budget.is_spent() {
                 break;
             }
             self.next_partition = (self.next_partition + 1) % self.cursors.len();
@@ -246,10 +261,19 @@ impl OpenEpoch {
         Ok(more)
     }
 
+    /// Whether the open epoch takes no more, however much there is.
+    fn is_full_of_rows(&self) -> bool {
+        self.taken >= self.reading.epoch_share || self.has_many_dates()
+    }
+
+    fn has_many_dates(&self) -> bool {
+        self.dates.len() >= self.most_dates
+    }
+
     /// After a poll that found no more at hand: whether that is because of the epoch's share or the limit. Said once.
     fn is_full(&mut self) -> Option<Full> {
         let limited = self.cursors.iter().any(|cursor| is_beyond(cursor.log_clock, self.limit));
-        let is_full = self.taken >= self.reading.epoch_share || limited;
+        let is_full = self.is_full_of_rows() || limited;
         if !is_full || std::mem::replace(&mut self.said_full, true) {
             return None;
         }
@@ -258,7 +282,9 @@ impl OpenEpoch {
 
     /// Takes a share of one partition; true if it was a whole one.
     fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
-        let OpenEpoch { reader: Some(reader), decoder: Some(decoder), cursors, rows, limit, reading, .. } = self else {
+        let most_dates = self.most_dates;
+        let OpenEpoch { reader: Some(reader), decoder: Some(decoder), cursors, rows, limit, reading, dates, .. } = self
+        else {
             return Ok(false);
         };
         let cursor = &mut cursors[index];
@@ -269,11 +295,15 @@ impl OpenEpoch {
         let mut polled = 0;
         let before = rows.bytes();
         reader.poll(cursor.partition, &mut |record| {
-            let log_clock = cursor.log_clock.map_or(record.log_time, |clock| clock.max(record.log_time));
-            decoder.decode(Incoming { partition: cursor.partition, log_clock, record }, rows);
-            cursor.take(record.next, log_clock);
+            let incoming = Incoming::new(cursor.partition, cursor.log_clock, record);
+            cursor.take(record.next, incoming.clock_after(cursor.log_clock));
+            let day = incoming.record.log_time.div_euclid(DAY);
+            decoder.decode(incoming, rows);
+            if dates.last() != Some(&day) {
+                dates.insert(day);
+            }
             polled += 1;
-            let is_enough = polled == share || is_beyond(cursor.log_clock, *limit);
+            let is_enough = polled == share || is_beyond(cursor.log_clock, *limit) || dates.len() >= most_dates;
             if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         *left -= polled;

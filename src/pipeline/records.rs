@@ -15,8 +15,8 @@ use std::sync::Arc;
 use citystream_dataflows::city;
 use citystream_dataflows::operators::incidents::Seed;
 use citystream_dataflows::records::TextId;
+use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::ticks::Tick;
-use citystream_dataflows::time::{Epoch, Micros};
 use citystream_wire::PerTopic;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -40,8 +40,8 @@ pub struct Inputs<'scope> {
     pub ticks: StreamVec<'scope, Epoch, Tick>,
     /// Classified rows.
     pub rows: StreamVec<'scope, Epoch, Batch>,
-    /// Recovered rows, and the log time that they count from.
-    pub recovered: StreamVec<'scope, Epoch, (Batch, Micros)>,
+    /// Recovered rows.
+    pub recovered: StreamVec<'scope, Epoch, Batch>,
     /// Lives of incidents that the lake has.
     pub seeds: StreamVec<'scope, Epoch, Seed>,
 }
@@ -77,11 +77,7 @@ pub fn records<'scope>(
                 batches.drain(..).filter_map(|batch| extract(&batch)).for_each(|records| outputs.give(&time, records));
             });
             recovered.for_each(|time, batches| {
-                for (batch, counts_from) in batches.drain(..) {
-                    let Some(mut records) = extract(&batch) else { return };
-                    records.deliveries.iter_mut().for_each(|d| d.log_time = d.log_time.max(counts_from));
-                    outputs.give(&time, records);
-                }
+                batches.drain(..).filter_map(|batch| extract(&batch)).for_each(|records| outputs.give(&time, records));
             });
         }
     });
@@ -99,9 +95,8 @@ pub fn records<'scope>(
 
 fn extracted(extractor: Option<&mut Extractor>, batch: &Batch) -> Result<Records, RunError> {
     let mut records = Records::default();
-    let Batch { table, columns, dispositions, .. } = batch;
     let extractor = extractor.ok_or_else(|| RunError::Integrity("P3: rows came before the first tick".to_owned()))?;
-    extractor.extract(*table, columns, dispositions, &mut records)?;
+    extractor.extract(batch, &mut records)?;
     Ok(records)
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use citystream_dataflows::operators::incidents::Seed;
 use citystream_dataflows::tables::Derived;
+use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::ticks::{Seen, Tick};
-use citystream_dataflows::time::{Epoch, Micros};
 use futures::StreamExt;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -32,8 +32,8 @@ use crate::process::{LakeAccess, Mailbox};
 pub struct Recovery<'scope> {
     /// On-time rows that a record to come may repeat.
     pub seen: StreamVec<'scope, Epoch, Seen>,
-    /// Rows with their dispositions, and the log time that they count from.
-    pub rows: StreamVec<'scope, Epoch, (Batch, Micros)>,
+    /// Rows with their dispositions and windows.
+    pub rows: StreamVec<'scope, Epoch, Batch>,
     /// Lives of incidents.
     pub seeds: StreamVec<'scope, Epoch, Seed>,
 }
@@ -52,7 +52,7 @@ pub fn recover<'scope>(
     let mut builder = OperatorBuilder::new("recover".to_owned(), scope);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (seen, seen_stream) = builder.new_output_connection::<Vec<Seen>, _>([]);
-    let (rows, row_stream) = builder.new_output_connection::<Vec<(Batch, Micros)>, _>([]);
+    let (rows, row_stream) = builder.new_output_connection::<Vec<Batch>, _>([]);
     let (seeds, seed_stream) = builder.new_output_connection::<Vec<Seed>, _>([]);
     let (mut seen, mut rows) = (OutputBuilder::from(seen), OutputBuilder::from(rows));
     let mut seeds = OutputBuilder::from(seeds);
@@ -79,9 +79,9 @@ pub fn recover<'scope>(
             for letter in letters.try_iter() {
                 match (letter, &held) {
                     (Letter::Read(recovered), Some(held)) => {
-                        for RecoveredRows { rows: batch, seen: mut known, counts_from } in recovered {
+                        for RecoveredRows { rows: batch, seen: mut known } in recovered {
                             seen.activate().session(&held[0]).give_container(&mut known);
-                            rows.activate().session(&held[1]).give((batch, counts_from));
+                            rows.activate().session(&held[1]).give(batch);
                         }
                     }
                     (Letter::Failed(error), _) => access.fatal.raise(error),

@@ -102,7 +102,6 @@ pub fn open(
         seq: state.seq,
         horizon: state.horizon,
         closed_before,
-        sealed_by: state.sealed_by,
         reach: Vec::new(),
         seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived, TextHasher::new(key)))?,
     };

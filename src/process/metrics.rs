@@ -25,6 +25,7 @@ pub struct Metrics {
     policy: TimePolicy,
     registry: Registry,
     records: IntCounterVec,
+    missed: IntCounterVec,
     /// Records read by this process, committed or not.
     pub read: IntCounter,
     /// The last epoch closed on this process.
@@ -72,6 +73,11 @@ impl Metrics {
             &["topic", "outcome"],
         )?;
         registry.register(Box::new(records.clone()))?;
+        let missed = IntCounterVec::new(
+            Opts::new("citystream_missed_total", "Records that came for a sealed window of data quality, by topic"),
+            &["topic"],
+        )?;
+        registry.register(Box::new(missed.clone()))?;
         let read = IntCounter::new("citystream_read_total", "Records read by this process, committed or not")?;
         registry.register(Box::new(read.clone()))?;
         let seconds =
@@ -100,6 +106,7 @@ impl Metrics {
             policy,
             registry,
             records,
+            missed,
             read,
             commit_seconds,
             ready: AtomicBool::new(false),
@@ -122,7 +129,8 @@ impl Metrics {
         self.ready(commit.seq);
         self.commit_time.set(commit.time_ms / 1000);
         self.horizon.set(commit.horizon.map_or(0, |h| h / 1_000_000));
-        for (topic, Ledger { on_time, late, expired, duplicate, dead, .. }) in &commit.ledger {
+        for (topic, Ledger { on_time, late, expired, duplicate, dead, missed, .. }) in &commit.ledger {
+            self.missed.with_label_values(&[topic.name()]).inc_by(missed.total());
             for (outcome, count) in OUTCOMES.iter().zip([on_time, late, expired, duplicate, dead]) {
                 self.records.with_label_values(&[topic.name(), outcome]).inc_by(*count);
             }

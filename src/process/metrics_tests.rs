@@ -10,6 +10,7 @@ use citystream_dataflows::time::bindings::NextOffset;
 
 use super::*;
 use crate::lake::history::commit::Kind;
+use crate::lake::history::commit::Missed;
 
 fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -28,7 +29,15 @@ fn commit() -> Commit {
     use citystream_dataflows::time::bindings::Standing;
     let position =
         Position { partition, next: NextOffset(42), log_clock: Some(7_000_000), standing: Standing::Drained };
-    let ledger = Ledger { read: 15, on_time: 5, late: 4, expired: 3, duplicate: 2, dead: 1 };
+    let ledger = Ledger {
+        read: 15,
+        on_time: 5,
+        late: 4,
+        expired: 3,
+        duplicate: 2,
+        dead: 1,
+        missed: Missed { late: 2, ..Missed::default() },
+    };
     Commit {
         seq: 9,
         kind: Kind::Data,
@@ -68,6 +77,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
         "citystream_read_total 15",
         "citystream_records_total{outcome=\"on_time\",topic=\"gps\"} 5",
         "citystream_records_total{outcome=\"dead_letter\",topic=\"gps\"} 1",
+        "citystream_missed_total{topic=\"gps\"} 2",
         "citystream_epoch 77",
         "citystream_horizon_seconds 3",
         "citystream_commit_seq 9",

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::common::json_log::{JsonLog, merge, record};
-use crate::common::python;
+use crate::common::{python, sized};
 
 /// Two texts of 256 bytes with one xxh3 hash of 64 bits, whatever small seed it has: they differ by the same bit in one
 /// lane of two stripes, and the upper halves of both lanes are chosen so that both stripes multiply by one number.
@@ -55,4 +55,59 @@ fn p6_two_ids_that_an_unkeyed_hash_takes_for_one_are_two_in_every_table() {
     }
     let doubles = "SELECT count(*) FROM raw_gps WHERE disposition <> 'on_time'";
     assert_eq!(python::query(plan.lake().place(), doubles), "0");
+}
+
+/// Microseconds for milliseconds: one such record made all that followed late or expired, and a folder of the year 10001
+/// made the table unreadable.
+#[test]
+fn p6_a_log_time_that_is_none_moves_no_clock() {
+    let log = JsonLog::new();
+    let plan = log.plan().flag("epoch", "50ms");
+    let stamps =
+        [i64::MIN / 1000, -1, 0, 946_684_799_999, 4_102_444_800_000, JsonLog::START * 1_000_000, i64::MAX / 1000];
+    log.lines("gps", 1, &format!("{}\n", json!({"ts": -1, "key": null, "value": record("first", "bus", 0.0)})));
+    for second in 0..100 {
+        let time = f64::from(second);
+        log.append("gps", 0, time, &record(&format!("a{second}"), "bus", time));
+        if let Some(stamp) = stamps.get(second as usize) {
+            let value = record(&format!("b{second}"), "bus", time);
+            log.lines("gps", 0, &format!("{}\n", json!({"ts": stamp, "key": null, "value": value})));
+        }
+        if second % 40 == 20 {
+            plan.drain(1, 1);
+        }
+    }
+    plan.drain(2, 1);
+    plan.verify();
+    let total: Vec<_> =
+        plan.lake().commits().iter().filter_map(|c| c.ledger.get(&citystream_wire::Topic::GPS).copied()).collect();
+    let sum = |count: fn(&citystream::parts::Ledger) -> u64| total.iter().map(count).sum::<u64>();
+    assert_eq!((sum(|l| l.on_time), sum(|l| l.dead), sum(|l| l.late + l.expired)), (100, 8, 0));
+    let dates: Vec<String> =
+        plan.lake().commits().iter().flat_map(|c| c.added.values().flatten()).map(|f| f.date.clone()).collect();
+    assert!(dates.iter().all(|date| date == "2026-06-01" || date == "2000-01-01"), "{dates:?}");
+    if python::available() {
+        print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
+        let reasons = "SELECT string_agg(DISTINCT reason) FROM dead_letters";
+        assert_eq!(python::query(plan.lake().place(), reasons), "bad_log_time");
+    }
+}
+
+/// Each date makes a file of each table: a commit has some, and the rest waits for the next.
+#[test]
+fn p6_records_of_very_many_dates_make_no_commit_of_very_many_files() {
+    let log = JsonLog::new();
+    let plan = log.plan().flag("epoch", "50ms");
+    let days = sized(300, 3000);
+    for day in 0..days {
+        let time = f64::from(day) * 86_400.0;
+        log.append("gps", 0, time, &record(&format!("{day}"), "bus", time));
+    }
+    plan.drain(1, 2);
+    plan.verify();
+    let commits = plan.lake().commits();
+    let most = commits.iter().map(|commit| commit.added.values().map(Vec::len).sum::<usize>()).max();
+    println!("{days} dates: {} commits, {most:?} files at most", commits.len());
+    assert_eq!(plan.lake().read(), days as u64);
+    assert!(most < Some(300), "{most:?} files in one commit");
 }

@@ -1,25 +1,30 @@
 -- One row a topic and 15 minutes of log time: what came, what became of it, and how late it was.
--- Reads all raw tables and dead_letters; topics (name, short) say which topic a name on the broker stands for, and
--- horizons (seq, horizon_us) from where on windows were open when a commit was made: what came too late for its own
--- window counts in the first of those.
-WITH rows AS (
-  SELECT 'vehicle' AS topic, log_time, event_time, disposition, seq FROM raw_vehicle
-  UNION ALL SELECT 'gps', log_time, event_time, disposition, seq FROM raw_gps
-  UNION ALL SELECT 'traffic', log_time, event_time, disposition, seq FROM raw_traffic
-  UNION ALL SELECT 'weather', log_time, event_time, disposition, seq FROM raw_weather
-  UNION ALL SELECT 'emergency', log_time, event_time, disposition, seq FROM raw_emergency
+-- Reads all raw tables and dead_letters; topics (name, short) say which topic a name on the broker stands for. The window is
+-- that of the partition's log clock at the record: the greatest log time up to it. What was missed has no quality_window.
+WITH read AS (
+  SELECT 'vehicle' AS topic, partition, "offset", log_time, event_time, disposition, NULL AS reason, quality_window FROM raw_vehicle
+  UNION ALL SELECT 'gps', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_gps
+  UNION ALL SELECT 'traffic', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_traffic
+  UNION ALL SELECT 'weather', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_weather
+  UNION ALL SELECT 'emergency', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_emergency
+  UNION ALL SELECT t.short, partition, "offset", log_time, NULL, NULL, reason, quality_window
+  FROM dead_letters d JOIN topics t ON t.name = d.topic
+),
+counted AS (
+  SELECT *, window_us(epoch_us(max(log_time) OVER (PARTITION BY topic, partition ORDER BY "offset")), 15) AS w FROM read
+  QUALIFY quality_window IS NOT NULL
 ),
 of_rows AS (
-  SELECT topic, window_us(greatest(epoch_us(log_time), horizon_us), 15) AS w, count(*) AS rows,
+  SELECT topic, w, count(*) AS rows,
          count(*) FILTER (disposition = 'on_time') AS on_time, count(*) FILTER (disposition = 'late') AS late,
          count(*) FILTER (disposition = 'expired') AS expired, count(*) FILTER (disposition = 'duplicate') AS duplicate,
          list(delay ORDER BY delay) AS delays
   FROM (SELECT *, floor_to(epoch_us(log_time) - epoch_us(event_time), 1000000) // 1000000 AS seconds,
-               greatest(-86400, least(86400, seconds))::INTEGER AS delay FROM rows JOIN horizons USING (seq))
+               greatest(-86400, least(86400, seconds))::INTEGER AS delay FROM counted WHERE reason IS NULL)
   GROUP BY topic, w
 ),
 of_dead AS (
-  SELECT t.short AS topic, window_us(greatest(epoch_us(d.log_time), horizon_us), 15) AS w, count(*) AS dead_letters,
+  SELECT topic, w, count(*) AS dead_letters,
          count(*) FILTER (reason = 'null_payload') AS dead_null_payload,
          count(*) FILTER (reason = 'too_long') AS dead_too_long,
          count(*) FILTER (reason = 'confluent_format') AS dead_confluent_format,
@@ -30,8 +35,9 @@ of_dead AS (
          count(*) FILTER (reason = 'bad_number') AS dead_bad_number,
          count(*) FILTER (reason = 'bad_time') AS dead_bad_time,
          count(*) FILTER (reason = 'ahead') AS dead_ahead,
-         count(*) FILTER (reason = 'bad_position') AS dead_bad_position
-  FROM dead_letters d JOIN topics t ON t.name = d.topic JOIN horizons USING (seq)
+         count(*) FILTER (reason = 'bad_position') AS dead_bad_position,
+         count(*) FILTER (reason = 'bad_log_time') AS dead_bad_log_time
+  FROM counted WHERE reason IS NOT NULL
   GROUP BY ALL
 )
 SELECT

@@ -1,6 +1,6 @@
 """A lake's tables in DuckDB, from its commits and Parquet files alone.
 
-`load` makes a table of each raw table, `topics` (name, short), `horizons` (seq, the horizon before it) and `cells` (cell, lat, lon), and checks the H3 columns of
+`load` makes a table of each raw table, `topics` (name, short) and `cells` (cell, lat, lon), and checks the H3 columns of
 the raw tables against the `h3` package. `changes` makes a view of a change log.
 """
 
@@ -12,7 +12,7 @@ import pyarrow
 
 SAMPLE = 20_000  # positions a table and resolution whose cell is checked
 ROW = ("topic VARCHAR, partition INTEGER, \"offset\" BIGINT, key VARCHAR, log_time TIMESTAMPTZ, event_time TIMESTAMPTZ, "
-       "epoch BIGINT, seq BIGINT, disposition VARCHAR")
+       "epoch BIGINT, seq BIGINT, disposition VARCHAR, quality_window TIMESTAMPTZ")
 RECORD = f"id VARCHAR, device_id VARCHAR, lat DOUBLE, lon DOUBLE, source VARCHAR, {ROW}"
 RAW = {  # the columns that the definitions are about
     "raw_vehicle": f"{RECORD}, fuel_level_pct DOUBLE, odometer_km DOUBLE",
@@ -23,7 +23,7 @@ RAW = {  # the columns that the definitions are about
                    "wind_speed_ms DOUBLE, humidity_pct INTEGER, air_quality_index DOUBLE, pressure_hpa DOUBLE, "
                    "visibility_m DOUBLE",
     "raw_emergency": f"{RECORD}, has_incident BOOLEAN, incident_id VARCHAR, type VARCHAR, status VARCHAR, severity VARCHAR",
-    "dead_letters": "topic VARCHAR, partition INTEGER, \"offset\" BIGINT, log_time TIMESTAMPTZ, seq BIGINT, reason VARCHAR",
+    "dead_letters": "topic VARCHAR, partition INTEGER, \"offset\" BIGINT, log_time TIMESTAMPTZ, seq BIGINT, reason VARCHAR, quality_window TIMESTAMPTZ",
 }
 CELLS = {"raw_gps": (8, 5), "raw_traffic": (8,), "raw_weather": (5,)}
 
@@ -33,12 +33,9 @@ class Lake:
 
     def __init__(self, root):
         self.root = pathlib.Path(root)
-        self.topics, self.horizons, added, removed = {}, {}, {}, {}
-        horizon = 0  # before the first commit nothing is sealed
+        self.topics, added, removed = {}, {}, {}
         for path in sorted((self.root / "commits").glob("*.json")):
             commit = json.loads(path.read_bytes())
-            self.horizons[commit["seq"]] = horizon
-            horizon = commit["horizon"] or 0
             self.topics |= {topic["name"]: short for short, topic in commit["topics"].items()}
             for table, files in commit["added"].items():
                 added.setdefault(table, []).extend(file["path"] for file in files)
@@ -55,10 +52,6 @@ class Lake:
             complaints += self._load_table(connection, table, columns)
         names = pyarrow.table({"name": list(self.topics), "short": list(self.topics.values())})
         store(connection, "topics", names)
-        store(connection, "horizons", pyarrow.table({
-            "seq": pyarrow.array(self.horizons, pyarrow.int64()),
-            "horizon_us": pyarrow.array(self.horizons.values(), pyarrow.int64()),
-        }))
         cells = " UNION ".join(f"SELECT h3_{r} FROM {table}" for table, rs in CELLS.items() for r in rs)
         cells = [cell for (cell,) in connection.execute(cells).fetchall() if cell and h3.is_valid_cell(cell)]
         centres = [h3.cell_to_latlng(cell) for cell in cells]

@@ -117,7 +117,7 @@ impl Load {
             }
             if self.shape.is_whole {
                 let delay_s = self.below(600) as i32;
-                let delivery = Delivery { topic: Topic::GPS, log_time: self.clock, outcome: Outcome(0), delay_s };
+                let delivery = Delivery { topic: Topic::GPS, window: self.clock, outcome: Outcome(0), delay_s };
                 batch.deliveries.push(delivery);
             }
         }

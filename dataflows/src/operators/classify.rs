@@ -20,15 +20,20 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use crate::operators::repeats::Repeats;
 use crate::time::by_epoch::{ByEpoch, first_open};
-use crate::time::disposition::{Disposition, RowMeta};
+use crate::time::disposition::{Disposition, RowMeta, quality_window};
 use crate::time::progress::Progress;
 use crate::time::ticks::{Report, Seen, Tick};
-use crate::time::{Epoch, TimePolicy};
+use crate::time::{Epoch, Micros, TimePolicy};
 
 /// A batch of rows, as far as classification is concerned.
 pub trait Rows: Clone + 'static {
-    /// What decides each row, in the order of the rows.
+    /// What decides each row, in the order of the rows; empty for dead letters, which have no disposition.
     fn metas(&self) -> &[RowMeta];
+
+    /// The log clock at each row, and at each dead letter.
+    fn log_clocks(&self) -> Vec<Micros> {
+        self.metas().iter().map(|meta| meta.log_clock).collect()
+    }
 }
 
 /// A batch with a disposition for each of its rows.
@@ -38,9 +43,11 @@ pub struct Classified<B> {
     pub batch: B,
     /// Their dispositions.
     pub dispositions: Vec<Disposition>,
+    /// The window of data quality in which each row, or dead letter, counts.
+    pub quality_windows: Vec<Option<Micros>>,
 }
 
-/// RowSemantics every row once; see the module.
+/// Classifies every row once; see the module.
 pub fn classify<'scope, B: Rows>(
     policy: TimePolicy,
     rows: StreamVec<'scope, Epoch, B>,
@@ -83,7 +90,8 @@ pub fn classify<'scope, B: Rows>(
                 let mut session = output.session(&capability);
                 for batch in batches {
                     let dispositions = state.decide(batch.metas());
-                    session.give(Classified { batch, dispositions });
+                    let quality_windows = state.quality_windows(batch.log_clocks());
+                    session.give(Classified { batch, dispositions, quality_windows });
                 }
             }
             state.advance_to(open.min(first_open(&frontiers[..1])));
@@ -122,6 +130,11 @@ impl Classifier {
                 }
             }
         }
+    }
+
+    fn quality_windows(&self, log_clocks: Vec<Micros>) -> Vec<Option<Micros>> {
+        let horizon = self.progress.horizon();
+        log_clocks.into_iter().map(|clock| quality_window(clock, horizon)).collect()
     }
 
     fn decide(&mut self, metas: &[RowMeta]) -> Vec<Disposition> {

@@ -280,13 +280,13 @@ pub struct Status {
     pub source: Option<Source>,
 }
 
-/// What became of one record of any topic: for data quality.
+/// What became of one record of any topic that is not missed: for data quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Delivery {
     /// Its topic.
     pub topic: Topic,
-    /// Its Kafka timestamp.
-    pub log_time: Micros,
+    /// The start of the window in which it counts.
+    pub window: Micros,
     /// What it became.
     pub outcome: Outcome,
     /// Log time less event time, in whole seconds within a day either way; 0 for a dead letter.

@@ -25,11 +25,13 @@ pub enum Reason {
     Ahead,
     /// A position that cannot be read, or is not on Earth.
     BadPosition,
+    /// A log timestamp that is no time.
+    BadLogTime,
 }
 
 impl Reason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::NullPayload,
         Reason::TooLong,
         Reason::ConfluentFormat,
@@ -41,6 +43,7 @@ impl Reason {
         Reason::BadTime,
         Reason::Ahead,
         Reason::BadPosition,
+        Reason::BadLogTime,
     ];
 
     /// The word in the column `reason`.
@@ -57,6 +60,7 @@ impl Reason {
             Reason::BadTime => "bad_time",
             Reason::Ahead => "ahead",
             Reason::BadPosition => "bad_position",
+            Reason::BadLogTime => "bad_log_time",
         }
     }
 
@@ -81,6 +85,9 @@ impl Reason {
             Reason::BadTime => "has a time that is not ISO 8601, or before 1970",
             Reason::Ahead => "has a time more than `--max-ahead` over the log clock of its partition",
             Reason::BadPosition => "has a position that is not two numbers, or outside +-90, +-180 degrees",
+            Reason::BadLogTime => {
+                "has a log timestamp outside 2000 to 2100: it moves no log clock, and stands at that of its partition"
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 //! deliveries -- counted on their worker -- by topic --> data_quality_15m
 //! ```
 //!
-//! A record whose log time is in a sealed window (a partition that was idle brings old ones) counts in the first open
-//! one: so every record counts once, and no sealed row is written again.
+//! A record counts in the window of its partition's log clock, a function of the log alone (P3). What comes for a sealed
+//! window, whatever it is, is *missed*: counted in the ledger and in no window.
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
@@ -26,8 +26,8 @@ use crate::records::reason::Reason;
 use crate::records::{Delivery, Outcome};
 use crate::time::bindings::Topic;
 use crate::time::closes::EpochClose;
-use crate::time::disposition::Disposition;
-use crate::time::{Epoch, MINUTE, Micros};
+use crate::time::disposition::{Disposition, QUALITY_WINDOW};
+use crate::time::{Epoch, Micros};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -43,24 +43,27 @@ pub static TABLE: Declaration = Declaration {
     key_of: |_, _| None,
     record_columns: &[],
     totals: &[
-        Total { column: Some("records"), topic: None, counted: Counted::Read },
-        Total { column: Some("on_time"), topic: None, counted: Counted::OnTime },
-        Total { column: Some("late"), topic: None, counted: Counted::Late },
-        Total { column: Some("expired"), topic: None, counted: Counted::Expired },
-        Total { column: Some("duplicate"), topic: None, counted: Counted::Duplicate },
-        Total { column: Some("dead_letters"), topic: None, counted: Counted::Dead },
+        windowed("records", Counted::Read),
+        windowed("on_time", Counted::OnTime),
+        windowed("late", Counted::Late),
+        windowed("expired", Counted::Expired),
+        windowed("duplicate", Counted::Duplicate),
+        windowed("dead_letters", Counted::Dead),
     ],
 };
 
 const NAME: &str = "data_quality_15m";
-/// The length of its windows.
-pub const LENGTH: Micros = 15 * MINUTE;
+const LENGTH: Micros = QUALITY_WINDOW;
+
+const fn windowed(column: &'static str, counted: Counted) -> Total {
+    Total { column: Some(column), topic: None, counted, but_missed: true }
+}
 
 const ABOUT: &str = "\
 One row a topic and 15 minutes of log time: records by disposition, dead letters by reason, and the delay (log time less
 event time, in whole seconds rounded down, clamped to a day either way) of those that became rows, as percentiles (nearest
-rank). A record whose log time lies in a sealed window (a partition that was idle brings old ones) counts in the first open
-one.";
+rank). Log time is here the log clock of the record's partition: its `quality_window`. What came for a window that was sealed
+already (a partition that had gone quiet brings old records) has none, and counts in the ledger as missed.";
 
 /// What became of a topic's records in a quarter of an hour of log time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +116,7 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 }
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
-    vec![Needs::Logged(window(horizon, LENGTH))]
+    vec![Needs::Counted(window(horizon, LENGTH))]
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
@@ -130,10 +133,7 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<Q
         |input, output| {
             input.for_each(|time, batch| {
                 let mut counts: IdMap<Delivery, u64> = IdMap::default();
-                for delivery in batch.drain(..) {
-                    let log_time = window(delivery.log_time, LENGTH);
-                    *counts.entry(Delivery { log_time, ..delivery }).or_default() += 1;
-                }
+                batch.drain(..).for_each(|delivery| *counts.entry(delivery).or_default() += 1);
                 output.session(&time).give_iterator(counts.into_iter());
             });
         }
@@ -159,7 +159,7 @@ impl Stage for QualityStage {
 
     fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
         for (delivery, count) in self.counted.take(epoch, fuel) {
-            self.windows.at(delivery.log_time, delivery.topic).add(&delivery, count);
+            self.windows.at(delivery.window, delivery.topic).add(&delivery, count);
         }
     }
 

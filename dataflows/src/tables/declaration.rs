@@ -57,8 +57,8 @@ pub struct Resume {
 pub enum Needs {
     /// On-time records of a topic from an event time on.
     Happened(Topic, Micros),
-    /// Records of all topics, and dead letters, from a log time on.
-    Logged(Micros),
+    /// Records of all topics, and dead letters, that count in a window of data quality from this one on.
+    Counted(Micros),
 }
 
 impl Needs {
@@ -90,6 +90,8 @@ pub struct Total {
     pub topic: Option<Topic>,
     /// Which of its records.
     pub counted: Counted,
+    /// Whether those that were missed do not count.
+    pub but_missed: bool,
 }
 
 /// Records by what became of them.

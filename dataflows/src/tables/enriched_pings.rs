@@ -29,7 +29,7 @@ pub static TABLE: Declaration = Declaration {
         (Topic::WEATHER, "weather_"),
         (Topic::EMERGENCY, "incident_"),
     ],
-    totals: &[Total { column: None, topic: Some(Topic::GPS), counted: Counted::OnTime }],
+    totals: &[Total { column: None, topic: Some(Topic::GPS), counted: Counted::OnTime, but_missed: false }],
 };
 
 const NAME: &str = "enriched_pings";

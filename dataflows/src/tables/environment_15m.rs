@@ -41,7 +41,12 @@ pub static TABLE: Declaration = Declaration {
     behind,
     key_of: |topic, row| cell_key(row, "h3_5", LENGTH).filter(|_| topic == Topic::GPS || topic == Topic::WEATHER),
     record_columns: &[],
-    totals: &[Total { column: Some("weather_records"), topic: Some(Topic::WEATHER), counted: Counted::OnTime }],
+    totals: &[Total {
+        column: Some("weather_records"),
+        topic: Some(Topic::WEATHER),
+        counted: Counted::OnTime,
+        but_missed: false,
+    }],
 };
 
 const NAME: &str = "environment_15m";

@@ -70,8 +70,7 @@ pub enum From {
 pub enum When {
     /// On-time rows, by event time.
     Happened(Micros, Micros),
-    /// All rows, by the log time at which they count in data quality: no earlier than the first window that was open
-    /// when they came.
+    /// All rows, by the window of data quality in which they count.
     Counted(Micros, Micros),
 }
 

@@ -39,8 +39,13 @@ pub static TABLE: Declaration = Declaration {
     key_of: |topic, row| cell_key(row, "h3_8", LENGTH).filter(|_| topic == Topic::GPS || topic == Topic::TRAFFIC),
     record_columns: &[],
     totals: &[
-        Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
-        Total { column: Some("traffic_records"), topic: Some(Topic::TRAFFIC), counted: Counted::OnTime },
+        Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime, but_missed: false },
+        Total {
+            column: Some("traffic_records"),
+            topic: Some(Topic::TRAFFIC),
+            counted: Counted::OnTime,
+            but_missed: false,
+        },
     ],
 };
 

@@ -39,8 +39,13 @@ pub static TABLE: Declaration = Declaration {
     key_of,
     record_columns: &[],
     totals: &[
-        Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime },
-        Total { column: Some("vehicle_records"), topic: Some(Topic::VEHICLE), counted: Counted::OnTime },
+        Total { column: Some("pings"), topic: Some(Topic::GPS), counted: Counted::OnTime, but_missed: false },
+        Total {
+            column: Some("vehicle_records"),
+            topic: Some(Topic::VEHICLE),
+            counted: Counted::OnTime,
+            but_missed: false,
+        },
     ],
 };
 

@@ -2,8 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::Micros;
 use crate::time::bindings::Partition;
+use crate::time::{MINUTE, Micros};
+
+/// The length of the windows of log time that every record counts in.
+pub const QUALITY_WINDOW: Micros = 15 * MINUTE;
+
+/// The start of the window of data quality in which a record counts: that of its partition's log clock. `None` if the
+/// horizon has sealed it: then the record is *missed*, and counts in no window.
+pub fn quality_window(log_clock: Micros, horizon: Option<Micros>) -> Option<Micros> {
+    let start = log_clock - log_clock.rem_euclid(QUALITY_WINDOW);
+    horizon.is_none_or(|horizon| start + QUALITY_WINDOW > horizon).then_some(start)
+}
 
 /// What a row of a raw table is. Only on-time rows change derived tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

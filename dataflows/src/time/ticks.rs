@@ -45,8 +45,6 @@ pub struct Start {
     pub horizon: Option<Micros>,
     /// The event time before which no row of any partition can be on time any more.
     pub closed_before: Option<Micros>,
-    /// The commit that sealed the last window of data quality: what came after it counts no earlier than the next.
-    pub sealed_by: u64,
     /// Paths of the files that hold rows in reach.
     pub reach: Vec<String>,
     /// The lives of incidents that may still change.
@@ -62,6 +60,8 @@ pub struct Report {
     pub uncommitted: u64,
     /// Whether that process was asked to stop.
     pub stop: bool,
+    /// Whether what the worker has read since the last seal is of so many dates that it waits for the next.
+    pub many_dates: bool,
     /// What the worker read in the epoch: one binding for each of its partitions.
     pub bindings: Vec<Binding>,
 }

@@ -171,7 +171,7 @@ pub fn environment(pings: &[EnrichedPing], records: &[Weather]) -> Vec<Environme
 }
 
 pub fn quality(deliveries: &[Delivery]) -> Vec<QualityWindow> {
-    let key = |d: &Delivery| (d.topic, window(d.log_time, 15));
+    let key = |d: &Delivery| (d.topic, window(d.window, 15));
     let keys: BTreeSet<(Topic, Micros)> = deliveries.iter().map(key).collect();
     let row = |(topic, start)| {
         let mine: Vec<_> = deliveries.iter().filter(|d| key(d) == (topic, start)).collect();

@@ -57,7 +57,7 @@ impl Record {
             Record::Traffic(r) => r.stamp.time,
             Record::Weather(r) => r.stamp.time,
             Record::Status(r) => r.stamp.time,
-            Record::Delivery(r) => r.log_time,
+            Record::Delivery(r) => r.window,
         }
     }
 
@@ -69,7 +69,7 @@ impl Record {
             Record::Traffic(r) => r.stamp.offset,
             Record::Weather(r) => r.stamp.offset,
             Record::Status(r) => r.stamp.offset,
-            Record::Delivery(r) => r.log_time,
+            Record::Delivery(r) => r.window,
         };
         offset as u64 * 0x0101_0101
     }
@@ -237,7 +237,7 @@ impl World {
         let (random, day) = (&mut self.random, 86_400);
         let outcome = Outcome(random.below(8) as u8);
         let delay_s = if outcome.0 < 4 { random.pick(&[0, 1, 2, 2, 700, -3, day, -day]) } else { 0 };
-        Delivery { topic: random.pick(TOPICS), log_time: self.clock, outcome, delay_s }
+        Delivery { topic: random.pick(TOPICS), window: self.clock, outcome, delay_s }
     }
 }
 

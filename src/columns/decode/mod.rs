@@ -16,8 +16,8 @@ mod value;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::bindings::Partition;
+use citystream_dataflows::time::{LOG_TIMES, Micros};
 use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic};
 use jiff::tz::TimeZone;
 
@@ -50,8 +50,29 @@ pub struct Incoming<'a> {
     pub partition: Partition,
     /// The log clock of that partition, this record included.
     pub log_clock: Micros,
-    /// The record.
+    /// The record. Where its own log time is none, it has the log clock's.
     pub record: Record<'a>,
+    /// The record's own log time, where it is none.
+    bad_log_time: Option<Micros>,
+}
+
+impl<'a> Incoming<'a> {
+    /// A record of a partition whose log clock was this before. A log time outside [`LOG_TIMES`] moves no log clock.
+    pub fn new(partition: Partition, log_clock: Option<Micros>, record: Record<'a>) -> Incoming<'a> {
+        let log_time = record.log_time;
+        if LOG_TIMES.contains(&log_time) {
+            let log_clock = log_clock.map_or(log_time, |clock| clock.max(log_time));
+            return Incoming { partition, log_clock, record, bad_log_time: None };
+        }
+        let log_clock = log_clock.unwrap_or(LOG_TIMES.start);
+        let record = Record { log_time: log_clock, ..record };
+        Incoming { partition, log_clock, record, bad_log_time: Some(log_time) }
+    }
+
+    /// The log clock of the partition after it, given that before.
+    pub fn clock_after(&self, before: Option<Micros>) -> Option<Micros> {
+        if self.bad_log_time.is_some() { before } else { Some(self.log_clock) }
+    }
 }
 
 /// Reads records. One per worker: it holds scratch space.
@@ -122,6 +143,10 @@ impl Layout {
 
 impl Limits {
     fn parse<'a>(&self, layout: &Layout, incoming: &Incoming<'a>, extra: &mut String) -> Result<Parsed<'a>, Rejection> {
+        if let Some(micros) = incoming.bad_log_time {
+            let detail = format!("log timestamp: {} ms since 1970 is not in 2000 to 2100", micros.div_euclid(1000));
+            return Err(Rejection::new(Reason::BadLogTime, detail));
+        }
         let fields = layout.fields;
         let raw = json::object(self.text(incoming.record.payload)?, fields, extra)?;
         let mut parsed = Parsed { values: [const { Value::Null }; MAX_FIELDS], event_time: 0, identity: 0 };

@@ -8,6 +8,7 @@ use arrow::array::{
     Int64Builder, ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use citystream_dataflows::operators::classify::Classified;
+use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::disposition::RowMeta;
 use citystream_wire::{Field, Kind, PerTopic, Topic};
 
@@ -26,21 +27,26 @@ pub struct RawBatch {
     pub columns: RecordBatch,
     /// What decides each row's disposition; empty for dead letters.
     pub metas: Vec<RowMeta>,
-    /// Dead letters by topic; all zero for a table of rows.
-    pub dead: PerTopic<u64>,
+    /// The topic of each dead letter, and the log clock at it; empty for a table of rows.
+    pub dead: Vec<(Topic, Micros)>,
 }
 
 impl citystream_dataflows::operators::classify::Rows for RawBatch {
     fn metas(&self) -> &[RowMeta] {
         &self.metas
     }
+
+    fn log_clocks(&self) -> Vec<Micros> {
+        let of_rows = self.metas.iter().map(|meta| meta.log_clock);
+        of_rows.chain(self.dead.iter().map(|(_, clock)| *clock)).collect()
+    }
 }
 
 impl From<Classified<RawBatch>> for Batch {
-    fn from(Classified { batch, dispositions }: Classified<RawBatch>) -> Self {
+    fn from(Classified { batch, dispositions, quality_windows }: Classified<RawBatch>) -> Self {
         let RawBatch { table, columns, dead, .. } = batch;
-        let dispositions = if table.topic().is_some() { dispositions } else { Vec::new() };
-        Batch { table, columns, dispositions, dead }
+        let dead = dead.into_iter().map(|(topic, _)| topic).collect();
+        Batch { table, columns, dispositions, quality_windows, dead }
     }
 }
 
@@ -300,7 +306,7 @@ impl RowColumns {
         arrays.push(texts(&mut self.extra));
         self.log.finish(&mut arrays);
         arrays.push(values(&mut self.event_time));
-        RawBatch { table: self.table, columns: batch(self.table, arrays), metas, dead: PerTopic::default() }
+        RawBatch { table: self.table, columns: batch(self.table, arrays), metas, dead: Vec::new() }
     }
 }
 
@@ -312,14 +318,14 @@ struct DeadColumns {
     payload_bytes: Int64Builder,
     reason: StringBuilder,
     detail: StringBuilder,
-    counts: PerTopic<u64>,
+    dead: Vec<(Topic, Micros)>,
 }
 
 impl DeadColumns {
     fn push(&mut self, incoming: &Incoming<'_>, names: &PerTopic<String>, max_record: usize, rejection: &Rejection) {
         let topic = incoming.partition.topic;
         let payload = incoming.record.payload;
-        self.counts[topic] += 1;
+        self.dead.push((topic, incoming.log_clock));
         self.log.topic.append_value(&names[topic]);
         self.log.push(incoming);
         self.payload.append_option(payload.map(|bytes| &bytes[..bytes.len().min(max_record)]));
@@ -329,8 +335,8 @@ impl DeadColumns {
     }
 
     fn finish(&mut self) -> Option<RawBatch> {
-        let dead = std::mem::take(&mut self.counts);
-        if dead.values().iter().all(|dead| *dead == 0) {
+        let dead = std::mem::take(&mut self.dead);
+        if dead.is_empty() {
             return None;
         }
         let mut arrays = Vec::with_capacity(9);

@@ -58,7 +58,7 @@ fn decoder() -> Decoder {
 
 fn incoming(topic: Topic, offset: i64, payload: Option<&[u8]>) -> Incoming<'_> {
     let record = Record { offset, next: NextOffset(offset + 1), log_time: NOW, key: Some(b"key"), payload };
-    Incoming { partition: Partition { topic, index: 3 }, log_clock: NOW, record }
+    Incoming::new(Partition { topic, index: 3 }, None, record)
 }
 
 fn one(topic: Topic, payload: Option<&[u8]>) -> RawBatch {
@@ -117,9 +117,7 @@ fn reason(topic: Topic, payload: Option<&[u8]>) -> String {
     let batch = one(topic, payload);
     assert_eq!(batch.table, Table::DeadLetters);
     assert!(batch.metas.is_empty());
-    let mut dead = PerTopic::default();
-    dead[topic] = 1;
-    assert_eq!(batch.dead, dead);
+    assert_eq!(batch.dead, [(topic, NOW)]);
     let kept = &payload.map(|bytes| &bytes[..bytes.len().min(MAX_RECORD)]);
     assert_eq!(cell(&batch.columns, "payload"), json!(kept));
     assert_eq!(cell(&batch.columns, "payload_bytes"), json!(payload.map(<[u8]>::len)));

@@ -17,11 +17,16 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Whether each row has its disposition.
-    pub(super) fn check(&self, dispositions: &[Disposition]) -> Result<(), ExtractError> {
-        let (table, rows, dispositions) = (self.table, self.rows.num_rows(), dispositions.len());
+    /// Whether each row has its disposition, and its window or none.
+    pub(super) fn check(&self, dispositions: &[Disposition], windows: &[Option<Micros>]) -> Result<(), ExtractError> {
+        let (table, rows) = (self.table, self.rows.num_rows());
         let expected = if table.topic().is_some() { rows } else { 0 };
-        if dispositions == expected { Ok(()) } else { Err(ExtractError::Dispositions { table, rows, dispositions }) }
+        for (found, expected) in [(dispositions.len(), expected), (windows.len(), rows)] {
+            if found != expected {
+                return Err(ExtractError::Dispositions { table, rows, dispositions: found });
+            }
+        }
+        Ok(())
     }
 
     fn column<A: Array + 'static>(&self, name: &'static str) -> Result<&'a A, ExtractError> {

@@ -7,7 +7,7 @@ mod recipe;
 #[cfg(test)]
 mod tests;
 
-use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use citystream_dataflows::records::hash::IdSet;
 use citystream_dataflows::records::{
     Delivery, IncidentKind, Level, Measure, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Status,
@@ -17,7 +17,8 @@ use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::{PerTopic, Topic};
 
-use crate::columns::tables::{EVENT_TIME, LOG_TIME, Reason, Table};
+use crate::columns::row::column;
+use crate::columns::tables::{Batch, EVENT_TIME, LOG_TIME, QUALITY_WINDOW, Reason, Table};
 use crate::columns::text_hash::TextHasher;
 use columns::{Columns, Place, double, flag};
 pub use recipe::columns;
@@ -51,7 +52,7 @@ pub enum ExtractError {
     #[error("P2: a row of {table} has {2:?} for its {1}", table = .0.name())]
     Word(Table, &'static str, String),
     /// Another number of dispositions than of rows.
-    #[error("P4: {rows} rows of {name} with {dispositions} dispositions", name = table.name())]
+    #[error("P4: {rows} rows of {name} with {dispositions} dispositions or windows", name = table.name())]
     Dispositions {
         /// The table.
         table: Table,
@@ -70,8 +71,19 @@ pub struct Extractor {
     told: IdSet<TextId>,
 }
 
-/// The dispositions of rows that were read back with the column `disposition`.
-pub fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, ExtractError> {
+/// Rows that were read back from a table of records, with the columns `disposition` and `quality_window`.
+///
+/// # Errors
+/// Where they lack one, or have a disposition that is none.
+pub fn stored(table: Table, rows: RecordBatch) -> Result<Batch, ExtractError> {
+    let dispositions = if table.topic().is_some() { dispositions(table, &rows)? } else { Vec::new() };
+    let windows: &TimestampMicrosecondArray =
+        column(&rows, QUALITY_WINDOW).ok_or(ExtractError::Column(table, QUALITY_WINDOW))?;
+    let quality_windows = windows.iter().collect();
+    Ok(Batch { table, columns: rows, dispositions, quality_windows, dead: Vec::new() })
+}
+
+fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, ExtractError> {
     let rows = Columns { table, rows };
     let named = |name: &str| Disposition::ALL.into_iter().find(|disposition| disposition.name() == name);
     let names = rows.texts("disposition")?.iter();
@@ -84,37 +96,32 @@ impl Extractor {
         Extractor { topic_names, hasher, told: IdSet::default() }
     }
 
-    /// Appends what rows of a table of records become. `dispositions` has one for each, and none for dead letters.
+    /// Appends what rows of a table of records become.
     ///
     /// # Errors
     /// Where rows are not those of the table. What was appended by then stays.
-    pub fn extract(
-        &mut self,
-        table: Table,
-        rows: &RecordBatch,
-        dispositions: &[Disposition],
-        into: &mut Records,
-    ) -> Result<(), ExtractError> {
-        let rows = Columns { table, rows };
-        rows.check(dispositions)?;
+    pub fn extract(&mut self, batch: &Batch, into: &mut Records) -> Result<(), ExtractError> {
+        let Batch { table, columns, dispositions, quality_windows, .. } = batch;
+        let (table, rows) = (*table, Columns { table: *table, rows: columns });
+        rows.check(dispositions, quality_windows)?;
         match table.topic() {
             Some(topic) => {
                 (recipe::of(topic.declaration().becomes).make)(self, &rows, dispositions, into)?;
-                delivered(&rows, topic, dispositions, into)
+                delivered(&rows, topic, batch, into)
             }
-            None if table == Table::DeadLetters => self.dead(&rows, into),
+            None if table == Table::DeadLetters => self.dead(&rows, quality_windows, into),
             None => Ok(()),
         }
     }
 
-    fn dead(&self, rows: &Columns<'_>, into: &mut Records) -> Result<(), ExtractError> {
-        let (topics, reasons, log_times) = (rows.texts("topic")?, rows.texts("reason")?, rows.times(LOG_TIME)?);
+    fn dead(&self, rows: &Columns<'_>, windows: &[Option<Micros>], into: &mut Records) -> Result<(), ExtractError> {
+        let (topics, reasons) = (rows.texts("topic")?, rows.texts("reason")?);
         let topic_of = |name: &str| self.topic_names.find(name);
-        for (row, log_time) in log_times.iter().enumerate() {
+        for (row, window) in windows.iter().enumerate().filter_map(|(row, window)| Some((row, (*window)?))) {
             let topic = rows.word("topic", topics.value(row), topic_of)?;
             let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;
             let outcome = Outcome(Disposition::ALL.len() as u8 + reason as u8);
-            into.deliveries.push(Delivery { topic, log_time: *log_time, outcome, delay_s: 0 });
+            into.deliveries.push(Delivery { topic, window, outcome, delay_s: 0 });
         }
         Ok(())
     }
@@ -224,18 +231,14 @@ fn traffic(rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result
     Ok(())
 }
 
-fn delivered(
-    rows: &Columns<'_>,
-    topic: Topic,
-    dispositions: &[Disposition],
-    into: &mut Records,
-) -> Result<(), ExtractError> {
-    let times = rows.times(LOG_TIME)?.iter().zip(rows.times(EVENT_TIME)?);
-    into.deliveries.extend(times.zip(dispositions).map(|((log_time, event_time), disposition)| Delivery {
+fn delivered(rows: &Columns<'_>, topic: Topic, batch: &Batch, into: &mut Records) -> Result<(), ExtractError> {
+    let (log_times, event_times) = (rows.times(LOG_TIME)?, rows.times(EVENT_TIME)?);
+    let counted = batch.quality_windows.iter().enumerate().filter_map(|(row, window)| Some((row, (*window)?)));
+    into.deliveries.extend(counted.map(|(row, window)| Delivery {
         topic,
-        log_time: *log_time,
-        outcome: Outcome(*disposition as u8),
-        delay_s: delay_s(*log_time, *event_time),
+        window,
+        outcome: Outcome(batch.dispositions[row] as u8),
+        delay_s: delay_s(log_times[row], event_times[row]),
     }));
     Ok(())
 }

@@ -5,7 +5,7 @@ use citystream_wire::Becomes;
 
 use super::columns::Columns;
 use super::{ExtractError, Extractor, Records, traffic};
-use crate::columns::tables::{EVENT_TIME, LOG_TIME, Table};
+use crate::columns::tables::{EVENT_TIME, LOG_TIME, QUALITY_WINDOW, Table};
 
 /// What rows become.
 pub(super) struct Recipe {
@@ -20,11 +20,11 @@ type Make = fn(&mut Extractor, &Columns<'_>, &[Disposition], &mut Records) -> Re
 /// What is read of the rows of every topic: where they stand, and when they were.
 const OF_ALL: &[&str] = &["partition", "offset", LOG_TIME, EVENT_TIME];
 
-/// The columns that [`Extractor::extract`] needs of a table's rows; none of a derived table.
+/// The columns that [`stored`](super::stored) rows of a table need; none of a derived table.
 pub fn columns(table: Table) -> Vec<&'static str> {
     match table.topic() {
-        Some(topic) => [of(topic.declaration().becomes).columns, OF_ALL].concat(),
-        None if table == Table::DeadLetters => vec!["topic", "reason", LOG_TIME],
+        Some(topic) => [of(topic.declaration().becomes).columns, OF_ALL, &["disposition", QUALITY_WINDOW]].concat(),
+        None if table == Table::DeadLetters => vec!["topic", "reason", QUALITY_WINDOW],
         None => Vec::new(),
     }
 }

@@ -41,9 +41,15 @@ fn decoded(topic: Topic, members: &[Value]) -> Vec<RawBatch> {
         let (next, payload) = (NextOffset(offset + 1), Some(payload.as_bytes()));
         let record = Record { offset, next, log_time: T + 2_500_000, key: None, payload };
         let partition = Partition { topic, index: 3 };
-        decoder.decode(Incoming { partition, log_clock: T + 2_500_000, record }, &mut rows);
+        decoder.decode(Incoming::new(partition, None, record), &mut rows);
     }
     rows.finish()
+}
+
+/// The rows with these dispositions, all in one window of data quality.
+fn classified(batch: RawBatch, dispositions: &[Disposition]) -> Batch {
+    let quality_windows = vec![Some(T); batch.columns.num_rows()];
+    Classified { batch, dispositions: dispositions.to_vec(), quality_windows }.into()
 }
 
 /// Extracts from the decoded rows, and again from what a raw table's file would hold, projected.
@@ -51,14 +57,16 @@ fn extracted(topic: Topic, members: &[Value], dispositions: &[Disposition]) -> R
     let batch = decoded(topic, members).remove(0);
     let table = Table::Raw(topic);
     let mut records = Records::default();
-    Extractor::new(topic_names(), hasher()).extract(table, &batch.columns, dispositions, &mut records).unwrap();
-    let stored = complete(&Classified { batch, dispositions: dispositions.to_vec() }.into(), 5, 9).unwrap();
-    assert_eq!(super::dispositions(table, &stored).unwrap(), dispositions);
+    let batch = classified(batch, dispositions);
+    Extractor::new(topic_names(), hasher()).extract(&batch, &mut records).unwrap();
+    let stored = complete(&batch, 5, 9).unwrap();
     let schema = stored.schema();
     let needed: Vec<usize> = columns(table).iter().map(|name| schema.index_of(name).unwrap()).collect();
     let mut again = Records::default();
     let projected = stored.project(&needed).unwrap();
-    Extractor::new(topic_names(), hasher()).extract(table, &projected, dispositions, &mut again).unwrap();
+    let projected = super::stored(table, projected).unwrap();
+    assert_eq!(projected.dispositions, dispositions);
+    Extractor::new(topic_names(), hasher()).extract(&projected, &mut again).unwrap();
     assert_eq!(records, again);
     records
 }
@@ -83,7 +91,7 @@ fn only_rows_on_time_become_records_and_all_become_deliveries() {
     assert_eq!(records.names, [(text(b"car"), "car".to_owned())]);
     let outcomes: Vec<u8> = records.deliveries.iter().map(|delivery| delivery.outcome.0).collect();
     assert_eq!(outcomes, [0, 1, 0, 3]);
-    let delivery = Delivery { topic: Topic::GPS, log_time: T + 2_500_000, outcome: Outcome(0), delay_s: 2 };
+    let delivery = Delivery { topic: Topic::GPS, window: T, outcome: Outcome(0), delay_s: 2 };
     assert_eq!(records.deliveries[0], delivery);
 }
 
@@ -148,17 +156,17 @@ fn statuses_are_those_of_incidents() {
 #[test]
 fn dead_letters_become_deliveries_by_topic_and_reason() {
     let dead = [json!({"deviceId": ""}), json!({"location": "here"}), json!({"timestamp": "2027-01-01T00:00:00"})];
-    let batch = decoded(Topic::WEATHER, &dead).remove(0);
+    let batch = classified(decoded(Topic::WEATHER, &dead).remove(0), &[]);
     assert_eq!(batch.table, Table::DeadLetters);
     let mut records = Records::default();
-    Extractor::new(topic_names(), hasher()).extract(batch.table, &batch.columns, &[], &mut records).unwrap();
+    Extractor::new(topic_names(), hasher()).extract(&batch, &mut records).unwrap();
     let delivery = |reason: Reason| {
         let outcome = Outcome(4 + reason as u8);
-        Delivery { topic: Topic::WEATHER, log_time: T + 2_500_000, outcome, delay_s: 0 }
+        Delivery { topic: Topic::WEATHER, window: T, outcome, delay_s: 0 }
     };
     assert_eq!(records.deliveries, [Reason::MissingField, Reason::BadPosition, Reason::Ahead].map(delivery));
     let mut other = Extractor::new(PerTopic::new(|topic| topic.name().to_owned()), hasher());
-    let strange = other.extract(batch.table, &batch.columns, &[], &mut records).unwrap_err();
+    let strange = other.extract(&batch, &mut records).unwrap_err();
     assert!(strange.to_string().contains("weather_data"), "{strange}");
 }
 
@@ -175,10 +183,10 @@ fn delays_are_rounded_down_and_clamped() {
 #[test]
 fn a_text_is_told_once() {
     let mut extractor = Extractor::new(topic_names(), hasher());
-    let batch = decoded(Topic::GPS, &[json!({}), json!({"deviceId": "van"})]).remove(0);
+    let batch = classified(decoded(Topic::GPS, &[json!({}), json!({"deviceId": "van"})]).remove(0), &[OnTime; 2]);
     let tell = |extractor: &mut Extractor| {
         let mut records = Records::default();
-        extractor.extract(Table::Raw(Topic::GPS), &batch.columns, &[OnTime; 2], &mut records).unwrap();
+        extractor.extract(&batch, &mut records).unwrap();
         records.names.len()
     };
     assert_eq!([tell(&mut extractor), tell(&mut extractor)], [2, 0]);
@@ -186,12 +194,14 @@ fn a_text_is_told_once() {
 
 #[test]
 fn rows_that_are_not_the_tables_are_an_error() {
-    let batch = decoded(Topic::GPS, &[json!({})]).remove(0);
+    let batch = classified(decoded(Topic::GPS, &[json!({})]).remove(0), &[OnTime]);
     let mut extractor = Extractor::new(topic_names(), hasher());
     let mut records = Records::default();
     let narrow = batch.columns.project(&[0, 1]).unwrap();
-    for (rows, dispositions, what) in [(&narrow, &[OnTime][..], "lack"), (&batch.columns, &[], "0 dispositions")] {
-        let error = extractor.extract(Table::Raw(Topic::GPS), rows, dispositions, &mut records).unwrap_err();
+    let narrow = Batch { columns: narrow, ..batch.clone() };
+    let undecided = Batch { dispositions: Vec::new(), ..batch.clone() };
+    for (rows, what) in [(narrow, "lack"), (undecided, "0 dispositions")] {
+        let error = extractor.extract(&rows, &mut records).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
         assert_eq!(crate::error::RunError::from(error).exit_code(), 5);
     }

@@ -3,7 +3,9 @@
 use arrow::array::RecordBatch;
 use citystream_dataflows::time::disposition::Disposition;
 
-use citystream_wire::PerTopic;
+use citystream_dataflows::tables::Derived;
+use citystream_dataflows::time::Micros;
+use citystream_wire::Topic;
 
 use super::Table;
 
@@ -12,10 +14,20 @@ use super::Table;
 pub struct Batch {
     /// The table.
     pub table: Table,
-    /// Its columns but for `epoch`, `seq` and `disposition`.
+    /// Its columns but for `epoch`, `seq`, `disposition` and `quality_window`.
     pub columns: RecordBatch,
     /// One for each row of a raw table; none for any other.
     pub dispositions: Vec<Disposition>,
-    /// Dead letters by topic; all zero for any other table.
-    pub dead: PerTopic<u64>,
+    /// The window of data quality in which each record counts, if it is not missed; none for a derived table.
+    pub quality_windows: Vec<Option<Micros>>,
+    /// The topic of each dead letter; none for any other table.
+    pub dead: Vec<Topic>,
+}
+
+impl Batch {
+    /// Changes of a derived table.
+    pub fn changes(table: Derived, columns: RecordBatch) -> Batch {
+        let table = Table::Derived(table);
+        Batch { table, columns, dispositions: Vec::new(), quality_windows: Vec::new(), dead: Vec::new() }
+    }
 }

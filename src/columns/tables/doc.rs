@@ -99,7 +99,7 @@ fn cell_of(declared: &Declaration, column: &str) -> Option<&'static Cell> {
 
 fn unit_of(column: &str) -> &'static str {
     match column {
-        "log_time" => "UTC",
+        "log_time" | "quality_window" => "UTC",
         "payload_bytes" => "bytes",
         _ => "",
     }
@@ -122,6 +122,9 @@ fn general_null_rule(column: &ArrowField) -> String {
         "key" => "the record has no key (a key that is not UTF-8 is written as `0x` and hex digits)",
         "payload" => "the payload is null (a longer one than `--max-record` is cut there)",
         "payload_bytes" => "the payload is null; else its full length",
+        "quality_window" => {
+            "missed: the window of its partition's log clock was sealed when it came; else the one it counts in"
+        }
         "detail" => "there is nothing to add to the reason",
         _ => "never",
     };

@@ -100,6 +100,8 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 pub const EVENT_TIME: &str = "event_time";
 /// The record's Kafka timestamp.
 pub const LOG_TIME: &str = "log_time";
+/// The start of the window of data quality in which a record counts.
+pub const QUALITY_WINDOW: &str = "quality_window";
 /// The key of a changed row.
 pub const ROW_KEY: &str = "row_key";
 
@@ -109,7 +111,7 @@ pub fn schema(table: Table) -> SchemaRef {
     ALL.of(table)
 }
 
-/// The schema of decoded or rendered rows: without `epoch`, `seq` and `disposition`, which are not known yet.
+/// The schema of decoded or rendered rows: without `epoch`, `seq`, `disposition` and `quality_window`, which are not known yet.
 pub fn decoded_schema(table: Table) -> SchemaRef {
     static ALL: LazyLock<Schemas> = LazyLock::new(|| Schemas::new(false));
     ALL.of(table)
@@ -154,11 +156,17 @@ fn complete(table: Table, committed: bool) -> SchemaRef {
     };
     if committed {
         columns.extend([required("epoch", DataType::Int64), required("seq", DataType::Int64)]);
-        if table.topic().is_some() {
-            columns.push(required("disposition", DataType::Utf8));
+        match table {
+            Table::Raw(_) => columns.extend([required("disposition", DataType::Utf8), quality_window()]),
+            Table::DeadLetters => columns.push(quality_window()),
+            Table::Derived(_) => {}
         }
     }
     Arc::new(Schema::new(columns))
+}
+
+fn quality_window() -> ArrowField {
+    nullable(QUALITY_WINDOW, time_type())
 }
 
 fn record_columns(topic: Topic) -> Vec<ArrowField> {
@@ -260,8 +268,12 @@ mod tests {
             let (all, decoded) = (schema(table), decoded_schema(table));
             assert_eq!(all.fields()[..decoded.fields().len()], decoded.fields()[..]);
             let added: Vec<&str> = all.fields()[decoded.fields().len()..].iter().map(|f| f.name().as_str()).collect();
-            let expected = ["epoch", "seq", "disposition"];
-            assert_eq!(added, expected[..if table.topic().is_none() { 2 } else { 3 }]);
+            let expected: &[&str] = match table {
+                Table::Raw(_) => &["epoch", "seq", "disposition", "quality_window"],
+                Table::DeadLetters => &["epoch", "seq", "quality_window"],
+                Table::Derived(_) => &["epoch", "seq"],
+            };
+            assert_eq!(added, expected);
         }
     }
 }

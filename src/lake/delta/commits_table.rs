@@ -23,7 +23,7 @@ pub fn schema() -> SchemaRef {
         let text = |name: &str| Field::new(name, DataType::Utf8, false);
         let mut fields = vec![long("seq"), text("kind"), text("run"), Field::new("time", time.clone(), false)];
         fields.extend([long("epoch"), Field::new("horizon", time, true)]);
-        fields.extend(["read", "on_time", "late", "expired", "duplicate", "dead"].map(long));
+        fields.extend(["read", "on_time", "late", "expired", "duplicate", "dead", "missed"].map(long));
         Arc::new(Schema::new(fields))
     });
     SCHEMA.clone()
@@ -41,7 +41,8 @@ pub fn row(commit: &Commit) -> Result<RecordBatch, Violation> {
     };
     let mut columns = vec![long(commit.seq), text(kind), text(&commit.run), time(Some(commit.time_ms * 1000))];
     columns.extend([long(commit.epoch), time(commit.horizon)]);
-    columns.extend([sum.read, sum.on_time, sum.late, sum.expired, sum.duplicate, sum.dead].map(long));
+    columns
+        .extend([sum.read, sum.on_time, sum.late, sum.expired, sum.duplicate, sum.dead, sum.missed.total()].map(long));
     RecordBatch::try_new(schema(), columns).map_err(|e| Violation(format!("row of commit {}: {e}", commit.seq)))
 }
 

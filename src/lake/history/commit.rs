@@ -80,7 +80,7 @@ pub struct File {
     pub bytes: u64,
     /// Least and greatest event time (of a derived row: its window's start, its first status), in microseconds; `None` where it has none (dead letters).
     pub event_time: Option<(Micros, Micros)>,
-    /// Least and greatest log time, in microseconds; `None` where it has none (derived tables).
+    /// Least and greatest log time or window of data quality, in microseconds; `None` where it has none (derived tables).
     #[serde(default)]
     pub log_time: Option<(Micros, Micros)>,
 }
@@ -100,9 +100,71 @@ pub struct Ledger {
     pub duplicate: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Of these, those that count in no window of data quality.
+    pub missed: Missed,
+}
+
+/// Records whose window of data quality was sealed when they came, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Rows in time.
+    pub on_time: u64,
+    /// Late rows.
+    pub late: u64,
+    /// Expired rows.
+    pub expired: u64,
+    /// Repeated rows.
+    pub duplicate: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Missed {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.on_time + self.late + self.expired + self.duplicate + self.dead
+    }
+
+    /// Both together.
+    pub fn plus(&self, other: &Missed) -> Missed {
+        Missed {
+            on_time: self.on_time + other.on_time,
+            late: self.late + other.late,
+            expired: self.expired + other.expired,
+            duplicate: self.duplicate + other.duplicate,
+            dead: self.dead + other.dead,
+        }
+    }
+
+    /// Counts a row, or a dead letter.
+    pub fn add(&mut self, disposition: Option<Disposition>) {
+        match disposition {
+            Some(Disposition::OnTime) => self.on_time += 1,
+            Some(Disposition::Late) => self.late += 1,
+            Some(Disposition::Expired) => self.expired += 1,
+            Some(Disposition::Duplicate) => self.duplicate += 1,
+            None => self.dead += 1,
+        }
+    }
+
+    fn count(&self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Read => self.total(),
+            Counted::OnTime => self.on_time,
+            Counted::Late => self.late,
+            Counted::Expired => self.expired,
+            Counted::Duplicate => self.duplicate,
+            Counted::Dead => self.dead,
+        }
+    }
 }
 
 impl Ledger {
+    /// How many records became that and count in a window of data quality.
+    pub fn count_in_windows(&self, counted: Counted) -> u64 {
+        self.count(counted) - self.missed.count(counted).min(self.count(counted))
+    }
+
     /// How many records became that.
     pub fn count(&self, counted: Counted) -> u64 {
         match counted {
@@ -115,15 +177,17 @@ impl Ledger {
         }
     }
 
-    /// Counts rows by disposition.
-    pub fn add(&mut self, dispositions: &[Disposition]) {
-        for disposition in dispositions {
-            match disposition {
-                Disposition::OnTime => self.on_time += 1,
-                Disposition::Late => self.late += 1,
-                Disposition::Expired => self.expired += 1,
-                Disposition::Duplicate => self.duplicate += 1,
-            }
+    /// Counts a row by its disposition, or a dead letter, and whether it has a window of data quality.
+    pub fn add(&mut self, disposition: Option<Disposition>, is_missed: bool) {
+        match disposition {
+            Some(Disposition::OnTime) => self.on_time += 1,
+            Some(Disposition::Late) => self.late += 1,
+            Some(Disposition::Expired) => self.expired += 1,
+            Some(Disposition::Duplicate) => self.duplicate += 1,
+            None => self.dead += 1,
+        }
+        if is_missed {
+            self.missed.add(disposition);
         }
     }
 }

@@ -86,12 +86,6 @@ pub fn data_file(table: &str, date: &str, run: &str, seq: u64, worker: usize, n:
     format!("tables/{table}/{column}={date}/{run}-{seq:020}-{worker}-{n}.parquet")
 }
 
-/// The commit that a Parquet file was written for; 0 if its name does not say.
-pub fn written_for(path: &str) -> u64 {
-    let name = path.rsplit('/').next().and_then(|name| name.split('-').nth(1));
-    name.and_then(|seq| seq.parse().ok()).unwrap_or(0)
-}
-
 /// The row of a commit in the table of commits.
 pub fn commits_file(seq: u64) -> String {
     format!("tables/{COMMITS_TABLE}/{seq:020}.parquet")
@@ -141,7 +135,6 @@ mod tests {
         let path = data_file("raw_gps", "2026-11-23", "ab", 3, 1, 2);
         assert_eq!(path, "tables/raw_gps/log_date=2026-11-23/ab-00000000000000000003-1-2.parquet");
         assert!(!path.contains("//"));
-        assert_eq!(written_for(&path), 3);
         assert!(data_file("incidents_changes", "2026-11-23", "ab", 3, 1, 2).contains("/event_date=2026-11-23/"));
         assert_eq!(object_store::path::Path::parse(&path).unwrap().as_ref(), path);
     }

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use citystream_dataflows::tables::data_quality_15m::LENGTH;
-use citystream_dataflows::tables::window;
 use citystream_dataflows::time::bindings::{
     Binding, NextOffset, Partition, Position, Standing, Topic, is_another_topic,
 };
@@ -38,8 +36,6 @@ pub struct State {
     pub totals: BTreeMap<Topic, Ledger>,
     /// Whether a data commit is in the history.
     pub has_data: bool,
-    /// The commit whose horizon sealed the last window of data quality.
-    pub sealed_by: u64,
 }
 
 /// What a commit breaks: one line. Exit code 5.
@@ -57,7 +53,6 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let sealed_by = sealed_by(previous.as_ref(), commit);
     let (mut files, mut totals, had_data) =
         previous.map_or_else(Default::default, |state| (state.files, state.totals, state.has_data));
     for (table, gone) in &commit.removed {
@@ -83,19 +78,7 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         files,
         totals,
         has_data: had_data || commit.kind == Kind::Data,
-        sealed_by,
     }
-}
-
-/// The start of the first window of data quality that a horizon leaves open.
-fn open_window(horizon: Micros) -> Micros {
-    window(horizon, LENGTH)
-}
-
-fn sealed_by(previous: Option<&State>, commit: &Commit) -> u64 {
-    let Some(previous) = previous else { return commit.seq };
-    let moved = previous.horizon.map(open_window) != commit.horizon.map(open_window);
-    if moved { commit.seq } else { previous.sealed_by }
 }
 
 /// Whether `commit` may follow `previous`: its place in the chain, adjacent bindings, and its ledger.
@@ -263,6 +246,7 @@ impl Ledger {
             expired: self.expired + other.expired,
             duplicate: self.duplicate + other.duplicate,
             dead: self.dead + other.dead,
+            missed: self.missed.plus(&other.missed),
         }
     }
 }

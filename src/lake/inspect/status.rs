@@ -135,15 +135,16 @@ impl std::fmt::Display for Status {
         }
         writeln!(
             f,
-            "{:<16} {:>12} {:>12} {:>8} {:>8} {:>9} {:>8}",
-            "topic", "read", "on time", "late", "expired", "duplicate", "dead"
+            "{:<16} {:>12} {:>12} {:>8} {:>8} {:>9} {:>8} {:>8}",
+            "topic", "read", "on time", "late", "expired", "duplicate", "dead", "missed"
         )?;
         for (topic, l) in &self.totals {
-            let Ledger { read, on_time, late, expired, duplicate, dead } = l;
+            let Ledger { read, on_time, late, expired, duplicate, dead, missed } = l;
             writeln!(
                 f,
-                "{:<16} {read:>12} {on_time:>12} {late:>8} {expired:>8} {duplicate:>9} {dead:>8}",
-                topic.name()
+                "{:<16} {read:>12} {on_time:>12} {late:>8} {expired:>8} {duplicate:>9} {dead:>8} {:>8}",
+                topic.name(),
+                missed.total()
             )?;
         }
         for (partition, next) in &self.positions {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{BooleanArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, BooleanArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 use citystream_dataflows::tables::{Derived, Needs, Resume};
@@ -13,7 +13,7 @@ use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::bindings::Partition;
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::ticks::{Seen, Start};
-use citystream_wire::{PerTopic, Topic};
+use citystream_wire::Topic;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
@@ -22,7 +22,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::columns::extract;
 use crate::columns::row::column;
-use crate::columns::tables::{Batch, EVENT_TIME, LOG_TIME, Table};
+use crate::columns::tables::{Batch, EVENT_TIME, QUALITY_WINDOW, Table};
 use crate::columns::text_hash::TextHasher;
 use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
@@ -36,8 +36,6 @@ pub struct Lookback {
     bounds: Option<Bounds>,
     /// The event time before which no row can be on time any more.
     closed_before: Option<Micros>,
-    /// The commit after which all records count in windows of data quality that are open.
-    sealed_by: u64,
     hasher: TextHasher,
 }
 
@@ -45,29 +43,27 @@ pub struct Lookback {
 struct Bounds {
     /// By event time; a topic that no table looks at is not named.
     happened: BTreeMap<Topic, Micros>,
-    /// By log time; `None` where no table goes by it.
-    logged: Option<Micros>,
+    /// By the window of data quality in which they count; `None` where no table goes by it.
+    counted: Option<Micros>,
 }
 
 /// Rows of one file that are in lookback.
 #[derive(Clone, Debug)]
 pub struct RecoveredRows {
-    /// With their dispositions.
+    /// With their dispositions and windows.
     pub rows: Batch,
     /// Those that a record to come may repeat.
     pub seen: Vec<Seen>,
-    /// The log time that they count from in data quality: windows before it were sealed when they came.
-    pub counts_from: Micros,
 }
 
 impl Lookback {
     /// The reach of a run's start that makes these tables.
     pub fn of(start: &Start, tables: &[Derived]) -> Lookback {
-        let Start { horizon, closed_before, sealed_by, .. } = *start;
+        let Start { horizon, closed_before, .. } = *start;
         let is_exposure_open = start.seeds.iter().any(|seed| seed.exposure.is_none());
         let resume = horizon.map(|horizon| Resume { horizon, is_exposure_open });
         let bounds = resume.map(|resume| tables.iter().flat_map(|table| (table.lookback)(resume)).collect());
-        Lookback { bounds, closed_before, sealed_by, hasher: TextHasher::new(start.key) }
+        Lookback { bounds, closed_before, hasher: TextHasher::new(start.key) }
     }
 
     /// Whether a row of a topic may be needed: by a table, or to tell what repeats it.
@@ -80,22 +76,16 @@ impl Lookback {
         Some(time) >= self.closed_before
     }
 
-    /// Whether a record counts in a window of log time that is open.
-    fn was_logged(&self, seq: u64, time: Option<Micros>) -> bool {
+    /// Whether a record counts in a window of data quality that is open.
+    fn is_counted(&self, window: Option<Micros>) -> bool {
         let Some(bounds) = &self.bounds else { return true };
-        bounds.logged.is_some_and(|from| seq > self.sealed_by || time.is_none_or(|time| time >= from))
+        bounds.counted.zip(window).is_some_and(|(from, window)| window >= from)
     }
 
-    /// Whether rows that a commit brought are in lookback.
-    fn holds(&self, table: Table, seq: u64, event_time: Option<Micros>, log_time: Option<Micros>) -> bool {
+    /// Whether rows up to these times are in lookback.
+    fn holds(&self, table: Table, event_time: Option<Micros>, quality_window: Option<Micros>) -> bool {
         let happened = table.topic().zip(event_time).is_some_and(|(topic, time)| self.has_happened(topic, time));
-        happened || self.was_logged(seq, log_time)
-    }
-
-    /// The log time that records of a commit count from.
-    fn counts_from(&self, seq: u64) -> Micros {
-        let logged = self.bounds.as_ref().and_then(|bounds| bounds.logged);
-        logged.filter(|_| seq > self.sealed_by).unwrap_or(Micros::MIN)
+        happened || self.is_counted(quality_window)
     }
 }
 
@@ -108,7 +98,7 @@ impl FromIterator<Needs> for Bounds {
                     let held = bounds.happened.entry(topic).or_insert(from);
                     *held = from.min(*held);
                 }
-                Needs::Logged(from) => bounds.logged = Some(bounds.logged.map_or(from, |held| from.min(held))),
+                Needs::Counted(from) => bounds.counted = Some(bounds.counted.map_or(from, |held| from.min(held))),
             }
         }
         bounds
@@ -119,9 +109,7 @@ impl FromIterator<Needs> for Bounds {
 pub fn files(state: &State, lookback: &Lookback) -> Vec<String> {
     let files_of = |table: Table| state.files.get(table.name()).into_iter().flatten().map(move |file| (table, file));
     let last = |range: Option<(Micros, Micros)>| range.map(|(_, last)| last);
-    let in_reach = |(table, file): &(Table, &File)| {
-        lookback.holds(*table, layout::written_for(&file.path), last(file.event_time), last(file.log_time))
-    };
+    let in_reach = |(table, file): &(Table, &File)| lookback.holds(*table, last(file.event_time), last(file.log_time));
     Table::records().flat_map(files_of).filter(in_reach).map(|(_, file)| file.path.clone()).collect()
 }
 
@@ -133,24 +121,23 @@ pub async fn read(lake: &Lake, path: &str, lookback: &Lookback) -> Result<Vec<Re
     let missing = || Violation(format!("P2: {path} is in the lake's commits, but not in the lake"));
     let bytes = lake.get(path).await?.ok_or_else(missing)?;
     let table = Table::records().find(|table| path.starts_with(&format!("{}/", layout::table(table.name()))));
-    let seq = layout::written_for(path);
-    let read = table.ok_or_else(|| "no table has it".to_owned()).and_then(|table| decode(table, seq, bytes, lookback));
+    let read = table.ok_or_else(|| "no table has it".to_owned()).and_then(|table| decode(table, bytes, lookback));
     Ok(read.map_err(|why| Violation(format!("P2: {path} cannot be read: {why}")))?)
 }
 
-fn decode(table: Table, seq: u64, bytes: Bytes, lookback: &Lookback) -> Result<Vec<RecoveredRows>, String> {
+fn decode(table: Table, bytes: Bytes, lookback: &Lookback) -> Result<Vec<RecoveredRows>, String> {
     let text = |error: ParquetError| error.to_string();
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(text)?;
     let groups = builder.metadata().row_groups().iter().enumerate();
-    let holds = |group| lookback.holds(table, seq, greatest(group, EVENT_TIME), greatest(group, LOG_TIME));
+    let holds = |group| lookback.holds(table, greatest(group, EVENT_TIME), greatest(group, QUALITY_WINDOW));
     let groups = groups.filter(|(_, group)| holds(group));
     let groups = groups.map(|(index, _)| index).collect();
-    let columns = extract::columns(table).into_iter().chain(id_column(table)).chain(["disposition"]);
+    let columns = extract::columns(table).into_iter().chain(id_column(table));
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
     let mut recovered = Vec::new();
     for rows in builder.with_projection(mask).with_row_groups(groups).build().map_err(text)? {
         let rows = rows.map_err(|error| error.to_string())?;
-        recovered.extend(recover(table, seq, rows, lookback)?);
+        recovered.extend(recover(table, rows, lookback)?);
     }
     Ok(recovered)
 }
@@ -164,27 +151,20 @@ fn greatest(group: &RowGroupMetaData, column: &str) -> Option<Micros> {
     }
 }
 
-fn recover(table: Table, seq: u64, rows: RecordBatch, lookback: &Lookback) -> Result<Option<RecoveredRows>, String> {
+fn recover(table: Table, rows: RecordBatch, lookback: &Lookback) -> Result<Option<RecoveredRows>, String> {
     let events: Option<&TimestampMicrosecondArray> = column(&rows, EVENT_TIME);
-    let logs: &TimestampMicrosecondArray = column(&rows, LOG_TIME).ok_or("it has no log time")?;
-    let value = |row: usize| events.map(|events| events.value(row));
-    let holds = |row: usize| lookback.holds(table, seq, value(row), Some(logs.value(row)));
+    let windows: &TimestampMicrosecondArray = column(&rows, QUALITY_WINDOW).ok_or("it has no quality_window")?;
+    let window = |row: usize| windows.is_valid(row).then(|| windows.value(row));
+    let event_time = |row: usize| events.map(|events| events.value(row));
+    let holds = |row: usize| lookback.holds(table, event_time(row), window(row));
     let wanted: BooleanArray = (0..rows.num_rows()).map(|row| Some(holds(row))).collect();
     if wanted.true_count() == 0 {
         return Ok(None);
     }
     let columns = filter_record_batch(&rows, &wanted).map_err(|error| error.to_string())?;
-    let dispositions = match table.topic() {
-        Some(_) => extract::dispositions(table, &columns).map_err(|error| error.to_string())?,
-        None => Vec::new(),
-    };
-    let seen = seen(table, &columns, &dispositions, lookback).ok_or("it has other columns")?;
-    let counts_from = lookback.counts_from(seq);
-    Ok(Some(RecoveredRows {
-        rows: Batch { table, columns, dispositions, dead: PerTopic::default() },
-        seen,
-        counts_from,
-    }))
+    let rows = extract::stored(table, columns).map_err(|error| error.to_string())?;
+    let seen = seen(&rows, lookback).ok_or("it has other columns")?;
+    Ok(Some(RecoveredRows { rows, seen }))
 }
 
 /// The column by which repetitions are known.
@@ -193,7 +173,7 @@ fn id_column(table: Table) -> Option<&'static str> {
 }
 
 /// The on-time rows that a record to come may repeat.
-fn seen(table: Table, rows: &RecordBatch, dispositions: &[Disposition], lookback: &Lookback) -> Option<Vec<Seen>> {
+fn seen(Batch { table, columns: rows, dispositions, .. }: &Batch, lookback: &Lookback) -> Option<Vec<Seen>> {
     let Some(topic) = table.topic() else { return Some(Vec::new()) };
     let ids: &StringArray = column(rows, topic.declaration().id_column())?;
     let times: &TimestampMicrosecondArray = column(rows, EVENT_TIME)?;

@@ -56,7 +56,7 @@ fn judged(simulator: &mut Simulator, count: i64, policy: TimePolicy) -> BTreeMap
         let (next, log_time) = (NextOffset(offset + 1), log_time_ms * 1000);
         let record = Record { offset, next, log_time, key: Some(key.as_bytes()), payload: value };
         // Log times never go back, so each is its partition's clock.
-        decoder.decode(Incoming { partition, log_clock: log_time, record }, &mut rows);
+        decoder.decode(Incoming::new(partition, None, record), &mut rows);
     }
     let (mut seen, mut tables) = (BTreeSet::new(), BTreeMap::<&str, Expected>::new());
     for batch in rows.finish() {

@@ -1,15 +1,15 @@
-//! Decoded rows get what is known only when their epoch is classified: epoch, seq, disposition. Rendered changes get
+//! Decoded rows get what is known only when their epoch is classified: epoch, seq, disposition, quality_window. Rendered changes get
 //! epoch and seq when they are sealed.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
 use arrow::error::ArrowError;
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::disposition::Disposition;
 
 use super::EncodeError;
-use crate::columns::tables::{Batch, schema};
+use crate::columns::tables::{Batch, Table, schema};
 
 /// The batch in the complete schema of its table.
 ///
@@ -19,6 +19,10 @@ pub fn complete(batch: &Batch, epoch: Epoch, seq: u64) -> Result<RecordBatch, En
     let mut columns = committed(&batch.columns, epoch, seq)?;
     if batch.table.topic().is_some() {
         columns.push(Arc::new(names(&batch.dispositions)));
+    }
+    if !matches!(batch.table, Table::Derived(_)) {
+        let windows = TimestampMicrosecondArray::from_iter(batch.quality_windows.iter().copied());
+        columns.push(Arc::new(windows.with_timezone("UTC")));
     }
     Ok(RecordBatch::try_new(schema(batch.table), columns)?)
 }

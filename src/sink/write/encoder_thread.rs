@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use citystream_dataflows::time::Epoch;
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
 
 use super::encoder::{Encoder, EncoderOptions, Remainder};
 use super::group::EncodedFile;
@@ -20,6 +20,8 @@ use crate::process::{LakeAccess, Mailbox};
 
 /// Before an upload is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Files that one encoder uploads at a time.
+const UPLOADS: usize = 16;
 
 /// Work for the thread, done in order.
 pub enum Job {
@@ -117,7 +119,7 @@ impl Worker {
             let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, self.number, self.files);
             puts.push(put(&self.access, path, file));
         }
-        self.access.runtime.block_on(try_join_all(puts))
+        self.access.runtime.block_on(futures::stream::iter(puts).buffered(UPLOADS).try_collect())
     }
 }
 

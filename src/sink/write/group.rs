@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
 use crate::columns::row::column;
-use crate::columns::tables::{LOG_TIME, ROW_KEY, Table, schema};
+use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW, ROW_KEY, Table, schema};
 
 /// One Parquet file.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct EncodedFile {
     pub rows: u64,
     /// Its least and greatest event time; `None` for dead letters.
     pub event_time: Option<(Micros, Micros)>,
-    /// Its least and greatest log time; `None` for derived tables.
+    /// Its least and greatest log time or window of data quality; `None` for derived tables.
     pub log_time: Option<(Micros, Micros)>,
     /// Its bytes.
     pub data: Bytes,
@@ -194,9 +194,12 @@ impl OpenFile {
             self.event_time = Some(widened(self.event_time, first.time, last.time));
         }
         for batch in batches {
-            let Some(times) = column::<TimestampMicrosecondArray>(batch, LOG_TIME) else { continue };
-            if let (Some(least), Some(greatest)) = (min(times), max(times)) {
-                self.log_time = Some(widened(self.log_time, least, greatest));
+            // Where a clock is slow a record counts after its own log time.
+            for name in [LOG_TIME, QUALITY_WINDOW] {
+                let Some(times) = column::<TimestampMicrosecondArray>(batch, name) else { continue };
+                if let (Some(least), Some(greatest)) = (min(times), max(times)) {
+                    self.log_time = Some(widened(self.log_time, least, greatest));
+                }
             }
         }
         Ok(())

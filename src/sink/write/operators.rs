@@ -241,10 +241,12 @@ struct Counts {
 impl Counts {
     fn add(&mut self, rows: &Batch) {
         if let Some(topic) = rows.table.topic() {
-            self.open.entry(topic).or_default().add(&rows.dispositions);
+            let ledger = self.open.entry(topic).or_default();
+            let rows = rows.dispositions.iter().zip(&rows.quality_windows);
+            rows.for_each(|(disposition, window)| ledger.add(Some(*disposition), window.is_none()));
         }
-        for (topic, dead) in rows.dead.iter().filter(|(_, dead)| **dead > 0) {
-            self.open.entry(topic).or_default().dead += dead;
+        for (topic, window) in rows.dead.iter().zip(&rows.quality_windows) {
+            self.open.entry(*topic).or_default().add(None, window.is_none());
         }
     }
 

@@ -6,7 +6,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::tables::{self, LOG_TIME, Table};
+use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 
 /// The writer properties of a table's files.
 pub(super) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
@@ -28,7 +28,7 @@ fn column(builder: WriterPropertiesBuilder, table: Table, field: &Field) -> Writ
     match field.data_type() {
         // Sorted, or rising with it: differences are small.
         DataType::Timestamp(..) => {
-            let sought = [table.sort_column(), LOG_TIME].contains(&field.name().as_str());
+            let sought = [table.sort_column(), LOG_TIME, QUALITY_WINDOW].contains(&field.name().as_str());
             let pages = if sought { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
             builder
                 .set_column_dictionary_enabled(path.clone(), false)

@@ -47,11 +47,12 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
         let payload = Some(payload.as_bytes());
         let record = Record { offset, next: NextOffset(offset + 1), log_time, key: None, payload };
         let partition = Partition { topic: Topic::GPS, index: 0 };
-        decoder.decode(Incoming { partition, log_clock: log_time, record }, &mut all);
+        decoder.decode(Incoming::new(partition, None, record), &mut all);
     }
     let complete = |raw: crate::columns::decode::RawBatch| {
         let dispositions: Vec<Disposition> = (0..raw.metas.len()).map(|row| Disposition::ALL[row % 4]).collect();
-        (raw.table, complete(&Classified { batch: raw, dispositions }.into(), 5, 9).unwrap())
+        let quality_windows = vec![None; raw.columns.num_rows()];
+        (raw.table, complete(&Classified { batch: raw, dispositions, quality_windows }.into(), 5, 9).unwrap())
     };
     all.finish().into_iter().map(complete).collect()
 }
@@ -210,7 +211,8 @@ fn columns_that_do_not_fit_are_an_error() {
     let (table, batch) = batches(0, 50).remove(0);
     let narrow = batch.project(&[0, 1]).unwrap();
     assert!(Encoder::new(EncoderOptions::default()).unwrap().append(table, narrow).is_err());
-    let batch = crate::columns::tables::Batch { table, columns: batch, dispositions: Vec::new(), dead: PerTopic::default() };
+    let derived = citystream_dataflows::tables::Derived::all().next().unwrap();
+    let batch = crate::columns::tables::Batch::changes(derived, batch);
     assert!(complete(&batch, 1, 1).is_err());
 }
 

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::bindings::NextOffset;
+use citystream_dataflows::time::{LOG_TIMES, Micros};
 
 use super::envelope::Format;
 use super::header::{self, Start};
@@ -75,7 +75,7 @@ impl Tail {
             searched: 0,
             filled_to: next.0.max(0) as u64,
             seen_to: next.0.max(0) as u64,
-            last_log_time: 0,
+            last_log_time: LOG_TIMES.start,
             looked: Instant::now(),
             ends: Ends::default(),
         };
@@ -150,16 +150,13 @@ impl Tail {
         let next = self.filled_to as i64 - (self.unread.end - end) as i64;
         let offset = next - (end - line.start) as i64;
         let parsed = format.parse(&self.buffer[line]);
-        self.last_log_time = parsed.log_time.unwrap_or(self.last_log_time);
+        let log_time = parsed.log_time.unwrap_or(self.last_log_time);
+        if LOG_TIMES.contains(&log_time) {
+            self.last_log_time = log_time;
+        }
         self.unread.start = end;
         self.searched = 0;
-        take(Record {
-            offset,
-            next: NextOffset(next),
-            log_time: self.last_log_time,
-            key: parsed.key.as_deref(),
-            payload: parsed.payload,
-        })
+        take(Record { offset, next: NextOffset(next), log_time, key: parsed.key.as_deref(), payload: parsed.payload })
     }
 
     /// Reads another block behind what is left; `false` at the end of the file.
@@ -226,7 +223,7 @@ impl Tail {
         Err(lost(&self.path, &format!("no line starts at {}: it is not the file that was read before", next.0)))
     }
 
-    /// The log time of the last line before `end` that has one: what the reader would hold if it had not started
+    /// The log time of the last line before `end` that has one in [`LOG_TIMES`]: what the reader would hold if it had not started
     /// again. Usually that of the last line.
     fn log_time_before(&self, end: u64, format: &Format) -> Result<Micros, SourceError> {
         let first = self.first as u64;
@@ -237,10 +234,12 @@ impl Tail {
             self.file.read_exact_at(&mut block, start).map_err(|e| unusable(&self.path, &e))?;
             // Unless it is the first one, the first line of the block may be a part of one.
             let whole = if start == first { 0 } else { position(&block, b'\n').map_or(block.len(), |i| i + 1) };
-            let found = block[whole..].rsplit(|b| *b == b'\n').find_map(|line| format.parse(line).log_time);
+            let found = block[whole..]
+                .rsplit(|b| *b == b'\n')
+                .find_map(|line| format.parse(line).log_time.filter(|time| LOG_TIMES.contains(time)));
             match found {
                 Some(log_time) => return Ok(log_time),
-                None if start == first => return Ok(0),
+                None if start == first => return Ok(LOG_TIMES.start),
                 None => size *= 4,
             }
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use citystream_dataflows::time::LOG_TIMES;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use tempfile::TempDir;
@@ -177,10 +178,13 @@ fn a_torn_line_is_cut_off_by_the_next_writer_and_never_read() {
 fn what_is_no_envelope_is_handed_on_whole_at_the_last_log_time() {
     let mut log = Log::new();
     let first = log.first(P);
-    log.raw(b"not json\n{\"ts\":5,\"key\":null,\"value\":5}\n{\"ts\":9}\n\n");
+    log.raw(b"not json\n{\"ts\":1700000000005,\"value\":5}\n{\"ts\":9}\n{\"ts\":5,\"value\":6}\n\n");
     let kept = all(&mut log.reader_at(first));
     let got: Vec<_> = kept.iter().map(|k| (k.log_time, k.payload.as_deref().unwrap())).collect();
-    assert_eq!(got, [(0, &b"not json"[..]), (5000, b"5"), (5000, b"{\"ts\":9}"), (5000, b"")]);
+    let (first, then) = (LOG_TIMES.start, 1_700_000_000_005_000);
+    let expected: [(i64, &[u8]); 5] =
+        [(first, b"not json"), (then, b"5"), (then, b"{\"ts\":9}"), (5000, b"6"), (then, b"")];
+    assert_eq!(got, expected, "a time that is none is passed on, and not taken over");
     // A reader that starts in between knows the same.
     for (i, record) in kept.iter().enumerate() {
         assert_eq!(all(&mut log.reader_at(record.next)), kept[i + 1..], "after record {i}");
@@ -190,12 +194,12 @@ fn what_is_no_envelope_is_handed_on_whole_at_the_last_log_time() {
 #[test]
 fn the_last_log_time_is_found_however_far_back() {
     let mut log = Log::new();
-    log.append(P, 7, None, Some("1"));
+    log.append(P, 1_700_000_000_007, None, Some("1"));
     log.raw(format!("{}\n", "x".repeat(1000)).repeat(1000).as_bytes());
     let end = NextOffset(fs::metadata(log.path(P)).unwrap().len() as i64);
     let mut reader = log.reader_at(end);
     log.raw(b"last\n");
-    assert_eq!(all(&mut reader)[0].log_time, 7000);
+    assert_eq!(all(&mut reader)[0].log_time, 1_700_000_000_007_000);
 }
 
 #[test]
@@ -328,7 +332,7 @@ fn bare_records_carry_their_own_log_time() {
     for topic in topics().values() {
         fs::create_dir(dir.path().join(topic)).unwrap();
     }
-    let lines = "{\"timestamp\":\"1970-01-01T00:00:02\"}\nrubbish\n{\"timestamp\":\"1970-01-01T00:00:01Z\"}\n";
+    let lines = "{\"timestamp\":\"2026-01-01T00:00:02\"}\nrubbish\n{\"timestamp\":\"2026-01-01T00:00:01Z\"}\n";
     fs::write(dir.path().join("gps_data/0.jsonl"), lines).unwrap();
     let berlin = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
     let options = JsonlOptions::new(dir.path().to_owned(), topics(), true).timezone(berlin);
@@ -340,8 +344,9 @@ fn bare_records_carry_their_own_log_time() {
     let mut reader = JsonlReader::new(options);
     reader.add(P, NextOffset(0)).unwrap();
     let times: Vec<_> = all(&mut reader).iter().map(|k| k.log_time).collect();
-    let two_in_berlin = 2_000_000 - 3_600_000_000;
-    assert_eq!(times, [two_in_berlin, two_in_berlin, 1_000_000]);
+    let new_year = 1_767_225_600_000_000;
+    let two_in_berlin = new_year + 2_000_000 - 3_600_000_000;
+    assert_eq!(times, [two_in_berlin, two_in_berlin, new_year + 1_000_000]);
 }
 
 /// A small generator, so that a failure can be repeated from its seed.

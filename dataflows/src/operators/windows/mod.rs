@@ -44,10 +44,10 @@ impl<A: Aggregate> Windows<A> {
         Windows { length, open: BTreeMap::new(), touched: Vec::new(), first: Micros::MIN }
     }
 
-    /// The aggregate of a key at a time, to be updated: only for what counts. A time in a sealed window counts in the first
-    /// open one; no on-time record has one, but by log time that happens (data quality).
+    /// The aggregate of a key at a time, to be updated: only for what counts, so no time is in a sealed window.
     pub fn at(&mut self, time: Micros, key: A::Key) -> &mut A {
-        let start = (time - time.rem_euclid(self.length)).max(self.first);
+        let start = time - time.rem_euclid(self.length);
+        debug_assert!(start >= self.first, "D3: a sealed window is written again");
         let slots = self.open.entry(start).or_default();
         let slot = slots.entry(key).or_insert_with(|| Slot { aggregate: A::default(), written: None, touched: false });
         if !slot.touched {

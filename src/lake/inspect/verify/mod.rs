@@ -10,12 +10,14 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use arrow::array::{Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use citystream_dataflows::time::bindings::{Partition, Topic};
+use citystream_dataflows::time::disposition::Disposition;
 
 use self::files::read_files;
 pub use self::report::Report;
 use crate::columns::row::column;
+use crate::columns::tables::QUALITY_WINDOW;
 use crate::lake::delta::Table;
 use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File, Ledger};
@@ -77,7 +79,7 @@ async fn check_files(
         let dead = table == layout::DEAD_LETTERS;
         let live: Vec<&File> = files.iter().filter(|file| !removed.contains(&file.path)).collect();
         complete &= live.len() == files.len();
-        let columns = ["topic", "partition", "offset", "disposition", "event_time"];
+        let columns = ["topic", "partition", "offset", "disposition", "event_time", QUALITY_WINDOW];
         read_files(lake, commit.seq, &live, Some(&columns), report, |batch| take(batch, dead, &mut rows)).await?;
     }
     if complete {
@@ -97,6 +99,7 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
     if dispositions.is_none() && !dead {
         return Err(lacks("disposition"));
     }
+    let windows: &TimestampMicrosecondArray = column(batch, QUALITY_WINDOW).ok_or_else(|| lacks(QUALITY_WINDOW))?;
     for row in 0..batch.num_rows() {
         let topic = topics.value(row);
         let key = (topic.to_string(), partitions.value(row));
@@ -106,16 +109,15 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
         }
         let Some(ledger) = rows.counts.get_mut(topic) else { continue };
         ledger.read += 1;
-        match dispositions.map(|names| names.value(row)) {
-            None => ledger.dead += 1,
-            Some("on_time") => ledger.on_time += 1,
-            Some("late") => ledger.late += 1,
-            Some("expired") => ledger.expired += 1,
-            Some("duplicate") => ledger.duplicate += 1,
-            Some(other) => return Err(format!("a disposition {other}")),
-        }
+        let disposition = dispositions.map(|names| disposition(names.value(row))).transpose()?;
+        ledger.add(disposition, windows.is_null(row));
     }
     Ok(())
+}
+
+fn disposition(name: &str) -> Result<Disposition, String> {
+    let named = Disposition::ALL.into_iter().find(|disposition| disposition.name() == name);
+    named.ok_or_else(|| format!("a disposition {name}"))
 }
 
 /// P4 and P2: each binding's count is its distinct offsets in the files, nothing else is in them, and the ledger is

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
-use citystream_wire::PerTopic;
 use parquet::arrow::ArrowWriter;
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ fn batch(offsets: std::ops::Range<i64>, dead: bool) -> RecordBatch {
         ("partition", Arc::new(Int32Array::from(vec![0; n]))),
         ("offset", Arc::new(Int64Array::from_iter_values(offsets))),
     ];
+    columns.push(("quality_window", Arc::new(time.clone())));
     if !dead {
         columns.push(("event_time", Arc::new(time)));
         columns.push(("disposition", Arc::new(StringArray::from(vec!["on_time"; n]))));
@@ -140,8 +140,7 @@ fn changes<R: Clone>(
     names.intern(&[(crate::columns::text_hash::testing::text(b"car"), "car".to_owned())]);
     let columns = crate::columns::render::render(Block::new(derived, columns, &changes), &names).unwrap();
     let table = crate::columns::tables::Table::Derived(derived);
-    let rendered =
-        crate::columns::tables::Batch { table, columns, dispositions: Vec::new(), dead: PerTopic::default() };
+    let rendered = crate::columns::tables::Batch::changes(derived, columns);
     Changes { table, batch: crate::sink::write::complete(&rendered, epoch, seq).unwrap() }
 }
 
