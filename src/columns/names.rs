@@ -1,35 +1,87 @@
 //! Texts by id, shared by the workers of a process: the dataflow moves [`TextId`]s, tables show the texts.
+//!
+//! A text is told with the event time of the record that has it, and again once an hour. It is needed while a record that
+//! has it is in reach; so what was last told longer than that, and an hour, before the horizon of a commit that has landed is freed:
+//! no row of a later commit shows it.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use citystream_dataflows::records::TextId;
 use citystream_dataflows::records::hash::IdMap;
+use citystream_dataflows::time::{HOUR, Micros};
+use serde::{Deserialize, Serialize};
 
-type Known = IdMap<TextId, Box<str>>;
+/// How long a text is not told again.
+pub const TOLD_AGAIN: Micros = HOUR;
+
+/// A text, and when it was in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: TextId,
+    /// The text.
+    pub text: String,
+    /// The record's event time.
+    pub time: Micros,
+}
 
 /// The texts of a process.
+#[derive(Debug)]
+pub struct Names {
+    known: RwLock<Known>,
+    /// How long before the horizon a record may be in reach.
+    reach: Micros,
+}
+
 #[derive(Debug, Default)]
-pub struct Names(RwLock<Known>);
+struct Known {
+    texts: IdMap<TextId, Text>,
+    /// What was last told before this is gone.
+    freed: Option<Micros>,
+}
+
+#[derive(Debug)]
+struct Text {
+    text: Box<str>,
+    last: Micros,
+}
 
 impl Names {
-    /// Keeps texts. Those known already cost a look.
-    pub fn intern(&self, told: &[(TextId, String)]) {
-        let known = self.read();
-        let new: Vec<_> = told.iter().filter(|(id, _)| known.get(*id).is_none()).collect();
-        drop(known);
-        if new.is_empty() {
+    /// No texts, of records that may be in reach for so long.
+    pub fn new(reach: Micros) -> Names {
+        Names { known: RwLock::default(), reach }
+    }
+
+    /// Keeps texts.
+    pub fn intern(&self, told: &mut Vec<Told>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for Told { id, text, time } in told.drain(..) {
+            let held = known.texts.entry(id).or_insert_with(|| Text { text: text.as_str().into(), last: time });
+            debug_assert_eq!(*held.text, *text, "D5");
+            held.last = held.last.max(time);
+        }
+    }
+
+    /// Frees what no row after a commit with this horizon can show; once in an hour of it, as it visits all.
+    pub fn landed(&self, horizon: Micros) {
+        let gone = horizon.saturating_sub(self.reach).saturating_sub(TOLD_AGAIN);
+        if self.freed().is_some_and(|freed| gone < freed.saturating_add(HOUR)) {
             return;
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (id, text) in new {
-            let held = known.entry(*id).or_insert_with(|| text.as_str().into());
-            debug_assert_eq!(**held, **text, "D5");
-        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.freed = Some(gone);
+        known.texts.retain(|_, text| text.last >= gone);
+        known.texts.shrink_to_fit();
+    }
+
+    /// What was last told before this is gone.
+    pub fn freed(&self) -> Option<Micros> {
+        self.read().0.freed
     }
 
     /// For looking up many.
     pub fn read(&self) -> Reader<'_> {
-        Reader(self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Reader(self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -40,7 +92,7 @@ pub struct Reader<'a>(RwLockReadGuard<'a, Known>);
 impl Reader<'_> {
     /// The text of an id.
     pub fn get(&self, id: TextId) -> Option<&str> {
-        self.0.get(&id).map(AsRef::as_ref)
+        self.0.texts.get(&id).map(|text| &*text.text)
     }
 }
 
@@ -49,15 +101,15 @@ mod tests {
     use super::*;
     use crate::columns::text_hash::testing::text;
 
-    fn told(texts: &[&str]) -> Vec<(TextId, String)> {
-        texts.iter().map(|t| (text(t.as_bytes()), (*t).to_owned())).collect()
+    fn told(texts: &[&str], time: Micros) -> Vec<Told> {
+        texts.iter().map(|t| Told { id: text(t.as_bytes()), text: (*t).to_owned(), time }).collect()
     }
 
     #[test]
     fn texts_come_back_by_id() {
-        let names = Names::default();
-        names.intern(&told(&["a", "b", "", "a"]));
-        names.intern(&told(&["a", "c"]));
+        let names = Names::new(HOUR);
+        names.intern(&mut told(&["a", "b", "", "a"], 0));
+        names.intern(&mut told(&["a", "c"], 0));
         let read = names.read();
         for known in ["a", "b", "c", ""] {
             assert_eq!(read.get(text(known.as_bytes())), Some(known));
@@ -66,8 +118,24 @@ mod tests {
     }
 
     #[test]
+    fn a_text_lives_as_long_as_a_record_in_reach_may_have_it() {
+        let names = Names::new(5 * HOUR);
+        names.intern(&mut told(&["once", "often"], 0));
+        names.intern(&mut told(&["often"], 3 * HOUR));
+        let there = |name: &str| names.read().get(text(name.as_bytes())).is_some();
+        names.landed(6 * HOUR);
+        assert!(there("once") && there("often"), "told an hour ago at most, by who does not tell it again");
+        names.landed(6 * HOUR + 1);
+        assert!(there("once"), "not looked at again within the hour");
+        names.landed(8 * HOUR);
+        assert!(!there("once") && there("often"));
+        names.landed(10 * HOUR);
+        assert!(!there("often"));
+    }
+
+    #[test]
     fn workers_may_tell_the_same_at_once() {
-        let names = Names::default();
+        let names = Names::new(HOUR);
         let all: Vec<String> = (0..1000).map(|n| format!("vehicle-{n}")).collect();
         std::thread::scope(|scope| {
             for worker in 0..4 {
@@ -75,7 +143,7 @@ mod tests {
                 scope.spawn(move || {
                     for part in all.rchunks(10 + worker) {
                         let part: Vec<&str> = part.iter().map(String::as_str).collect();
-                        names.intern(&told(&part));
+                        names.intern(&mut told(&part, 0));
                     }
                 });
             }

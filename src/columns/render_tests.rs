@@ -16,7 +16,7 @@ use citystream_wire::Topic;
 use h3o::{LatLng, Resolution};
 
 use super::{Block, Derived, RenderError, Table};
-use crate::columns::names::Names;
+use crate::columns::names::{Names, Told};
 use crate::columns::tables::{Batch, decoded_schema, schema};
 use crate::columns::text_hash::testing::text;
 use crate::error::RunError;
@@ -25,9 +25,9 @@ use crate::sink::write::{Encoder, EncoderOptions, complete};
 const T: i64 = 1_795_428_930_000_000;
 
 fn names(texts: &[&str]) -> Names {
-    let names = Names::default();
-    let told: Vec<_> = texts.iter().map(|t| (text(t.as_bytes()), (*t).to_owned())).collect();
-    names.intern(&told);
+    let names = Names::new(0);
+    let told = |t: &&str| Told { id: text(t.as_bytes()), text: (*t).to_owned(), time: 0 };
+    names.intern(&mut texts.iter().map(told).collect());
     names
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::tables::{self, Block, Derived};
-use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
+use citystream_dataflows::time::{Epoch, Micros};
 use citystream_wire::PerTopic;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Inspect;
@@ -36,8 +36,8 @@ pub fn rederive(
             extractor.extract(&extract::stored(*raw, batch.clone())?, &mut records)?;
         }
     }
-    let names = Names::default();
-    names.intern(&records.names);
+    let names = Names::new(Micros::MAX);
+    names.intern(&mut std::mem::take(&mut records.names));
     let derived = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&derived);
     timely::execute_directly(move |worker| {

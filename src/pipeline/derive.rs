@@ -3,16 +3,19 @@
 //! ```text
 //! blocks of all tables -- pipeline --+-> derive -> batches
 //! names learnt -- its frontier ------+
+//! closes ----- pipeline --------------+
 //! ```
 //!
 //! Changes of epoch e are shown once the names of e are learnt. Their bytes count against the budget until they are
-//! committed, as those of records do.
+//! committed, as those of records do. Names that no later row can show are freed once a commit has landed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use citystream_dataflows::tables::Block;
-use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
+use citystream_dataflows::time::closes::EpochClose;
+use citystream_dataflows::time::{Epoch, Micros};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -33,6 +36,7 @@ type Waiting = (Capability<Epoch>, Vec<Block>);
 pub fn derive<'scope>(
     (names, budget, fatal): (Arc<Names>, Arc<Budget>, Fatal),
     committed: &Handle<Epoch>,
+    closes: StreamVec<'scope, Epoch, EpochClose>,
     blocks: Vec<StreamVec<'scope, Epoch, Block>>,
     interned: StreamVec<'scope, Epoch, ()>,
 ) -> StreamVec<'scope, Epoch, Batch> {
@@ -41,21 +45,29 @@ pub fn derive<'scope>(
     let mut builder = OperatorBuilder::new("derive".to_owned(), interned.scope());
     let mut blocks = builder.new_input(blocks, Pipeline);
     let _interned = builder.new_input_connection(interned, Pipeline, []);
+    let mut closes = builder.new_input_connection(closes, Pipeline, []);
     let (output, stream) = builder.new_output_connection([(0, Antichain::from_elem(0))]);
     let mut output = OutputBuilder::from(output);
 
     builder.build(move |_| {
         let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
         let mut debt = Debt::default();
+        let mut horizons: VecDeque<(Epoch, Micros)> = VecDeque::new();
         move |frontiers| {
             // Read.
             blocks.for_each(|time, batch| {
                 let Some(epoch) = time.least().copied() else { return };
                 waiting.at_or(epoch, || (time.delayed(&epoch, 0), Vec::new())).1.append(batch);
             });
+            closes.for_each(|_, batch| {
+                horizons.extend(batch.drain(..).filter_map(|close| Some((close.epoch, close.horizon?))));
+            });
             debt.refund(&committed, &budget);
+            while let Some((_, horizon)) = horizons.pop_front_if(|(epoch, _)| !committed.less_equal(epoch)) {
+                names.landed(horizon);
+            }
             // Plan, act, emit, and let go of each capability.
-            let open = first_open(&frontiers[1..]);
+            let open = first_open(&frontiers[1..2]);
             while let Some((epoch, (capability, blocks))) = waiting.next_before(open) {
                 for block in blocks {
                     let table = block.table;

@@ -56,10 +56,11 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let (rows_read, recovered, seeds) = (rows.clone(), recovered.rows, recovered.seeds);
             let inputs = records::Inputs { ticks: ticks.clone(), rows: rows_read, recovered, seeds };
             let (records, interned) = records::records(texts, inputs);
-            let city = City::new(closes(process.policy, ticks.clone(), reports.clone()), records);
+            let closes = closes(process.policy, ticks.clone(), reports.clone());
+            let city = City::new(closes.clone(), records);
             let blocks = tables::derive(&city, process.derived.iter().copied());
             let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
-            rows.concat(derive(shown, &committed_probe, blocks, interned))
+            rows.concat(derive(shown, &committed_probe, closes, blocks, interned))
         };
         let (plenty, few) = write(process.lake.clone(), batches, ticks.clone());
         let gathered = gather(process.lake.clone(), few, ticks.clone());

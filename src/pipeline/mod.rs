@@ -20,9 +20,11 @@ use timely::WorkerConfig;
 use tokio::runtime::Runtime;
 
 use crate::columns::decode::DecodeOptions;
+use crate::columns::names::Names;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
+use crate::lake::recovery::lookback;
 use crate::process::metrics::{self, Metrics};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading};
@@ -72,12 +74,13 @@ impl Run {
             stopping: AtomicBool::new(false),
             fatal: fatal.clone(),
         };
+        let derived = if config.derives { settings.derived()? } else { Vec::new() };
         let process = Arc::new(Process {
             policy: config.policy,
-            derived: if config.derives { settings.derived()? } else { Vec::new() },
             reading: Arc::new(reading),
             lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone() },
-            names: Arc::default(),
+            names: Arc::new(Names::new(lookback::reach(&derived))),
+            derived,
             metrics: Arc::clone(&metrics),
             fatal,
         });

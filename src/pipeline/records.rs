@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use citystream_dataflows::city;
 use citystream_dataflows::operators::incidents::Seed;
-use citystream_dataflows::records::TextId;
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::ticks::Tick;
 use citystream_wire::PerTopic;
@@ -28,7 +27,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::vec::Broadcast;
 
 use crate::columns::extract::{Extractor, Records};
-use crate::columns::names::Names;
+use crate::columns::names::{Names, Told};
 use crate::columns::tables::Batch;
 use crate::columns::text_hash::TextHasher;
 use crate::error::RunError;
@@ -64,9 +63,11 @@ pub fn records<'scope>(
     let (told, told_stream) = Output::new(&mut builder);
     let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names: told };
 
+    let interned = Arc::clone(&names);
     builder.build(move |_| {
         let mut extractor = None;
         move |_| {
+            extractor.iter_mut().for_each(|extractor: &mut Extractor| extractor.forget_before(names.freed()));
             ticks.for_each(|_, batch| {
                 let key = batch.drain(..).find_map(|tick| tick.start).map(|start| start.key);
                 extractor =
@@ -90,7 +91,7 @@ pub fn records<'scope>(
         deliveries: delivery_stream,
         seeds,
     };
-    (records, intern(names, told_stream))
+    (records, intern(interned, told_stream))
 }
 
 fn extracted(extractor: Option<&mut Extractor>, batch: &Batch) -> Result<Records, RunError> {
@@ -101,13 +102,10 @@ fn extracted(extractor: Option<&mut Extractor>, batch: &Batch) -> Result<Records
 }
 
 /// Every process interns every text.
-fn intern<'scope>(names: Arc<Names>, told: StreamVec<'scope, Epoch, (TextId, String)>) -> StreamVec<'scope, Epoch, ()> {
+fn intern<'scope>(names: Arc<Names>, told: StreamVec<'scope, Epoch, Told>) -> StreamVec<'scope, Epoch, ()> {
     told.broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "names", move |_, _| {
         move |input, _| {
-            input.for_each(|_, told| {
-                names.intern(told);
-                told.clear();
-            });
+            input.for_each(|_, told| names.intern(told));
         }
     })
 }
@@ -136,7 +134,7 @@ struct Outputs {
     weather: Output<citystream_dataflows::records::Weather>,
     statuses: Output<citystream_dataflows::records::Status>,
     deliveries: Output<citystream_dataflows::records::Delivery>,
-    names: Output<(TextId, String)>,
+    names: Output<Told>,
 }
 
 impl Outputs {

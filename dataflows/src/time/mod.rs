@@ -18,6 +18,8 @@ pub use citystream_wire::Micros;
 
 /// A minute.
 pub const MINUTE: Micros = 60_000_000;
+/// An hour.
+pub const HOUR: Micros = 60 * MINUTE;
 
 /// 2000-01-01 to 2100-01-01: a log timestamp outside is no time.
 pub const LOG_TIMES: std::ops::Range<Micros> = 946_684_800_000_000..4_102_444_800_000_000;

@@ -8,7 +8,7 @@ mod recipe;
 mod tests;
 
 use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use citystream_dataflows::records::hash::IdSet;
+use citystream_dataflows::records::hash::IdMap;
 use citystream_dataflows::records::{
     Delivery, IncidentKind, Level, Measure, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Status,
     TextId, Traffic, VehicleRecord, Weather,
@@ -17,6 +17,7 @@ use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::{PerTopic, Topic};
 
+use crate::columns::names::{TOLD_AGAIN, Told};
 use crate::columns::row::column;
 use crate::columns::tables::{Batch, EVENT_TIME, LOG_TIME, QUALITY_WINDOW, Reason, Table};
 use crate::columns::text_hash::TextHasher;
@@ -38,8 +39,8 @@ pub struct Records {
     pub statuses: Vec<Status>,
     /// All rows and dead letters.
     pub deliveries: Vec<Delivery>,
-    /// Texts that this extractor has not told before: for `Names::intern`, before anything is rendered.
-    pub names: Vec<(TextId, String)>,
+    /// Texts that this extractor has not told within the last hour of event time: for `Names::intern`, before anything is rendered.
+    pub names: Vec<Told>,
 }
 
 /// Rows that are not what they should be: a fault of this program, or a file that another one wrote.
@@ -68,7 +69,9 @@ pub enum ExtractError {
 pub struct Extractor {
     topic_names: PerTopic<String>,
     hasher: TextHasher,
-    told: IdSet<TextId>,
+    /// The event time at which a text was last told.
+    told: IdMap<TextId, Micros>,
+    freed: Option<Micros>,
 }
 
 /// Rows that were read back from a table of records, with the columns `disposition` and `quality_window`.
@@ -93,7 +96,7 @@ fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, Ex
 impl Extractor {
     /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
     pub fn new(topic_names: PerTopic<String>, hasher: TextHasher) -> Extractor {
-        Extractor { topic_names, hasher, told: IdSet::default() }
+        Extractor { topic_names, hasher, told: IdMap::default(), freed: None }
     }
 
     /// Appends what rows of a table of records become.
@@ -132,7 +135,7 @@ impl Extractor {
         for row in on_time(on) {
             into.vehicles.push(VehicleRecord {
                 stamp: stamps.at(row),
-                vehicle: self.name(devices.value(row), &mut into.names),
+                vehicle: self.name(devices.value(row), stamps.at(row).time, &mut into.names),
                 fuel: double(fuel, row),
                 odometer: double(odometer, row),
             });
@@ -147,7 +150,7 @@ impl Extractor {
         for row in on_time(on) {
             into.pings.push(Ping {
                 stamp: stamps.at(row),
-                vehicle: self.name(devices.value(row), &mut into.names),
+                vehicle: self.name(devices.value(row), stamps.at(row).time, &mut into.names),
                 at: places.at(row),
                 speed: double(speeds, row),
                 c8: c8[row] as u64,
@@ -172,7 +175,7 @@ impl Extractor {
                 stamp: stamps.at(row),
                 at: places.at(row),
                 c5: c5[row] as u64,
-                condition: condition.map_or(TextId::NONE, |word| self.name(word, &mut into.names)),
+                condition: condition.map_or(TextId::NONE, |word| self.name(word, stamps.at(row).time, &mut into.names)),
                 sky: Sky::of(condition.unwrap_or_default()),
                 measures: of_row,
                 source: text(sources, row).and_then(Source::from_word),
@@ -190,7 +193,7 @@ impl Extractor {
             let incident = text(incidents, row).filter(|id| !id.is_empty()).unwrap_or_else(|| ids.value(row));
             into.statuses.push(Status {
                 stamp: stamps.at(row),
-                incident: self.name(incident, &mut into.names),
+                incident: self.name(incident, stamps.at(row).time, &mut into.names),
                 at: places.at(row),
                 phase: text(phases, row).and_then(Phase::from_word),
                 kind: text(kinds, row).and_then(IncidentKind::from_word),
@@ -201,11 +204,22 @@ impl Extractor {
         Ok(())
     }
 
-    /// The id of a text, which is told if it is new.
-    fn name(&mut self, name: &str, names: &mut Vec<(TextId, String)>) -> TextId {
+    /// Forgets what is no longer known to anyone: told before a time.
+    pub fn forget_before(&mut self, time: Option<Micros>) {
+        if let Some(time) = time.filter(|_| time > self.freed) {
+            self.freed = Some(time);
+            self.told.retain(|_, told| *told >= time);
+            self.told.shrink_to_fit();
+        }
+    }
+
+    /// The id of a text in a record of a time, which is told if that is new or long ago.
+    fn name(&mut self, name: &str, time: Micros, names: &mut Vec<Told>) -> TextId {
         let id = self.hasher.id(name.as_bytes());
-        if self.told.insert(id) {
-            names.push((id, name.to_owned()));
+        let told = self.told.entry(id).or_insert(Micros::MIN);
+        if time > told.saturating_add(TOLD_AGAIN) {
+            *told = time;
+            names.push(Told { id, text: name.to_owned(), time });
         }
         id
     }

@@ -75,6 +75,10 @@ fn stamp(offset: i64) -> Stamp {
     Stamp { time: T, partition: 3, offset }
 }
 
+fn told(name: &str) -> Told {
+    Told { id: text(name.as_bytes()), text: name.to_owned(), time: T }
+}
+
 const AT: Point = Point { lat: 52.5, lon: -0.25 };
 
 fn cell(resolution: Resolution) -> u64 {
@@ -88,7 +92,7 @@ fn only_rows_on_time_become_records_and_all_become_deliveries() {
     let (c8, c5) = (cell(Resolution::Eight), cell(Resolution::Five));
     let ping = Ping { stamp: stamp(0), vehicle: text(b"car"), at: AT, speed: Reading::new(31.5), c8, c5 };
     assert_eq!(records.pings, [ping, Ping { stamp: stamp(2), speed: Reading::NONE, ..ping }]);
-    assert_eq!(records.names, [(text(b"car"), "car".to_owned())]);
+    assert_eq!(records.names, [told("car")]);
     let outcomes: Vec<u8> = records.deliveries.iter().map(|delivery| delivery.outcome.0).collect();
     assert_eq!(outcomes, [0, 1, 0, 3]);
     let delivery = Delivery { topic: Topic::GPS, window: T, outcome: Outcome(0), delay_s: 2 };
@@ -122,7 +126,7 @@ fn weather_has_all_measures_in_order() {
     assert_eq!((full.c5, full.at, full.stamp), (cell(Resolution::Five), AT, stamp(0)));
     assert_eq!((damp.condition, damp.measures), (full.condition, [Reading::NONE; Measure::COUNT]));
     assert_eq!((bare.condition, bare.sky, bare.source), (TextId::NONE, Sky::Other, None));
-    assert_eq!(records.names, [(text(b"Drizzle"), "Drizzle".to_owned())]);
+    assert_eq!(records.names, [told("Drizzle")]);
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn statuses_are_those_of_incidents() {
     let incident = text(b"id-3");
     let vague = Status { stamp: stamp(3), incident, phase: None, kind: None, severity: None, source: None, ..full };
     assert_eq!(records.statuses, [full, vague]);
-    let named: Vec<&str> = records.names.iter().map(|(_, name)| name.as_str()).collect();
+    let named: Vec<&str> = records.names.iter().map(|told| told.text.as_str()).collect();
     assert_eq!(named, ["fire-7", "id-3"]);
 }
 
@@ -190,6 +194,10 @@ fn a_text_is_told_once() {
         records.names.len()
     };
     assert_eq!([tell(&mut extractor), tell(&mut extractor)], [2, 0]);
+    extractor.forget_before(Some(T));
+    assert_eq!(tell(&mut extractor), 0);
+    extractor.forget_before(Some(T + 1));
+    assert_eq!(tell(&mut extractor), 2, "nobody knows them any more");
 }
 
 #[test]

@@ -105,6 +105,16 @@ impl FromIterator<Needs> for Bounds {
     }
 }
 
+/// How long before the horizon a record may be in reach, of a run that makes these tables.
+pub fn reach(tables: &[Derived]) -> Micros {
+    // Just before windows of all lengths end.
+    let resume = Resume { horizon: -1, is_exposure_open: true };
+    let before = |needs: Needs| match needs {
+        Needs::Happened(_, from) | Needs::Counted(from) => resume.horizon - from,
+    };
+    tables.iter().flat_map(|table| (table.lookback)(resume)).map(before).max().unwrap_or(0)
+}
+
 /// The files of records that may hold a row in lookback.
 pub fn files(state: &State, lookback: &Lookback) -> Vec<String> {
     let files_of = |table: Table| state.files.get(table.name()).into_iter().flatten().map(move |file| (table, file));

@@ -11,30 +11,38 @@ use crate::records::hash::IdMap;
 use crate::records::measures::distance_mm;
 use crate::records::{Measure, Ping, Status, TextId, Traffic, Weather};
 
-/// Values numbered in the order in which they came.
+/// Values under small numbers, which are given again once nothing refers to them.
 pub struct Numbers<K> {
-    values: Vec<K>,
+    values: Slab<K>,
     numbers: IdMap<K, u32>,
 }
 
 impl<K> Default for Numbers<K> {
     fn default() -> Self {
-        Numbers { values: Vec::new(), numbers: IdMap::default() }
+        Numbers { values: Slab::default(), numbers: IdMap::default() }
     }
 }
 
 impl<K: Copy + Eq + Hash> Numbers<K> {
     /// A value's number.
     pub fn of(&mut self, value: K) -> u32 {
-        *self.numbers.entry(value).or_insert_with(|| {
-            self.values.push(value);
-            self.values.len() as u32 - 1
-        })
+        *self.numbers.entry(value).or_insert_with(|| self.values.keep(value))
     }
 
-    /// The value of a number that was given.
+    /// The value of a number that was given, and is not free.
     pub fn value(&self, number: u32) -> K {
-        self.values[number as usize]
+        *self.values.at(number)
+    }
+
+    /// Frees the numbers that nothing refers to.
+    pub fn free_unused(&mut self, mut is_used: impl FnMut(u32) -> bool) {
+        self.numbers.retain(|_, number| {
+            let keep = is_used(*number);
+            if !keep {
+                self.values.free(*number);
+            }
+            keep
+        });
     }
 }
 

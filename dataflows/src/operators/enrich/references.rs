@@ -36,6 +36,11 @@ impl<T> Slab<T> {
         self.values.get(id as usize)
     }
 
+    /// The value kept under a number that was given.
+    pub fn at(&self, id: u32) -> &T {
+        &self.values[id as usize]
+    }
+
     /// Frees a number; it may still be held where it is never looked up again.
     pub fn free(&mut self, id: u32) {
         self.free.push(id);

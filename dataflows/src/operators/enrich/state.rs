@@ -13,10 +13,10 @@ use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
 use crate::operators::stage::Outputs;
 use crate::operators::timeline::Stamped;
 use crate::records::changes::{Change, EnrichedPing};
-use crate::records::hash::IdMap;
+use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Phase, Ping, Point, Stamp, Status, TextId, Traffic, Weather};
 use crate::time::closes::{CloseKind, EpochClose};
-use crate::time::{MINUTE, Micros};
+use crate::time::{HOUR, MINUTE, Micros};
 
 /// See the module.
 pub struct State {
@@ -32,6 +32,7 @@ pub struct State {
     /// How far the writing of the first dirty cell has come.
     chunk: usize,
     freed: Option<Micros>,
+    swept: Option<Micros>,
 }
 
 /// A cell of resolution 5.
@@ -56,6 +57,7 @@ impl State {
             dirty: Vec::new(),
             chunk: 0,
             freed: None,
+            swept: None,
         }
     }
 
@@ -235,6 +237,11 @@ impl State {
         if let Some(horizon) = close.horizon.filter(|h| freed.is_none_or(|freed| *h >= freed + MINUTE)) {
             self.freed = Some(horizon);
             self.free_before(horizon);
+            // Once an hour: it visits every ping.
+            if self.swept.is_none_or(|swept| horizon >= swept + HOUR) {
+                self.swept = Some(horizon);
+                self.free_numbers();
+            }
         }
         true
     }
@@ -291,6 +298,22 @@ impl State {
             let gone = held.partition_point(|(stamp, _)| stamp.time + STATUS_REACH < horizon);
             held.drain(..gone).for_each(|(_, id)| self.interned.statuses.free(id));
             !held.is_empty()
+        });
+    }
+
+    /// Frees the numbers of vehicles and regions that no ping here refers to.
+    fn free_numbers(&mut self) {
+        let pings = self.cells.values().flat_map(|cell| cell.pings.iter());
+        let used: IdSet<u32> = pings.map(|held| held.vehicle).collect();
+        self.interned.vehicles.free_unused(|number| used.contains(&number));
+        let regions = &mut self.regions;
+        self.interned.regions.free_unused(|number| {
+            let region = &mut regions[number as usize];
+            let keep = !region.weather.is_empty() || !region.cells.is_empty();
+            if !keep {
+                *region = Region::default();
+            }
+            keep
         });
     }
 }
