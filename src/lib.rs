@@ -7,6 +7,7 @@ mod cli;
 mod columns;
 mod config;
 mod error;
+mod escape;
 mod explain;
 mod lake;
 mod pipeline;

@@ -8,6 +8,7 @@ use super::load;
 use crate::columns::tables;
 use crate::config::{Config, Settings};
 use crate::error::RunError;
+use crate::escape::escaped;
 use crate::explain;
 use crate::lake::history::{read, settings};
 use crate::lake::inspect::{sql, status, verify};
@@ -163,7 +164,7 @@ fn show_explanation(
 }
 
 fn print_report(report: &verify::Report) {
-    report.violations.iter().for_each(|violation| println!("broken: {violation}"));
+    report.violations.iter().for_each(|violation| println!("broken: {}", escaped(violation)));
     for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
         println!("{table}: {versions} Delta versions behind; the next start publishes them");
     }

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Settings};
 use crate::error::RunError;
+use crate::escape::escaped;
 use demo::DemoArgs;
 use feed::FeedArgs;
 use lake::LakeCommand;
@@ -117,7 +118,7 @@ pub fn main() -> i32 {
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("citystream: {error}");
+            eprintln!("citystream: {}", escaped(&error.to_string()));
             error.exit_code()
         }
     }

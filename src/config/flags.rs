@@ -76,6 +76,9 @@ pub struct Settings {
     /// End once everything that is there is committed.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub until_drained: Option<String>,
+    /// With --until-drained: the log has ended, so all windows are sealed; what may come later expires.
+    #[arg(long = "final", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub r#final: Option<String>,
     /// How often to look for new partitions [default: 10s].
     #[arg(long, value_name = "TIME")]
     pub discover_interval: Option<String>,

@@ -53,8 +53,17 @@ const RUN: &[(&str, &str)] = &[
 ];
 
 /// Settings without a default.
-const OPTIONAL: [&str; 8] =
-    ["accept-loss", "commit-interval", "until-drained", "listen", "s3-endpoint", "s3-region", "hostfile", "kafka"];
+const OPTIONAL: [&str; 9] = [
+    "accept-loss",
+    "commit-interval",
+    "until-drained",
+    "final",
+    "listen",
+    "s3-endpoint",
+    "s3-region",
+    "hostfile",
+    "kafka",
+];
 
 /// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
 const ALIASES: [(&str, &str); 2] =
@@ -128,6 +137,8 @@ pub struct Config {
     pub memory: u64,
     /// Whether to end once all is committed.
     pub until_drained: bool,
+    /// Whether the log has ended then.
+    pub is_final: bool,
     /// How often to look for new partitions.
     pub discover_interval: Duration,
     /// Where to serve metrics and health.
@@ -371,6 +382,7 @@ impl Config {
             commit_interval,
             memory: values.size("memory")?,
             until_drained: values.flag("until-drained"),
+            is_final: values.flag("final"),
             discover_interval: values.duration("discover-interval")?,
             listen: listen(&values, process),
             processes: values.number("processes")?,
@@ -403,6 +415,9 @@ impl Config {
     fn bounds(&self) -> Result<(), RunError> {
         if self.memory < 1 << 20 {
             return Err(usage("--memory: the least budget is 1MiB"));
+        }
+        if self.is_final && !self.until_drained {
+            return Err(usage("--final says that the log has ended, which --until-drained finds out: give both"));
         }
         if self.epoch < Duration::from_millis(10) {
             return Err(usage("--epoch: the shortest epoch is 10ms"));

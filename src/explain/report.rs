@@ -16,6 +16,7 @@ use super::target::Target;
 use crate::columns::row::Row;
 use crate::columns::tables::Table;
 use crate::error::RunError;
+use crate::escape::{escaped, shell_word};
 use crate::lake::{Lake, State};
 
 /// What is known of a record or a row.
@@ -205,7 +206,7 @@ fn records(sources: &[(Table, Vec<RecordBatch>)], limit: usize) -> Vec<Record> {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.target)?;
+        writeln!(f, "{}", escaped(&self.target))?;
         match &self.row {
             None => writeln!(f, "  is no more")?,
             Some(row) => row.0.iter().try_for_each(|(column, value)| writeln!(f, "  {column:<22} {}", plain(value)))?,
@@ -236,7 +237,7 @@ impl fmt::Display for Explanation {
             Some(false) => writeln!(f, "derived once more from these records: ANOTHER ROW")?,
             None => {}
         }
-        self.see.iter().try_for_each(|see| writeln!(f, "see also: citystream lake explain {see}"))
+        self.see.iter().try_for_each(|see| writeln!(f, "see also: citystream lake explain {}", shell_word(see)))
     }
 }
 
@@ -255,5 +256,5 @@ impl Explanation {
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    escaped(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }

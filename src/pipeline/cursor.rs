@@ -66,6 +66,11 @@ impl PartitionCursor {
         } else {
             Standing::Behind
         };
+        // What lies between the last record and the end are markers and aborted records. They are passed for good: once
+        // retention has taken them, a start at the last record would look like a loss.
+        if let Some(passed) = reader.passed(self.partition).filter(|_| standing.is_drained()) {
+            self.next = self.next.max(passed);
+        }
         let PartitionCursor { partition, first, next, read, log_clock, .. } = *self;
         (self.first, self.read) = (next, 0);
         Binding { partition, first, next, read, log_clock, standing }

@@ -26,6 +26,8 @@ pub struct Pace {
     pub budget: u64,
     /// End when everything that is there has been read and committed.
     pub until_drained: bool,
+    /// And say then that the log has ended.
+    pub ends_log: bool,
 }
 
 /// The state of the clock.
@@ -161,6 +163,7 @@ impl Pacer {
             added: std::mem::take(&mut self.added),
             start: self.start.take(),
             last,
+            ends_log: last && self.pace.ends_log && self.is_drained(),
         };
         if seal.is_some() {
             self.sealing = true;
@@ -205,7 +208,8 @@ mod tests {
     const BUDGET: u64 = 1000;
 
     fn pacer(until_drained: bool) -> Pacer {
-        let pace = Pace { epoch: Duration::ZERO, commit: Duration::from_secs(3600), budget: BUDGET, until_drained };
+        let commit = Duration::from_secs(3600);
+        let pace = Pace { epoch: Duration::ZERO, commit, budget: BUDGET, until_drained, ends_log: false };
         let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
         let start = Start {
             run: "run".into(),

@@ -1,11 +1,12 @@
 //! Which partitions a run reads: those at its start, and those that appear while it runs.
 
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Position, Standing};
 use citystream_dataflows::time::ticks::Added;
 
+use crate::error::RunError;
 use crate::process::Fatal;
 use crate::sink::commit::Topics;
 use crate::source::assignment::{Recovered, appeared};
@@ -48,16 +49,37 @@ fn from_the_first((partition, low): (Partition, NextOffset)) -> Added {
     Added { position: Position { partition, next: low, log_clock: None, standing: Standing::Behind }, from: low }
 }
 
+/// How long a run that has nothing to read waits, and for what.
+#[derive(Clone, Debug)]
+pub struct GiveUp {
+    /// How long.
+    pub after: Duration,
+    /// The topics.
+    pub topics: String,
+}
+
 /// Looks for new partitions until the clock has gone.
 pub async fn discover(
     fatal: Fatal,
     catalog: Arc<dyn Catalog>,
     mut watch: Watch,
-    interval: Duration,
+    (interval, give_up): (Duration, Option<GiveUp>),
     found: mpsc::Sender<Vec<Added>>,
 ) {
+    let begun = Instant::now();
+    if let Some(GiveUp { after, topics }) = give_up.as_ref().filter(|_| watch.read.is_empty()) {
+        tracing::warn!("nothing to read yet: waiting {} s for a partition of {topics}", after.as_secs_f64());
+    }
     loop {
-        tokio::time::sleep(interval).await;
+        let give_up = give_up.as_ref().filter(|_| watch.read.is_empty());
+        let left = give_up.map_or(Duration::MAX, |give_up| give_up.after.saturating_sub(begun.elapsed()));
+        if let Some(GiveUp { after, topics }) = give_up.filter(|_| left.is_zero()) {
+            let waited = after.as_secs_f64();
+            return fatal.raise(RunError::TimedOut(format!(
+                "no partition of {topics} appeared within {waited} s (--connect-timeout), so nothing can be drained"
+            )));
+        }
+        tokio::time::sleep(interval.min(left)).await;
         let asked = Arc::clone(&catalog);
         match tokio::task::spawn_blocking(move || asked.discover()).await {
             Ok(Ok(available)) => match watch.look(available).map(|added| found.send(added)) {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::clock::ClockStart;
 use super::graph::Worker0;
 use super::pacer::{Pace, Pacer};
-use super::partitions::{Watch, discover};
+use super::partitions::{GiveUp, Watch, discover};
 use crate::columns::tables;
 use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::config::{Config, SourceConfig};
@@ -114,10 +114,14 @@ pub fn open(
         commit: config.commit_interval,
         budget: config.memory,
         until_drained: config.until_drained,
+        ends_log: config.is_final,
     };
     let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
     let (found, discovered) = mpsc::channel();
-    runtime.spawn(discover(process.fatal.clone(), Arc::clone(&catalog), watch, config.discover_interval, found));
+    let awaited = config.topics.values().join(", ");
+    let give_up = config.until_drained.then_some(GiveUp { after: config.connect_timeout, topics: awaited });
+    let pace = (config.discover_interval, give_up);
+    runtime.spawn(discover(process.fatal.clone(), Arc::clone(&catalog), watch, pace, found));
     let delta_tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
     let publisher = runtime.block_on(Publisher::open(lake, &settings.lake, delta_tables, state.seq))?;
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];

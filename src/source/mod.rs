@@ -52,6 +52,11 @@ pub trait Reader {
     /// comes.
     fn caught_up(&mut self, partition: Partition) -> bool;
 
+    /// The offset up to which all has been handed out, markers and aborted records passed; `None` where only records tell.
+    fn passed(&self, _partition: Partition) -> Option<NextOffset> {
+        None
+    }
+
     /// The end of the partition as its owner last said it, without asking; `None` where offsets count no records.
     fn end(&self, _partition: Partition) -> Option<NextOffset> {
         None

@@ -111,3 +111,78 @@ fn p6_records_of_very_many_dates_make_no_commit_of_very_many_files() {
     assert_eq!(plan.lake().read(), days as u64);
     assert!(most < Some(300), "{most:?} files in one commit");
 }
+
+/// What a record says is shown, and does nothing: no terminal escape, no forged line, no command.
+#[test]
+fn p6_text_of_records_is_shown_and_does_nothing() {
+    let device = "bus\nderived once more from these records: the same row\u{1b}[2J; touch 'x'";
+    let log = JsonLog::new();
+    let plan = log.plan();
+    log.append("gps", 0, 1.0, &record("a", device, 1.0));
+    log.append("vehicle", 0, 1.0, &record("a", device, 1.0));
+    plan.drain(1, 1);
+    let said = |words: &[&str]| String::from_utf8(plan.manage(words).stdout).expect("text");
+    let record = said(&["lake", "explain", "gps/0/49"]);
+    assert!(
+        !record.contains('\u{1b}') && record.contains(r"bus\u{a}derived") && record.contains(r"\u{1b}[2J"),
+        "{record}"
+    );
+    let see =
+        record.lines().find(|line| line.starts_with("see also: ") && line.contains("vehicle_15m")).expect("a row");
+    let see = see.trim_start_matches("see also: citystream lake explain ");
+    let echoed = std::process::Command::new("bash")
+        .env("LC_ALL", "C.UTF-8")
+        .args(["-c", &format!("printf %s {see}")])
+        .output()
+        .expect("bash")
+        .stdout;
+    let target = String::from_utf8(echoed).expect("text");
+    assert!(target.contains(device), "{target:?} of {see}");
+    let row = said(&["lake", "explain", &target]);
+    let forged = row.lines().filter(|line| line.starts_with("derived once more")).count();
+    assert_eq!((forged, row.contains('\u{1b}')), (1, false), "{row}");
+    let exact = said(&["lake", "explain", "--json", &target]);
+    let exact: serde_json::Value = serde_json::from_str(&exact).expect("JSON");
+    assert_eq!(exact["row"]["vehicle_id"], device);
+}
+
+/// An archive has an end: all of it is sealed then, and what comes later expires.
+#[test]
+fn a_log_that_has_ended_is_sealed_to_its_end() {
+    let log = JsonLog::new();
+    let plan = log.plan();
+    log.records("gps", 0, &(0..100).map(|n| n * 60).collect::<Vec<_>>(), |_| json!({}));
+    plan.drain(1, 2);
+    let open = plan.lake().commits().last().and_then(|commit| commit.horizon);
+    let (code, said) = plan.end_of_run(&["--final"]);
+    assert!(code == 2 && said.contains("--until-drained"), "{code}: {said}");
+    let (code, said) = plan.end_of_run(&["--until-drained", "--final"]);
+    assert_eq!(code, 0, "{said}");
+    let ended = plan.lake().commits().last().and_then(|commit| commit.horizon);
+    assert!(
+        open < Some((JsonLog::START + 6000) * 1_000_000) && ended == Some(4_102_444_800_000_000),
+        "{open:?} {ended:?}"
+    );
+    if python::available() {
+        print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
+    }
+    log.records("gps", 0, &[6060], |_| json!({}));
+    plan.drain(2, 1);
+    plan.verify();
+    let expired = plan.lake().commits().iter().flat_map(|c| c.ledger.values()).map(|l| l.expired).sum::<u64>();
+    assert_eq!(expired, 1);
+}
+
+/// A bounded run without a partition says what it waits for, and gives up.
+#[test]
+fn nothing_to_drain_is_said_and_given_up() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    for topic in ["vehicle", "gps", "traffic", "weather", "emergency"] {
+        std::fs::create_dir(folder.path().join(format!("{topic}_data"))).expect("a folder");
+    }
+    let plan =
+        crate::common::Plan::files(folder.path()).flag("connect-timeout", "2s").flag("discover-interval", "200ms");
+    let (code, said) = plan.end_of_run(&["--until-drained"]);
+    assert_eq!(code, 7, "{said}");
+    assert!(said.contains("waiting 2 s for a partition of") && said.contains("gps_data"), "{said}");
+}

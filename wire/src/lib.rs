@@ -9,6 +9,7 @@
 mod declaration;
 mod per_topic;
 mod record;
+pub mod relaxed;
 mod text;
 mod topic;
 pub mod topics;

@@ -78,7 +78,7 @@ impl Reason {
                 "starts with a zero byte: it looks like Confluent wire format (schema registry), not JSON"
             }
             Reason::InvalidUtf8 => "is not UTF-8",
-            Reason::NotJson => "is not JSON (`NaN` and `Infinity` are not JSON either)",
+            Reason::NotJson => "is not JSON (`NaN` and `Infinity`, which are not JSON either, are read as null)",
             Reason::WrongType => "is no JSON object, or has a known field of another JSON type",
             Reason::MissingField => "lacks its id, device, time or position, or has an empty id or device",
             Reason::BadNumber => "has a number too great for a double",

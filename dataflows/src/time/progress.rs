@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::time::bindings::{Binding, Partition, Position, Standing};
 use crate::time::holding::Holding;
 use crate::time::ticks::Tick;
-use crate::time::{Micros, TimePolicy};
+use crate::time::{LOG_TIMES, Micros, TimePolicy};
 
 /// The positions and the horizon after some epoch.
 #[derive(Clone, Debug)]
@@ -36,6 +36,9 @@ impl Progress {
             self.horizon = start.horizon;
         }
         self.horizon = Holding::of(self.policy, &self.positions()).horizon(self.policy, self.horizon);
+        if tick.ends_log {
+            self.horizon = Some(LOG_TIMES.end);
+        }
     }
 
     /// The horizon: what holds for the next epoch.

@@ -21,6 +21,8 @@ pub struct Tick {
     pub start: Option<Start>,
     /// Whether no epoch follows.
     pub last: bool,
+    /// Whether the log ends with this epoch: all is sealed by it, and what may come later expires.
+    pub ends_log: bool,
 }
 
 /// A partition that is to be read.

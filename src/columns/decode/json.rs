@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use citystream_wire::relaxed::Relaxed;
 use citystream_wire::{Field, MAX_FIELDS};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
@@ -15,15 +16,24 @@ use super::reason::Rejection;
 use super::scan;
 use crate::columns::tables::Reason;
 
-/// Reads one object and nothing after it. Of a repeated name the last value counts.
+/// Reads one object and nothing after it. Of a repeated name the last value counts. `NaN` and its like stand for themselves.
 pub(super) fn object<'a>(
     text: &'a str,
     fields: &'static [Field],
     extra: &mut String,
+    relaxed: &'a mut Relaxed,
 ) -> Result<RawFields<'a>, Rejection> {
-    match scan::object(text, fields, extra) {
-        Some(raw) => Ok(raw),
-        None => any_object(text, fields, extra),
+    if let Some(raw) = scan::object(text, fields, extra) {
+        return Ok(raw);
+    }
+    match any_object(text, fields, extra) {
+        Err(error) if error.reason == Reason::NotJson && relaxed.read(text) => {
+            extra.clear();
+            let relaxed: &Relaxed = relaxed;
+            let raw = any_object(relaxed.text(), fields, extra)?;
+            Ok(raw.map(|value| relaxed.original(value)))
+        }
+        read => read,
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod tests;
 
 use citystream_dataflows::time::bindings::Partition;
 use citystream_dataflows::time::{LOG_TIMES, Micros};
+use citystream_wire::relaxed::{self, Relaxed};
 use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic};
 use jiff::tz::TimeZone;
 
@@ -82,6 +83,7 @@ pub struct Decoder {
     layouts: PerTopic<Layout>,
     topic_names: PerTopic<String>,
     extra: String,
+    relaxed: Relaxed,
 }
 
 /// What is looked up of a topic's declaration, once.
@@ -115,7 +117,7 @@ impl Decoder {
         let DecodeOptions { timezone, max_record, max_ahead, topic_names } = options;
         let limits = Limits { zone: Zone::new(timezone), max_record, max_ahead, hasher };
         let layouts = PerTopic::new(|topic| Layout::of(topic.declaration()));
-        Decoder { limits, layouts, topic_names, extra: String::new() }
+        Decoder { limits, layouts, topic_names, extra: String::new(), relaxed: Relaxed::default() }
     }
 
     /// Empty rows for what this decoder reads.
@@ -127,7 +129,7 @@ impl Decoder {
     pub fn decode(&mut self, incoming: Incoming<'_>, rows: &mut Rows) {
         self.extra.clear();
         let layout = &self.layouts[incoming.partition.topic];
-        match self.limits.parse(layout, &incoming, &mut self.extra) {
+        match self.limits.parse(layout, &incoming, &mut self.extra, &mut self.relaxed) {
             Ok(parsed) => rows.push(&incoming, &parsed, members::closed(&mut self.extra)),
             Err(rejection) => rows.reject(&incoming, self.limits.max_record, &rejection),
         }
@@ -142,13 +144,19 @@ impl Layout {
 }
 
 impl Limits {
-    fn parse<'a>(&self, layout: &Layout, incoming: &Incoming<'a>, extra: &mut String) -> Result<Parsed<'a>, Rejection> {
+    fn parse<'a>(
+        &self,
+        layout: &Layout,
+        incoming: &Incoming<'a>,
+        extra: &mut String,
+        relaxed: &'a mut Relaxed,
+    ) -> Result<Parsed<'a>, Rejection> {
         if let Some(micros) = incoming.bad_log_time {
             let detail = format!("log timestamp: {} ms since 1970 is not in 2000 to 2100", micros.div_euclid(1000));
             return Err(Rejection::new(Reason::BadLogTime, detail));
         }
         let fields = layout.fields;
-        let raw = json::object(self.text(incoming.record.payload)?, fields, extra)?;
+        let raw = json::object(self.text(incoming.record.payload)?, fields, extra, relaxed)?;
         let mut parsed = Parsed { values: [const { Value::Null }; MAX_FIELDS], event_time: 0, identity: 0 };
         for (index, field) in fields.iter().enumerate() {
             parsed.values[index] = self.value(field, raw[index], extra)?;
@@ -177,6 +185,13 @@ impl Limits {
         if raw.is_empty() || raw == "null" {
             let missing = || Rejection::new(Reason::MissingField, field.json);
             return if field.required { Err(missing()) } else { Ok(Value::Null) };
+        }
+        if let Some(text) = relaxed::as_text(raw) {
+            if field.required {
+                return Err(value::about(Reason::WrongType, field, raw, "is no value, and one is required"));
+            }
+            members::keep(extra, field.json, text);
+            return Ok(Value::Null);
         }
         let value = value::read(field, raw, &self.zone)?;
         if matches!(value, Value::Unfit) {

@@ -1,9 +1,11 @@
 //! The fast way through an ordinary record: one flat object of scalars, no escapes, no exponents.
 //!
-//! It accepts nothing that `serde_json` would not accept, with the same result (a test mutates records to see that);
+//! It accepts nothing that `serde_json` would not accept, but for `NaN` and its like, with the same result (a test mutates
+//! records to see that);
 //! whatever it does not know it leaves to `serde_json`, errors too. Decoding takes a seventh less time
 //! (`benches/README.md`).
 
+use citystream_wire::relaxed::{as_text, literal};
 use citystream_wire::{Field, MAX_FIELDS};
 
 use super::members::{RawFields, find, keep};
@@ -39,7 +41,7 @@ impl<'a> Scanner<'a> {
                     *raw.get_mut(index)? = value;
                     next = index + 1;
                 }
-                None => keep(extra, name, value),
+                None => keep(extra, name, as_text(value).unwrap_or(value)),
             }
             self.space();
             match self.byte()? {
@@ -72,12 +74,19 @@ impl<'a> Scanner<'a> {
     fn value(&mut self) -> Option<&'a str> {
         match self.byte()? {
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number(),
+            b'N' | b'I' => self.literal(),
+            b'-' | b'0'..=b'9' => self.number().or_else(|| self.literal()),
             b't' => self.word("true"),
             b'f' => self.word("false"),
             b'n' => self.word("null"),
             _ => None,
         }
+    }
+
+    fn literal(&mut self) -> Option<&'a str> {
+        let found = literal(self.text.get(self.at..)?)?;
+        self.at += found.len();
+        Some(found)
     }
 
     fn word(&mut self, word: &'static str) -> Option<&'a str> {
@@ -119,6 +128,7 @@ impl<'a> Scanner<'a> {
         let first = self.byte()?;
         let whole = self.digits();
         if whole == 0 || (whole > 1 && first == b'0') {
+            self.at = start;
             return None;
         }
         if self.byte()? == b'.' {

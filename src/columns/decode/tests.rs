@@ -139,7 +139,7 @@ fn what_cannot_be_read_is_a_dead_letter_with_its_reason() {
             (Some(b""), Reason::NotJson),
             (Some(b"hello"), Reason::NotJson),
             (Some(&good.as_bytes()[..good.len() - 1]), Reason::NotJson),
-            (Some(b"{\"id\": \"a\", \"speed\": NaN}"), Reason::NotJson),
+            (Some(b"{\"id\": NaN}"), Reason::WrongType),
             (Some(b"{\"id\": \"\\ud800\"}"), Reason::NotJson),
             (Some(b"[1, 2]"), Reason::WrongType),
             (Some(b"null"), Reason::WrongType),
@@ -191,6 +191,22 @@ fn a_record_needs_its_id_device_time_and_position() {
         let at_the_limit = with(topic, &members);
         assert_eq!(one(topic, Some(at_the_limit.as_bytes())).table, Table::Raw(topic));
     }
+}
+
+#[test]
+fn what_is_no_number_is_null_and_its_text_is_kept() {
+    let good = good(Topic::GPS).to_string();
+    let flat = format!(r#"{{"speed": NaN, "other": -Infinity, {}"#, &good[1..]);
+    let nested = format!(r#"{{"speed": NaN, "other": {{"a\n": [Infinity, "NaN"]}}, {}"#, &good[1..]);
+    for (payload, other) in [(flat, json!("-Infinity")), (nested, json!({"a\n": ["Infinity", "NaN"]}))] {
+        let batch = one(Topic::GPS, Some(payload.as_bytes()));
+        assert_eq!(batch.table, Table::Raw(Topic::GPS), "{payload}");
+        assert_eq!(cell(&batch.columns, "speed_kmh"), Value::Null);
+        let extra: Value = serde_json::from_str(cell(&batch.columns, "extra").as_str().unwrap()).unwrap();
+        assert_eq!(extra, json!({"speed": "NaN", "other": other}), "{payload}");
+    }
+    assert_eq!(reason(Topic::GPS, Some(good.replace("\"d\"", "NaN").as_bytes())), "wrong_type");
+    assert_eq!(reason(Topic::GPS, Some(good.replace("\"d\"", "nan").as_bytes())), "not_json");
 }
 
 #[test]
@@ -406,6 +422,8 @@ fn mutated(random: &mut Random, topic: Topic) -> String {
     const BYTES: &[u8] = b"\"\\{}[]:,.-+eE0123456789 \n\t\x01tfnu\xc3\xa9azN";
     let plain = [("speed", json!(12.5)), ("note", json!("plain caf\u{e9}")), ("roadClosure", json!(true))];
     let text = if random.one_in(2) { with(topic, &plain) } else { random_record(random, topic).0 };
+    let literal = ["12.5", "NaN", "-Infinity", "Infinity"][random.below(4) as usize];
+    let text = text.replace("12.5", literal);
     let mut bytes = text.into_bytes();
     for _ in 0..random.below(4) {
         let (at, byte) = (random.below(bytes.len() as u64) as usize, BYTES[random.below(BYTES.len() as u64) as usize]);
@@ -421,14 +439,18 @@ fn mutated(random: &mut Random, topic: Topic) -> String {
 #[test]
 fn the_fast_way_says_what_serde_json_says_or_nothing() {
     let mut random = Random::new();
-    let (mut fast, mut slow) = (0, 0);
+    let (mut fast, mut slow, mut literals) = (0, 0, 0);
     for _ in 0..30_000 {
         let topic = Topic::all().nth(random.below(5) as usize).unwrap();
         let text = mutated(&mut random, topic);
         let (mut extra, mut reference) = (String::new(), String::new());
         match scan::object(&text, topic.declaration().fields, &mut extra) {
             Some(raw) => {
-                let expected = json::any_object(&text, topic.declaration().fields, &mut reference);
+                let mut relaxed = Relaxed::default();
+                let is_relaxed = relaxed.read(&text);
+                let expected = json::any_object(relaxed.text(), topic.declaration().fields, &mut reference);
+                let expected = expected.map(|raw| raw.map(|value| relaxed.original(value)));
+                literals += usize::from(is_relaxed);
                 assert_eq!(raw, expected.unwrap_or_else(|_| panic!("accepted {text}")), "{text}");
                 assert_eq!(extra, reference, "{text}");
                 fast += 1;
@@ -439,7 +461,7 @@ fn the_fast_way_says_what_serde_json_says_or_nothing() {
             }
         }
     }
-    assert!(fast > 500 && slow > 500, "both ways are taken: {fast} {slow}");
+    assert!(fast > 500 && slow > 500 && literals > 100, "all ways are taken: {fast} {slow} {literals}");
 }
 
 #[test]

@@ -140,6 +140,7 @@ mod tests {
             added: Vec::new(),
             start: (epoch == 1).then_some(start),
             last: false,
+            ends_log: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use citystream_dataflows::time::Micros;
+use citystream_wire::relaxed::Relaxed;
 use citystream_wire::{Field, Topic};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -53,13 +54,32 @@ impl Format {
     pub(super) fn parse<'a>(&self, line: &'a [u8]) -> Parsed<'a> {
         let whole = Parsed { log_time: None, key: None, payload: Some(line) };
         match self {
-            Format::Envelopes => envelope(line).unwrap_or(whole),
+            Format::Envelopes => envelope(line).or_else(|| relaxed_envelope(line)).unwrap_or(whole),
             Format::Bare(zone, time) => {
-                let log_time = bare::text(line, time).and_then(|text| zone.read(&text));
+                let log_time = bare_time(line, zone, time);
                 Parsed { log_time, ..whole }
             }
         }
     }
+}
+
+fn bare_time(line: &[u8], zone: &Zone, time: &Field) -> Option<Micros> {
+    if let Some(text) = bare::text(line, time) {
+        return zone.read(&text);
+    }
+    let mut relaxed = Relaxed::default();
+    let is_relaxed = relaxed.read(std::str::from_utf8(line).ok()?);
+    zone.read(&bare::text(relaxed.text().as_bytes(), time).filter(|_| is_relaxed)?)
+}
+
+/// An envelope with `NaN` or its like somewhere in its value.
+fn relaxed_envelope(line: &[u8]) -> Option<Parsed<'_>> {
+    let mut relaxed = Relaxed::default();
+    relaxed.read(std::str::from_utf8(line).ok()?).then_some(())?;
+    let Parsed { log_time, key, payload } = envelope(relaxed.text().as_bytes())?;
+    let key = key.map(|key| Cow::Owned(key.into_owned()));
+    let payload = payload.map(|payload| std::str::from_utf8(payload)).transpose().ok()?;
+    Some(Parsed { log_time, key, payload: payload.and_then(|payload| line.get(relaxed.place(payload))) })
 }
 
 fn envelope(line: &[u8]) -> Option<Parsed<'_>> {
@@ -114,6 +134,15 @@ mod tests {
     }
 
     #[test]
+    fn a_value_with_a_literal_that_is_no_number_stands_as_it_is() {
+        let line = r#"{"ts": 1700000000123, "key": "NaN", "value": {"n": NaN, "l": [-Infinity], "s": "é"}}"#;
+        let parsed = parse(line);
+        assert_eq!((parsed.log_time, parsed.key.as_deref()), (Some(1_700_000_000_123_000), Some(&b"NaN"[..])));
+        assert_eq!(parsed.payload, Some(r#"{"n": NaN, "l": [-Infinity], "s": "é"}"#.as_bytes()));
+        assert_eq!(parse(r#"{"ts": NaN, "value": 1}"#).log_time, None);
+    }
+
+    #[test]
     fn what_is_no_envelope_is_a_payload() {
         for line in [
             "",
@@ -145,9 +174,12 @@ mod tests {
             r#"{"time": "1970-01-01T00:00:01.5"}"#,
             r#"{"timestamp": "1970-01-01T00:00:01", "timestamp": "1970-01-01T00:00:02"}"#,
             r#"{"timestamp": "1970-01-01T00:00:01"} x"#,
+            r#"{"timestamp": NaN}"#,
         ] {
             assert_eq!(format.parse(no_time.as_bytes()).log_time, None, "{no_time}");
         }
+        let nan = br#"{"timestamp": "1970-01-01T00:00:01.5", "speed": NaN}"#;
+        assert_eq!(format.parse(nan), Parsed { log_time: Some(1_500_000), key: None, payload: Some(nan) });
         const AT: &Field = &Field::time("at");
         let other = Format::Bare(Zone::new(TimeZone::UTC), AT);
         assert_eq!(other.parse(br#"{"at": "1970-01-01T00:00:01.5"}"#).log_time, Some(1_500_000));

@@ -159,6 +159,10 @@ impl Reader for KafkaReader {
         self.prober.reached(partition, end.unwrap_or(*next))
     }
 
+    fn passed(&self, partition: Partition) -> Option<NextOffset> {
+        self.partitions.get(&partition)?.end.map(NextOffset)
+    }
+
     fn end(&self, partition: Partition) -> Option<NextOffset> {
         self.prober.latest(partition).map(|end| NextOffset(end.at))
     }
