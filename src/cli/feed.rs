@@ -79,7 +79,7 @@ pub(super) fn feed(args: &FeedArgs, config: &Config) -> Result<i32, RunError> {
     }
     let (mut sink, mut log_ms) = sink(args, config)?;
     let signals = Signals::listen()?;
-    let feeds = feed::start(&args.apis, config::api_keys())?;
+    let feeds = feed::start(&args.apis, config::api_keys()?)?;
     let apis = &feeds.apis;
     warn_of_missing_keys(&stations, &apis.status());
     let mut reporter = Reporter::new(apis, &stations, !args.no_synthetic, random()?);

@@ -12,7 +12,7 @@ mod topics;
 
 use std::io::IsTerminal;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Settings};
@@ -110,7 +110,7 @@ pub enum Command {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> i32 {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(config::flags_from_environment(Cli::command(), std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

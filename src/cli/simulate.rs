@@ -198,7 +198,7 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     let pace = pace(args)?;
     let (mut sink, last) = sink(args, config)?;
     let mut simulator = Simulator::new(options(args, config, last)?, args.threads)?;
-    let feeds = args.live.then(|| feed::start(&args.apis, config::api_keys())).transpose()?;
+    let feeds = args.live.then(|| feed::start(&args.apis, config::api_keys()?)).transpose()?;
     if let Some(feeds) = &feeds {
         simulator.lay(Arc::new(feeds.apis.clone()));
     }

@@ -1,14 +1,9 @@
-//! From settings as given to values as checked. The one place that reads the environment.
-//!
-//! A flag wins over `CITYSTREAM_*`, that over the original's names (`KAFKA_BOOTSTRAP_SERVERS`, `GPS_TOPIC`, ...), that
-//! over the settings file, that over the default.
-
-#![allow(clippy::disallowed_methods)] // The one place for it.
+//! From settings as given ([`layers`]) to values as checked.
 
 mod flags;
+mod layers;
 mod topics;
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,52 +17,8 @@ use crate::error::RunError;
 use crate::source::assignment::From;
 
 pub use flags::{ApiArgs, Settings};
-
-/// Settings that are not given have these values; those that depend on others are settled in [`Config::check`].
-const LAKE_AND_SOURCE: &[(&str, &str)] = &[
-    ("lake", "lake"),
-    ("source", "kafka"),
-    ("bootstrap-servers", "127.0.0.1:9092"),
-    ("group", "citystream"),
-    ("from", "earliest"),
-    ("log-clock", "log"),
-];
-
-/// The same, behind the names of the topics.
-const RUN: &[(&str, &str)] = &[
-    ("tables", "all"),
-    ("timezone", "UTC"),
-    ("lateness", "10m"),
-    ("slack", "2m"),
-    ("max-ahead", "24h"),
-    ("max-hold", "1h"),
-    ("idle", "30s"),
-    ("max-record", "256KiB"),
-    ("epoch", "250ms"),
-    ("memory", "512MiB"),
-    ("discover-interval", "10s"),
-    ("processes", "1"),
-    ("workers", "1"),
-    ("process", "0"),
-    ("connect-timeout", "60s"),
-];
-
-/// Settings without a default.
-const OPTIONAL: [&str; 9] = [
-    "accept-loss",
-    "commit-interval",
-    "until-drained",
-    "final",
-    "listen",
-    "s3-endpoint",
-    "s3-region",
-    "hostfile",
-    "kafka",
-];
-
-/// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
-const ALIASES: [(&str, &str); 2] =
-    [("KAFKA_BOOTSTRAP_SERVERS", "bootstrap-servers"), ("AWS_ENDPOINT_URL", "s3-endpoint")];
+use layers::original_credentials;
+pub use layers::{api_keys, effective, flags_from_environment, log_filter, print};
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -155,106 +106,6 @@ pub struct Config {
     pub connect_timeout: Duration,
 }
 
-/// Merges flags, environment, file and defaults; nothing is checked yet.
-///
-/// # Errors
-/// A file that cannot be read, or holds a name that is no setting.
-pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError> {
-    let mut table: Table = defaults().map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect();
-    overlay(&mut table, settings_file(file)?);
-    for (variable, key) in ALIASES {
-        overlay_variable(&mut table, variable, key);
-    }
-    for topic in Topic::all() {
-        overlay_variable(&mut table, &variable(topic.setting()), topic.setting());
-    }
-    for key in table_keys() {
-        overlay_variable(&mut table, &format!("CITYSTREAM_{}", variable(key)), key);
-    }
-    let flags = Table::try_from(flags).map_err(|e| RunError::Usage(e.to_string()))?;
-    overlay(&mut table, flags);
-    Ok(table)
-}
-
-/// Settings with a default, in the order in which they are shown.
-fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let topics = Topic::all().map(|topic| (topic.setting(), topic.declaration().default_topic));
-    LAKE_AND_SOURCE.iter().copied().chain(topics).chain(RUN.iter().copied())
-}
-
-fn table_keys() -> impl Iterator<Item = &'static str> {
-    defaults().map(|(key, _)| key).chain(OPTIONAL)
-}
-
-/// The name of a setting in the environment: `GPS_TOPIC`.
-fn variable(key: &str) -> String {
-    key.to_uppercase().replace('-', "_")
-}
-
-fn overlay(table: &mut Table, over: Table) {
-    table.extend(over);
-}
-
-fn overlay_variable(table: &mut Table, variable: &str, key: &str) {
-    if let Ok(value) = std::env::var(variable)
-        && !value.is_empty()
-    {
-        let value = if key == "kafka" {
-            Value::Array(value.split_whitespace().map(|v| Value::String(v.to_owned())).collect())
-        } else {
-            Value::String(value)
-        };
-        table.insert(key.to_owned(), value);
-    }
-}
-
-fn settings_file(given: Option<&str>) -> Result<Table, RunError> {
-    let path = given.unwrap_or("citystream.toml");
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
-        Err(error) => return Err(usage(format!("cannot read settings file {path}: {error}"))),
-    };
-    let table: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
-    if let Some(unknown) = table.keys().find(|k| !table_keys().any(|known| known == k.as_str())) {
-        return Err(usage(format!("{path}: no setting is called `{unknown}`; `citystream run --help` lists them")));
-    }
-    Ok(table)
-}
-
-/// What is to be logged: `CITYSTREAM_LOG`, in the form of `RUST_LOG`.
-pub fn log_filter() -> Option<String> {
-    std::env::var("CITYSTREAM_LOG").ok()
-}
-
-/// The effective settings as lines of TOML, secrets masked.
-pub fn print(table: &Table) -> String {
-    let mut text = String::new();
-    for key in table_keys() {
-        let Some(value) = table.get(key) else { continue };
-        let shown = match value {
-            Value::Array(items) => {
-                let masked = items.iter().filter_map(Value::as_str).map(mask).map(Value::String);
-                Value::Array(masked.collect())
-            }
-            other => other.clone(),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{key} = {shown}");
-    }
-    text
-}
-
-/// Hides the value of a librdkafka setting that is a secret.
-fn mask(setting: &str) -> String {
-    match setting.split_once('=') {
-        Some((key, _)) if ["password", "secret", "pem", "jaas", "config"].iter().any(|s| key.contains(s)) => {
-            format!("{key}=***")
-        }
-        _ => setting.to_owned(),
-    }
-}
-
 fn usage(what: impl Into<String>) -> RunError {
     RunError::Usage(what.into())
 }
@@ -274,8 +125,12 @@ impl Values<'_> {
         self.optional(key).unwrap_or_default()
     }
 
-    fn flag(&self, key: &str) -> bool {
-        self.optional(key).is_some_and(|v| v == "true")
+    fn flag(&self, key: &str) -> Result<bool, RunError> {
+        match self.optional(key).as_deref().map(str::trim) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(usage(format!("--{key} {other}: expected true or false"))),
+        }
     }
 
     fn parse<T, E: std::fmt::Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RunError> {
@@ -358,14 +213,14 @@ impl Config {
         let config = Config {
             s3_endpoint: values.optional("s3-endpoint"),
             s3_region: values.optional("s3-region"),
-            s3_credentials: original_credentials(),
+            s3_credentials: original_credentials()?,
             source: source(&values)?,
             bootstrap_servers: values.text("bootstrap-servers"),
             kafka: kafka_settings(table)?,
             group: values.text("group"),
             from: values
                 .choice("from", &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)])?,
-            accept_loss: values.flag("accept-loss"),
+            accept_loss: values.flag("accept-loss")?,
             topics: PerTopic::new(|topic| values.text(topic.setting())),
             derives: values.choice("tables", &[("all", true), ("raw", false)])?,
             timezone,
@@ -381,8 +236,8 @@ impl Config {
             epoch: values.duration("epoch")?,
             commit_interval,
             memory: values.size("memory")?,
-            until_drained: values.flag("until-drained"),
-            is_final: values.flag("final"),
+            until_drained: values.flag("until-drained")?,
+            is_final: values.flag("final")?,
             discover_interval: values.duration("discover-interval")?,
             listen: listen(&values, process),
             processes: values.number("processes")?,
@@ -459,15 +314,4 @@ fn listen(values: &Values<'_>, process: usize) -> Option<String> {
         Some(address) => Some(address),
         None => Some(format!("127.0.0.1:{}", 9090 + process)),
     }
-}
-
-/// The keys of the live APIs, which have no flag: a command line is for everyone to see.
-pub fn api_keys() -> ApiKeys {
-    let key = |variable| std::env::var(variable).ok().as_deref().and_then(Secret::new);
-    ApiKeys { openweather: key("OPENWEATHER_API_KEY"), tomtom: key("TOMTOM_API_KEY") }
-}
-
-/// `AWS_ACCESS_KEY` and `AWS_SECRET_KEY`, the original's names; the standard ones are aws-config's to read.
-fn original_credentials() -> Option<(String, String)> {
-    Some((std::env::var("AWS_ACCESS_KEY").ok()?, std::env::var("AWS_SECRET_KEY").ok()?))
 }

@@ -5,6 +5,7 @@
 //! "exists" may mean a conflict with nothing there, so the caller always reads back. Errors are one line and say
 //! whether trying again can help.
 
+mod aws;
 pub mod error;
 mod id;
 pub mod probe;

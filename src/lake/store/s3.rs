@@ -8,10 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use object_store::aws::{AmazonS3Builder, AwsCredential};
@@ -55,7 +54,7 @@ pub async fn open(
 ) -> Result<Arc<dyn ObjectStore>, StoreError> {
     // Another part of the program may have installed the same provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = aws(options).await;
+    let config = super::aws::config(options).await;
     let region = config.region().map_or("us-east-1".into(), ToString::to_string);
     let provider = config.credentials_provider().ok_or_else(|| no_credentials("none are configured"))?;
     let credentials = Chain { provider, cached: Mutex::default() };
@@ -102,28 +101,6 @@ fn retry() -> RetryConfig {
         },
         max_retries: 4,
         retry_timeout: Duration::from_secs(20),
-    }
-}
-
-async fn aws(options: &StoreOptions) -> SdkConfig {
-    use aws_smithy_http_client::{Builder, tls};
-    let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(Duration::from_secs(10))
-        .operation_timeout(Duration::from_secs(30));
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts.build());
-    if let Some((id, secret)) = &options.keys {
-        let keys = Credentials::new(id, secret, None, None, "configuration");
-        loader = loader.credentials_provider(SharedCredentialsProvider::new(keys));
-    }
-    if let Some(region) = &options.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    let config = loader.load().await;
-    match config.region() {
-        Some(_) => config,
-        None => config.into_builder().region(Region::new("us-east-1")).build(),
     }
 }
 
