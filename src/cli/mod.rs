@@ -114,6 +114,7 @@ pub fn main() -> i32 {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    private_files();
     start_log();
     match dispatch(cli) {
         Ok(code) => code,
@@ -131,6 +132,13 @@ fn usage(error: &clap::Error) -> i32 {
         eprintln!("-h is the hostfile, as in timely; help is --help");
     }
     error.exit_code()
+}
+
+/// Vehicle traces are personal data: new files are for owner and group, and not more open than the user has them.
+fn private_files() {
+    use rustix::fs::Mode;
+    let users = rustix::process::umask(Mode::from_raw_mode(0o027));
+    rustix::process::umask(users | Mode::from_raw_mode(0o027));
 }
 
 fn start_log() {

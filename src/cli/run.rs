@@ -1,7 +1,7 @@
 //! `citystream run`: one process of a run, to its end or to a signal.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::progress::Progress;
@@ -17,7 +17,9 @@ const INTERRUPTED: i32 = 130;
 pub fn run(config: &Config) -> Result<i32, RunError> {
     let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new(config.policy)?);
+    signals.waiting(Waiting::Start);
     let run = Run::start(config, Arc::clone(&metrics))?;
+    signals.waiting(Waiting::Commit(Arc::clone(&metrics)));
     let mut progress = Progress::new(metrics, config.process);
     let outcome = loop {
         if let Some(outcome) = run.wait(Duration::from_millis(200)) {
@@ -32,22 +34,43 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
     run.finish(outcome).map(|()| 0)
 }
 
-/// SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process.
+/// SIGINT and SIGTERM: the first asks for an orderly end, which takes some seconds at most; the second ends the process.
 pub struct Signals {
     seen: Arc<AtomicU32>,
+    waiting: Arc<Mutex<Waiting>>,
 }
+
+/// What the process waits for when it is asked to end.
+#[derive(Clone, Default)]
+pub enum Waiting {
+    /// Nothing that could take long.
+    #[default]
+    Nothing,
+    /// Peers, broker or store, before anything was read.
+    Start,
+    /// The last commit.
+    Commit(Arc<Metrics>),
+}
+
+/// An orderly end takes no longer: what has not answered by then is given up on.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 impl Signals {
     /// Listens from now on.
     pub fn listen() -> Result<Self, RunError> {
-        let seen = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&seen);
+        let (seen, waiting) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(Waiting::default())));
+        let (counted, awaited) = (Arc::clone(&seen), Arc::clone(&waiting));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| RunError::Failed(format!("cannot listen for signals: {e}")))?;
-        std::thread::spawn(move || runtime.block_on(count(&counted)));
-        Ok(Signals { seen })
+        std::thread::spawn(move || runtime.block_on(count(&counted, &awaited)));
+        Ok(Signals { seen, waiting })
+    }
+
+    /// What is waited for from now on.
+    pub fn waiting(&self, waiting: Waiting) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
 
     /// Signals so far.
@@ -56,17 +79,28 @@ impl Signals {
     }
 }
 
-async fn count(seen: &AtomicU32) {
+async fn count(seen: &AtomicU32, waiting: &Mutex<Waiting>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         tracing::warn!("signals cannot be caught: the run ends at once when asked to");
         return;
     };
+    let mut patience = std::pin::pin!(tokio::time::sleep(Duration::MAX));
     loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = &mut patience => {
+                give_up(&waiting.lock().unwrap_or_else(PoisonError::into_inner));
+                patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+                continue;
+            }
+        }
+        patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+        if matches!(*waiting.lock().unwrap_or_else(PoisonError::into_inner), Waiting::Start) {
+            eprintln!("citystream: ended before it had begun; nothing was read");
+            std::process::exit(0);
         }
         if seen.fetch_add(1, Ordering::Relaxed) > 0 {
             eprintln!("citystream: ended at once; what was not committed will be read again");
@@ -74,4 +108,16 @@ async fn count(seen: &AtomicU32) {
         }
         eprintln!("citystream: committing what has been read (once more to end at once)");
     }
+}
+
+/// Ends what does not end: nothing is lost by it, as nothing is by any end.
+fn give_up(waiting: &Waiting) {
+    let Waiting::Commit(metrics) = waiting else { return };
+    let bytes = metrics.uncommitted.get();
+    eprintln!(
+        "citystream: gave up on the last commit after {} s: store, disk or a peer does not answer; {bytes} bytes that were read will \
+         be read again",
+        PATIENCE.as_secs()
+    );
+    std::process::exit(0);
 }

@@ -62,6 +62,7 @@ impl Run {
         let lake = runtime.block_on(open_lake(config))?;
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config)))?;
+        metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
         let reading = Reading {
             process: config.process,

@@ -1,7 +1,7 @@
 //! What a run tells the outside: counters and gauges for Prometheus and for the terminal, health and readiness.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::RunError;
 use crate::lake::history::commit::{Commit, Ledger};
+use crate::lake::store::Waits;
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
@@ -44,6 +45,8 @@ pub struct Metrics {
     holder: IntGaugeVec,
     lag: IntGaugeVec,
     ready: AtomicBool,
+    /// Who waits for the lake's store.
+    waits: OnceLock<Waits>,
 }
 
 /// The outcomes of a record, as labels.
@@ -110,6 +113,7 @@ impl Metrics {
             read,
             commit_seconds,
             ready: AtomicBool::new(false),
+            waits: OnceLock::new(),
         })
     }
 
@@ -117,6 +121,12 @@ impl Metrics {
     pub fn ready(&self, seq: u64) {
         self.commit_seq.set(seq as i64);
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// A run is not ready while somebody waits for its store.
+    pub fn watch(&self, waits: Waits) {
+        // A run has one lake.
+        let _ = self.waits.set(waits);
     }
 
     /// The lag of a partition, for who reads it.
@@ -221,10 +231,12 @@ pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunEr
 }
 
 async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, &'static str) {
-    if metrics.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n")
-    } else {
+    if !metrics.ready.load(Ordering::Acquire) {
         (StatusCode::SERVICE_UNAVAILABLE, "the lake is not claimed yet\n")
+    } else if metrics.waits.get().is_some_and(Waits::any) {
+        (StatusCode::SERVICE_UNAVAILABLE, "the lake's store does not take what is written\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
 }
 

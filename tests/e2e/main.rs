@@ -10,6 +10,7 @@ mod common;
 mod bad_input;
 mod broker_away;
 mod disk_full;
+mod ending;
 mod errors;
 mod fencing;
 mod foreign_producer;

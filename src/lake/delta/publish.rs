@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 
 use crate::lake::delta::{Table, checkpoint, commits_table, version};
 use crate::lake::history::commit::Commit;
-use crate::lake::history::committer::{CommitError, Pause};
+use crate::lake::history::committer::CommitError;
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::error::StoreError;
@@ -25,9 +25,9 @@ impl Publisher {
     /// Looks how far each table's log is, writes wrong checkpoints anew, and publishes what is missing up to `head`,
     /// the lake's last commit. A version beyond it is foreign. A store that fails for now is waited for.
     pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
-        let mut publisher = patiently(|| Self::look(lake, lake_id, tables.clone(), head)).await?;
-        patiently(|| checkpoint::repair(lake, lake_id, &tables, head)).await?;
-        let mut pause = Pause::new(Duration::from_millis(100));
+        let mut publisher = patiently(lake, || Self::look(lake, lake_id, tables.clone(), head)).await?;
+        patiently(lake, || checkpoint::repair(lake, lake_id, &tables, head)).await?;
+        let mut pause = lake.pause(FIRST_PAUSE);
         while !publisher.catch_up(head).await? {
             pause.wait("the Delta tables are behind the commits").await;
         }
@@ -94,9 +94,12 @@ impl Publisher {
     }
 }
 
+/// Before the first try again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// Tries until the store does not fail for now.
-async fn patiently<T>(mut attempt: impl AsyncFnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    let mut pause = Pause::new(Duration::from_millis(100));
+async fn patiently<T>(lake: &Lake, mut attempt: impl AsyncFnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    let mut pause = lake.pause(FIRST_PAUSE);
     loop {
         match attempt().await {
             Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,

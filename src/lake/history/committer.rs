@@ -81,7 +81,7 @@ impl Committer {
     ) -> Result<(Committer, State), CommitError> {
         let mut committer = Committer { lake: lake.clone(), run: run.into(), state: None, first_pause };
         loop {
-            let mut pause = Pause::new(first_pause);
+            let mut pause = lake.pause(first_pause);
             committer.state = loop {
                 match read::state(lake).await {
                     Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
@@ -150,7 +150,7 @@ impl Committer {
         history::check(self.state.as_ref(), &commit)?;
         let bytes = read::encode(&commit)?;
         let files = commit.added.values().flatten().map(|file| file.path.as_str());
-        let mut pause = Pause::new(self.first_pause);
+        let mut pause = self.lake.pause(self.first_pause);
         while let Err(error) = self.lake.fsync(files.clone()) {
             pause.wait(&error.to_string()).await;
         }
@@ -171,7 +171,7 @@ impl Committer {
     /// Puts until it is known who has the place.
     async fn resolve_place(&self, proposal: &Proposal<'_>, bytes: &Bytes) -> Result<Verdict, CommitError> {
         let path = layout::commit(proposal.seq);
-        let mut pause = Pause::new(self.first_pause);
+        let mut pause = self.lake.pause(self.first_pause);
         loop {
             match self.lake.put_if_absent(&path, bytes.clone()).await? {
                 Put::Created => return Ok(Verdict::Won),
@@ -203,23 +203,6 @@ impl Committer {
         if let Err(error) = read::write_snapshot(&self.lake, state).await {
             tracing::warn!("no snapshot {}: {error}", state.seq);
         }
-    }
-}
-
-/// Waits longer each time, up to five seconds, and says why.
-pub(crate) struct Pause {
-    next: Duration,
-}
-
-impl Pause {
-    pub(crate) fn new(first: Duration) -> Self {
-        Pause { next: first }
-    }
-
-    pub(crate) async fn wait(&mut self, why: &str) {
-        tracing::warn!("the lake's store: {why}; trying again in {:?}", self.next);
-        tokio::time::sleep(self.next).await;
-        self.next = (self.next * 2).min(Duration::from_secs(5));
     }
 }
 

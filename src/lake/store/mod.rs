@@ -10,12 +10,15 @@ pub mod error;
 mod id;
 pub mod probe;
 pub mod s3;
+mod waits;
 
 pub use id::{digest, random_id};
+pub use waits::{Pause, Waits};
 
 use std::collections::HashSet;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -62,6 +65,7 @@ pub struct Lake {
     location: Arc<str>,
     local: Option<PathBuf>,
     durable_dirs: Arc<Mutex<HashSet<PathBuf>>>,
+    waits: Waits,
 }
 
 impl Lake {
@@ -91,9 +95,19 @@ impl Lake {
         }
     }
 
+    /// Who waits for the store.
+    pub fn waits(&self) -> Waits {
+        self.waits.clone()
+    }
+
+    /// A way to wait for the store, for the first time so long.
+    pub fn pause(&self, first: Duration) -> Pause {
+        self.waits.pause(first)
+    }
+
     /// A lake over any store; `location` is what to call it.
     pub fn with_store(store: Arc<dyn ObjectStore>, location: &str) -> Lake {
-        Lake { store, location: location.into(), local: None, durable_dirs: Arc::default() }
+        Lake { store, location: location.into(), local: None, durable_dirs: Arc::default(), waits: Waits::default() }
     }
 
     /// A local lake whose store is wrapped, for tests with faults.
@@ -163,7 +177,7 @@ impl Lake {
                     return Ok(Stored::Same);
                 }
                 Some(found) => return Ok(Stored::Other(found)),
-                None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
         Err(StoreError::Transient(format!("cannot write {}: the store reports conflicts {why}", self.address(path))))

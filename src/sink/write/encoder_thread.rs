@@ -14,7 +14,6 @@ use crate::columns::tables::Table;
 use crate::error::RunError;
 use crate::lake::StoreError;
 use crate::lake::history::commit::File;
-use crate::lake::history::committer::Pause;
 use crate::lake::history::layout;
 use crate::process::{LakeAccess, Mailbox};
 
@@ -126,7 +125,7 @@ impl Worker {
 async fn put(access: &LakeAccess, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
     let EncodedFile { table, date, rows, event_time, log_time, data } = encoded;
     let bytes = data.len() as u64;
-    let mut pause = Pause::new(FIRST_PAUSE);
+    let mut pause = access.lake.pause(FIRST_PAUSE);
     while let Err(error) = access.lake.put(&path, data.clone()).await {
         match error {
             // A store that stalls is waited for: the budget bounds what is read meanwhile.
