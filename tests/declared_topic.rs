@@ -142,6 +142,7 @@ fn expected_columns() -> Vec<(String, DataType, bool)> {
         ("epoch", DataType::Int64, false),
         ("seq", DataType::Int64, false),
         ("disposition", DataType::Utf8, false),
+        ("quality_window", time(), true),
     ];
     expected.map(|(name, data_type, nullable)| (name.to_owned(), data_type, nullable)).to_vec()
 }

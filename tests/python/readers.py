@@ -28,8 +28,8 @@ def ledger(version):
         if seq not in ledgers:
             ledgers[seq] = lakes.commit(LAKE, seq)["ledger"]
         for topic, counts in ledgers[seq].items():
-            for what, n in counts.items():
-                total[topic, what] += n
+            for what in ["read", *DISPOSITIONS, "dead"]:
+                total[topic, what] += counts[what]
     return total
 
 
