@@ -102,7 +102,7 @@ fn unequal_backlogs_make_nothing_late_and_a_silent_topic_holds_nothing() {
     for (topic, partition) in [(0, 0), (0, 3), (1, 2), (3, 1)] {
         topics.produce((0..unit).map(|n| made.next_in(topic, partition, START + n * 200)));
     }
-    let plan = Plan::kafka_to_s3(&servers, &topics).flag("memory", "64MiB");
+    let plan = Plan::kafka_to_s3(&servers, &topics).flag("memory", "64MiB").flag("idle", "2s");
     let mut run = plan.start(1, 2);
     let mut peak = 0;
     wait_until("all is committed", Duration::from_secs(120), || {
@@ -112,10 +112,15 @@ fn unequal_backlogs_make_nothing_late_and_a_silent_topic_holds_nothing() {
     });
     println!("peak memory {} MiB", peak >> 20);
     assert!(peak < 640 << 20, "{} MiB at a budget of 64 MiB", peak >> 20);
+    // What is six hours behind goes quiet and lets go, while another partition delivers.
+    let mut later = START + 10 * unit * 20;
     wait_until("the horizon moves on though a topic is silent", SOON, || {
+        topics.produce([made.next_in(1, 0, later)].into_iter());
+        later += 20;
         let horizon = plan.lake().commits().iter().rev().find_map(|commit| commit.horizon);
         horizon.is_some_and(|horizon| horizon > (START - 720_000) * 1_000)
     });
+    wait_until("all is committed", SOON, || plan.lake().read() == made.ids.len() as u64);
     run.interrupt();
     plan.verify();
     plan.lake().check(&plan, &made);
