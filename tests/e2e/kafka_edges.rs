@@ -115,7 +115,7 @@ fn unequal_backlogs_make_nothing_late_and_a_silent_topic_holds_nothing() {
     // What is six hours behind goes quiet and lets go, while another partition delivers.
     let mut later = START + 10 * unit * 20;
     wait_until("the horizon moves on though a topic is silent", SOON, || {
-        topics.produce([made.next_in(1, 0, later)].into_iter());
+        topics.produce([made.next_in(1, 0, later)]);
         later += 20;
         let horizon = plan.lake().commits().iter().rev().find_map(|commit| commit.horizon);
         horizon.is_some_and(|horizon| horizon > (START - 720_000) * 1_000)
