@@ -41,7 +41,7 @@ pub struct Signals {
 }
 
 /// What the process waits for when it is asked to end.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub enum Waiting {
     /// Nothing that could take long.
     #[default]

@@ -48,19 +48,18 @@ impl PartitionCursor {
         self.read += 1;
     }
 
-    /// Looks whether it is drained, between two closes too: quiet is what was drained without a break.
-    pub fn look(&mut self, reader: &mut dyn Reader, now: Instant) -> Duration {
-        let has_read = self.read > 0;
-        self.idle.look(!has_read && reader.drained(self.partition), now)
+    /// Looks, and tells, whether it is drained; between two closes too, as quiet is what was drained without a break.
+    pub fn look(&mut self, reader: &mut dyn Reader, now: Instant) -> bool {
+        let is_drained = reader.drained(self.partition);
+        self.idle.look(is_drained && self.read == 0, now);
+        is_drained
     }
 
     /// What the open epoch has taken, as it closes; the next one begins where it ends.
     pub fn close(&mut self, reader: &mut dyn Reader, quiet_after: Duration, now: Instant) -> Binding {
-        let idle = self.look(reader, now);
-        let standing = if self.idle.since.is_some() && idle >= quiet_after {
-            Standing::Quiet
-        } else if reader.drained(self.partition) {
-            Standing::Drained
+        let standing = if self.look(reader, now) {
+            let is_quiet = self.idle.since.is_some_and(|since| now.duration_since(since) >= quiet_after);
+            if is_quiet { Standing::Quiet } else { Standing::Drained }
         } else if reader.caught_up(self.partition) {
             Standing::CaughtUp
         } else {
@@ -92,12 +91,11 @@ struct Idle {
 }
 
 impl Idle {
-    /// For how long it has been idle now.
-    fn look(&mut self, is_idle: bool, now: Instant) -> Duration {
+    /// Takes that it is idle now, or is not.
+    fn look(&mut self, is_idle: bool, now: Instant) {
         let unbroken = self.looked.is_some_and(|looked| now.duration_since(looked) <= UNBROKEN);
         self.looked = Some(now);
         self.since = self.since.filter(|_| unbroken).or(Some(now)).filter(|_| is_idle);
-        self.since.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 }
 
@@ -112,7 +110,11 @@ mod tests {
     #[test]
     fn idle_is_what_was_drained_without_a_break() {
         let (start, mut idle) = (Instant::now(), Idle::default());
-        let mut look = |ms, is_idle| idle.look(is_idle, start + Duration::from_millis(ms)).as_millis();
+        let mut look = |ms, is_idle| {
+            let now = start + Duration::from_millis(ms);
+            idle.look(is_idle, now);
+            idle.since.map_or(0, |since| now.duration_since(since).as_millis())
+        };
         assert_eq!([look(0, true), look(500, true), look(2400, true)], [0, 500, 2400]);
         assert_eq!([look(2500, false), look(2600, true), look(3000, true)], [0, 0, 400], "a record came");
         assert_eq!([look(5001, true), look(6001, true)], [0, 1000], "nobody has looked for more than 2 s");

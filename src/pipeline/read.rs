@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::ticks::{Full, Report, Tick};
-use citystream_dataflows::time::{Epoch, Micros};
+use citystream_dataflows::time::{DAY, Epoch, Micros};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
@@ -43,8 +43,6 @@ const REST: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// Of so many log dates are a commit's records, at most: each date makes a file of each table.
 const DATES: usize = 32;
-/// A day.
-const DAY: Micros = 86_400_000_000;
 
 /// What comes of reading; see the module.
 pub struct Readings<'scope> {

@@ -10,7 +10,7 @@ use citystream_dataflows::time::bindings::NextOffset;
 
 use super::*;
 use crate::lake::history::commit::Kind;
-use crate::lake::history::commit::Missed;
+use crate::lake::history::commit::Outcomes;
 
 fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -36,7 +36,7 @@ fn commit() -> Commit {
         expired: 3,
         duplicate: 2,
         dead: 1,
-        missed: Missed { late: 2, ..Missed::default() },
+        missed: Outcomes { late: 2, ..Outcomes::default() },
     };
     Commit {
         seq: 9,

@@ -12,7 +12,7 @@ use crate::city::City;
 use crate::operators::incidents::Seed;
 use crate::records::{Point, TextId};
 use crate::time::bindings::Topic;
-use crate::time::{Epoch, Micros};
+use crate::time::{Epoch, Micros, window};
 
 /// All that is known of a derived table.
 pub struct Declaration {
@@ -196,11 +196,6 @@ impl<'de> Deserialize<'de> for Derived {
         let index = u8::deserialize(deserializer)?;
         Derived::all().nth(index.into()).ok_or_else(|| serde::de::Error::custom(format!("no derived table {index}")))
     }
-}
-
-/// The start of the window of a length that a time is in.
-pub fn window(time: Micros, length: Micros) -> Micros {
-    time - time.rem_euclid(length)
 }
 
 /// The key of a record's own row.

@@ -21,10 +21,10 @@ use crate::time::Epoch;
 
 pub use block::{Block, Validity, Values, Words};
 pub use columns::{Column, Columns, Kind};
-pub use declaration::{
-    Counted, Declaration, Derived, Intern, Needs, Recovery, Resume, Total, centre, record_key, window,
-};
+pub use declaration::{Counted, Declaration, Derived, Intern, Needs, Recovery, Resume, Total, centre, record_key};
 pub use lookup::{Fields, From, Select, Then, Wanted, When, behind_pings, cell_and_start, cell_key};
+
+pub use crate::time::window;
 
 /// The column with the start of a row's window.
 pub const WINDOW_START: &str = "window_start";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::time::bindings::Partition;
-use crate::time::{MINUTE, Micros};
+use crate::time::{MINUTE, Micros, window};
 
 /// The length of the windows of log time that every record counts in.
 pub const QUALITY_WINDOW: Micros = 15 * MINUTE;
@@ -11,7 +11,7 @@ pub const QUALITY_WINDOW: Micros = 15 * MINUTE;
 /// The start of the window of data quality in which a record counts: that of its partition's log clock. `None` if the
 /// horizon has sealed it: then the record is *missed*, and counts in no window.
 pub fn quality_window(log_clock: Micros, horizon: Option<Micros>) -> Option<Micros> {
-    let start = log_clock - log_clock.rem_euclid(QUALITY_WINDOW);
+    let start = window(log_clock, QUALITY_WINDOW);
     horizon.is_none_or(|horizon| start + QUALITY_WINDOW > horizon).then_some(start)
 }
 
@@ -37,6 +37,11 @@ impl Disposition {
     /// The name used in the tables.
     pub fn name(self) -> &'static str {
         ["on_time", "late", "expired", "duplicate"][self as usize]
+    }
+
+    /// The disposition of that name.
+    pub fn from_name(name: &str) -> Option<Disposition> {
+        Disposition::ALL.into_iter().find(|disposition| disposition.name() == name)
     }
 }
 

@@ -74,9 +74,9 @@ mod tests {
     use Standing::{Behind, CaughtUp, Drained, Quiet};
 
     use super::*;
+    use crate::time::HOUR;
     use crate::time::bindings::{NextOffset, Topic};
 
-    const HOUR: Micros = 3_600_000_000;
     const POLICY: TimePolicy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: HOUR };
 
     fn partition(index: usize) -> Partition {

@@ -21,6 +21,14 @@ pub const MINUTE: Micros = 60_000_000;
 /// An hour.
 pub const HOUR: Micros = 60 * MINUTE;
 
+/// A day.
+pub const DAY: Micros = 24 * HOUR;
+
+/// The start of the window of a length that a time is in.
+pub fn window(time: Micros, length: Micros) -> Micros {
+    time - time.rem_euclid(length)
+}
+
 /// 2000-01-01 to 2100-01-01: a log timestamp outside is no time.
 pub const LOG_TIMES: std::ops::Range<Micros> = 946_684_800_000_000..4_102_444_800_000_000;
 

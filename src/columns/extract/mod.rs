@@ -88,9 +88,8 @@ pub fn stored(table: Table, rows: RecordBatch) -> Result<Batch, ExtractError> {
 
 fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, ExtractError> {
     let rows = Columns { table, rows };
-    let named = |name: &str| Disposition::ALL.into_iter().find(|disposition| disposition.name() == name);
     let names = rows.texts("disposition")?.iter();
-    names.map(|name| rows.word("disposition", name.unwrap_or_default(), named)).collect()
+    names.map(|name| rows.word("disposition", name.unwrap_or_default(), Disposition::from_name)).collect()
 }
 
 impl Extractor {

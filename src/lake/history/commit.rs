@@ -101,12 +101,12 @@ pub struct Ledger {
     /// Dead letters.
     pub dead: u64,
     /// Of these, those that count in no window of data quality.
-    pub missed: Missed,
+    pub missed: Outcomes,
 }
 
-/// Records whose window of data quality was sealed when they came, by what became of them.
+/// Records by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missed {
+pub struct Outcomes {
     /// Rows in time.
     pub on_time: u64,
     /// Late rows.
@@ -119,15 +119,15 @@ pub struct Missed {
     pub dead: u64,
 }
 
-impl Missed {
+impl Outcomes {
     /// All of them.
     pub fn total(&self) -> u64 {
         self.on_time + self.late + self.expired + self.duplicate + self.dead
     }
 
     /// Both together.
-    pub fn plus(&self, other: &Missed) -> Missed {
-        Missed {
+    pub fn plus(&self, other: &Outcomes) -> Outcomes {
+        Outcomes {
             on_time: self.on_time + other.on_time,
             late: self.late + other.late,
             expired: self.expired + other.expired,
@@ -138,13 +138,8 @@ impl Missed {
 
     /// Counts a row, or a dead letter.
     pub fn add(&mut self, disposition: Option<Disposition>) {
-        match disposition {
-            Some(Disposition::OnTime) => self.on_time += 1,
-            Some(Disposition::Late) => self.late += 1,
-            Some(Disposition::Expired) => self.expired += 1,
-            Some(Disposition::Duplicate) => self.duplicate += 1,
-            None => self.dead += 1,
-        }
+        let Outcomes { on_time, late, expired, duplicate, dead } = self;
+        *counter(disposition, [on_time, late, expired, duplicate, dead]) += 1;
     }
 
     fn count(&self, counted: Counted) -> u64 {
@@ -162,32 +157,39 @@ impl Missed {
 impl Ledger {
     /// How many records became that and count in a window of data quality.
     pub fn count_in_windows(&self, counted: Counted) -> u64 {
-        self.count(counted) - self.missed.count(counted).min(self.count(counted))
+        self.count(counted).saturating_sub(self.missed.count(counted))
     }
 
     /// How many records became that.
     pub fn count(&self, counted: Counted) -> u64 {
         match counted {
             Counted::Read => self.read,
-            Counted::OnTime => self.on_time,
-            Counted::Late => self.late,
-            Counted::Expired => self.expired,
-            Counted::Duplicate => self.duplicate,
-            Counted::Dead => self.dead,
+            outcome => self.outcomes().count(outcome),
         }
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        let Ledger { on_time, late, expired, duplicate, dead, .. } = *self;
+        Outcomes { on_time, late, expired, duplicate, dead }
     }
 
     /// Counts a row by its disposition, or a dead letter, and whether it has a window of data quality.
     pub fn add(&mut self, disposition: Option<Disposition>, is_missed: bool) {
-        match disposition {
-            Some(Disposition::OnTime) => self.on_time += 1,
-            Some(Disposition::Late) => self.late += 1,
-            Some(Disposition::Expired) => self.expired += 1,
-            Some(Disposition::Duplicate) => self.duplicate += 1,
-            None => self.dead += 1,
-        }
+        let Ledger { on_time, late, expired, duplicate, dead, missed, .. } = self;
+        *counter(disposition, [on_time, late, expired, duplicate, dead]) += 1;
         if is_missed {
-            self.missed.add(disposition);
+            missed.add(disposition);
         }
+    }
+}
+
+/// The counter of a row by its disposition, or of a dead letter.
+fn counter(disposition: Option<Disposition>, [on_time, late, expired, duplicate, dead]: [&mut u64; 5]) -> &mut u64 {
+    match disposition {
+        Some(Disposition::OnTime) => on_time,
+        Some(Disposition::Late) => late,
+        Some(Disposition::Expired) => expired,
+        Some(Disposition::Duplicate) => duplicate,
+        None => dead,
     }
 }

@@ -41,10 +41,8 @@ async fn of_table(
     for file in files.filter(|file| file.event_time.is_some_and(|(_, last)| last >= from)) {
         let missing = || Violation(format!("P2: {} is in the lake's commits, but not in the lake", file.path));
         let bytes = lake.get(&file.path).await?.ok_or_else(missing)?;
-        let read = read(bytes, |row| {
-            let seed = (recovery.seed)(&row, horizon, &|text| hasher.id(text.as_bytes()))?;
-            take(row, table, seed, &mut rows)
-        });
+        let seed = |row: &Row<'_>| (recovery.seed)(row, horizon, &|text| hasher.id(text.as_bytes()));
+        let read = read(bytes, |row| take(row, table, seed, &mut rows));
         read.map_err(|why| Violation(format!("P2: {} cannot be read: {why}", file.path)))?;
     }
     let live = rows.into_values().filter(|row| row.diff > 0 && row.time >= from);
@@ -70,11 +68,17 @@ fn read(bytes: Bytes, mut take: impl FnMut(Row<'_>) -> Option<()>) -> Result<(),
     Ok(())
 }
 
-fn take(row: Row<'_>, table: Derived, seed: Seed, rows: &mut HashMap<String, Change>) -> Option<()> {
+fn take(
+    row: Row<'_>,
+    table: Derived,
+    seed: impl Fn(&Row<'_>) -> Option<Seed>,
+    rows: &mut HashMap<String, Change>,
+) -> Option<()> {
     let (key, seq, diff, time) = (row.text("row_key")?, row.long("seq")?, row.int("diff")?, row.long(table.time)?);
     if rows.get(key).is_some_and(|held| (held.seq, held.diff) > (seq, diff)) {
         return Some(());
     }
+    let seed = seed(&row)?;
     rows.insert(key.to_owned(), Change { seq, diff, time, seed });
     Some(())
 }

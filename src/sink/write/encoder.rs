@@ -11,7 +11,7 @@ use arrow::array::{RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::{DAY, Micros};
 use parquet::file::properties::WriterProperties;
 
 use super::group::{EncodedFile, Finished, Group};
@@ -168,7 +168,7 @@ fn by_day(batch: RecordBatch, day_column: &str) -> Result<Vec<(i64, RecordBatch)
 }
 
 fn day_of(time: Micros) -> i64 {
-    time.div_euclid(86_400_000_000)
+    time.div_euclid(DAY)
 }
 
 /// `YYYY-MM-DD` of days since 1970, in the Gregorian calendar however far away.

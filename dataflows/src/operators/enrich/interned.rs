@@ -34,6 +34,11 @@ impl<K: Copy + Eq + Hash> Numbers<K> {
         *self.values.at(number)
     }
 
+    /// All numbers are below this.
+    pub fn bound(&self) -> usize {
+        self.values.bound()
+    }
+
     /// Frees the numbers that nothing refers to.
     pub fn free_unused(&mut self, mut is_used: impl FnMut(u32) -> bool) {
         self.numbers.retain(|_, number| {

@@ -41,6 +41,11 @@ impl<T> Slab<T> {
         &self.values[id as usize]
     }
 
+    /// All numbers are below this.
+    pub fn bound(&self) -> usize {
+        self.values.len()
+    }
+
     /// Frees a number; it may still be held where it is never looked up again.
     pub fn free(&mut self, id: u32) {
         self.free.push(id);

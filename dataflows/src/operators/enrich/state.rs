@@ -13,7 +13,7 @@ use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
 use crate::operators::stage::Outputs;
 use crate::operators::timeline::Stamped;
 use crate::records::changes::{Change, EnrichedPing};
-use crate::records::hash::{IdMap, IdSet};
+use crate::records::hash::IdMap;
 use crate::records::{Phase, Ping, Point, Stamp, Status, TextId, Traffic, Weather};
 use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::{HOUR, MINUTE, Micros};
@@ -303,9 +303,10 @@ impl State {
 
     /// Frees the numbers of vehicles and regions that no ping here refers to.
     fn free_numbers(&mut self) {
+        let mut used = vec![false; self.interned.vehicles.bound()];
         let pings = self.cells.values().flat_map(|cell| cell.pings.iter());
-        let used: IdSet<u32> = pings.map(|held| held.vehicle).collect();
-        self.interned.vehicles.free_unused(|number| used.contains(&number));
+        pings.for_each(|held| used[held.vehicle as usize] = true);
+        self.interned.vehicles.free_unused(|number| used[number as usize]);
         let regions = &mut self.regions;
         self.interned.regions.free_unused(|number| {
             let region = &mut regions[number as usize];

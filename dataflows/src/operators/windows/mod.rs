@@ -9,8 +9,8 @@ use std::hash::Hash;
 
 use crate::records::changes::Change;
 use crate::records::hash::IdMap;
-use crate::time::Micros;
 use crate::time::closes::{CloseKind, EpochClose};
+use crate::time::{Micros, window};
 
 /// What one key has in one window: a sum of what was added less what was taken back.
 pub trait Aggregate: Default {
@@ -46,7 +46,7 @@ impl<A: Aggregate> Windows<A> {
 
     /// The aggregate of a key at a time, to be updated: only for what counts, so no time is in a sealed window.
     pub fn at(&mut self, time: Micros, key: A::Key) -> &mut A {
-        let start = time - time.rem_euclid(self.length);
+        let start = window(time, self.length);
         debug_assert!(start >= self.first, "D3: a sealed window is written again");
         let slots = self.open.entry(start).or_default();
         let slot = slots.entry(key).or_insert_with(|| Slot { aggregate: A::default(), written: None, touched: false });
@@ -70,7 +70,7 @@ impl<A: Aggregate> Windows<A> {
             }
         }
         if let Some(horizon) = close.horizon {
-            self.first = self.first.max(horizon - horizon.rem_euclid(self.length));
+            self.first = self.first.max(window(horizon, self.length));
             self.open = self.open.split_off(&self.first);
         }
         true

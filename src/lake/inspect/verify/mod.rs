@@ -1,6 +1,6 @@
 //! Verifies a lake from itself alone: the chain of commits, adjacent bindings, P4 against the files, the files, and
 //! the Delta logs with their checkpoints; and the derived tables against themselves and the ledgers. Reads every live
-//! file once; memory is bounded by all commits, the rows of the largest one, for a derived table by 24 bytes a live row,
+//! file once; memory is bounded by all commits, the rows of the largest one, for a derived table by 32 bytes a live row,
 //! and for checkpoints by the live files of one table.
 
 mod changes;
@@ -109,15 +109,11 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
         }
         let Some(ledger) = rows.counts.get_mut(topic) else { continue };
         ledger.read += 1;
+        let disposition = |name| Disposition::from_name(name).ok_or_else(|| format!("a disposition {name}"));
         let disposition = dispositions.map(|names| disposition(names.value(row))).transpose()?;
         ledger.add(disposition, windows.is_null(row));
     }
     Ok(())
-}
-
-fn disposition(name: &str) -> Result<Disposition, String> {
-    let named = Disposition::ALL.into_iter().find(|disposition| disposition.name() == name);
-    named.ok_or_else(|| format!("a disposition {name}"))
 }
 
 /// P4 and P2: each binding's count is its distinct offsets in the files, nothing else is in them, and the ledger is
