@@ -364,7 +364,7 @@ fn own(worker: &mut Worker) -> (Runner, Rc<Cell<Sums>>) {
             statuses: empty(scope),
             circles: empty(scope),
         };
-        sum(enrich(scope.input_from(&mut closes), inputs).rows)
+        sum(enrich(scope.input_from(&mut closes).into(), inputs).rows)
     });
     let runner = move |worker: &mut Worker, epoch, mut new_pings: Vec<Ping>, mut new_traffic: Vec<Traffic>, horizon| {
         pings.send_batch(&mut new_pings);

@@ -81,7 +81,7 @@ impl Driver {
         worker.dataflow(|scope| {
             let records = driver.records(scope);
             let closes = scope.input_from(&mut driver.closes);
-            let (_, circles) = lives(closes.clone(), records.statuses.clone(), records.seeds);
+            let (_, circles) = lives(closes.clone().into(), records.statuses.clone(), records.seeds);
             let inputs = enrich::Inputs {
                 pings: records.pings,
                 traffic: enrich::by_cell(records.traffic),
@@ -89,7 +89,7 @@ impl Driver {
                 statuses: records.statuses,
                 circles,
             };
-            driver.watch(enrich(closes, inputs).rows, <[_]>::len);
+            driver.watch(enrich(closes.into(), inputs).rows, <[_]>::len);
         });
         driver
     }

@@ -16,10 +16,10 @@ use timely::dataflow::operators::Concat;
 
 use crate::operators::enrich::{self, Enriched, enrich};
 use crate::operators::incidents::{LifeEvent, Near, Seed, lives};
+use crate::operators::stage::Closes;
 use crate::records::changes::{Change, EnrichedPing};
 use crate::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
 use crate::time::Epoch;
-use crate::time::closes::EpochClose;
 
 /// On-time records, wherever they were read, and what became of all of them.
 pub struct Records<'scope> {
@@ -42,7 +42,7 @@ pub struct Records<'scope> {
 /// What is known of the city: the streams that derived tables are made of.
 pub struct City<'scope> {
     /// What closes epochs.
-    pub closes: StreamVec<'scope, Epoch, EpochClose>,
+    pub closes: Closes<'scope>,
     /// Vehicle records, where they were read.
     pub vehicles: StreamVec<'scope, Epoch, VehicleRecord>,
     /// Pings, where they were read.
@@ -65,7 +65,8 @@ pub struct City<'scope> {
 
 impl<'scope> City<'scope> {
     /// Builds the dataflow that all tables share; see the module.
-    pub fn new(closes: StreamVec<'scope, Epoch, EpochClose>, records: Records<'scope>) -> City<'scope> {
+    pub fn new(closes: impl Into<Closes<'scope>>, records: Records<'scope>) -> City<'scope> {
+        let closes = closes.into();
         let Records { vehicles, pings, traffic, weather, statuses, deliveries, seeds } = records;
         let traffic = enrich::by_cell(traffic);
         let (lives, circles) = lives(closes.clone(), statuses.clone(), seeds);

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod city;
+pub mod held;
 pub mod operators;
 pub mod records;
 pub mod tables;

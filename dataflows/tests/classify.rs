@@ -143,7 +143,7 @@ fn dataflow(log: &Log, workers: usize) -> BTreeMap<Key, Disposition> {
             let ticks = scope.input_from(&mut ticks).broadcast();
             let reports = scope.input_from(&mut reports).broadcast();
             let (rows, seen) = (scope.input_from(&mut rows), scope.input_from(&mut seen));
-            classify(POLICY, rows, ticks, reports, seen).inspect(move |classified| {
+            classify((POLICY, Arc::default()), rows, ticks, reports, seen).inspect(move |classified| {
                 let decided = classified.batch.keys.iter().copied().zip(classified.dispositions.iter().copied());
                 collected.lock().unwrap().extend(decided);
             });
@@ -166,7 +166,14 @@ fn dataflow(log: &Log, workers: usize) -> BTreeMap<Key, Disposition> {
                 bindings.push(Binding { partition: *partition, first, next, read, log_clock, standing: *standing });
                 rows.send(Batch { keys, metas: metas.clone() });
             }
-            reports.send(Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings });
+            reports.send(Report {
+                process: 0,
+                uncommitted: 0,
+                stop: false,
+                many_dates: false,
+                is_crowded: false,
+                bindings,
+            });
             feed_tick(&mut ticks, index, plain_tick(epoch));
             worker.step();
         }

@@ -4,8 +4,9 @@
 //! has it is in reach; so what was last told longer than that, and an hour, before the horizon of a commit that has landed is freed:
 //! no row of a later commit shows it.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use citystream_dataflows::held::{Amount, Balance, Held, Kind};
 use citystream_dataflows::records::TextId;
 use citystream_dataflows::records::hash::IdMap;
 use citystream_dataflows::time::{HOUR, Micros};
@@ -31,6 +32,7 @@ pub struct Names {
     known: RwLock<Known>,
     /// How long before the horizon a record may be in reach.
     reach: Micros,
+    held: Mutex<Balance>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +40,8 @@ struct Known {
     texts: IdMap<TextId, Text>,
     /// What was last told before this is gone.
     freed: Option<Micros>,
+    /// Bytes of texts.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -48,18 +52,23 @@ struct Text {
 
 impl Names {
     /// No texts, of records that may be in reach for so long.
-    pub fn new(reach: Micros) -> Names {
-        Names { known: RwLock::default(), reach }
+    pub fn new(reach: Micros, held: &Arc<Held>) -> Names {
+        Names { known: RwLock::default(), reach, held: Mutex::new(Balance::new(held)) }
     }
 
     /// Keeps texts.
     pub fn intern(&self, told: &mut Vec<Told>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for Told { id, text, time } in told.drain(..) {
-            let held = known.texts.entry(id).or_insert_with(|| Text { text: text.as_str().into(), last: time });
+            let Known { texts, bytes, .. } = &mut *known;
+            let held = texts.entry(id).or_insert_with(|| {
+                *bytes += text.len();
+                Text { text: text.as_str().into(), last: time }
+            });
             debug_assert_eq!(*held.text, *text, "D5");
             held.last = held.last.max(time);
         }
+        self.tell(&known);
     }
 
     /// Frees what no row after a commit with this horizon can show; once in an hour of it, as it visits all.
@@ -72,6 +81,14 @@ impl Names {
         known.freed = Some(gone);
         known.texts.retain(|_, text| text.last >= gone);
         known.texts.shrink_to_fit();
+        known.bytes = known.texts.values().map(|text| text.text.len()).sum();
+        self.tell(&known);
+    }
+
+    fn tell(&self, known: &Known) {
+        let mut held = Amount::in_map::<(TextId, Text)>(known.texts.len());
+        held += Amount::bytes(known.bytes);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).set(Kind::Names, held);
     }
 
     /// What was last told before this is gone.
@@ -107,7 +124,7 @@ mod tests {
 
     #[test]
     fn texts_come_back_by_id() {
-        let names = Names::new(HOUR);
+        let names = Names::new(HOUR, &Arc::default());
         names.intern(&mut told(&["a", "b", "", "a"], 0));
         names.intern(&mut told(&["a", "c"], 0));
         let read = names.read();
@@ -119,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_text_lives_as_long_as_a_record_in_reach_may_have_it() {
-        let names = Names::new(5 * HOUR);
+        let names = Names::new(5 * HOUR, &Arc::default());
         names.intern(&mut told(&["once", "often"], 0));
         names.intern(&mut told(&["often"], 3 * HOUR));
         let there = |name: &str| names.read().get(text(name.as_bytes())).is_some();
@@ -135,7 +152,7 @@ mod tests {
 
     #[test]
     fn workers_may_tell_the_same_at_once() {
-        let names = Names::new(HOUR);
+        let names = Names::new(HOUR, &Arc::default());
         let all: Vec<String> = (0..1000).map(|n| format!("vehicle-{n}")).collect();
         std::thread::scope(|scope| {
             for worker in 0..4 {

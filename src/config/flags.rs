@@ -73,6 +73,10 @@ pub struct Settings {
     /// Bytes read and not yet committed, a process [default: 512MiB].
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<String>,
+    /// Bytes of what is in reach, a process: at it, only the partitions furthest behind are read [default: 60% of the
+    /// machine's memory, or of the container's].
+    #[arg(long, value_name = "BYTES")]
+    pub state_memory: Option<String>,
     /// End once everything that is there is committed.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub until_drained: Option<String>,

@@ -46,7 +46,7 @@ const RUN: &[(&str, &str)] = &[
 ];
 
 /// Settings without a default.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 10] = [
     "accept-loss",
     "commit-interval",
     "until-drained",
@@ -54,6 +54,7 @@ const OPTIONAL: [&str; 9] = [
     "listen",
     "s3-endpoint",
     "s3-region",
+    "state-memory",
     "hostfile",
     KAFKA,
 ];

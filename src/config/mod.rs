@@ -2,6 +2,7 @@
 
 mod flags;
 mod layers;
+mod machine;
 mod topics;
 
 use std::path::PathBuf;
@@ -86,6 +87,8 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Byte budget of a process.
     pub memory: u64,
+    /// Bound of a process's state, in bytes.
+    pub state_memory: u64,
     /// Whether to end once all is committed.
     pub until_drained: bool,
     /// Whether the log has ended then.
@@ -236,6 +239,10 @@ impl Config {
             epoch: values.duration("epoch")?,
             commit_interval,
             memory: values.size("memory")?,
+            state_memory: match values.optional("state-memory") {
+                Some(_) => values.size("state-memory")?,
+                None => machine::memory() / 10 * 6,
+            },
             until_drained: values.flag("until-drained")?,
             is_final: values.flag("final")?,
             discover_interval: values.duration("discover-interval")?,

@@ -36,7 +36,7 @@ pub fn rederive(
             extractor.extract(&extract::stored(*raw, batch.clone())?, &mut records)?;
         }
     }
-    let names = Names::new(Micros::MAX);
+    let names = Names::new(Micros::MAX, &Arc::default());
     names.intern(&mut std::mem::take(&mut records.names));
     let derived = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&derived);

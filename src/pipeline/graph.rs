@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use citystream_dataflows::city::City;
 use citystream_dataflows::operators::classify::classify;
+use citystream_dataflows::operators::stage::Closes;
 use citystream_dataflows::tables;
 use citystream_dataflows::time::closes::closes;
 use timely::dataflow::operators::vec::Map;
@@ -46,18 +47,19 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         let Readings { rows, reports, full } =
             read(Arc::clone(&process.reading), committed_probe.clone(), ticks.clone());
         let recovered = recover(process.lake.clone(), process.derived.clone(), ticks.clone());
-        let rows = classify(process.policy, rows, ticks.clone(), reports.clone(), recovered.seen).map(Batch::from);
+        let decided = (process.policy, Arc::clone(&process.held));
+        let rows = classify(decided, rows, ticks.clone(), reports.clone(), recovered.seen).map(Batch::from);
 
         let batches = if process.derived.is_empty() {
             rows
         } else {
             let names = Arc::clone(&process.names);
-            let texts = (process.reading.decode.topic_names.clone(), Arc::clone(&names), process.fatal.clone());
             let (rows_read, recovered, seeds) = (rows.clone(), recovered.rows, recovered.seeds);
             let inputs = records::Inputs { ticks: ticks.clone(), rows: rows_read, recovered, seeds };
-            let (records, interned) = records::records(texts, inputs);
+            let (records, interned) = records::records(process, inputs);
             let closes = closes(process.policy, ticks.clone(), reports.clone());
-            let city = City::new(closes.clone(), records);
+            let driven = Closes { stream: closes.clone(), held: Arc::clone(&process.held) };
+            let city = City::new(driven, records);
             let blocks = tables::derive(&city, process.derived.iter().copied());
             let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
             rows.concat(derive(shown, &committed_probe, closes, blocks, interned))

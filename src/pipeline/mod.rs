@@ -27,7 +27,7 @@ use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
 use crate::process::metrics::{self, Metrics};
 use crate::process::source::Source;
-use crate::process::{Budget, Fatal, LakeAccess, Process, Reading};
+use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
 
@@ -64,11 +64,13 @@ impl Run {
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config)))?;
         metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
+        let held = metrics.held();
         let reading = Reading {
             process: config.process,
             source: source.clone(),
             decode: decode_options(config),
             budget: Arc::new(Budget::new(config.memory)),
+            state: StateBound::new(&held, config.state_memory),
             quiet_after: config.idle,
             epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
             metrics: Arc::clone(&metrics),
@@ -80,8 +82,9 @@ impl Run {
             policy: config.policy,
             reading: Arc::new(reading),
             lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone() },
-            names: Arc::new(Names::new(lookback::reach(&derived))),
+            names: Arc::new(Names::new(lookback::reach(&derived), &held)),
             derived,
+            held,
             metrics: Arc::clone(&metrics),
             fatal,
         });

@@ -55,6 +55,8 @@ pub struct Pacer {
     uncommitted: BTreeMap<usize, u64>,
     /// The last epoch after which a worker waits for a seal, as its rows are of many dates.
     many_dates: Option<Epoch>,
+    /// The last epoch after which state in some process was at its bound.
+    crowded: Option<Epoch>,
     stopping: bool,
     ended: bool,
 }
@@ -79,6 +81,7 @@ impl Pacer {
             sealed_epoch: None,
             uncommitted: BTreeMap::new(),
             many_dates: None,
+            crowded: None,
             stopping: false,
             ended: false,
         }
@@ -94,6 +97,9 @@ impl Pacer {
         self.stopping |= report.stop;
         if report.many_dates {
             self.many_dates = self.many_dates.max(Some(epoch));
+        }
+        if report.is_crowded {
+            self.crowded = self.crowded.max(Some(epoch));
         }
         self.uncommitted.insert(report.process, report.uncommitted);
         self.reports.entry(epoch).or_default().push(report);
@@ -159,7 +165,7 @@ impl Pacer {
         let tick = Tick {
             epoch: self.next,
             seal,
-            limit: self.progress.limit(),
+            limit: self.limit(),
             added: std::mem::take(&mut self.added),
             start: self.start.take(),
             last,
@@ -178,9 +184,15 @@ impl Pacer {
         tick
     }
 
+    /// How far partitions may be read: as long as state was at its bound in the last epochs, only who is furthest behind.
+    fn limit(&self) -> Option<Micros> {
+        let is_crowded = self.crowded.is_some_and(|epoch| epoch + OPEN_EPOCHS >= self.next);
+        if is_crowded { self.progress.narrow_limit() } else { self.progress.limit() }
+    }
+
     /// Whether the open epoch can take no more, and the next one can.
     fn is_full(&self) -> bool {
-        let limit = self.progress.limit();
+        let limit = self.limit();
         let is_over = |under: Micros| limit.is_none_or(|limit| limit > under);
         self.full.is_some_and(|(epoch, under)| epoch == self.next && under.is_none_or(is_over))
     }
@@ -233,7 +245,14 @@ mod tests {
         let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, standing };
         pacer.reported(
             tick.epoch,
-            Report { process: 0, uncommitted, stop: false, many_dates: false, bindings: vec![binding] },
+            Report {
+                process: 0,
+                uncommitted,
+                stop: false,
+                many_dates: false,
+                is_crowded: false,
+                bindings: vec![binding],
+            },
         );
         pacer.answered_before(tick.epoch + 1);
     }
@@ -247,7 +266,14 @@ mod tests {
         let first = tick(pacer).unwrap();
         pacer.reported(
             first.epoch,
-            Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings: Vec::new() },
+            Report {
+                process: 0,
+                uncommitted: 0,
+                stop: false,
+                many_dates: false,
+                is_crowded: false,
+                bindings: Vec::new(),
+            },
         );
         pacer.answered_before(first.epoch + 1);
     }
@@ -284,7 +310,14 @@ mod tests {
         assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "nobody has said so of this one");
         pacer.reported(
             first.epoch,
-            Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings: Vec::new() },
+            Report {
+                process: 0,
+                uncommitted: 0,
+                stop: false,
+                many_dates: false,
+                is_crowded: false,
+                bindings: Vec::new(),
+            },
         );
         answer(&mut pacer, &second, 10, 0, false);
         let limit = pacer.progress.limit();
@@ -349,7 +382,14 @@ mod tests {
             };
             pacer.reported(
                 tick.epoch,
-                Report { process: 0, uncommitted: BUDGET, stop: false, many_dates: false, bindings: vec![binding] },
+                Report {
+                    process: 0,
+                    uncommitted: BUDGET,
+                    stop: false,
+                    many_dates: false,
+                    is_crowded: false,
+                    bindings: vec![binding],
+                },
             );
             pacer.answered_before(tick.epoch + 1);
         }

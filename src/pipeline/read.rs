@@ -205,6 +205,7 @@ impl OpenEpoch {
             uncommitted: self.reading.budget.used(),
             stop: self.reading.is_stopping(),
             many_dates: self.has_many_dates(),
+            is_crowded: self.reading.state.is_reached(),
             bindings,
         }
     }

@@ -13,10 +13,10 @@
 use std::sync::Arc;
 
 use citystream_dataflows::city;
+use citystream_dataflows::held::{Amount, Balance, Kind};
 use citystream_dataflows::operators::incidents::Seed;
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::ticks::Tick;
-use citystream_wire::PerTopic;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -31,7 +31,7 @@ use crate::columns::names::{Names, Told};
 use crate::columns::tables::Batch;
 use crate::columns::text_hash::TextHasher;
 use crate::error::RunError;
-use crate::process::Fatal;
+use crate::process::Process;
 
 /// What records are made from.
 pub struct Inputs<'scope> {
@@ -47,7 +47,7 @@ pub struct Inputs<'scope> {
 
 /// Records of rows, and a stream whose frontier says which names are known; see the module.
 pub fn records<'scope>(
-    (topic_names, names, fatal): (PerTopic<String>, Arc<Names>, Fatal),
+    process: &Process,
     Inputs { ticks, rows, recovered, seeds }: Inputs<'scope>,
 ) -> (city::Records<'scope>, StreamVec<'scope, Epoch, ()>) {
     let mut builder = OperatorBuilder::new("records".to_owned(), rows.scope());
@@ -63,7 +63,10 @@ pub fn records<'scope>(
     let (told, told_stream) = Output::new(&mut builder);
     let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names: told };
 
+    let (names, fatal) = (Arc::clone(&process.names), process.fatal.clone());
+    let topic_names = process.reading.decode.topic_names.clone();
     let interned = Arc::clone(&names);
+    let mut balance = Balance::new(&process.held);
     builder.build(move |_| {
         let mut extractor = None;
         move |_| {
@@ -80,6 +83,7 @@ pub fn records<'scope>(
             recovered.for_each(|time, batches| {
                 batches.drain(..).filter_map(|batch| extract(&batch)).for_each(|records| outputs.give(&time, records));
             });
+            balance.set(Kind::Names, Amount::bytes(extractor.as_ref().map_or(0, Extractor::bytes)));
         }
     });
     let records = city::Records {

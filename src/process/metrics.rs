@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use citystream_dataflows::held::{Amount, Held, Kind};
 use citystream_dataflows::time::bindings::{Partition, Position, Topic};
 use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
@@ -44,6 +45,8 @@ pub struct Metrics {
     horizon_lag: IntGauge,
     holder: IntGaugeVec,
     lag: IntGaugeVec,
+    held: Arc<Held>,
+    state: (IntGaugeVec, IntGaugeVec),
     ready: AtomicBool,
     /// Who waits for the lake's store.
     waits: OnceLock<Waits>,
@@ -69,6 +72,10 @@ impl Metrics {
         };
         let by_partition = |name: &str, help: &str| {
             let gauges = IntGaugeVec::new(Opts::new(name, help), &["topic", "partition"])?;
+            registry.register(Box::new(gauges.clone())).map(|()| gauges)
+        };
+        let by_kind = |name: &str, help: &str| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), &["kind"])?;
             registry.register(Box::new(gauges.clone())).map(|()| gauges)
         };
         let records = IntCounterVec::new(
@@ -106,6 +113,11 @@ impl Metrics {
                 "How far the horizon is behind the lower median log clock of the partitions that are not quiet",
             )?,
             holder: by_partition("citystream_horizon_holder", "1 where a partition holds the horizon back")?,
+            held: Arc::default(),
+            state: (
+                by_kind("citystream_state_bytes", "Bytes of state in this process")?,
+                by_kind("citystream_state_count", "Values in state in this process")?,
+            ),
             policy,
             registry,
             records,
@@ -183,7 +195,17 @@ impl Metrics {
         Some(self.horizon.get()).filter(|h| *h > 0).map(|h| h * 1_000_000)
     }
 
+    /// Where operators tell what they hold.
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
+    }
+
     fn text(&self) -> String {
+        for kind in Kind::ALL {
+            let Amount { count, bytes } = self.held.of(kind);
+            self.state.0.with_label_values(&[kind.word()]).set(bytes as i64);
+            self.state.1.with_label_values(&[kind.word()]).set(count as i64);
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use citystream_dataflows::held::{Held, Kind};
 use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::{Epoch, TimePolicy};
 use timely::dataflow::operators::probe::Handle;
@@ -32,6 +33,8 @@ pub struct Process {
     pub lake: LakeAccess,
     /// The texts behind ids.
     pub names: Arc<Names>,
+    /// What state holds.
+    pub held: Arc<Held>,
     /// What is counted for the outside.
     pub metrics: Arc<Metrics>,
     /// Where a fatal error goes.
@@ -48,6 +51,8 @@ pub struct Reading {
     pub decode: DecodeOptions,
     /// The byte budget.
     pub budget: Arc<Budget>,
+    /// The bound of state.
+    pub state: StateBound,
     /// Bytes one worker may read in one epoch.
     pub epoch_share: u64,
     /// After how long a drained partition without a record is quiet.
@@ -114,6 +119,48 @@ impl Budget {
     /// Whether nothing more may be read.
     pub fn is_spent(&self) -> bool {
         self.used() >= self.limit
+    }
+}
+
+/// What state holds in this process, against its bound: at it, only the partitions that are furthest behind are read, as
+/// that lets go of most. What a start recovers is exempt.
+#[derive(Debug)]
+pub struct StateBound {
+    held: Arc<Held>,
+    limit: u64,
+    said: AtomicBool,
+}
+
+impl StateBound {
+    /// A bound of `limit` bytes.
+    pub fn new(held: &Arc<Held>, limit: u64) -> Self {
+        StateBound { held: Arc::clone(held), limit, said: AtomicBool::new(false) }
+    }
+
+    /// Whether state has reached its bound; said where that changes.
+    pub fn is_reached(&self) -> bool {
+        let bytes = self.held.bytes();
+        // It has to fall by a tenth, so that it is not said again and again.
+        let bound = if self.said.load(Ordering::Relaxed) { self.limit / 10 * 9 } else { self.limit };
+        let is_reached = bytes >= bound;
+        if self.said.swap(is_reached, Ordering::Relaxed) != is_reached {
+            self.say(is_reached, bytes >> 20);
+        }
+        is_reached
+    }
+
+    fn say(&self, is_reached: bool, mib: u64) {
+        let limit = self.limit >> 20;
+        if is_reached {
+            let kinds =
+                Kind::ALL.map(|kind| format!("{} {} MiB", kind.word(), self.held.of(kind).bytes >> 20)).join(", ");
+            tracing::warn!(
+                "state holds {mib} MiB, and --state-memory is {limit} MiB ({kinds}): until the horizon has passed some of it, only \
+                 the partitions furthest behind are read; `lake status` names who holds the horizon"
+            );
+        } else {
+            tracing::info!("state holds {mib} MiB of the {limit} MiB of --state-memory: all partitions are read again");
+        }
     }
 }
 

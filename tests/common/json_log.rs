@@ -42,6 +42,13 @@ impl JsonLog {
         self.lines(topic, partition, &format!("{}\n", json!({"ts": ts, "key": null, "value": value})));
     }
 
+    /// Appends a record of a device to partition 0, in time, with `members` beside id, device and place.
+    pub(crate) fn with(&self, topic: &str, device: &str, second: f64, members: &Value) {
+        let mut value = record(&format!("{device}-{second}"), device, second);
+        merge(&mut value, members.clone());
+        self.append(topic, 0, second, &value);
+    }
+
     /// Appends records at whole seconds that carry the same time, with what `members` adds to id, device and place.
     pub(crate) fn records(&self, topic: &str, partition: u32, seconds: &[i64], members: impl Fn(i64) -> Value) {
         for second in seconds {

@@ -18,6 +18,7 @@ mod holding;
 mod hostile;
 mod kafka_edges;
 mod kill;
+mod memory;
 mod oracle;
 mod readers;
 mod real_servers;

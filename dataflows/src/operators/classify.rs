@@ -12,12 +12,15 @@
 //! run saw is remembered. Rows come in offset order within a partition, and a partition has one owner, so "earlier"
 //! in *duplicate* is the log's order. Each row's capability is held until its row is sent; no other is.
 
+use std::sync::Arc;
+
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
+use crate::held::{Balance, Held, Kind};
 use crate::operators::repeats::Repeats;
 use crate::time::by_epoch::{ByEpoch, first_open};
 use crate::time::disposition::{Disposition, RowMeta, quality_window};
@@ -49,7 +52,7 @@ pub struct Classified<B> {
 
 /// Classifies every row once; see the module.
 pub fn classify<'scope, B: Rows>(
-    policy: TimePolicy,
+    (policy, held): (TimePolicy, Arc<Held>),
     rows: StreamVec<'scope, Epoch, B>,
     ticks: StreamVec<'scope, Epoch, Tick>,
     reports: StreamVec<'scope, Epoch, Report>,
@@ -68,6 +71,7 @@ pub fn classify<'scope, B: Rows>(
 
     builder.build(move |_| {
         let mut state = Classifier::new(policy);
+        let mut balance = Balance::new(&held);
         let mut waiting: ByEpoch<(Capability<Epoch>, Vec<B>)> = ByEpoch::default();
         move |frontiers| {
             // Read.
@@ -95,6 +99,7 @@ pub fn classify<'scope, B: Rows>(
                 }
             }
             state.advance_to(open.min(first_open(&frontiers[..1])));
+            balance.set(Kind::Repeats, state.repeats.held());
         }
     });
     stream

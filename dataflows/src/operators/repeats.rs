@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::held::Amount;
 use crate::time::Micros;
 use crate::time::bindings::Partition;
 
@@ -32,6 +33,11 @@ impl Repeats {
                 buckets.pop_first();
             }
         }
+    }
+
+    /// What is remembered, and its memory.
+    pub fn held(&self) -> Amount {
+        Amount::in_map::<u128>(self.len())
     }
 
     /// How many rows are remembered.

@@ -6,13 +6,15 @@
 //! close emits is sent at that epoch before the capability moves on.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{Scope, StreamVec};
 
+use crate::held::{Balance, Held};
 use crate::time::Epoch;
 use crate::time::closes::EpochClose;
 
@@ -121,6 +123,32 @@ pub trait Stage: 'static {
 
     /// Goes on closing the epoch while there is fuel; true once it is closed. All of its records have been taken.
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Self::Side>) -> bool;
+
+    /// Tells what it holds, without looking at all of it.
+    fn tell(&self, balance: &mut Balance);
+}
+
+/// What drives the stages of a worker, and where they tell what they hold.
+#[derive(Clone)]
+pub struct Closes<'scope> {
+    /// How epochs close.
+    pub stream: StreamVec<'scope, Epoch, EpochClose>,
+    /// What the process holds.
+    pub held: Arc<Held>,
+}
+
+impl<'scope> Closes<'scope> {
+    /// Where operators are built.
+    pub fn scope(&self) -> Scope<'scope, Epoch> {
+        self.stream.scope()
+    }
+}
+
+/// Where nobody asks what is held.
+impl<'scope> From<StreamVec<'scope, Epoch, EpochClose>> for Closes<'scope> {
+    fn from(stream: StreamVec<'scope, Epoch, EpochClose>) -> Self {
+        Closes { stream, held: Arc::default() }
+    }
 }
 
 /// What a stage emits.
@@ -134,10 +162,11 @@ pub struct Outputs<R, S> {
 /// Drives a stage; see the module.
 pub fn conduct<'scope, S: Stage>(
     mut builder: OperatorBuilder<'scope, Epoch>,
-    closes: StreamVec<'scope, Epoch, EpochClose>,
+    closes: Closes<'scope>,
     mut stage: S,
 ) -> (StreamVec<'scope, Epoch, S::Row>, StreamVec<'scope, Epoch, S::Side>) {
-    let mut closes = Inbox::new(&mut builder, closes, Pipeline);
+    let mut balance = Balance::new(&closes.held);
+    let mut closes = Inbox::new(&mut builder, closes.stream, Pipeline);
     let (rows, row_stream) = builder.new_output_connection::<Vec<S::Row>, _>([]);
     let (side, side_stream) = builder.new_output_connection::<Vec<S::Side>, _>([]);
     let mut rows = OutputBuilder::<Epoch, CapacityContainerBuilder<Vec<S::Row>>>::from(rows);
@@ -181,6 +210,7 @@ pub fn conduct<'scope, S: Stage>(
                     capabilities.iter_mut().for_each(|capability| capability.downgrade(&(epoch + 1)));
                 }
             }
+            stage.tell(&mut balance);
             if fuel == 0 {
                 activator.activate();
             }

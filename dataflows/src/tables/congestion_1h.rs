@@ -11,6 +11,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{Block, Columns, Declaration, Needs, Resume, Select, WINDOW_START, behind_pings, cell_key, centre};
 use crate::city::City;
+use crate::held::{Balance, Kind};
 use crate::operators::enrich::TRAFFIC_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::windows::counts::{Counts, Distinct, Sum};
@@ -146,6 +147,10 @@ impl Stage for CongestionStage {
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         self.windows.close(close, fuel, &mut out.rows)
     }
+
+    fn tell(&self, balance: &mut Balance) {
+        balance.set(Kind::Windows, self.windows.held());
+    }
 }
 
 /// What a cell has.
@@ -187,5 +192,9 @@ impl Aggregate for Cell {
             index,
             congested: self.congested,
         })
+    }
+
+    fn beside(&self) -> usize {
+        self.vehicles.bytes() + self.hundredths.bytes()
     }
 }

@@ -17,6 +17,7 @@ use super::{
     Block, Columns, Counted, Declaration, Fields, From, Needs, Resume, Select, Total, WINDOW_START, When, window,
 };
 use crate::city::City;
+use crate::held::{Balance, Kind};
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::windows::counts::Counts;
 use crate::operators::windows::{Aggregate, Windows};
@@ -166,6 +167,10 @@ impl Stage for QualityStage {
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         self.windows.close(close, fuel, &mut out.rows)
     }
+
+    fn tell(&self, balance: &mut Balance) {
+        balance.set(Kind::Windows, self.windows.held());
+    }
 }
 
 #[derive(Default)]
@@ -193,5 +198,9 @@ impl Aggregate for Quality {
     fn row(&self, topic: Topic, start: Micros) -> Option<QualityWindow> {
         let delays = self.delays.percentiles(PERCENTS);
         Some(QualityWindow { topic, start, outcomes: self.outcomes.clone(), delays })
+    }
+
+    fn beside(&self) -> usize {
+        self.outcomes.capacity() * size_of::<u64>() + self.delays.bytes()
     }
 }

@@ -16,6 +16,7 @@ use super::{
     centre,
 };
 use crate::city::City;
+use crate::held::{Balance, Kind};
 use crate::operators::enrich::WEATHER_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::windows::counts::Sum;
@@ -170,6 +171,10 @@ impl Stage for EnvironmentStage {
 
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         self.windows.close(close, fuel, &mut out.rows)
+    }
+
+    fn tell(&self, balance: &mut Balance) {
+        balance.set(Kind::Windows, self.windows.held());
     }
 }
 

@@ -12,6 +12,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{Block, Columns, Declaration, Fields, Intern, Needs, Recovery, Resume, Select};
 use crate::city::City;
+use crate::held::{Amount, Balance, Kind};
 use crate::operators::enrich::is_near;
 use crate::operators::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Near, Seed, exposed_until};
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
@@ -171,7 +172,7 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<I
     let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
     let by_incident = Exchange::new(|near: &Near| near.life.incident.spread());
     let near = Inbox::new(&mut builder, city.near.clone(), by_incident);
-    let stage = Incidents { lives, near, rows: IdMap::default(), touched: IdSet::default() };
+    let stage = Incidents { lives, near, rows: IdMap::default(), touched: IdSet::default(), passers: 0 };
     conduct(builder, city.closes.clone(), stage).0
 }
 
@@ -180,6 +181,8 @@ struct Incidents {
     near: Inbox<Near>,
     rows: IdMap<LifeId, Slot>,
     touched: IdSet<LifeId>,
+    /// Bytes of who was near.
+    passers: usize,
 }
 
 #[derive(Default)]
@@ -221,7 +224,10 @@ impl Stage for Incidents {
         }
         for near in self.near.take(epoch, fuel) {
             self.touched.insert(near.life);
-            self.rows.entry(near.life).or_default().add(near);
+            let slot = self.rows.entry(near.life).or_default();
+            let before = slot.vehicles.bytes();
+            slot.add(near);
+            self.passers = self.passers + slot.vehicles.bytes() - before;
         }
     }
 
@@ -239,10 +245,17 @@ impl Stage for Incidents {
                 out.rows.extend(row.map(|row| Change { row, diff: 1 }));
             }
             if slot.is_final || row.is_none() {
+                self.passers -= slot.vehicles.bytes();
                 self.rows.remove(&id);
             }
         }
         true
+    }
+
+    fn tell(&self, balance: &mut Balance) {
+        let mut held = Amount::in_map::<(LifeId, Slot)>(self.rows.len());
+        held += Amount::bytes(self.passers);
+        balance.set(Kind::Incidents, held);
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     Block, Columns, Counted, Declaration, Needs, Resume, Select, Total, WINDOW_START, behind_pings, cell_key, centre,
 };
 use crate::city::City;
+use crate::held::{Balance, Kind};
 use crate::operators::enrich::TRAFFIC_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::windows::counts::{Counts, Distinct, Sum};
@@ -180,6 +181,10 @@ impl Stage for TrafficStage {
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         self.windows.close(close, fuel, &mut out.rows)
     }
+
+    fn tell(&self, balance: &mut Balance) {
+        balance.set(Kind::Windows, self.windows.held());
+    }
 }
 
 /// What a cell has.
@@ -257,5 +262,9 @@ impl Aggregate for Cell {
             levels: self.levels,
             sources: self.sources,
         })
+    }
+
+    fn beside(&self) -> usize {
+        self.vehicles.bytes() + self.whole_speeds.bytes() + self.ratios.bytes()
     }
 }

@@ -14,6 +14,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, window};
 use crate::city::City;
+use crate::held::{Amount, Balance, Kind};
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::timeline::{Stamped, Timeline};
 use crate::operators::windows::{Aggregate, Windows};
@@ -149,7 +150,7 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<V
     let by_vehicle = Exchange::new(|record: &VehicleRecord| record.vehicle.spread());
     let records = Inbox::new(&mut builder, city.vehicles.clone(), by_vehicle);
     let windows = Windows::new(LENGTH);
-    let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN };
+    let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN, tracks: 0 };
     conduct(builder, city.closes.clone(), stage).0
 }
 
@@ -159,6 +160,8 @@ struct VehicleStage {
     fleet: IdMap<TextId, Tracks>,
     windows: Windows<Trip>,
     freed: Micros,
+    /// Bytes of tracks.
+    tracks: usize,
 }
 
 /// What of a vehicle is in reach.
@@ -180,6 +183,7 @@ impl Stage for VehicleStage {
         // In the order of each vehicle's way, nearly all are the last so far.
         let mut pings = self.pings.take(epoch, fuel);
         pings.sort_unstable_by_key(|ping| (ping.vehicle, ping.stamp));
+        self.tracks += pings.len() * size_of::<Fix>();
         for ping in pings {
             self.windows.at(ping.stamp.time, ping.vehicle).pings += 1;
             let fixes = &mut self.fleet.entry(ping.vehicle).or_default().fixes;
@@ -189,6 +193,7 @@ impl Stage for VehicleStage {
         }
         let mut records = self.records.take(epoch, fuel);
         records.sort_unstable_by_key(|record| (record.vehicle, record.stamp));
+        self.tracks += records.len() * size_of::<Gauge>();
         for record in records {
             self.windows.at(record.stamp.time, record.vehicle).records += 1;
             let gauges = &mut self.fleet.entry(record.vehicle).or_default().gauges;
@@ -208,13 +213,21 @@ impl Stage for VehicleStage {
             close.horizon.filter(|h| close.kind != CloseKind::Open && *h >= self.freed.saturating_add(MINUTE))
         {
             self.freed = horizon;
+            self.tracks = 0;
             self.fleet.retain(|_, tracks| {
                 tracks.fixes.free_before(horizon - STEP);
                 tracks.gauges.free_before(horizon - STEP);
+                self.tracks += tracks.fixes.bytes() + tracks.gauges.bytes();
                 !tracks.fixes.is_empty() || !tracks.gauges.is_empty()
             });
         }
         true
+    }
+
+    fn tell(&self, balance: &mut Balance) {
+        let mut held = self.windows.held();
+        held += Amount::bytes(self.tracks + Amount::in_map::<(TextId, Tracks)>(self.fleet.len()).bytes);
+        balance.set(Kind::Windows, held);
     }
 }
 

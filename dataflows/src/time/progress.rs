@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::time::bindings::{Binding, Partition, Position, Standing};
 use crate::time::holding::Holding;
 use crate::time::ticks::Tick;
-use crate::time::{LOG_TIMES, Micros, TimePolicy};
+use crate::time::{LOG_TIMES, MINUTE, Micros, TimePolicy};
 
 /// The positions and the horizon after some epoch.
 #[derive(Clone, Debug)]
@@ -61,6 +61,11 @@ impl Progress {
         limit(self.policy, &self.positions())
     }
 
+    /// The same where state has reached its bound: only who is furthest behind is read, since that frees it.
+    pub fn narrow_limit(&self) -> Option<Micros> {
+        narrow_limit(&self.positions())
+    }
+
     /// The event time before which no row of a partition can be on time any more.
     pub fn closed_before(&self, partition: Partition) -> Option<Micros> {
         let clock = self.positions.get(&partition).and_then(|p| p.log_clock);
@@ -82,6 +87,14 @@ fn limit(policy: TimePolicy, positions: &[Position]) -> Option<Micros> {
     behind.filter_map(|p| p.log_clock).min().map(|clock| clock.saturating_add(policy.lateness))
 }
 
+/// As far as the least log clock with unread data and a step. One that has never been read is behind all others: it
+/// may be read, and nobody else.
+fn narrow_limit(positions: &[Position]) -> Option<Micros> {
+    let behind = positions.iter().filter(|p| p.standing == Standing::Behind);
+    let least = behind.map(|p| p.log_clock).min()?;
+    Some(least.map_or(Micros::MIN, |clock| clock.saturating_add(MINUTE)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +111,9 @@ mod tests {
         assert_eq!(limit(policy, &[slow, at(1, 5_000, Standing::Drained), fast]), Some(10_600));
         assert_eq!(limit(policy, &[at(0, 10_000, Standing::CaughtUp), fast]), Some(40_600), "its clock is slow");
         assert_eq!(limit(policy, &[at(0, 10_000, Standing::Drained)]), None);
+        assert_eq!(narrow_limit(&[slow, fast, at(1, 5_000, Standing::CaughtUp)]), Some(10_000 + MINUTE));
+        assert_eq!(narrow_limit(&[at(0, 10_000, Standing::Drained)]), None);
+        let unread = Position { log_clock: None, ..at(1, 0, Standing::Behind) };
+        assert_eq!(narrow_limit(&[fast, unread]), Some(Micros::MIN), "nobody but the one that was never read");
     }
 }

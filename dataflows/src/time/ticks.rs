@@ -64,6 +64,8 @@ pub struct Report {
     pub stop: bool,
     /// Whether what the worker has read since the last seal is of so many dates that it waits for the next.
     pub many_dates: bool,
+    /// Whether state in that process has reached its bound.
+    pub is_crowded: bool,
     /// What the worker read in the epoch: one binding for each of its partitions.
     pub bindings: Vec<Binding>,
 }

@@ -8,6 +8,7 @@ mod recipe;
 mod tests;
 
 use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use citystream_dataflows::held::Amount;
 use citystream_dataflows::records::hash::IdMap;
 use citystream_dataflows::records::{
     Delivery, IncidentKind, Level, Measure, Outcome, Phase, Ping, Point, Reading, Severity, Sky, Source, Status,
@@ -201,6 +202,11 @@ impl Extractor {
             });
         }
         Ok(())
+    }
+
+    /// The memory of which texts were told, in bytes.
+    pub fn bytes(&self) -> usize {
+        Amount::in_map::<(TextId, Micros)>(self.told.len()).bytes
     }
 
     /// Forgets what is no longer known to anyone: told before a time.

@@ -150,7 +150,14 @@ mod tests {
         let position = Position { partition: GPS, next: NextOffset(3), log_clock: None, standing: Standing::Behind };
         let Position { partition, next, log_clock, standing } = position;
         let binding = Binding { partition, first: next, next: NextOffset(3 + read as i64), read, log_clock, standing };
-        let report = Report { process: 0, uncommitted: 0, stop: false, many_dates: false, bindings: vec![binding] };
+        let report = Report {
+            process: 0,
+            uncommitted: 0,
+            stop: false,
+            many_dates: false,
+            is_crowded: false,
+            bindings: vec![binding],
+        };
         assembly.advance(&tick(1), &[report], written);
         assembly.seal(&tick(1), 1, false)
     }

@@ -83,6 +83,18 @@ impl CellReferences {
         self.circles.retain(|circle| circle.until > time);
     }
 
+    /// The memory of what reaches it, in bytes.
+    pub fn bytes(&self) -> usize {
+        let episodes = self.episodes.iter().map(|(_, episodes)| episodes.capacity()).sum::<usize>();
+        (episodes + self.circles.capacity()) * size_of::<Validity>()
+            + self.episodes.capacity() * size_of::<(TextId, Vec<Validity>)>()
+    }
+
+    /// How many incidents and circles reach it.
+    pub fn len(&self) -> usize {
+        self.episodes.len() + self.circles.len()
+    }
+
     /// Whether nothing reaches it.
     pub fn is_empty(&self) -> bool {
         self.episodes.is_empty() && self.circles.is_empty()

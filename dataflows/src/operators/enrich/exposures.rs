@@ -1,5 +1,6 @@
 //! Who passed which incident since this was last told.
 
+use crate::held::Amount;
 use crate::operators::incidents::{Circle, LifeId, Near};
 use crate::operators::windows::counts::Sum;
 use crate::records::hash::IdMap;
@@ -10,6 +11,10 @@ use crate::time::Micros;
 #[derive(Default)]
 pub struct Exposures {
     tallies: IdMap<(LifeId, bool), Tally>,
+    /// What is being told.
+    telling: Vec<((LifeId, bool), Tally)>,
+    /// Vehicles in all of them.
+    passers: usize,
 }
 
 #[derive(Default)]
@@ -27,15 +32,31 @@ impl Exposures {
         tally.pings += diff;
         tally.speed.add_reading(speed, diff);
         if during {
-            *tally.vehicles.entry(vehicle).or_default() += diff;
+            *tally.vehicles.entry(vehicle).or_insert_with(|| {
+                self.passers += 1;
+                0
+            }) += diff;
         }
     }
 
-    /// Tells all of it.
-    pub fn tell(&mut self) -> impl Iterator<Item = Near> {
-        self.tallies.drain().map(|((life, during), Tally { pings, speed, vehicles })| {
+    /// Tells of it while there is fuel; true once all is told. In portions: whoever counts it takes one before the next
+    /// is made, so that it is not all here twice.
+    pub fn tell(&mut self, fuel: &mut usize, mut near: impl FnMut(Near)) -> bool {
+        self.telling.extend(self.tallies.drain());
+        while *fuel > 0
+            && let Some(((life, during), Tally { pings, speed, vehicles })) = self.telling.pop()
+        {
+            *fuel = fuel.saturating_sub(1 + vehicles.len());
+            self.passers -= vehicles.len();
             let vehicles = vehicles.into_iter().filter(|(_, pings)| *pings != 0).collect();
-            Near { life, during, pings, speed, vehicles }
-        })
+            near(Near { life, during, pings, speed, vehicles });
+        }
+        self.telling.is_empty()
+    }
+
+    /// The memory of what is not told, in bytes.
+    pub fn bytes(&self) -> usize {
+        Amount::in_map::<((LifeId, bool), Tally)>(self.tallies.len()).bytes
+            + Amount::in_map::<(TextId, i64)>(self.passers).bytes
     }
 }

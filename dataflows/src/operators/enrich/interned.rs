@@ -4,6 +4,7 @@ use std::hash::Hash;
 
 use super::pings::{Held, Matches};
 use super::references::Slab;
+use crate::held::Amount;
 use crate::operators::incidents::Circle;
 use crate::operators::timeline::Stamped;
 use crate::records::changes::{EnrichedPing, IncidentMatch, TrafficMatch, WeatherMatch};
@@ -32,6 +33,11 @@ impl<K: Copy + Eq + Hash> Numbers<K> {
     /// The value of a number that was given, and is not free.
     pub fn value(&self, number: u32) -> K {
         *self.values.at(number)
+    }
+
+    /// Its memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        Amount::in_map::<(K, u32)>(self.numbers.len()).bytes + self.bound() * size_of::<K>()
     }
 
     /// All numbers are below this.

@@ -30,8 +30,9 @@ use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::{Broadcast, Map};
 
+use crate::held::Balance;
 use crate::operators::incidents::{CircleChange, Near};
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::records::changes::{Change, EnrichedPing};
 use crate::records::hash::spread;
 use crate::records::{Ping, Status, Traffic, Weather};
@@ -82,7 +83,7 @@ pub enum Aside {
 }
 
 /// The enriched pings; see the module.
-pub fn enrich<'scope>(closes: StreamVec<'scope, Epoch, EpochClose>, inputs: Inputs<'scope>) -> Enriched<'scope> {
+pub fn enrich<'scope>(closes: Closes<'scope>, inputs: Inputs<'scope>) -> Enriched<'scope> {
     let worker = closes.scope().worker();
     let share = Share { index: worker.index(), peers: worker.peers() };
     let mut builder = OperatorBuilder::new("enriched_pings".to_owned(), closes.scope());
@@ -151,5 +152,9 @@ impl Stage for Enrich {
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Aside>) -> bool {
         self.state.correct(&mut self.corrections, fuel);
         self.corrections.is_done() && self.state.close(close, fuel, out)
+    }
+
+    fn tell(&self, balance: &mut Balance) {
+        self.state.tell(balance);
     }
 }

@@ -1,5 +1,6 @@
 //! The records that govern pings: of each key the latest at or before a time, for as long as it may count.
 
+use crate::held::Amount;
 use crate::operators::timeline::{Stamped, Timeline};
 use crate::records::Stamp;
 use crate::time::Micros;
@@ -39,6 +40,12 @@ impl<T> Slab<T> {
     /// The value kept under a number that was given.
     pub fn at(&self, id: u32) -> &T {
         &self.values[id as usize]
+    }
+
+    /// The values that are kept, each with a reference by time to it.
+    pub fn held(&self) -> Amount {
+        let count = self.values.len() - self.free.len();
+        Amount { count, bytes: self.values.capacity() * size_of::<T>() + count * size_of::<Reference>() }
     }
 
     /// All numbers are below this.

@@ -9,6 +9,7 @@ use super::interned::Interned;
 use super::pings::{Cell, Held, Matches};
 use super::references::{NONE, References, Span};
 use super::{Aside, STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH};
+use crate::held::{Amount, Balance, Kind};
 use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
 use crate::operators::stage::Outputs;
 use crate::operators::timeline::Stamped;
@@ -29,6 +30,10 @@ pub struct State {
     disks: Disks,
     exposures: Exposures,
     dirty: Vec<u64>,
+    /// Pings held.
+    pings: Amount,
+    /// Bytes of what reaches cells.
+    reaching: usize,
     /// How far the writing of the first dirty cell has come.
     chunk: usize,
     freed: Option<Micros>,
@@ -55,6 +60,8 @@ impl State {
             disks: Disks::new(share),
             exposures: Exposures::default(),
             dirty: Vec::new(),
+            pings: Amount::default(),
+            reaching: 0,
             chunk: 0,
             freed: None,
             swept: None,
@@ -147,7 +154,10 @@ impl State {
     fn reach(&mut self, place: Point, from: Micros, change: impl Fn(&mut CellReferences)) -> Vec<u64> {
         let touched = |c8: &u64| {
             let cell = self.cells.entry(*c8).or_default();
+            let before = cell.references.len();
             change(&mut cell.references);
+            // What has gone is seen when all is.
+            self.reaching += cell.references.len().saturating_sub(before) * size_of::<Validity>();
             cell.pings.last() >= Some(from)
         };
         self.disks.around(place).into_iter().filter(touched).collect()
@@ -155,6 +165,7 @@ impl State {
 
     /// Takes up pings, and matches each.
     pub fn learn_pings(&mut self, mut pings: Vec<Ping>) {
+        self.pings += Amount::of::<Held>(pings.len(), 0);
         pings.sort_unstable_by_key(|ping| (ping.c8, ping.c5, ping.stamp));
         for run in pings.chunk_by(|a, b| (a.c8, a.c5) == (b.c8, b.c5)) {
             let c8 = run[0].c8;
@@ -222,7 +233,9 @@ impl State {
         fuel: &mut usize,
         out: &mut Outputs<Change<EnrichedPing>, Aside>,
     ) -> bool {
-        out.side.extend(self.exposures.tell().map(Aside::Near));
+        if !self.exposures.tell(fuel, |near| out.side.push(Aside::Near(near))) {
+            return false;
+        }
         if close.kind == CloseKind::Open {
             return true;
         }
@@ -270,11 +283,27 @@ impl State {
         *fuel = fuel.saturating_sub(written.unwrap_or(1));
     }
 
+    /// Tells what is held: as of the last time that all of it was seen, and what came since.
+    pub fn tell(&self, balance: &mut Balance) {
+        balance.set(Kind::Pings, self.pings);
+        let Interned { traffic, weather, statuses, .. } = &self.interned;
+        let mut references = traffic.held();
+        references += weather.held();
+        references += statuses.held();
+        references += Amount::bytes(self.reaching);
+        balance.set(Kind::References, references);
+        balance.set(Kind::Names, Amount::bytes(self.interned.vehicles.bytes()));
+        balance.set(Kind::Incidents, Amount::bytes(self.exposures.bytes()));
+    }
+
     fn free_before(&mut self, horizon: Micros) {
+        (self.pings, self.reaching) = (Amount::bytes(Amount::in_map::<Cell>(self.cells.len()).bytes), 0);
         self.cells.retain(|c8, cell| {
             cell.pings.free_before(horizon - BEFORE);
             cell.traffic.free_before(horizon - TRAFFIC_REACH, &mut self.interned.traffic);
             cell.references.free_before(horizon);
+            self.pings += Amount { count: cell.pings.len(), bytes: cell.pings.bytes() };
+            self.reaching += cell.references.bytes();
             let keep = !cell.pings.is_empty() || !cell.traffic.is_empty() || !cell.references.is_empty();
             if !keep {
                 for region in &cell.regions {

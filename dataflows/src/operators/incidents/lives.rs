@@ -9,7 +9,8 @@ use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{Circle, CircleChange, LIFE, LifeId, Seed};
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::held::{Amount, Balance, Kind};
+use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::records::changes::{Exposure, Life};
 use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Stamp, Status, TextId};
@@ -31,14 +32,15 @@ pub struct LifeEvent {
 
 /// What becomes of lives and of their circles; see the module.
 pub fn lives<'scope>(
-    closes: StreamVec<'scope, Epoch, EpochClose>,
+    closes: Closes<'scope>,
     statuses: StreamVec<'scope, Epoch, Status>,
     seeds: StreamVec<'scope, Epoch, Seed>,
 ) -> (StreamVec<'scope, Epoch, LifeEvent>, StreamVec<'scope, Epoch, CircleChange>) {
     let mut builder = OperatorBuilder::new("lives".to_owned(), closes.scope());
     let statuses = Inbox::new(&mut builder, statuses, Exchange::new(|s: &Status| s.incident.spread()));
     let seeds = Inbox::new(&mut builder, seeds, Exchange::new(|s: &Seed| s.life.incident.spread()));
-    let stage = Lives { statuses, seeds, stories: IdMap::default(), touched: IdSet::default(), swept: Micros::MIN };
+    let stage =
+        Lives { statuses, seeds, stories: IdMap::default(), touched: IdSet::default(), swept: Micros::MIN, held: 0 };
     conduct(builder, closes, stage)
 }
 
@@ -48,6 +50,8 @@ struct Lives {
     stories: IdMap<TextId, Story>,
     touched: IdSet<TextId>,
     swept: Micros,
+    /// Bytes of statuses and lives.
+    held: usize,
 }
 
 /// What is known of an incident.
@@ -72,6 +76,8 @@ impl Stage for Lives {
             let statuses = &mut self.stories.entry(status.incident).or_default().statuses;
             statuses.insert(statuses.partition_point(|held| held.stamp < status.stamp), status);
             self.touched.insert(status.incident);
+            // Nearly each comes with a life of its own.
+            self.held += size_of::<Status>() + size_of::<Life>();
         }
         for seed in self.seeds.take(epoch, fuel) {
             self.stories.entry(seed.life.incident).or_default().seeds.push(seed);
@@ -88,9 +94,20 @@ impl Stage for Lives {
         // Once a minute is often enough: it visits every incident.
         if let Some(horizon) = close.horizon.filter(|h| *h >= self.swept.saturating_add(MINUTE)) {
             self.swept = horizon;
-            self.stories.retain(|_, story| story.keep(horizon, &mut out.rows));
+            self.held = 0;
+            self.stories.retain(|_, story| {
+                let keep = story.keep(horizon, &mut out.rows);
+                self.held += if keep { story.bytes() } else { 0 };
+                keep
+            });
         }
         true
+    }
+
+    fn tell(&self, balance: &mut Balance) {
+        let mut held = Amount::in_map::<(TextId, Story)>(self.stories.len());
+        held += Amount::bytes(self.held);
+        balance.set(Kind::Incidents, held);
     }
 }
 
@@ -125,6 +142,12 @@ impl Story {
                 out.side.push(CircleChange { old: was, new: is });
             }
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.statuses.capacity() * size_of::<Status>()
+            + self.lives.capacity() * size_of::<Life>()
+            + self.seeds.capacity() * size_of::<Seed>()
     }
 
     fn exposure(&self, first: Stamp) -> Option<Exposure> {

@@ -24,6 +24,11 @@ impl<V: Copy + Ord> Counts<V> {
         }
     }
 
+    /// The memory of the values, in bytes: nodes are two thirds full.
+    pub fn bytes(&self) -> usize {
+        self.values.len() * size_of::<(V, u64)>() * 3 / 2
+    }
+
     /// The least value.
     pub fn min(&self) -> Option<V> {
         self.values.first_key_value().map(|(value, _)| *value)
@@ -63,6 +68,12 @@ impl Distinct {
         if *count == 0 {
             self.texts.remove(&text);
         }
+    }
+
+    /// Their memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        // A seventh of the slots stands empty.
+        self.texts.capacity() * (size_of::<(TextId, i64)>() + 1) * 8 / 7
     }
 
     /// How many.

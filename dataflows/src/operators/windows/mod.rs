@@ -7,6 +7,7 @@ pub mod counts;
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
+use crate::held::Amount;
 use crate::records::changes::Change;
 use crate::records::hash::IdMap;
 use crate::time::closes::{CloseKind, EpochClose};
@@ -21,6 +22,11 @@ pub trait Aggregate: Default {
 
     /// The row, if there is anything to say.
     fn row(&self, key: Self::Key, start: Micros) -> Option<Self::Row>;
+
+    /// Bytes that it holds beside itself.
+    fn beside(&self) -> usize {
+        0
+    }
 }
 
 /// Open windows.
@@ -30,18 +36,21 @@ pub struct Windows<A: Aggregate> {
     touched: Vec<(Micros, A::Key)>,
     /// The start of the first window that is not sealed.
     first: Micros,
+    held: Amount,
 }
 
 struct Slot<A: Aggregate> {
     aggregate: A,
     written: Option<A::Row>,
     touched: bool,
+    /// What the aggregate held beside itself when its row was last made.
+    beside: usize,
 }
 
 impl<A: Aggregate> Windows<A> {
     /// No windows of this length yet.
     pub fn new(length: Micros) -> Self {
-        Windows { length, open: BTreeMap::new(), touched: Vec::new(), first: Micros::MIN }
+        Windows { length, open: BTreeMap::new(), touched: Vec::new(), first: Micros::MIN, held: Amount::default() }
     }
 
     /// The aggregate of a key at a time, to be updated: only for what counts, so no time is in a sealed window.
@@ -49,7 +58,10 @@ impl<A: Aggregate> Windows<A> {
         let start = window(time, self.length);
         debug_assert!(start >= self.first, "D3: a sealed window is written again");
         let slots = self.open.entry(start).or_default();
-        let slot = slots.entry(key).or_insert_with(|| Slot { aggregate: A::default(), written: None, touched: false });
+        let slot = slots.entry(key).or_insert_with(|| {
+            self.held += Amount::in_map::<(A::Key, Slot<A>)>(1);
+            Slot { aggregate: A::default(), written: None, touched: false, beside: 0 }
+        });
         if !slot.touched {
             slot.touched = true;
             self.touched.push((start, key));
@@ -71,15 +83,30 @@ impl<A: Aggregate> Windows<A> {
         }
         if let Some(horizon) = close.horizon {
             self.first = self.first.max(window(horizon, self.length));
-            self.open = self.open.split_off(&self.first);
+            let open = self.open.split_off(&self.first);
+            let sealed = std::mem::replace(&mut self.open, open);
+            sealed.into_values().for_each(|slots| self.freed(&slots));
         }
         true
+    }
+
+    fn freed(&mut self, slots: &IdMap<A::Key, Slot<A>>) {
+        let Amount { count, bytes } = Amount::in_map::<(A::Key, Slot<A>)>(slots.len());
+        self.held.count -= count;
+        self.held.bytes -= bytes + slots.values().map(|slot| slot.beside).sum::<usize>();
+    }
+
+    /// What is held.
+    pub fn held(&self) -> Amount {
+        self.held
     }
 
     fn write(&mut self, start: Micros, key: A::Key, emit: bool, out: &mut Vec<Change<A::Row>>) {
         let Some(slot) = self.open.get_mut(&start).and_then(|slots| slots.get_mut(&key)) else { return };
         slot.touched = false;
         let row = slot.aggregate.row(key, start);
+        let beside = slot.aggregate.beside();
+        self.held.bytes = self.held.bytes + beside - std::mem::replace(&mut slot.beside, beside);
         if row == slot.written {
             return;
         }
@@ -92,7 +119,7 @@ impl<A: Aggregate> Windows<A> {
 
     /// How many windows of keys are open.
     pub fn len(&self) -> usize {
-        self.open.values().map(IdMap::len).sum()
+        self.held.count
     }
 
     /// Whether none is open.

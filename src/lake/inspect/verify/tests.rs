@@ -136,7 +136,7 @@ fn changes<R: Clone>(
     use citystream_dataflows::tables::{Block, Derived};
     let derived = Derived::from_name(table).unwrap();
     let changes: Vec<_> = changes.iter().map(|(row, diff)| Change { row: row.clone(), diff: *diff }).collect();
-    let names = crate::columns::names::Names::new(0);
+    let names = crate::columns::names::Names::new(0, &Arc::default());
     let id = crate::columns::text_hash::testing::text(b"car");
     names.intern(&mut vec![crate::columns::names::Told { id, text: "car".to_owned(), time: 0 }]);
     let columns = crate::columns::render::render(Block::new(derived, columns, &changes), &names).unwrap();

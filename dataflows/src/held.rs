@@ -1,0 +1,140 @@
+//! What the state of a process holds, by kind: for whoever watches its memory. Bytes are those of the values and of the
+//! tables that hold them, without the allocator's own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Pings in reach, with what governs them.
+    Pings,
+    /// Traffic, weather and statuses that may govern pings.
+    References,
+    /// Lives of incidents, and who was near.
+    Incidents,
+    /// Open windows, and what steps between records are made of.
+    Windows,
+    /// Texts by id.
+    Names,
+    /// What a record to come may repeat.
+    Repeats,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 6] =
+        [Kind::Pings, Kind::References, Kind::Incidents, Kind::Windows, Kind::Names, Kind::Repeats];
+
+    /// Its name in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Pings => "pings",
+            Kind::References => "references",
+            Kind::Incidents => "incidents",
+            Kind::Windows => "windows",
+            Kind::Names => "names",
+            Kind::Repeats => "repeats",
+        }
+    }
+}
+
+/// So many values in so many bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Values.
+    pub count: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+impl Amount {
+    /// So many values of `T`, each with `beside` bytes of other memory.
+    pub fn of<T>(count: usize, beside: usize) -> Amount {
+        Amount { count, bytes: count * (size_of::<T>() + beside) }
+    }
+
+    /// So many entries of a hash map, which is two thirds full.
+    pub fn in_map<T>(count: usize) -> Amount {
+        Amount { count, bytes: count * (size_of::<T>() + 1) * 3 / 2 }
+    }
+
+    /// Bytes that belong to values counted elsewhere.
+    pub fn bytes(bytes: usize) -> Amount {
+        Amount { count: 0, bytes }
+    }
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What all operators of a process hold.
+#[derive(Debug, Default)]
+pub struct Held {
+    kinds: [(AtomicU64, AtomicU64); Kind::ALL.len()],
+}
+
+impl Held {
+    /// Of one kind.
+    pub fn of(&self, kind: Kind) -> Amount {
+        let (count, bytes) = &self.kinds[kind as usize];
+        Amount { count: count.load(Ordering::Relaxed) as usize, bytes: bytes.load(Ordering::Relaxed) as usize }
+    }
+
+    /// Bytes of all kinds.
+    pub fn bytes(&self) -> u64 {
+        self.kinds.iter().map(|(_, bytes)| bytes.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What one operator holds, as it last told.
+#[derive(Debug)]
+pub struct Balance {
+    held: Arc<Held>,
+    told: [Amount; Kind::ALL.len()],
+}
+
+impl Balance {
+    /// Nothing is held yet.
+    pub fn new(held: &Arc<Held>) -> Balance {
+        Balance { held: Arc::clone(held), told: Default::default() }
+    }
+
+    /// Tells how much of a kind is held now.
+    pub fn set(&mut self, kind: Kind, now: Amount) {
+        let told = std::mem::replace(&mut self.told[kind as usize], now);
+        let (count, bytes) = &self.held.kinds[kind as usize];
+        // Differences wrap: what is added up is right at every moment.
+        count.fetch_add((now.count as u64).wrapping_sub(told.count as u64), Ordering::Relaxed);
+        bytes.fetch_add((now.bytes as u64).wrapping_sub(told.bytes as u64), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Balance {
+    fn drop(&mut self) {
+        Kind::ALL.into_iter().for_each(|kind| self.set(kind, Amount::default()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balances_add_up_and_go_with_who_has_them() {
+        let held = Arc::new(Held::default());
+        let (mut one, mut other) = (Balance::new(&held), Balance::new(&held));
+        one.set(Kind::Pings, Amount::of::<u64>(10, 2));
+        other.set(Kind::Pings, Amount { count: 1, bytes: 7 });
+        one.set(Kind::Names, Amount::bytes(5));
+        assert_eq!((held.of(Kind::Pings), held.bytes()), (Amount { count: 11, bytes: 107 }, 112));
+        one.set(Kind::Pings, Amount::of::<u64>(1, 0));
+        assert_eq!(held.of(Kind::Pings), Amount { count: 2, bytes: 15 });
+        drop(one);
+        assert_eq!(held.bytes(), 7);
+    }
+}

@@ -1,0 +1,90 @@
+//! P6: what a run holds is bounded by what it says: its budget, 64 MiB, and state as its own gauges tell.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::common::cluster::Cluster;
+use crate::common::json_log::{JsonLog, record};
+use crate::common::{Plan, sized, wait_until};
+
+const SOON: Duration = Duration::from_secs(60);
+const MIB: u64 = 1 << 20;
+
+/// A plan that serves its metrics; where.
+fn watched(log: &JsonLog) -> (Plan, String) {
+    let [port] = xtask::process::free_ports().expect("a free port");
+    let address = format!("127.0.0.1:{port}");
+    (log.plan().flag("listen", &address).flag("epoch", "50ms").flag("commit-interval", "500ms"), address)
+}
+
+/// Bytes of state of each kind, as the run's gauges tell.
+fn state(address: &str) -> Vec<(String, u64)> {
+    let answer = std::process::Command::new("curl").args(["-s", &format!("http://{address}/metrics")]).output();
+    let text = String::from_utf8(answer.expect("curl").stdout).expect("text");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("citystream_state_bytes{kind=\""));
+    lines
+        .filter_map(|line| Some((line.split_once("\"} ")?.0.to_owned(), line.split_once("\"} ")?.1.parse().ok()?)))
+        .collect()
+}
+
+/// The greatest memory of a run that has committed all of its records is no more than it may have.
+fn check(run: &Cluster, address: &str, budget: u64) {
+    let (peak, held) = (run.peak_memory(0), state(address));
+    let of_state: u64 = held.iter().map(|(_, bytes)| bytes).sum();
+    println!("peak {} MiB, state {} MiB: {held:?}", peak / MIB, of_state / MIB);
+    assert!(held.iter().all(|(kind, bytes)| kind == "windows" || kind == "references" || *bytes > 0), "{held:?}");
+    assert!(peak <= budget + 64 * MIB + of_state, "peak {} MiB, state {} MiB: {held:?}", peak / MIB, of_state / MIB);
+}
+
+#[test]
+fn p6_incidents_and_pings_at_one_place_take_what_the_gauges_say() {
+    let count = sized(2000, 6000);
+    let log = JsonLog::new();
+    let (plan, address) = watched(&log);
+    for n in 0..count {
+        let (id, second) = (format!("incident-{n}"), 600.0 * n as f64 / count as f64);
+        log.with(
+            "emergency",
+            &id,
+            second,
+            &json!({"hasIncident": true, "incidentId": id, "status": "Active", "type": "Fire"}),
+        );
+    }
+    (0..count).for_each(|n| {
+        log.with("gps", &format!("bus-{n}"), 600.0 + 100.0 * n as f64 / count as f64, &json!({"speed": 30.0}))
+    });
+    let plan = plan.flag("memory", "32MiB");
+    let run = plan.start(1, 1);
+    wait_until("all is committed", SOON, || plan.lake().read() == 2 * count as u64);
+    check(&run, &address, 32 * MIB);
+    run.interrupt();
+    plan.verify();
+}
+
+/// The horizon stays an hour behind, so state cannot be kept below its bound: what is furthest behind is read all the same.
+#[test]
+fn p6_state_at_its_bound_stops_nobody_for_ever() {
+    const LONG_AGO: f64 = -25.0 * 365.0 * 86_400.0;
+    let log = JsonLog::new();
+    let (plan, address) = watched(&log);
+    let plan = plan.flag("idle", "1s").flag("state-memory", "1MiB");
+    let run = plan.start(1, 2);
+    let mut sent = 0;
+    for minute in 0..120 {
+        for n in 0..300 {
+            let second = f64::from(minute) * 60.0 + f64::from(n) / 5.0;
+            log.with("gps", &format!("bus-{n}"), second, &json!({}));
+            sent += 1;
+        }
+        log.append("vehicle", 0, LONG_AGO + f64::from(minute), &record(&format!("old-{minute}"), "old", LONG_AGO));
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    wait_until("all is committed", SOON, || plan.lake().read() == sent);
+    let held: u64 = state(&address).iter().map(|(_, bytes)| bytes).sum();
+    assert!(held > MIB, "{held} B of state: the test holds too little");
+    assert!(run.said(0).contains("--state-memory is 1 MiB"), "{}", run.said(0));
+    run.interrupt();
+    plan.verify();
+}
