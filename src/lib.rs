@@ -38,7 +38,8 @@ pub mod parts {
     pub use crate::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};
     pub use crate::source::jsonl::JsonlWriter;
     pub use crate::source::kafka::{
-        KafkaCatalog, KafkaReader, KafkaSettings, topics::create as create_topics, topics::status as topic_status,
+        FULL_QUEUE, KafkaCatalog, KafkaReader, KafkaSettings, topics::create as create_topics,
+        topics::status as topic_status,
     };
     pub use crate::source::{Catalog, Reader, Record, SourceError};
 }

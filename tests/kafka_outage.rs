@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use citystream::parts::{KafkaCatalog, KafkaReader, KafkaSettings, Reader, Record};
+use citystream::parts::{FULL_QUEUE, KafkaCatalog, KafkaReader, KafkaSettings, Reader, Record};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer};
@@ -56,7 +56,7 @@ fn setup() -> Setup {
     }
     let producer = kafka_log::producer(&settings, &[]);
     let catalog = KafkaCatalog::connect(settings.clone()).unwrap();
-    let mut reader = catalog.reader().unwrap();
+    let mut reader = catalog.reader(FULL_QUEUE).unwrap();
     for p in [HERE, THERE] {
         send(&producer, &settings, p, "one");
         reader.add(p, NextOffset(0)).unwrap();
@@ -101,4 +101,19 @@ fn a_broker_that_hangs_undrains_its_own_partitions_only() {
     send(&producer, &settings, THERE, "two");
     assert_eq!(read(&mut reader, THERE, 1, usize::MAX)[0].offset, 1);
     until_drained(&mut reader, THERE);
+}
+
+/// A link to another continent, or a busy broker: slow is not lost.
+#[test]
+fn a_slow_broker_is_waited_for() {
+    let Setup { cluster, settings, producer, mut reader, _catalog } = setup();
+    cluster.broker_round_trip_time(2, Duration::from_millis(1200)).unwrap();
+    send(&producer, &settings, THERE, "two");
+    assert_eq!(read(&mut reader, THERE, 1, usize::MAX)[0].offset, 1);
+    until_drained(&mut reader, THERE);
+    let end = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < end {
+        assert!(drained_after(&mut reader, THERE, Duration::from_millis(50)), "its answers are late, not missing");
+        assert!(reader.drained(HERE), "its leader is not slow");
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use citystream::parts::{KafkaSettings, Reader, Record};
+use citystream::parts::{FULL_QUEUE, KafkaSettings, Reader, Record};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
@@ -64,7 +64,7 @@ fn fill_for_another_process() {
 
 /// One partition with a backlog, the others idle at their end.
 fn one_behind(log: &KafkaLog, count: u64) -> f64 {
-    let mut reader = log.catalog.reader().unwrap();
+    let mut reader = log.catalog.reader(FULL_QUEUE).unwrap();
     let (all, count) = (partitions(), count / 10);
     for p in &all[1..] {
         reader.add(*p, NextOffset(count as i64)).unwrap();
@@ -88,7 +88,7 @@ fn one_behind(log: &KafkaLog, count: u64) -> f64 {
 }
 
 fn ours(log: &KafkaLog, count: u64) -> f64 {
-    let mut reader = log.catalog.reader().unwrap();
+    let mut reader = log.catalog.reader(FULL_QUEUE).unwrap();
     for p in partitions() {
         reader.add(p, NextOffset(0)).unwrap();
     }
@@ -176,7 +176,7 @@ fn speed() {
     fill_elsewhere(&log, count);
     println!("nothing read: {}", memory());
     {
-        let mut reader = log.catalog.reader().unwrap();
+        let mut reader = log.catalog.reader(FULL_QUEUE).unwrap();
         for p in partitions() {
             reader.add(p, NextOffset(0)).unwrap();
         }

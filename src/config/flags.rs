@@ -70,7 +70,7 @@ pub struct Settings {
     /// Time between commits [default: 2s on a local lake, 60s on S3].
     #[arg(long, value_name = "TIME")]
     pub commit_interval: Option<String>,
-    /// Bytes read and not yet committed, a process [default: 512MiB].
+    /// Bytes read and not yet committed, a quarter of it for the queues of Kafka's client, a process [default: 512MiB].
     #[arg(long, value_name = "BYTES")]
     pub memory: Option<String>,
     /// Bytes of what is in reach, a process: at it, only the partitions furthest behind are read [default: 60% of the

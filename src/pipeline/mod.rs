@@ -65,14 +65,17 @@ impl Run {
         metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
         let held = metrics.held();
+        let queues = source.queues(config.memory);
+        let budget = config.memory - queues;
         let reading = Reading {
             process: config.process,
             source: source.clone(),
             decode: decode_options(config),
-            budget: Arc::new(Budget::new(config.memory)),
+            budget: Arc::new(Budget::new(budget)),
             state: StateBound::new(&held, config.state_memory),
             quiet_after: config.idle,
-            epoch_share: (config.memory / 4 / config.workers as u64).max(64 << 10),
+            epoch_share: (budget / 4 / config.workers as u64).max(64 << 10),
+            queues: queues / config.workers as u64,
             metrics: Arc::clone(&metrics),
             stopping: AtomicBool::new(false),
             fatal: fatal.clone(),

@@ -220,14 +220,15 @@ impl OpenEpoch {
         if let Some(start) = &tick.start {
             self.decoder = Some(Decoder::new(self.reading.decode.clone(), TextHasher::new(start.key)));
         }
-        for added in tick.added {
+        let mut ours = tick.added;
+        ours.retain(|added| added.position.partition.owner(self.peers) == self.worker);
+        // Of partitions that come later each has as much again.
+        let queue = self.reading.queues / ours.len().max(1) as u64;
+        for added in ours {
             let partition = added.position.partition;
-            if partition.owner(self.peers) != self.worker {
-                continue;
-            }
             let reader = match &mut self.reader {
                 Some(reader) => reader,
-                none => none.insert(self.reading.source.reader()?),
+                none => none.insert(self.reading.source.reader(queue)?),
             };
             reader.add(partition, added.from)?;
             self.cursors.push(PartitionCursor::new(&added));

@@ -112,7 +112,7 @@ pub fn open(
     let pace = Pace {
         epoch: config.epoch,
         commit: config.commit_interval,
-        budget: config.memory,
+        budget: process.reading.budget.limit(),
         until_drained: config.until_drained,
         ends_log: config.is_final,
     };

@@ -55,6 +55,8 @@ pub struct Reading {
     pub state: StateBound,
     /// Bytes one worker may read in one epoch.
     pub epoch_share: u64,
+    /// Bytes that the source's own queues may take on one worker.
+    pub queues: u64,
     /// After how long a drained partition without a record is quiet.
     pub quiet_after: Duration,
     /// What is counted for the outside.
@@ -99,6 +101,11 @@ impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
         Budget { used: AtomicU64::new(0), limit }
+    }
+
+    /// The limit, in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// Counts bytes read.

@@ -36,13 +36,21 @@ impl Source {
         }
     }
 
-    /// One worker's reader.
+    /// Bytes of a budget that the source's own queues may take in this process.
+    pub fn queues(&self, budget: u64) -> u64 {
+        match self {
+            Source::Kafka(_) => budget / 4,
+            Source::Dir(_) => 0,
+        }
+    }
+
+    /// One worker's reader, whose queues take at most `queue` bytes for each partition.
     ///
     /// # Errors
     /// The source's, in one line.
-    pub fn reader(&self) -> Result<Box<dyn Reader>, SourceError> {
+    pub fn reader(&self, queue: u64) -> Result<Box<dyn Reader>, SourceError> {
         Ok(match self {
-            Source::Kafka(catalog) => Box::new(catalog.reader()?),
+            Source::Kafka(catalog) => Box::new(catalog.reader(queue)?),
             Source::Dir(options) => Box::new(JsonlReader::new(options.clone())),
         })
     }

@@ -64,6 +64,13 @@ impl Topics {
         ["vehicle", "gps", "traffic", "weather", "emergency"].map(|name| format!("{}-{name}", self.prefix))
     }
 
+    /// The flags that name them and their broker.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let flags = ["vehicle", "gps", "traffic", "weather", "emergency"].map(|topic| format!("--{topic}-topic"));
+        let named = flags.iter().zip(self.names()).map(|(flag, name)| format!("{flag}={name}"));
+        named.chain([format!("--bootstrap-servers={}", self.bootstrap)]).collect()
+    }
+
     /// Creates all five.
     pub(crate) fn make(&self, partitions: i32, timestamps: &str) {
         let names = self.names();

@@ -46,11 +46,9 @@ impl Plan {
     }
 
     fn kafka(self, bootstrap: &str, topics: &Topics) -> Plan {
-        let names = topics.names();
-        ["vehicle-topic", "gps-topic", "traffic-topic", "weather-topic", "emergency-topic"]
-            .iter()
-            .zip(names)
-            .fold(self.flag("bootstrap-servers", bootstrap), |plan, (flag, name)| plan.flag(flag, &name))
+        let mut plan = self;
+        plan.flags.extend(topics.flags());
+        plan.flag("bootstrap-servers", bootstrap)
     }
 
     /// Sets a flag; a later value replaces an earlier one.

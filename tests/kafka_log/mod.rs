@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use citystream::parts::{Catalog, KafkaCatalog, KafkaReader, KafkaSettings, create_topics};
+use citystream::parts::{Catalog, FULL_QUEUE, KafkaCatalog, KafkaReader, KafkaSettings, create_topics};
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use rdkafka::ClientConfig;
@@ -113,6 +113,6 @@ impl TestLog for KafkaLog {
     }
 
     fn reader(&mut self) -> KafkaReader {
-        self.catalog.reader().unwrap()
+        self.catalog.reader(FULL_QUEUE).unwrap()
     }
 }

@@ -112,7 +112,7 @@ impl Tail {
     pub(super) fn caught_up(&mut self) -> bool {
         let asked = Instant::now();
         if let Ok(metadata) = self.file.metadata() {
-            self.ends.tell(End { at: metadata.len() as i64, asked });
+            self.ends.tell(End { at: metadata.len() as i64, asked, answered: asked });
         }
         // Behind the last complete line may be a part of one, which is not there yet.
         let at = if self.next_line().is_none() { self.seen_to } else { self.filled_to - self.unread.len() as u64 };

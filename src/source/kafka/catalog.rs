@@ -14,7 +14,7 @@ use super::identity::Identities;
 use super::offsets::{self, Which};
 use super::probe::Prober;
 use super::reader::KafkaReader;
-use super::settings::{KafkaSettings, TIMEOUT};
+use super::settings::{FULL_QUEUE, KafkaSettings, TIMEOUT};
 use super::topic_id::{self, Described};
 use super::{errors, timestamps};
 
@@ -34,7 +34,7 @@ impl KafkaCatalog {
     pub fn connect(settings: KafkaSettings) -> Result<Self, SourceError> {
         settings.check()?;
         // What only a reader's client takes is refused here too, not later on a worker.
-        settings.reader_config().create_native_config().map_err(errors::client)?;
+        settings.reader_config(FULL_QUEUE).create_native_config().map_err(errors::client)?;
         let consumer = settings.control_config().create_with_context(Context::default()).map_err(errors::client)?;
         Ok(KafkaCatalog {
             settings: Arc::new(settings),
@@ -44,8 +44,9 @@ impl KafkaCatalog {
         })
     }
 
-    /// A reader for one worker. Readers of one process share the thread that asks for the ends of partitions.
-    pub fn reader(&self) -> Result<KafkaReader, SourceError> {
+    /// A reader for one worker, with a queue of at most `queue` bytes for each partition. Readers of one process share the
+    /// threads that ask for the ends of partitions.
+    pub fn reader(&self, queue: u64) -> Result<KafkaReader, SourceError> {
         let mut prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner);
         let prober = match &*prober {
             Some(prober) => prober.clone(),
@@ -58,7 +59,7 @@ impl KafkaCatalog {
                     .clone()
             }
         };
-        KafkaReader::new(self.settings.clone(), prober)
+        KafkaReader::new(self.settings.clone(), queue, prober)
     }
 
     /// The settings it was made with.

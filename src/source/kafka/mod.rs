@@ -8,7 +8,9 @@ mod catalog;
 mod context;
 mod errors;
 mod identity;
+mod leader;
 mod offsets;
+mod patience;
 mod probe;
 mod queue;
 mod reader;
@@ -19,4 +21,4 @@ pub mod topics;
 
 pub use catalog::KafkaCatalog;
 pub use reader::KafkaReader;
-pub use settings::KafkaSettings;
+pub use settings::{FULL_QUEUE, KafkaSettings};

@@ -1,9 +1,12 @@
-//! Asking the leaders where partitions end, so that "drained" is a fact and not a guess.
+//! Asking where partitions end, so that "drained" is a fact and not a guess.
 //!
-//! One thread a process, on a connection of its own: a fetch that waits would hold up the question behind it.
-//! Partitions are asked leader by leader, so that one lost broker makes only its own partitions undrained.
+//! ```text
+//! this thread: who leads what, are the topics the same? --+--> one thread a leader: where do your partitions end?
+//! ```
+//!
+//! On a connection of its own: a fetch that waits would hold up the question behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,30 +17,29 @@ use super::super::SourceError;
 use super::super::ends::{End, Ends};
 use super::context::Context;
 use super::identity::Identities;
-use super::offsets::{self, Which};
+use super::leader::Leader;
+use super::patience::Patience;
 use super::settings::KafkaSettings;
 use super::topic_id::describe;
 
 /// How often each leader is asked: shorter than the default epoch of 250 ms.
 const EVERY: Duration = Duration::from_millis(200);
-/// How long one leader may take. A few silent leaders still leave a round below 2 s.
-const TIMEOUT: Duration = Duration::from_millis(400);
-/// How long a leader that did not answer is left alone.
-const BACK_OFF: Duration = Duration::from_millis(1500);
 /// How often it is asked whether the topics are still the same.
 const COMPARE_EVERY: Duration = Duration::from_secs(2);
 /// How often it is asked who leads what.
 const LEADERS_EVERY: Duration = Duration::from_secs(30);
 /// How soon that is asked again after a leader was unknown or silent.
 const LEADERS_AGAIN: Duration = Duration::from_millis(600);
-/// The watched partitions and their latest answers. Dropping it ends the thread.
+
+/// The watched partitions and their latest answers. Dropping it ends the threads.
 pub(super) struct Prober {
     shared: Arc<Shared>,
     identities: Arc<Identities>,
 }
 
+/// What the threads share.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -45,13 +47,53 @@ struct Shared {
 #[derive(Default)]
 struct State {
     watched: BTreeMap<Partition, Ends>,
+    leaders: BTreeMap<Partition, i32>,
+    /// Leaders that a thread asks.
+    asked: BTreeSet<i32>,
+    /// A leader did not answer: perhaps it leads no more.
+    doubt: bool,
     stop: bool,
-    now: bool,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits at most `time`, until there is an end to it or something else changes.
+    fn wait(&self, time: Duration, is_changed: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let state = self.state();
+        let waited = self.wake.wait_timeout_while(state, time, |s| !s.stop && !is_changed(s));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// What a leader is to be asked about now; `None` ends its thread.
+    pub(super) fn led_by(&self, leader: i32) -> Option<Vec<Partition>> {
+        let mut state = self.state();
+        let led = state.watched.keys().filter(|p| state.leaders.get(p) == Some(&leader)).copied().collect::<Vec<_>>();
+        if state.stop || led.is_empty() {
+            state.asked.remove(&leader);
+            return None;
+        }
+        Some(led)
+    }
+
+    /// Takes answers.
+    pub(super) fn tell(&self, ends: impl Iterator<Item = (Partition, End)>) {
+        let mut state = self.state();
+        for (partition, end) in ends {
+            state.watched.entry(partition).or_default().tell(end);
+        }
+    }
+
+    /// Waits until a leader is to be asked again.
+    pub(super) fn pause(&self) {
+        drop(self.wait(EVERY, |_| false));
+    }
+
+    /// A leader did not answer.
+    pub(super) fn doubt(&self) {
+        self.state().doubt = true;
     }
 }
 
@@ -63,22 +105,26 @@ impl Prober {
         identities: Arc<Identities>,
     ) -> Result<Self, SourceError> {
         let shared = Arc::new(Shared::default());
-        let leaders = Leaders::default();
-        let (ours, theirs) = (shared.clone(), identities.clone());
-        let worker = Worker { shared: ours, consumer, settings, identities: theirs, compared: None, leaders };
+        let overview = Overview {
+            shared: shared.clone(),
+            consumer,
+            settings,
+            identities: identities.clone(),
+            patience: Patience::default(),
+            leaders: None,
+            compared: None,
+        };
         std::thread::Builder::new()
             .name("kafka-probe".into())
-            .spawn(move || worker.run())
+            .spawn(move || overview.run())
             .map_err(|e| SourceError::Unusable(format!("kafka: no thread can be started: {e}")))?;
         Ok(Prober { shared, identities })
     }
 
     /// Asks for this partition's end from now on.
     pub(super) fn watch(&self, partition: Partition) {
-        let mut state = self.shared.state();
-        state.watched.entry(partition).or_default();
-        state.now = true;
-        self.shared.wake.notify_one();
+        self.shared.state().watched.entry(partition).or_default();
+        self.shared.wake.notify_all();
     }
 
     /// Fails once a topic is found to be gone or another one.
@@ -100,113 +146,79 @@ impl Prober {
 impl Drop for Prober {
     fn drop(&mut self) {
         self.shared.state().stop = true;
-        self.shared.wake.notify_one();
+        self.shared.wake.notify_all();
     }
 }
 
-/// Who leads what, and who did not answer.
-#[derive(Default)]
-struct Leaders {
-    of: BTreeMap<Partition, i32>,
-    asked: Option<Instant>,
-    /// Something did not fit: a leader unknown or silent.
-    doubt: bool,
-    silent: BTreeMap<i32, Instant>,
-}
-
-struct Worker {
+/// Knows who leads what, and has each leader asked.
+struct Overview {
     shared: Arc<Shared>,
     consumer: Arc<BaseConsumer<Context>>,
     settings: Arc<KafkaSettings>,
     identities: Arc<Identities>,
+    patience: Patience,
+    /// When it asked who leads what.
+    leaders: Option<Instant>,
+    /// When it asked whether the topics are the same.
     compared: Option<Instant>,
-    leaders: Leaders,
 }
 
-impl Worker {
+impl Overview {
     fn run(mut self) {
-        while let Some(partitions) = self.wait() {
+        while let Some(topics) = self.wait() {
             // Serves the client's log and error events.
             let _ = self.consumer.poll(Duration::ZERO);
-            self.round(&partitions);
+            if self.are_leaders_due(&self.shared.state()) {
+                self.find_leaders(&topics);
+            }
+            self.start_leaders();
+            if !is_recent(self.compared, COMPARE_EVERY) {
+                self.compare(&topics);
+            }
         }
     }
 
-    /// Waits for the next round; `None` ends the thread.
-    fn wait(&self) -> Option<Vec<Partition>> {
-        let state = self.shared.state();
-        let (mut state, _) = self
-            .shared
-            .wake
-            .wait_timeout_while(state, EVERY, |s| !s.stop && !s.now)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.now = false;
-        (!state.stop).then(|| state.watched.keys().copied().collect())
+    /// Waits for the next round, and says which topics are watched; `None` ends the thread.
+    fn wait(&self) -> Option<Vec<Topic>> {
+        let state = self.shared.wait(EVERY, |state| self.are_leaders_due(state) || !state.unasked().is_empty());
+        let mut topics: Vec<_> = state.watched.keys().map(|p| p.topic).collect();
+        topics.dedup();
+        (!state.stop).then_some(topics)
     }
 
-    fn round(&mut self, partitions: &[Partition]) {
-        let doubt = self.leaders.doubt || partitions.iter().any(|p| !self.leaders.of.contains_key(p));
-        let every = if doubt { LEADERS_AGAIN } else { LEADERS_EVERY };
-        if self.leaders.asked.is_none_or(|at| at.elapsed() >= every) {
-            self.find_leaders(partitions);
-        }
-        if self.compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY) {
-            self.compare(partitions);
-        }
-        let mut by_leader: BTreeMap<i32, Vec<Partition>> = BTreeMap::new();
-        for partition in partitions {
-            if let Some(leader) = self.leaders.of.get(partition) {
-                by_leader.entry(*leader).or_default().push(*partition);
-            }
-        }
-        for (leader, partitions) in by_leader {
-            if self.leaders.silent.get(&leader).is_some_and(|at| at.elapsed() < BACK_OFF) {
-                continue;
-            }
-            self.ask(leader, &partitions);
-        }
-    }
-
-    fn ask(&mut self, leader: i32, partitions: &[Partition]) {
-        let names: Vec<_> = partitions.iter().map(|p| (self.settings.name(p.topic), p.index)).collect();
-        let asked = Instant::now();
-        match offsets::list(&self.consumer, &names, Which::End, TIMEOUT) {
-            Ok(ends) => {
-                self.leaders.silent.remove(&leader);
-                let mut state = self.shared.state();
-                for (partition, end) in partitions.iter().zip(ends) {
-                    state.watched.entry(*partition).or_default().tell(End { at: end, asked });
-                }
-            }
-            Err(error) => {
-                tracing::debug!(target: "kafka", leader, "ends not confirmed: {error}");
-                self.leaders.silent.insert(leader, Instant::now());
-                self.leaders.doubt = true;
-            }
-        }
+    fn are_leaders_due(&self, state: &State) -> bool {
+        let doubt = state.doubt || state.watched.keys().any(|p| !state.leaders.contains_key(p));
+        !is_recent(self.leaders, if doubt { LEADERS_AGAIN } else { LEADERS_EVERY })
     }
 
     /// Asks who leads what. What stays unanswered is asked again soon.
-    fn find_leaders(&mut self, partitions: &[Partition]) {
-        self.leaders.doubt = false;
-        for topic in topics(partitions) {
-            let Ok(metadata) = self.consumer.fetch_metadata(Some(self.settings.name(topic)), TIMEOUT) else {
-                self.leaders.doubt = true;
+    fn find_leaders(&mut self, topics: &[Topic]) {
+        self.shared.state().doubt = false;
+        for topic in topics {
+            let asked = Instant::now();
+            let answer = self.consumer.fetch_metadata(Some(self.settings.name(*topic)), self.patience.limit());
+            let Ok(metadata) = answer else {
+                self.patience.unanswered();
+                self.shared.doubt();
                 break;
             };
-            self.leaders.of.retain(|p, _| p.topic != topic);
-            for found in metadata.topics().iter().flat_map(|t| t.partitions()).filter(|p| p.leader() >= 0) {
-                self.leaders.of.insert(Partition { topic, index: found.id() }, found.leader());
-            }
+            self.patience.answered(asked.elapsed());
+            let partitions = metadata.topics().iter().flat_map(|t| t.partitions());
+            let led = partitions.filter(|p| p.leader() >= 0).map(|p| (p.id(), p.leader()));
+            self.shared.state().lead(*topic, led);
         }
-        self.leaders.asked = Some(Instant::now());
+        self.leaders = Some(Instant::now());
     }
 
     /// Compares the topics' identities; without an answer nothing is concluded.
-    fn compare(&mut self, partitions: &[Partition]) {
-        let topics = topics(partitions);
+    fn compare(&mut self, topics: &[Topic]) {
         let names: Vec<_> = topics.iter().map(|t| self.settings.name(*t)).collect();
-        let answer = if names.is_empty() { Ok(Vec::new()) } else { describe(&self.consumer, &names, TIMEOUT, || true) };
+        let go_on = || !self.shared.state().stop;
+        let answer = if names.is_empty() {
+            Ok(Vec::new())
+        } else {
+            describe(&self.consumer, &names, self.patience.limit(), go_on)
+        };
         let now = Instant::now();
         self.compared = Some(now);
         for described in answer.unwrap_or_default() {
@@ -215,11 +227,35 @@ impl Worker {
             }
         }
     }
+
+    /// Starts a thread for each leader of what is watched that has none. One that cannot be started is tried again the next time.
+    fn start_leaders(&self) {
+        let mut state = self.shared.state();
+        for broker in state.unasked() {
+            let (shared, consumer, settings) = (self.shared.clone(), self.consumer.clone(), self.settings.clone());
+            let leader = Leader { broker, shared, consumer, settings };
+            let thread = std::thread::Builder::new().name(format!("kafka-probe-{broker}"));
+            if thread.spawn(move || leader.run()).is_ok() {
+                state.asked.insert(broker);
+            }
+        }
+    }
 }
 
-/// The topics of ordered partitions.
-fn topics(partitions: &[Partition]) -> Vec<Topic> {
-    let mut topics: Vec<_> = partitions.iter().map(|p| p.topic).collect();
-    topics.dedup();
-    topics
+impl State {
+    /// Leaders of what is watched that no thread asks.
+    fn unasked(&self) -> BTreeSet<i32> {
+        let leaders: BTreeSet<i32> = self.watched.keys().filter_map(|p| self.leaders.get(p)).copied().collect();
+        &leaders - &self.asked
+    }
+
+    /// Notes who leads the partitions of a topic.
+    fn lead(&mut self, topic: Topic, led: impl Iterator<Item = (i32, i32)>) {
+        self.leaders.retain(|partition, _| partition.topic != topic);
+        self.leaders.extend(led.map(|(index, leader)| (Partition { topic, index }, leader)));
+    }
+}
+
+fn is_recent(time: Option<Instant>, within: Duration) -> bool {
+    time.is_some_and(|time| time.elapsed() < within)
 }

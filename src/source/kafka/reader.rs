@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::assignment::ACCEPT_FLAG;
-use super::super::ends::{End, FRESH};
+use super::super::ends::End;
 use super::super::{Reader, Record, SourceError};
 use super::context::Context;
 use super::errors::{self, Class, classify};
@@ -45,9 +45,9 @@ struct Assigned {
 
 impl KafkaReader {
     /// A reader without partitions. Does not wait for a broker.
-    pub(super) fn new(settings: Arc<KafkaSettings>, prober: Arc<Prober>) -> Result<Self, SourceError> {
+    pub(super) fn new(settings: Arc<KafkaSettings>, queue: u64, prober: Arc<Prober>) -> Result<Self, SourceError> {
         let consumer: BaseConsumer<Context> =
-            settings.reader_config().create_with_context(Context::default()).map_err(errors::client)?;
+            settings.reader_config(queue).create_with_context(Context::default()).map_err(errors::client)?;
         Ok(KafkaReader {
             partitions: HashMap::new(),
             consumer: Arc::new(consumer),
@@ -168,9 +168,9 @@ impl Reader for KafkaReader {
     }
 }
 
-/// Whether a leader's answer, asked for at most [`FRESH`] ago, is the offset at which the queue ended.
+/// Whether what a leader has told lately is the offset at which the queue ended.
 fn is_drained(end: Option<i64>, told: Option<End>, now: Instant) -> bool {
-    told.is_some_and(|told| end == Some(told.at) && now.duration_since(told.asked) <= FRESH)
+    told.is_some_and(|told| end == Some(told.at) && told.is_fresh(now))
 }
 
 /// What cannot heal, in one line: what, where, what to do.
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn drained_needs_a_fresh_answer_that_equals_the_end_of_the_queue() {
         let asked = Instant::now();
-        let probe = Some(End { at: 10, asked });
+        let probe = Some(End { at: 10, asked, answered: asked });
         assert!(is_drained(Some(10), probe, asked + Duration::from_millis(1999)));
         assert!(!is_drained(Some(10), probe, asked + Duration::from_millis(2001)), "stale");
         assert!(!is_drained(Some(9), probe, asked), "the log has grown");

@@ -30,15 +30,12 @@ const FIXED: &[(&str, &str)] = &[
 const RESERVED: &[&str] =
     &["bootstrap.servers", "metadata.broker.list", "enabled_events", "log.queue", "group.instance.id", "opaque"];
 
+/// The memory of a partition's full queue that is as large as is of use.
+pub const FULL_QUEUE: u64 = 16 << 20;
+
 /// Defaults of a reader; a user may change them.
-///
-/// Memory: each partition has its own queue, and these bounds hold for each. A queue is filled while it is below
-/// both bounds, by at most one fetch more: about 20,000 records or 4 MiB, and 1 MiB of (compressed) fetch. Measured:
-/// 10.3 MB a full queue with records of 300 B, so 20 partitions stay near 200 MB, however many workers share them.
 const READER: &[(&str, &str)] = &[
     ("queued.min.messages", "20000"),
-    ("queued.max.messages.kbytes", "4096"),
-    ("max.partition.fetch.bytes", "1048576"),
     ("fetch.max.bytes", "16777216"),
     // A full queue is looked at again after this long. The library's 1 s would cap a partition at 4 MiB/s.
     ("fetch.queue.backoff.ms", "5"),
@@ -116,9 +113,17 @@ impl KafkaSettings {
         self.extra.iter().rev().find(|(k, _)| k == "group.id").map_or(&self.group, |(_, v)| v)
     }
 
-    /// The configuration of a reading client.
-    pub(super) fn reader_config(&self) -> ClientConfig {
-        self.config(&[READER, FIXED])
+    /// The configuration of a reading client: each of its partitions has a queue of its own, of at most `queue` bytes.
+    ///
+    /// A queue is filled while its records' bytes are below a bound, by at most one (compressed) fetch more, and each record
+    /// takes some 350 B beside its own. Measured with records of 250 B in 80 partitions: four times the bound. A batch comes
+    /// whole, so a queue holds one of the log's batches in any case (at most a topic's `max.message.bytes`).
+    pub(super) fn reader_config(&self, queue: u64) -> ClientConfig {
+        let bound = (queue / 4).clamp(16 << 10, 4 << 20);
+        let fetch = (bound / 4).max(16 << 10).to_string();
+        let bound = (bound >> 10).to_string();
+        let sizes = [("queued.max.messages.kbytes", &*bound), ("max.partition.fetch.bytes", &*fetch)];
+        self.config(&[&sizes, READER, FIXED])
     }
 
     /// The configuration of the client that asks for metadata and offsets.
@@ -175,10 +180,22 @@ mod tests {
     #[test]
     fn a_users_setting_wins_over_a_default() {
         let settings = settings(&[("fetch.wait.max.ms", "7"), ("group.id", "mine")]);
-        let config = settings.reader_config();
+        let config = settings.reader_config(FULL_QUEUE);
         assert_eq!(config.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(config.get("isolation.level"), Some("read_committed"));
         assert_eq!(settings.group(), "mine");
+    }
+
+    #[test]
+    fn queues_are_as_large_as_their_share() {
+        let sizes = |queue| {
+            let config = settings(&[]).reader_config(queue);
+            ["queued.max.messages.kbytes", "max.partition.fetch.bytes"].map(|key| config.get(key).unwrap().to_owned())
+        };
+        assert_eq!(sizes(FULL_QUEUE), ["4096", "1048576"]);
+        assert_eq!(sizes(u64::from(u32::MAX)), ["4096", "1048576"]);
+        assert_eq!(sizes(1 << 20), ["256", "65536"]);
+        assert_eq!(sizes(0), ["16", "16384"]);
     }
 
     #[test]
@@ -191,7 +208,7 @@ mod tests {
     #[test]
     fn the_library_knows_every_default() {
         use rdkafka::consumer::{BaseConsumer, Consumer};
-        let consumer: BaseConsumer = settings(&[]).reader_config().create().expect("a valid configuration");
+        let consumer: BaseConsumer = settings(&[]).reader_config(FULL_QUEUE).create().expect("a valid configuration");
         assert!(consumer.assignment().is_ok());
     }
 }
