@@ -105,7 +105,8 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
 
 /// Makes records of all rows, all of them on time.
 fn extract(batches: &[RawBatch]) -> Duration {
-    let mut extractor = Extractor::new(PerTopic::new(|topic| format!("{}_data", topic.name())), TextHasher::new(1));
+    let topics = Topic::all().map(|topic| (format!("{}_data", topic.name()), topic)).collect();
+    let mut extractor = Extractor::new(topics, TextHasher::new(1));
     let batches: Vec<Batch> = batches.iter().cloned().map(on_time).collect();
     let start = on_cpu();
     let mut delivered = 0;

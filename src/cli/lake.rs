@@ -157,7 +157,7 @@ fn show_explanation(
     let lake = open(runtime, config)?;
     let explanation = runtime.block_on(async {
         let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
-        explain::explain(&lake, &state, &target, config.topics.clone(), records).await
+        explain::explain(&lake, &state, &target, records).await
     })?;
     print!("{}", if json { to_json(&explanation) } else { explanation.to_string() });
     Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })

@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::array::RecordBatch;
 use citystream_dataflows::tables::{Derived, Fields};
-use citystream_wire::{PerTopic, Topic};
+use citystream_wire::Topic;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use crate::columns::row::Row;
 use crate::columns::tables::Table;
 use crate::error::RunError;
 use crate::escape::{escaped, shell_word};
+use crate::lake::history::commit::by_name;
 use crate::lake::{Lake, State};
 
 /// What is known of a record or a row.
@@ -66,16 +67,10 @@ pub struct Record {
 ///
 /// # Errors
 /// A target that the lake does not have, or a lake that cannot be read.
-pub async fn explain(
-    lake: &Lake,
-    state: &State,
-    target: &Target,
-    topic_names: PerTopic<String>,
-    limit: usize,
-) -> Result<Explanation, RunError> {
+pub async fn explain(lake: &Lake, state: &State, target: &Target, limit: usize) -> Result<Explanation, RunError> {
     let source = Source { lake, state };
     match target {
-        Target::Row { table, key } => row(&source, *table, key, topic_names, limit).await,
+        Target::Row { table, key } => row(&source, *table, key, limit).await,
         Target::Record { topic, partition, offset } => {
             let table = Table::Raw(*topic);
             let is_it = |row: Row<'_>| row.int("partition") == Some(*partition) && row.long("offset") == Some(*offset);
@@ -110,13 +105,7 @@ fn see(topic: Topic, row: Row<'_>) -> Vec<String> {
     Derived::all().filter_map(key).collect()
 }
 
-async fn row(
-    source: &Source<'_>,
-    table: Derived,
-    key: &str,
-    topic_names: PerTopic<String>,
-    limit: usize,
-) -> Result<Explanation, RunError> {
+async fn row(source: &Source<'_>, table: Derived, key: &str, limit: usize) -> Result<Explanation, RunError> {
     let is_it = |row: Row<'_>| row.text("row_key") == Some(key);
     let changes = scan(source.lake, source.state, Table::Derived(table), |_| true, is_it).await?;
     let name = table.name();
@@ -124,7 +113,7 @@ async fn row(
     let sources = source.behind(table, key).await?.ok_or_else(unknown)?;
     let revisions = revisions(table, &changes, &sources);
     let standing = revisions.last().ok_or_else(unknown)?.row.clone();
-    let again = rederive(table, &sources, topic_names)?;
+    let again = rederive(table, &sources, by_name(&source.state.topics))?;
     let again = rows(&again).find(|row| is_it(*row)).map(|row| own(show(row)));
     Ok(Explanation {
         target: format!("{name}:{key}"),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each batch becomes records at its own epoch. A text is told once by each worker, at the epoch of the first record
-//! that has it: who shows it waits until the names of that epoch are learnt. The first tick brings the key of ids; what
+//! that has it: who shows it waits until the names of that epoch are learnt. The first tick brings the key of ids and the names of topics; what
 //! comes of that tick on this worker comes after it.
 
 use std::sync::Arc;
@@ -64,7 +64,6 @@ pub fn records<'scope>(
     let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names: told };
 
     let (names, fatal) = (Arc::clone(&process.names), process.fatal.clone());
-    let topic_names = process.reading.decode.topic_names.clone();
     let interned = Arc::clone(&names);
     let mut balance = Balance::new(&process.held);
     builder.build(move |_| {
@@ -72,9 +71,9 @@ pub fn records<'scope>(
         move |_| {
             extractor.iter_mut().for_each(|extractor: &mut Extractor| extractor.forget_before(names.freed()));
             ticks.for_each(|_, batch| {
-                let key = batch.drain(..).find_map(|tick| tick.start).map(|start| start.key);
-                extractor =
-                    extractor.take().or(key.map(|key| Extractor::new(topic_names.clone(), TextHasher::new(key))));
+                let start = batch.drain(..).find_map(|tick| tick.start);
+                let made = start.map(|start| Extractor::new(start.topics, TextHasher::new(start.key)));
+                extractor = extractor.take().or(made);
             });
             let mut extract = |batch: &Batch| extracted(extractor.as_mut(), batch).map_err(|e| fatal.raise(e)).ok();
             rows.for_each(|time, batches| {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::common::json_log::JsonLog;
 use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, python};
 
 const START: i64 = 1_790_000_000_000;
@@ -86,4 +87,27 @@ fn what_cannot_be_read_becomes_a_dead_letter_with_its_reason() {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Dead letters carry the name that their topic had then. Twice renamed, they still count in the windows that are open.
+#[test]
+fn a_renamed_topic_goes_on_with_dead_letters_in_reach() {
+    let log = JsonLog::new();
+    log.records("gps", 0, &[0, 60, 120], |_| serde_json::json!({}));
+    (0..3).for_each(|n| log.append("gps", 0, 130.0 + f64::from(n), &"no record".into()));
+    let mut plan = log.plan();
+    plan.drain(1, 1);
+    for (before, after) in [("gps_data", "gps_two"), ("gps_two", "gps_three")] {
+        std::fs::rename(log.folder().join(before), log.folder().join(after)).expect("a folder");
+        plan = plan.flag("gps-topic", after);
+        plan.drain(1, 2);
+    }
+    let (code, said) = plan.end_of_run(&["--until-drained", "--final"]);
+    assert_eq!(code, 0, "{said}");
+    plan.verify();
+    let start = JsonLog::START * 1_000_000;
+    let explained = plan.manage(&["lake", "explain", "--json", &format!("data_quality_15m:gps/{start}")]);
+    let explained: serde_json::Value = serde_json::from_slice(&explained.stdout).expect("JSON");
+    assert_eq!(explained["row"]["dead_letters"], 3, "{explained}");
+    assert_eq!(explained["rederived"], true, "{explained}");
 }

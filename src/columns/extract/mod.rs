@@ -7,6 +7,8 @@ mod recipe;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use citystream_dataflows::held::Amount;
 use citystream_dataflows::records::hash::IdMap;
@@ -16,7 +18,7 @@ use citystream_dataflows::records::{
 };
 use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::disposition::Disposition;
-use citystream_wire::{PerTopic, Topic};
+use citystream_wire::Topic;
 
 use crate::columns::names::{TOLD_AGAIN, Told};
 use crate::columns::row::column;
@@ -68,7 +70,7 @@ pub enum ExtractError {
 /// Makes records of rows. One per worker: it knows which texts it has told.
 #[derive(Debug)]
 pub struct Extractor {
-    topic_names: PerTopic<String>,
+    topics: BTreeMap<String, Topic>,
     hasher: TextHasher,
     /// The event time at which a text was last told.
     told: IdMap<TextId, Micros>,
@@ -94,9 +96,9 @@ fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, Ex
 }
 
 impl Extractor {
-    /// An extractor that has told nothing. `topic_names` are those that dead letters carry.
-    pub fn new(topic_names: PerTopic<String>, hasher: TextHasher) -> Extractor {
-        Extractor { topic_names, hasher, told: IdMap::default(), freed: None }
+    /// An extractor that has told nothing. `topics` are by the names that dead letters carry.
+    pub fn new(topics: BTreeMap<String, Topic>, hasher: TextHasher) -> Extractor {
+        Extractor { topics, hasher, told: IdMap::default(), freed: None }
     }
 
     /// Appends what rows of a table of records become.
@@ -119,7 +121,7 @@ impl Extractor {
 
     fn dead(&self, rows: &Columns<'_>, windows: &[Option<Micros>], into: &mut Records) -> Result<(), ExtractError> {
         let (topics, reasons) = (rows.texts("topic")?, rows.texts("reason")?);
-        let topic_of = |name: &str| self.topic_names.find(name);
+        let topic_of = |name: &str| self.topics.get(name).copied();
         for (row, window) in windows.iter().enumerate().filter_map(|(row, window)| Some((row, (*window)?))) {
             let topic = rows.word("topic", topics.value(row), topic_of)?;
             let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;

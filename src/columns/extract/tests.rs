@@ -23,6 +23,10 @@ fn topic_names() -> PerTopic<String> {
     PerTopic::new(|topic| format!("{}_data", topic.name()))
 }
 
+fn topics() -> BTreeMap<String, Topic> {
+    topic_names().iter().map(|(topic, name)| (name.clone(), topic)).collect()
+}
+
 /// Records of one topic at offsets 0, 1, ... of partition 3, received 2.5 s after `T`.
 fn decoded(topic: Topic, members: &[Value]) -> Vec<RawBatch> {
     let (timezone, topic_names) = (TimeZone::UTC, topic_names());
@@ -58,7 +62,7 @@ fn extracted(topic: Topic, members: &[Value], dispositions: &[Disposition]) -> R
     let table = Table::Raw(topic);
     let mut records = Records::default();
     let batch = classified(batch, dispositions);
-    Extractor::new(topic_names(), hasher()).extract(&batch, &mut records).unwrap();
+    Extractor::new(topics(), hasher()).extract(&batch, &mut records).unwrap();
     let stored = complete(&batch, 5, 9).unwrap();
     let schema = stored.schema();
     let needed: Vec<usize> = columns(table).iter().map(|name| schema.index_of(name).unwrap()).collect();
@@ -66,7 +70,7 @@ fn extracted(topic: Topic, members: &[Value], dispositions: &[Disposition]) -> R
     let projected = stored.project(&needed).unwrap();
     let projected = super::stored(table, projected).unwrap();
     assert_eq!(projected.dispositions, dispositions);
-    Extractor::new(topic_names(), hasher()).extract(&projected, &mut again).unwrap();
+    Extractor::new(topics(), hasher()).extract(&projected, &mut again).unwrap();
     assert_eq!(records, again);
     records
 }
@@ -163,13 +167,13 @@ fn dead_letters_become_deliveries_by_topic_and_reason() {
     let batch = classified(decoded(Topic::WEATHER, &dead).remove(0), &[]);
     assert_eq!(batch.table, Table::DeadLetters);
     let mut records = Records::default();
-    Extractor::new(topic_names(), hasher()).extract(&batch, &mut records).unwrap();
+    Extractor::new(topics(), hasher()).extract(&batch, &mut records).unwrap();
     let delivery = |reason: Reason| {
         let outcome = Outcome(4 + reason as u8);
         Delivery { topic: Topic::WEATHER, window: T, outcome, delay_s: 0 }
     };
     assert_eq!(records.deliveries, [Reason::MissingField, Reason::BadPosition, Reason::Ahead].map(delivery));
-    let mut other = Extractor::new(PerTopic::new(|topic| topic.name().to_owned()), hasher());
+    let mut other = Extractor::new(Topic::all().map(|topic| (topic.name().to_owned(), topic)).collect(), hasher());
     let strange = other.extract(&batch, &mut records).unwrap_err();
     assert!(strange.to_string().contains("weather_data"), "{strange}");
 }
@@ -186,7 +190,7 @@ fn delays_are_rounded_down_and_clamped() {
 
 #[test]
 fn a_text_is_told_once() {
-    let mut extractor = Extractor::new(topic_names(), hasher());
+    let mut extractor = Extractor::new(topics(), hasher());
     let batch = classified(decoded(Topic::GPS, &[json!({}), json!({"deviceId": "van"})]).remove(0), &[OnTime; 2]);
     let tell = |extractor: &mut Extractor| {
         let mut records = Records::default();
@@ -203,7 +207,7 @@ fn a_text_is_told_once() {
 #[test]
 fn rows_that_are_not_the_tables_are_an_error() {
     let batch = classified(decoded(Topic::GPS, &[json!({})]).remove(0), &[OnTime]);
-    let mut extractor = Extractor::new(topic_names(), hasher());
+    let mut extractor = Extractor::new(topics(), hasher());
     let mut records = Records::default();
     let narrow = batch.columns.project(&[0, 1]).unwrap();
     let narrow = Batch { columns: narrow, ..batch.clone() };

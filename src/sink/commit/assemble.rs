@@ -132,6 +132,7 @@ mod tests {
             closed_before: None,
             reach: Vec::new(),
             seeds: Vec::new(),
+            topics: BTreeMap::new(),
         };
         Tick {
             epoch,

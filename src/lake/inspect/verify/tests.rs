@@ -47,7 +47,7 @@ fn tables() -> Vec<Table> {
 /// The commit that follows, of 5 pings and 2 dead letters, whose files are there.
 async fn filled(lake: &Lake, state: &State) -> Commit {
     let mut commit = data(state, "a", 5, 2);
-    commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into() });
+    commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into(), ..TopicName::default() });
     let first = commit.epochs[0].bindings[0].first.0;
     for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
         let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
