@@ -1,8 +1,9 @@
-//! What acts on records: dispositions, the joins, the lives of incidents, windows, and what drives them.
+//! What acts on records: dispositions, the joins, the lives of incidents, windows, numbers for what they refer to, and what drives them.
 
 pub mod classify;
 pub mod enrich;
 pub mod incidents;
+pub mod numbers;
 pub mod repeats;
 pub mod stage;
 pub mod timeline;

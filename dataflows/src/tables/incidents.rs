@@ -15,14 +15,15 @@ use crate::city::City;
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::enrich::is_near;
 use crate::operators::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Near, Seed, exposed_until};
+use crate::operators::numbers::Numbers;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::operators::windows::counts::{Distinct, Sum};
 use crate::records::changes::{Change, Exposure, Life};
 use crate::records::hash::{IdMap, IdSet};
-use crate::records::{Phase, Reading, Stamp};
+use crate::records::{Phase, Reading, Stamp, TextId};
 use crate::time::bindings::Topic;
 use crate::time::closes::{CloseKind, EpochClose};
-use crate::time::{Epoch, Micros};
+use crate::time::{Epoch, HOUR, Micros};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -172,7 +173,15 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<I
     let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
     let by_incident = Exchange::new(|near: &Near| near.life.incident.spread());
     let near = Inbox::new(&mut builder, city.near.clone(), by_incident);
-    let stage = Incidents { lives, near, rows: IdMap::default(), touched: IdSet::default(), passers: 0 };
+    let stage = Incidents {
+        lives,
+        near,
+        rows: IdMap::default(),
+        touched: IdSet::default(),
+        vehicles: Numbers::default(),
+        swept: None,
+        passers: 0,
+    };
     conduct(builder, city.closes.clone(), stage).0
 }
 
@@ -181,6 +190,10 @@ struct Incidents {
     near: Inbox<Near>,
     rows: IdMap<LifeId, Slot>,
     touched: IdSet<LifeId>,
+    /// Who was near any: each of many thousands at one place is near each of many incidents.
+    vehicles: Numbers<TextId>,
+    /// The horizon at which numbers were last freed.
+    swept: Option<Micros>,
     /// Bytes of who was near.
     passers: usize,
 }
@@ -190,7 +203,7 @@ struct Slot {
     life: Option<Life>,
     /// What stands, whatever was counted.
     exposure: Option<Exposure>,
-    vehicles: Distinct,
+    vehicles: Distinct<u32>,
     during: Group,
     before: Group,
     written: Option<IncidentRow>,
@@ -226,7 +239,7 @@ impl Stage for Incidents {
             self.touched.insert(near.life);
             let slot = self.rows.entry(near.life).or_default();
             let before = slot.vehicles.bytes();
-            slot.add(near);
+            slot.add(near, &mut self.vehicles);
             self.passers = self.passers + slot.vehicles.bytes() - before;
         }
     }
@@ -249,23 +262,38 @@ impl Stage for Incidents {
                 self.rows.remove(&id);
             }
         }
+        // It visits all who were near.
+        if close.horizon.is_some_and(|horizon| self.swept.is_none_or(|swept| horizon >= swept + HOUR)) {
+            self.swept = close.horizon;
+            self.free_numbers();
+        }
         true
     }
 
     fn tell(&self, balance: &mut Balance) {
         let mut held = Amount::in_map::<(LifeId, Slot)>(self.rows.len());
-        held += Amount::bytes(self.passers);
+        held += Amount::bytes(self.passers + self.vehicles.bytes());
         balance.set(Kind::Incidents, held);
     }
 }
 
+impl Incidents {
+    /// Frees the numbers of vehicles that were near none that is still here.
+    fn free_numbers(&mut self) {
+        let mut used = vec![false; self.vehicles.bound()];
+        let near = self.rows.values().flat_map(|slot| slot.vehicles.iter());
+        near.for_each(|(number, _)| used[number as usize] = true);
+        self.vehicles.free_unused(|number| used[number as usize]);
+    }
+}
+
 impl Slot {
-    fn add(&mut self, near: Near) {
+    fn add(&mut self, near: Near, numbers: &mut Numbers<TextId>) {
         let group = if near.during { &mut self.during } else { &mut self.before };
         group.pings += near.pings;
         group.speed.merge(&near.speed);
         for (vehicle, pings) in near.vehicles {
-            self.vehicles.add(vehicle, pings);
+            self.vehicles.add(numbers.of(vehicle), pings);
         }
     }
 

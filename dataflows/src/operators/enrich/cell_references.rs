@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use super::references::Slab;
+use crate::operators::numbers::Slab;
 use crate::records::measures::{Origin, distance_mm};
 use crate::records::{Point, Status, TextId};
 use crate::time::Micros;

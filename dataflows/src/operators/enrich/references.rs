@@ -1,63 +1,12 @@
 //! The records that govern pings: of each key the latest at or before a time, for as long as it may count.
 
-use crate::held::Amount;
+use crate::operators::numbers::Slab;
 use crate::operators::timeline::{Stamped, Timeline};
 use crate::records::Stamp;
 use crate::time::Micros;
 
 /// No value.
 pub const NONE: u32 = u32::MAX;
-
-/// Values under small numbers, which are given again once free.
-#[derive(Debug)]
-pub struct Slab<T> {
-    values: Vec<T>,
-    free: Vec<u32>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Slab { values: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    /// Keeps a value.
-    pub fn keep(&mut self, value: T) -> u32 {
-        if let Some(id) = self.free.pop() {
-            self.values[id as usize] = value;
-            return id;
-        }
-        self.values.push(value);
-        self.values.len() as u32 - 1
-    }
-
-    /// The value kept under a number.
-    pub fn get(&self, id: u32) -> Option<&T> {
-        self.values.get(id as usize)
-    }
-
-    /// The value kept under a number that was given.
-    pub fn at(&self, id: u32) -> &T {
-        &self.values[id as usize]
-    }
-
-    /// The values that are kept, each with a reference by time to it.
-    pub fn held(&self) -> Amount {
-        let count = self.values.len() - self.free.len();
-        Amount { count, bytes: self.values.capacity() * size_of::<T>() + count * size_of::<Reference>() }
-    }
-
-    /// All numbers are below this.
-    pub fn bound(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Frees a number; it may still be held where it is never looked up again.
-    pub fn free(&mut self, id: u32) {
-        self.free.push(id);
-    }
-}
 
 /// A kept record by its stamp.
 #[derive(Clone, Copy, Debug)]

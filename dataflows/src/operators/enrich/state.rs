@@ -7,7 +7,7 @@ use super::disks::{Disks, Share};
 use super::exposures::Exposures;
 use super::interned::Interned;
 use super::pings::{Cell, Held, Matches};
-use super::references::{NONE, References, Span};
+use super::references::{NONE, Reference, References, Span};
 use super::{Aside, STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH};
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
@@ -212,8 +212,7 @@ impl State {
                 }
                 Action::Near(circle, origin, diff) => {
                     if near(origin, at).is_some() {
-                        let vehicle = self.interned.vehicles.value(held.vehicle);
-                        self.exposures.add(circle, time, vehicle, held.speed, *diff);
+                        self.exposures.add(circle, time, held.vehicle, held.speed, *diff);
                     }
                     old
                 }
@@ -233,7 +232,8 @@ impl State {
         fuel: &mut usize,
         out: &mut Outputs<Change<EnrichedPing>, Aside>,
     ) -> bool {
-        if !self.exposures.tell(fuel, |near| out.side.push(Aside::Near(near))) {
+        let Interned { vehicles, .. } = &self.interned;
+        if !self.exposures.tell(fuel, vehicles, |near| out.side.push(Aside::Near(near))) {
             return false;
         }
         if close.kind == CloseKind::Open {
@@ -290,7 +290,8 @@ impl State {
         let mut references = traffic.held();
         references += weather.held();
         references += statuses.held();
-        references += Amount::bytes(self.reaching);
+        // Each has a reference by time to it.
+        references += Amount::bytes(references.count * size_of::<Reference>() + self.reaching);
         balance.set(Kind::References, references);
         balance.set(Kind::Names, Amount::bytes(self.interned.vehicles.bytes()));
         balance.set(Kind::Incidents, Amount::bytes(self.exposures.bytes()));
@@ -375,10 +376,10 @@ fn learn_run(
             weather = region.1.at(time, WEATHER_REACH);
         }
         let (active, status) = cell.references.active(time, ping.at, &interned.statuses).unwrap_or((0, NONE));
-        for circle in cell.references.circles(time, ping.at).filter_map(|id| interned.circles.get(id)) {
-            exposures.add(circle, time, ping.vehicle, ping.speed, 1);
-        }
         let vehicle = interned.vehicles.of(ping.vehicle);
+        for circle in cell.references.circles(time, ping.at).filter_map(|id| interned.circles.get(id)) {
+            exposures.add(circle, time, vehicle, ping.speed, 1);
+        }
         let matches = Matches { traffic: traffic.id, weather: weather.id, status, active };
         cell.pings.insert(Held::new(ping.stamp, ping.at, ping.speed, vehicle, region.0, matches));
     }

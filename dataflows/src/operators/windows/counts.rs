@@ -1,6 +1,7 @@
 //! Multisets and sums that can be taken back.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,31 +55,43 @@ impl<V: Copy + Ord> Counts<V> {
     }
 }
 
-/// How many different texts there are.
-#[derive(Clone, Debug, Default)]
-pub struct Distinct {
-    texts: IdMap<TextId, i64>,
+/// How many different ids there are.
+#[derive(Clone, Debug)]
+pub struct Distinct<K = TextId> {
+    /// How often each is there; less than never while what takes one back comes before what adds it.
+    ids: IdMap<K, i32>,
 }
 
-impl Distinct {
-    /// Adds a text so many times, or takes it back.
-    pub fn add(&mut self, text: TextId, diff: i64) {
-        let count = self.texts.entry(text).or_insert(0);
-        *count += diff;
+impl<K> Default for Distinct<K> {
+    fn default() -> Self {
+        Distinct { ids: IdMap::default() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Distinct<K> {
+    /// Adds an id so many times, or takes it back.
+    pub fn add(&mut self, id: K, diff: i64) {
+        let count = self.ids.entry(id).or_insert(0);
+        *count += diff as i32;
         if *count == 0 {
-            self.texts.remove(&text);
+            self.ids.remove(&id);
         }
+    }
+
+    /// Each id, and how often it is there.
+    pub fn iter(&self) -> impl Iterator<Item = (K, i64)> {
+        self.ids.iter().map(|(id, count)| (*id, i64::from(*count)))
     }
 
     /// Their memory, in bytes.
     pub fn bytes(&self) -> usize {
         // A seventh of the slots stands empty.
-        self.texts.capacity() * (size_of::<(TextId, i64)>() + 1) * 8 / 7
+        self.ids.capacity() * (size_of::<(K, i32)>() + 1) * 8 / 7
     }
 
     /// How many.
     pub fn count(&self) -> u64 {
-        self.texts.len() as u64
+        self.ids.len() as u64
     }
 }
 
