@@ -1,6 +1,7 @@
 //! The command line: what the user typed, to what is called and printed. One file a command.
 #![allow(clippy::print_stdout)] // Printing is what commands are for.
 
+mod check;
 mod demo;
 mod feed;
 mod lake;
@@ -45,6 +46,7 @@ Examples:
   citystream topics create --bootstrap-servers HOST:9092
   citystream run --lake s3://bucket/city --bootstrap-servers HOST:9092 -w 2
   citystream run -n 2 -w 2 -p 0 -h hosts.txt             process 0 of 2, two workers each
+  citystream check --lake s3://bucket/city --bootstrap-servers HOST:9092
   citystream lake status --lake ./lake --json
 
 Every setting --some-name can also be CITYSTREAM_SOME_NAME or `some-name = \"...\"` in citystream.toml.
@@ -64,6 +66,16 @@ pub enum Command {
     },
     /// Run the pipeline: this process, of a cluster or alone.
     Run {
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Say whether `run` with the same settings would start, and claim nothing.
+    #[command(after_help = check::EXAMPLES)]
+    Check {
+        /// A JSON object a line.
+        #[arg(long)]
+        json: bool,
         /// Settings.
         #[command(flatten)]
         settings: Box<Settings>,
@@ -157,6 +169,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
     let file = cli.config.as_deref();
     match cli.command {
         Command::Run { settings } => run::run(&load(&settings, file)?),
+        Command::Check { json, settings } => check::check(&load(&settings, file)?, json),
         Command::Demo { demo, settings } => demo::demo(&demo, &settings, file),
         Command::Simulate { simulate, settings } => simulate::simulate(&simulate, &load(&settings, file)?),
         Command::Feed { feed, settings } => feed::feed(&feed, &load(&settings, file)?),

@@ -1,5 +1,6 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
+pub mod check;
 pub mod clock;
 mod cursor;
 pub mod derive;
@@ -51,11 +52,7 @@ impl Run {
     /// # Errors
     /// What keeps the run from starting; nothing has been written then but, perhaps, an empty claim.
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|e| RunError::Failed(format!("cannot start the I/O threads: {e}")))?;
+        let runtime = io_threads()?;
         let mesh = connect(config)?;
         let source = Source::new(config)?;
         let _entered = runtime.enter();
@@ -133,6 +130,13 @@ impl Run {
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         outcome
     }
+}
+
+/// Where I/O runs.
+fn io_threads() -> Result<Runtime, RunError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let built = builder.worker_threads(2).enable_all().build();
+    built.map_err(|error| RunError::Failed(format!("cannot start the I/O threads: {error}")))
 }
 
 /// Meets the other processes of the cluster.

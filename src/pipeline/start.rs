@@ -17,6 +17,7 @@ use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta::publish::Publisher;
+use crate::lake::history::read;
 use crate::lake::history::settings::{DEFINITIONS, RowSemantics, Settings};
 use crate::lake::recovery::lookback::{self, Lookback};
 use crate::lake::recovery::seeds;
@@ -85,14 +86,17 @@ pub fn open(
     runtime: &Runtime,
 ) -> Result<ClaimedLake, RunError> {
     let lake = &process.lake.lake;
-    let (committer, state) = runtime.block_on(async {
+    let before = runtime.block_on(async {
         probe::check(lake).await?;
-        let run = random_id()?;
-        Ok::<_, RunError>(Committer::claim(lake, &run).await?)
+        Ok::<_, RunError>(read::state(lake).await?)
     })?;
+    // No start hurts a healthy run: what it would refuse after its claim, it refuses before.
+    would_begin(config, catalog.as_ref(), available, before.as_ref())?;
+    let (committer, state) = runtime.block_on(Committer::claim(lake, &random_id()?))?;
     process.metrics.ready(state.seq);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
-    let added = plan(config, available, &state, &topics, catalog.as_ref())?;
+    let Plan { added, accepted } = plan(config, available, &state, &topics, catalog.as_ref())?;
+    accepted.iter().for_each(|loss| tracing::warn!("{loss}"));
     topics.learn(available);
     let closed_before = closed_before(config.policy, state.horizon, &added);
     let key = draw_key()?;
@@ -131,14 +135,35 @@ pub fn open(
     Ok(ClaimedLake { worker0: Worker0 { clock: ClockStart { pacer, discovered }, commits }, publishing })
 }
 
-/// Where every partition goes on. What is lost by it, and was accepted, is said.
+/// How many partitions could be read if a run took over from a state.
+///
+/// # Errors
+/// A log that has lost what is to be read, or is another one.
+pub fn would_begin(
+    config: &Config,
+    catalog: &dyn Catalog,
+    available: &[Available],
+    state: Option<&State>,
+) -> Result<usize, RunError> {
+    let Some(state) = state else { return Ok(available.len()) };
+    let topics = Topics::new(config.topics.clone(), state.topics.clone());
+    Ok(plan(config, available, state, &topics, catalog)?.added.len())
+}
+
+/// Where every partition goes on.
+struct Plan {
+    added: Vec<Added>,
+    /// What is lost by it, and was accepted.
+    accepted: Vec<String>,
+}
+
 fn plan(
     config: &Config,
     available: &[Available],
     state: &State,
     topics: &Topics,
     catalog: &dyn Catalog,
-) -> Result<Vec<Added>, SourceError> {
+) -> Result<Plan, SourceError> {
     let partitions: Vec<Partition> = available.iter().map(|a| a.partition).collect();
     let group = if config.from == From::Group { catalog.group_offsets(&partitions)? } else { Vec::new() };
     let recorded: Vec<(Partition, NextOffset)> = state.positions.iter().map(|p| (p.partition, p.next)).collect();
@@ -148,8 +173,8 @@ fn plan(
         refuse_other_topics(available, state)?;
     }
     let starts = start_positions(available, recovered, config.from, &group, config.accept_loss)?;
-    starts.accepted.iter().for_each(|loss| tracing::warn!("{loss}"));
-    Ok(starts.partitions.iter().map(|beginning| added(beginning, state)).collect())
+    let added = starts.partitions.iter().map(|beginning| added(beginning, state)).collect();
+    Ok(Plan { added, accepted: starts.accepted })
 }
 
 /// A partition as it is to be read. In a topic made anew offsets begin anew, but its log clock never goes back (P1).

@@ -233,9 +233,7 @@ impl Server {
 /// # Errors
 /// An address that cannot be listened on.
 pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunError> {
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
-        RunError::Failed(format!("cannot serve metrics on {address}: {e}; choose another --listen, or none"))
-    })?;
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
     let app = Router::new()
         .route("/metrics", get(|State(m): State<Arc<Metrics>>| async move { m.text() }))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -250,6 +248,11 @@ pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunEr
         }
     });
     Ok(Server { stop, served })
+}
+
+/// An address that cannot be listened on.
+pub fn cannot_listen(address: &str, error: &std::io::Error) -> RunError {
+    RunError::Usage(format!("cannot serve metrics on {address}: {error}; choose another --listen, or none"))
 }
 
 async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, &'static str) {

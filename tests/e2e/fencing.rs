@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use citystream::parts::Kind;
+use serde_json::{Value, json};
 
+use crate::common::json_log::JsonLog;
 use crate::common::python::Script;
 use crate::common::{Generator, Lake, Plan, Rng, Servers, Shape, Topics, wait_until};
 
@@ -116,4 +118,32 @@ fn a_commit_that_lands_after_its_writers_death_leaves_one_line_of_history() {
     second.interrupt();
     direct.verify();
     lake.check(&direct, &made);
+}
+
+/// A start with the source of another lake, and a look at whether one would succeed: neither may end the run that is there.
+#[test]
+fn a_start_that_is_refused_leaves_the_run_that_holds_the_lake_alone() {
+    let (log, other) = (JsonLog::new(), JsonLog::new());
+    log.records("gps", 0, &[0, 1, 2], |_| json!({}));
+    let plan = log.plan();
+    let mut healthy = plan.start(1, 1);
+    wait_until("it commits", SOON, || plan.lake().read() == 3);
+    // The same topics, but shorter: what the lake has read is not there.
+    let wrong = other.plan().into_lake(plan.lake().place());
+    for (words, code) in [(vec!["run", "-w", "1"], 6), (vec!["check"], 6)] {
+        let refused = wrong.command(&words).output().expect("the program");
+        assert_eq!(refused.status.code(), Some(code), "{words:?}: {refused:?}");
+    }
+    let good = plan.command(&["check", "--json"]).output().expect("the program");
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let lines = String::from_utf8(good.stdout).expect("text");
+    let checks = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let checks: Vec<_> =
+        checks.map(|line| (line["check"].as_str().unwrap_or_default().to_owned(), line["ok"] == true)).collect();
+    assert_eq!(checks, ["listen", "peers", "source", "lake", "begin"].map(|what| (what.to_owned(), true)), "{lines}");
+    log.records("gps", 0, &[3], |_| json!({}));
+    wait_until("it goes on", SOON, || plan.lake().read() == 4);
+    assert!(healthy.running());
+    healthy.interrupt();
+    assert_eq!(plan.lake().claims().len(), 1, "nobody else claimed the lake");
 }

@@ -92,10 +92,15 @@ pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
     serde_json::from_value(value).map(Some).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
 }
 
+/// The settings of a lake, which must be for `wanted`; `None` if it has none yet.
+pub async fn confirmed(lake: &Lake, wanted: &RowSemantics) -> Result<Option<Settings>, StoreError> {
+    read(lake).await?.map(|settings| confirm(lake, settings, wanted)).transpose()
+}
+
 /// Writes `wanted` into a new lake, or confirms that the lake has the same. Where they differ the error names each.
 pub async fn agree(lake: &Lake, wanted: RowSemantics) -> Result<Settings, StoreError> {
-    if let Some(settings) = read(lake).await? {
-        return confirm(lake, settings, &wanted);
+    if let Some(settings) = confirmed(lake, &wanted).await? {
+        return Ok(settings);
     }
     let derived = Derived::all().map(|table| table.name().to_owned()).collect();
     let settings = Settings { format: FORMAT, lake: random_id()?, semantics: wanted, derived };
