@@ -75,7 +75,8 @@ impl<'a> Scanner<'a> {
         match self.byte()? {
             b'"' => self.string(),
             b'N' | b'I' => self.literal(),
-            b'-' | b'0'..=b'9' => self.number().or_else(|| self.literal()),
+            b'-' => self.literal().or_else(|| self.number()),
+            b'0'..=b'9' => self.number(),
             b't' => self.word("true"),
             b'f' => self.word("false"),
             b'n' => self.word("null"),
@@ -128,7 +129,6 @@ impl<'a> Scanner<'a> {
         let first = self.byte()?;
         let whole = self.digits();
         if whole == 0 || (whole > 1 && first == b'0') {
-            self.at = start;
             return None;
         }
         if self.byte()? == b'.' {

@@ -207,6 +207,10 @@ fn what_is_no_number_is_null_and_its_text_is_kept() {
     }
     assert_eq!(reason(Topic::GPS, Some(good.replace("\"d\"", "NaN").as_bytes())), "wrong_type");
     assert_eq!(reason(Topic::GPS, Some(good.replace("\"d\"", "nan").as_bytes())), "not_json");
+    for half in ["57.Infinity", "-0.NaN", "1.-Infinity", "-NaN"] {
+        let payload = format!(r#"{{"speed": {half}, {}"#, &good[1..]);
+        assert_eq!(reason(Topic::GPS, Some(payload.as_bytes())), "not_json", "{payload}");
+    }
 }
 
 #[test]

@@ -142,20 +142,25 @@ pub struct Outcomes {
     pub dead: u64,
 }
 
+/// The sum of what commits say. However absurd that is, an overflow makes no small number of it.
+pub fn saturating_sum(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
+}
+
 impl Outcomes {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.on_time + self.late + self.expired + self.duplicate + self.dead
+        saturating_sum([self.on_time, self.late, self.expired, self.duplicate, self.dead])
     }
 
     /// Both together.
     pub fn plus(&self, other: &Outcomes) -> Outcomes {
         Outcomes {
-            on_time: self.on_time + other.on_time,
-            late: self.late + other.late,
-            expired: self.expired + other.expired,
-            duplicate: self.duplicate + other.duplicate,
-            dead: self.dead + other.dead,
+            on_time: self.on_time.saturating_add(other.on_time),
+            late: self.late.saturating_add(other.late),
+            expired: self.expired.saturating_add(other.expired),
+            duplicate: self.duplicate.saturating_add(other.duplicate),
+            dead: self.dead.saturating_add(other.dead),
         }
     }
 

@@ -8,7 +8,7 @@ use citystream_dataflows::time::bindings::{
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
-use crate::lake::history::commit::{Commit, File, Kind, Ledger, TopicName};
+use crate::lake::history::commit::{Commit, File, Kind, Ledger, TopicName, saturating_sum};
 use crate::lake::history::layout;
 
 /// A history's sum after its commit `seq`. A snapshot is one of these.
@@ -193,20 +193,23 @@ fn check_ledger(commit: &Commit) -> Result<(), Violation> {
         commit.ledger.keys().copied().chain(bindings(commit).map(|(_, b)| b.partition.topic)).collect();
     for topic in topics {
         let ledger = commit.ledger.get(&topic).copied().unwrap_or_default();
-        let read: u64 = bindings(commit).filter(|(_, b)| b.partition.topic == topic).map(|(_, b)| b.read).sum();
+        let read = saturating_sum(bindings(commit).filter(|(_, b)| b.partition.topic == topic).map(|(_, b)| b.read));
         let name = topic.name();
         ensure!(ledger.read == read, "P4: commit {seq}: {name}: {} in the ledger, {read} at the source", ledger.read);
         let (rows, dead) = (ledger.rows(), ledger.dead);
-        ensure!(read == rows + dead, "P4: commit {seq}: {name}: {read} read, but {rows} rows and {dead} dead letters");
+        ensure!(
+            read == rows.saturating_add(dead),
+            "P4: commit {seq}: {name}: {read} read, but {rows} rows and {dead} dead letters"
+        );
     }
     for (table, files) in &commit.added {
         let topic = Topic::all().find(|t| layout::raw_table(*t) == table);
         let counted = match topic {
             Some(topic) => commit.ledger.get(&topic).map_or(0, Ledger::rows),
-            None if table == layout::DEAD_LETTERS => commit.ledger.values().map(|l| l.dead).sum(),
+            None if table == layout::DEAD_LETTERS => saturating_sum(commit.ledger.values().map(|l| l.dead)),
             None => continue,
         };
-        let rows: u64 = files.iter().map(|f| f.rows).sum();
+        let rows = saturating_sum(files.iter().map(|f| f.rows));
         ensure!(rows == counted, "P4: commit {seq}: {rows} rows in the files of {table}, {counted} in the ledger");
     }
     let missing =
@@ -216,7 +219,7 @@ fn check_ledger(commit: &Commit) -> Result<(), Violation> {
         "P4: commit {seq}: rows in the ledger, but no file of {}",
         missing.map_or("", |m| m.0.name())
     );
-    let dead: u64 = commit.ledger.values().map(|l| l.dead).sum();
+    let dead = saturating_sum(commit.ledger.values().map(|l| l.dead));
     ensure!(dead == 0 || commit.added.contains_key(layout::DEAD_LETTERS), "P4: commit {seq}: dead letters in no file");
     Ok(())
 }
@@ -234,18 +237,18 @@ pub fn name(partition: Partition) -> String {
 impl Ledger {
     /// The rows of raw tables.
     pub fn rows(&self) -> u64 {
-        self.on_time + self.late + self.expired + self.duplicate
+        saturating_sum([self.on_time, self.late, self.expired, self.duplicate])
     }
 
     /// Both together.
     pub fn plus(&self, other: &Ledger) -> Ledger {
         Ledger {
-            read: self.read + other.read,
-            on_time: self.on_time + other.on_time,
-            late: self.late + other.late,
-            expired: self.expired + other.expired,
-            duplicate: self.duplicate + other.duplicate,
-            dead: self.dead + other.dead,
+            read: self.read.saturating_add(other.read),
+            on_time: self.on_time.saturating_add(other.on_time),
+            late: self.late.saturating_add(other.late),
+            expired: self.expired.saturating_add(other.expired),
+            duplicate: self.duplicate.saturating_add(other.duplicate),
+            dead: self.dead.saturating_add(other.dead),
             missed: self.missed.plus(&other.missed),
         }
     }
@@ -277,7 +280,7 @@ mod tests {
         let state = apply(Some(state.clone()), &data(&state, "a", 5, 1), "d1".into());
         let good = data(&state, "a", 3, 1);
         type Spoil = fn(&mut Commit);
-        let wrong: [(&str, Spoil); 12] = [
+        let wrong: [(&str, Spoil); 13] = [
             ("stands where", |c| c.seq += 1),
             ("does not follow", |c| c.previous = "other".into()),
             ("horizon goes back", |c| c.horizon = None),
@@ -289,6 +292,12 @@ mod tests {
             ("forgets", |c| c.positions.clear()),
             ("at the source", |c| c.epochs[0].bindings[0].read -= 1),
             ("rows in the files", |c| c.added.get_mut("raw_gps").unwrap()[0].rows += 1),
+            ("rows in the files", |c| {
+                // As many as the ledger says, but for an overflow.
+                let files = c.added.get_mut("raw_gps").unwrap();
+                files.push(File { rows: u64::MAX, ..files[0].clone() });
+                files[0].rows += 1;
+            }),
             ("no file", |c| drop(c.added.remove("dead_letters"))),
         ];
         for (what, spoil) in wrong {

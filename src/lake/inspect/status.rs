@@ -8,7 +8,7 @@ use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use serde::Serialize;
 
-use crate::lake::history::commit::{File, Ledger};
+use crate::lake::history::commit::{File, Ledger, saturating_sum};
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::{self, State, settings};
 use crate::lake::store::Lake;
@@ -81,9 +81,9 @@ fn of(state: &State, policy: TimePolicy, location: &str, now: SystemTime) -> Sta
     };
     let held_by = state.positions.iter().filter(|p| holding.holders.contains(&p.partition)).map(holder).collect();
     let size = |files: &Vec<File>| Size {
-        rows: files.iter().map(|f| f.rows).sum(),
+        rows: saturating_sum(files.iter().map(|f| f.rows)),
         files: files.len() as u64,
-        bytes: files.iter().map(|f| f.bytes).sum(),
+        bytes: saturating_sum(files.iter().map(|f| f.bytes)),
     };
     Status {
         location: location.into(),

@@ -14,7 +14,7 @@ use super::files::read_files;
 use super::report::Report;
 use crate::columns::row::column;
 use crate::columns::text_hash::{TextHasher, draw_key};
-use crate::lake::history::commit::{Commit, File, Ledger};
+use crate::lake::history::commit::{Commit, File, Ledger, saturating_sum};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
@@ -159,7 +159,7 @@ impl History {
                 true => ledger.count_in_windows(sum.counted),
                 false => ledger.count(sum.counted),
             };
-            let expected: u64 = counted.map(|(_, ledger)| count(ledger)).sum();
+            let expected = saturating_sum(counted.map(|(_, ledger)| count(ledger)));
             let found = if sum.column.is_some() { *total } else { self.live.len() as i64 };
             if found != expected as i64 {
                 let (table, column) = (self.table.changes(), sum.column.unwrap_or("rows"));
