@@ -19,20 +19,26 @@ mod timestamps;
 
 pub use cli::main;
 
-/// What tests and benches take from the inside; no interface for anyone else.
+/// What tests, benches and fuzz targets take from the inside; no interface for anyone else.
 #[doc(hidden)]
 pub mod parts {
     pub use crate::cli::{Cli, Command};
-    pub use crate::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch, Rows};
+    pub use crate::columns::decode::{DecodeOptions, Decoder, Incoming, RawBatch, Rows, raw_members};
     pub use crate::columns::extract::{Extractor, Records};
     pub use crate::columns::tables::{Batch, Table, with_schemas};
     pub use crate::columns::text_hash::TextHasher;
-    pub use crate::config::{Config, effective};
+    pub use crate::config::{
+        Config, Settings, Variables, effective, merged, parse as parse_settings, print as print_settings,
+    };
     pub use crate::lake::delta::Table as DeltaTable;
     pub use crate::lake::history::commit::{Commit, Kind, Ledger};
-    pub use crate::lake::history::{read::state, settings::read as read_settings};
+    pub use crate::lake::history::read::{decode as decode_commit, encode as encode_commit, state};
+    pub use crate::lake::history::settings::{
+        decode as decode_settings, differences, encode as encode_settings, read as read_settings,
+    };
+    pub use crate::lake::history::{State, apply, check};
     pub use crate::lake::inspect::verify::verify;
-    pub use crate::lake::{Committer, Lake, StoreOptions};
+    pub use crate::lake::{Committer, Lake, StoreOptions, digest};
     pub use crate::pipeline::{Run, start::store_options};
     pub use crate::process::metrics::Metrics;
     pub use crate::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The most connections that have not said who they are; beyond it the oldest is dropped.
 const MOST_PENDING: usize = 64;
 /// A hello of this version.
-const HELLO: usize = HEADER + identity::LENGTH;
+pub(crate) const HELLO: usize = HEADER + identity::LENGTH;
 
 /// A listener with the connections that have not been checked yet.
 pub(crate) struct Acceptor {
@@ -34,7 +34,7 @@ struct Pending {
 }
 
 /// What became of a connection in one round.
-enum Progress {
+pub(crate) enum Progress {
     Waiting,
     Said(Identity),
     Gone(FrameError),
@@ -129,28 +129,28 @@ impl Pending {
             match self.stream.read(&mut buffer[..HELLO - self.bytes.len()]) {
                 Ok(0) => return Progress::Gone(io::Error::new(ErrorKind::UnexpectedEof, "it hung up").into()),
                 Ok(n) => self.bytes.extend(&buffer[..n]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.early(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return early(&self.bytes),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Progress::Gone(error.into()),
             }
         }
-        self.early()
+        early(&self.bytes)
     }
+}
 
-    /// What can be told from the bytes so far: a stranger shows with its first byte.
-    fn early(&self) -> Progress {
-        let common = self.bytes.len().min(frame::MAGIC.len());
-        if self.bytes[..common] != frame::MAGIC[..common] {
-            return Progress::Gone(FrameError::Stranger);
+/// What can be told from the bytes so far: a stranger shows with its first byte.
+pub(crate) fn early(bytes: &[u8]) -> Progress {
+    let common = bytes.len().min(frame::MAGIC.len());
+    if bytes[..common] != frame::MAGIC[..common] {
+        return Progress::Gone(FrameError::Stranger);
+    }
+    let Some((first, payload)) = bytes.split_first_chunk::<HEADER>() else { return Progress::Waiting };
+    match frame::header(first, frame::SHORT) {
+        Err(error) => Progress::Gone(error),
+        Ok(header) if header.kind != Kind::Hello || header.length != identity::LENGTH => {
+            Progress::Gone(FrameError::Stranger)
         }
-        let Some((first, payload)) = self.bytes.split_first_chunk::<HEADER>() else { return Progress::Waiting };
-        match frame::header(first, frame::SHORT) {
-            Err(error) => Progress::Gone(error),
-            Ok(header) if header.kind != Kind::Hello || header.length != identity::LENGTH => {
-                Progress::Gone(FrameError::Stranger)
-            }
-            Ok(_) => Identity::decode(payload).map_or(Progress::Waiting, Progress::Said),
-        }
+        Ok(_) => Identity::decode(payload).map_or(Progress::Waiting, Progress::Said),
     }
 }
 

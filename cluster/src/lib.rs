@@ -29,3 +29,33 @@ pub use panics::install_panic_hook;
 pub use run::RunError;
 pub use topology::{Topology, TopologyError};
 pub use watch::PeerLost;
+
+/// What the fuzz target of the handshake takes from the inside; no interface for anyone else.
+#[doc(hidden)]
+pub mod parts {
+    use std::io::Read;
+
+    use crate::accept::{self, Progress};
+    use crate::frame::{self, Kind};
+
+    /// The length of a hello.
+    pub const HELLO: usize = accept::HELLO;
+    /// The longest payload of a handshake.
+    pub const LONGEST: usize = frame::SHORT;
+
+    /// What a listener makes of the first bytes of a connection: the hello in them, written again; `None` while more is
+    /// to come.
+    pub fn heard(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        match accept::early(bytes) {
+            Progress::Waiting => Ok(None),
+            Progress::Said(identity) => Ok(Some(frame::encode(Kind::Hello, &identity.encode()))),
+            Progress::Gone(error) => Err(error.to_string()),
+        }
+    }
+
+    /// A frame as a caller reads it, written again.
+    pub fn answered(from: &mut impl Read) -> Result<Vec<u8>, String> {
+        let (kind, payload) = frame::read(from, LONGEST).map_err(|error| error.to_string())?;
+        Ok(frame::encode(kind, &payload))
+    }
+}

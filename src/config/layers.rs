@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods)] // The one place for it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write;
 
@@ -69,22 +70,33 @@ const ALIASES: [(&str, &str); 2] =
 /// What the names of our own variables begin with.
 const PREFIX: &str = "CITYSTREAM_";
 
+/// Variables of an environment.
+pub type Variables = BTreeMap<String, OsString>;
+
 /// Merges flags, environment, file and defaults; values are not checked yet.
 ///
 /// # Errors
 /// A file that cannot be read; a name, in the file or the environment, that is no setting; a value of another type.
 pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError> {
+    merged(flags, settings_file(file)?, &environment())
+}
+
+/// As [`effective`], of a settings file that has been read and these variables.
+///
+/// # Errors
+/// The same.
+pub fn merged(flags: &Settings, file: Table, variables: &Variables) -> Result<Table, RunError> {
     let mut table: Table = defaults().map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect();
-    table.extend(settings_file(file)?);
+    table.extend(file);
     for (variable, key) in ALIASES {
-        overlay_variable(&mut table, variable, key)?;
+        overlay_variable(&mut table, variables, variable, key)?;
     }
     for topic in Topic::all() {
-        overlay_variable(&mut table, &variable(topic.setting()), topic.setting())?;
+        overlay_variable(&mut table, variables, &variable(topic.setting()), topic.setting())?;
     }
-    refuse_misspelt()?;
+    refuse_misspelt(variables)?;
     for key in keys() {
-        overlay_variable(&mut table, &format!("{PREFIX}{}", variable(key)), key)?;
+        overlay_variable(&mut table, variables, &format!("{PREFIX}{}", variable(key)), key)?;
     }
     table.extend(Table::try_from(flags).map_err(|e| usage(e.to_string()))?);
     secrets_from_files(&mut table)?;
@@ -106,14 +118,19 @@ fn variable(key: &str) -> String {
     key.to_uppercase().replace('-', "_")
 }
 
+/// This process's variables.
+fn environment() -> Variables {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+}
+
 /// A variable's value, or what is in the file that `<variable>_FILE` names; `None` if neither is set.
-fn given(variable: &str) -> Result<Option<String>, RunError> {
-    if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
-        return Ok(Some(value));
+fn given(variables: &Variables, variable: &str) -> Result<Option<String>, RunError> {
+    let text = |name: &str| variables.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+    if let Some(value) = text(variable) {
+        return Ok(Some(value.to_owned()));
     }
     let in_file = format!("{variable}_FILE");
-    let path = std::env::var(&in_file).ok().filter(|path| !path.is_empty());
-    path.map(|path| secret_file(&path, &in_file)).transpose()
+    text(&in_file).map(|path| secret_file(path, &in_file)).transpose()
 }
 
 /// What is in a file, but for the newline at its end.
@@ -122,8 +139,8 @@ fn secret_file(path: &str, named_by: &str) -> Result<String, RunError> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-fn overlay_variable(table: &mut Table, variable: &str, key: &str) -> Result<(), RunError> {
-    let Some(value) = given(variable)? else { return Ok(()) };
+fn overlay_variable(table: &mut Table, variables: &Variables, variable: &str, key: &str) -> Result<(), RunError> {
+    let Some(value) = given(variables, variable)? else { return Ok(()) };
     let value = if key == KAFKA {
         let words = shlex::split(&value)
             .ok_or_else(|| usage(format!("{variable}: a quote is open; a value with blanks stands in quotes")))?;
@@ -136,10 +153,10 @@ fn overlay_variable(table: &mut Table, variable: &str, key: &str) -> Result<(), 
 }
 
 /// Refuses variables of ours that are nearly a setting's. Others may be anybody's: a cluster's manager sets some.
-fn refuse_misspelt() -> Result<(), RunError> {
+fn refuse_misspelt(variables: &Variables) -> Result<(), RunError> {
     let known: Vec<String> = keys().map(variable).chain(["LOG".to_owned()]).collect();
-    for (name, _) in std::env::vars_os() {
-        let Some(name) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+    for name in variables.keys() {
+        let Some(name) = name.strip_prefix(PREFIX) else { continue };
         let bare = name.strip_suffix("_FILE").unwrap_or(name);
         if known.iter().any(|known| known == name || known == bare) {
             continue;
@@ -160,11 +177,18 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
 
 fn settings_file(given: Option<&str>) -> Result<Table, RunError> {
     let path = given.unwrap_or("citystream.toml");
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Table::new()),
-        Err(error) => return Err(usage(format!("cannot read settings file {path}: {error}"))),
-    };
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text),
+        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
+        Err(error) => Err(usage(format!("cannot read settings file {path}: {error}"))),
+    }
+}
+
+/// The settings in the text of a file; `path` is for the messages only.
+///
+/// # Errors
+/// What is no TOML; a name that is no setting; a value of another type.
+pub fn parse(path: &str, text: &str) -> Result<Table, RunError> {
     let mut table: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
     for (key, value) in &mut table {
         if !keys().any(|known| known == key) {
@@ -280,13 +304,15 @@ pub fn log_filter() -> Option<String> {
 /// # Errors
 /// A file that a `.._FILE` variable names and that cannot be read.
 pub fn api_keys() -> Result<ApiKeys, RunError> {
-    let key = |variable| Ok::<_, RunError>(given(variable)?.as_deref().and_then(Secret::new));
+    let variables = environment();
+    let key = |variable| Ok::<_, RunError>(given(&variables, variable)?.as_deref().and_then(Secret::new));
     Ok(ApiKeys { openweather: key("OPENWEATHER_API_KEY")?, tomtom: key("TOMTOM_API_KEY")? })
 }
 
 /// `AWS_ACCESS_KEY` and `AWS_SECRET_KEY`, the original's names; the standard ones are aws-config's to read.
 pub(super) fn original_credentials() -> Result<Option<(String, String)>, RunError> {
-    Ok(given("AWS_ACCESS_KEY")?.zip(given("AWS_SECRET_KEY")?))
+    let variables = environment();
+    Ok(given(&variables, "AWS_ACCESS_KEY")?.zip(given(&variables, "AWS_SECRET_KEY")?))
 }
 
 #[cfg(test)]

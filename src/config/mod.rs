@@ -15,11 +15,12 @@ use jiff::tz::TimeZone;
 use toml::{Table, Value};
 
 use crate::error::RunError;
+use crate::escape::escaped;
 use crate::source::assignment::From;
 
 pub use flags::{ApiArgs, Settings};
 use layers::original_credentials;
-pub use layers::{api_keys, effective, flags_from_environment, log_filter, print};
+pub use layers::{Variables, api_keys, effective, flags_from_environment, log_filter, merged, parse, print};
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -109,8 +110,9 @@ pub struct Config {
     pub connect_timeout: Duration,
 }
 
-fn usage(what: impl Into<String>) -> RunError {
-    RunError::Usage(what.into())
+/// An error in one line, whatever the settings say.
+fn usage(what: impl AsRef<str>) -> RunError {
+    RunError::Usage(escaped(what.as_ref()))
 }
 
 /// Reads single values of a merged table.
@@ -146,7 +148,7 @@ impl Values<'_> {
     }
 
     fn duration(&self, key: &str) -> Result<Duration, RunError> {
-        self.parse(key, |t| parse_duration(t).ok_or("expected a time such as 250ms, 2s, 10m or 24h"))
+        self.parse(key, |t| parse_duration(t).ok_or("expected a time such as 250ms, 2s, 10m or 24h, at most 36500d"))
     }
 
     fn micros(&self, key: &str) -> Result<Micros, RunError> {
@@ -166,7 +168,10 @@ impl Values<'_> {
     }
 }
 
-/// A time such as `250ms`, `2s`, `10m`, `24h` or `7d`.
+/// The longest time: added to any clock, twice too, it is a time.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
+/// A time such as `250ms`, `2s`, `10m`, `24h` or `7d`; at most a hundred years.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let number: f64 = text[..digits].parse().ok()?;
@@ -178,7 +183,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         "d" => 86_400.0,
         _ => return None,
     };
-    Duration::try_from_secs_f64(number * seconds).ok()
+    Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= LONGEST)
 }
 
 fn parse_bytes(text: &str) -> Option<u64> {
@@ -319,6 +324,32 @@ fn listen(values: &Values<'_>, process: usize) -> Option<String> {
     match values.optional("listen") {
         Some(none) if none == "none" => None,
         Some(address) => Some(address),
-        None => Some(format!("127.0.0.1:{}", 9090 + process)),
+        None => Some(format!("127.0.0.1:{}", 9090_usize.saturating_add(process))),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<Config, RunError> {
+        Config::check(&merged(&Settings::default(), parse("citystream.toml", text)?, &Variables::new())?)
+    }
+
+    #[test]
+    fn what_is_absurd_is_refused_in_one_line() {
+        let times = ["lateness = \"36501d\"", "connect-timeout = \"99999999999999d\""];
+        for text in times.into_iter().chain(["source = \"x\\ny\"", "\"a\\nb\" = 1", "kafka = \"a\\nb\""]) {
+            let error = checked(text).unwrap_err().to_string();
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        assert_eq!(checked("lateness = \"36500d\"").unwrap().policy.lateness, 3_153_600_000_000_000);
+    }
+
+    #[test]
+    fn a_process_that_no_port_is_left_for_has_no_other_ones() {
+        let last = checked(&format!("process = \"{}\"", usize::MAX)).unwrap();
+        assert_eq!(last.listen, Some(format!("127.0.0.1:{}", usize::MAX)));
     }
 }

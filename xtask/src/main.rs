@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one test command, and the servers it needs.
 #![allow(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod fuzz;
 mod manual;
 mod test;
 
@@ -10,9 +11,11 @@ use anyhow::{Result, bail};
 
 const HELP: &str = "cargo xtask test [--full] [FILTER] [-- ARGS]
     provision real servers under target/stack, start them, run all tests, stop them
-    --full   MinIO too, long rounds, large counts
+    --full   MinIO too, long rounds, large counts, and the fuzz targets
     FILTER   only tests whose name contains it
     ARGS     for the test programs
+cargo xtask fuzz [TARGET] [--seconds N]
+    one of the fuzz targets in fuzz/, or all, for N seconds each (default: 60)
 cargo xtask stack provision|up|down|env
     the same servers by hand; `eval \"$(cargo xtask stack up)\"` exports how to reach them
 
@@ -34,6 +37,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", rest @ ..] => test::run(&test::Options::parse(rest)?),
+        ["fuzz", rest @ ..] => fuzz::run(&fuzz::Options::parse(rest)?),
         ["stack", "provision"] => manual::provision(),
         ["stack", "up"] => manual::up(),
         ["stack", "down"] => manual::down(),

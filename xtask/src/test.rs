@@ -1,4 +1,4 @@
-//! `cargo xtask test`: servers up, all tests, servers down.
+//! `cargo xtask test`: servers up, all tests, servers down; with `--full` then the fuzz targets.
 
 use std::env;
 use std::path::Path;
@@ -10,6 +10,8 @@ use xtask::provision::{Wanted, complete, provision};
 use xtask::servers::{ACCESS_KEY, BUCKET, Kafka, KafkaOptions, S3, SECRET_KEY, Start};
 use xtask::stack::workspace;
 use xtask::{Stack, prerequisites};
+
+use crate::fuzz;
 
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,10 @@ pub(crate) type Environment = Vec<(&'static str, String)>;
 /// Runs the tests.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let stack = Stack::locate()?;
+    let fuzzed = if options.full { fuzz::targets(options.filter.as_deref().unwrap_or_default())? } else { Vec::new() };
+    if !fuzzed.is_empty() {
+        fuzz::check()?;
+    }
     prepare(&stack, options.full)?;
     build()?;
     let dir = stack.fresh_run_dir()?;
@@ -60,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         passed &= cargo_test(&environment, options, &["--package", "citystream"])?;
     }
     drop(servers);
+    if !fuzzed.is_empty() {
+        passed &= fuzz::each(&fuzzed, fuzz::SECONDS)?;
+    }
     if passed {
         return Ok(ExitCode::SUCCESS);
     }
@@ -107,7 +116,8 @@ pub(crate) fn start(stack: &Stack, dir: &Path, start: Start) -> Result<(Vec<Serv
     Ok((servers, environment))
 }
 
-fn cargo() -> Command {
+/// Cargo, in this workspace.
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace());
     // What `cargo run` tells about this package is not for the packages to be built: some would be built anew for it.

@@ -39,7 +39,7 @@ impl Holding {
 
     /// The horizon, which was `previous`: it never goes back.
     pub fn horizon(&self, policy: TimePolicy, previous: Option<Micros>) -> Option<Micros> {
-        previous.max(self.clock.map(|clock| clock.saturating_sub(policy.lateness + policy.slack)))
+        previous.max(self.clock.map(|clock| clock.saturating_sub(policy.lateness.saturating_add(policy.slack))))
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) mod tests;
 use citystream_dataflows::time::bindings::Partition;
 use citystream_dataflows::time::{LOG_TIMES, Micros};
 use citystream_wire::relaxed::{self, Relaxed};
-use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic};
+use citystream_wire::{Declaration, Field, MAX_FIELDS, PerTopic, Topic};
 use jiff::tz::TimeZone;
 
 pub use rows::{RawBatch, Rows};
@@ -134,6 +134,19 @@ impl Decoder {
             Err(rejection) => rows.reject(&incoming, self.limits.max_record, &rejection),
         }
     }
+}
+
+/// The raw text of each field of a record and its `extra`, by the whole way or by the fast way alone; `None` where that
+/// does not read it. For tests: the two are held against each other.
+pub fn raw_members(topic: Topic, text: &str, is_fast: bool) -> Option<(Vec<String>, Option<String>)> {
+    let (mut extra, mut relaxed, fields) = (String::new(), Relaxed::default(), topic.declaration().fields);
+    let raw = if is_fast {
+        scan::object(text, fields, &mut extra)?
+    } else {
+        json::object(text, fields, &mut extra, &mut relaxed).ok()?
+    };
+    let values = raw[..fields.len()].iter().map(|value| (*value).to_owned()).collect();
+    Some((values, members::closed(&mut extra).map(str::to_owned)))
 }
 
 impl Layout {

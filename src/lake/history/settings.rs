@@ -74,8 +74,12 @@ impl Settings {
 /// The settings of a lake; `None` if it has none yet.
 pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
     let Some(bytes) = lake.get(layout::SETTINGS).await? else { return Ok(None) };
-    let place = lake.address(layout::SETTINGS);
-    let value: Value = serde_json::from_slice(&bytes).map_err(|e| unusable(format!("{place} cannot be read: {e}")))?;
+    decode(&lake.address(layout::SETTINGS), &bytes).map(Some)
+}
+
+/// The settings in the bytes of `place`.
+pub fn decode(place: &str, bytes: &[u8]) -> Result<Settings, StoreError> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|e| unusable(format!("{place} cannot be read: {e}")))?;
     if value["format"] != FORMAT {
         let found = &value["format"];
         return Err(unusable(format!(
@@ -89,7 +93,14 @@ pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
              --lake, which is filled from the start of the log"
         )));
     }
-    serde_json::from_value(value).map(Some).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
+    serde_json::from_value(value).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
+}
+
+/// The bytes of settings.
+pub fn encode(settings: &Settings) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = serde_json::to_vec_pretty(settings).map_err(|e| unusable(e.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The settings of a lake, which must be for `wanted`; `None` if it has none yet.
@@ -104,9 +115,7 @@ pub async fn agree(lake: &Lake, wanted: RowSemantics) -> Result<Settings, StoreE
     }
     let derived = Derived::all().map(|table| table.name().to_owned()).collect();
     let settings = Settings { format: FORMAT, lake: random_id()?, semantics: wanted, derived };
-    let mut bytes = serde_json::to_vec_pretty(&settings).map_err(|e| unusable(e.to_string()))?;
-    bytes.push(b'\n');
-    match lake.put_same(layout::SETTINGS, bytes.into()).await? {
+    match lake.put_same(layout::SETTINGS, encode(&settings)?.into()).await? {
         Stored::Same => Ok(settings),
         // Another process of the same start was faster.
         Stored::Other(_) => match read(lake).await? {
