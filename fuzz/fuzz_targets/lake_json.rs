@@ -1,20 +1,3 @@
-//! `lake.json`. Asserted: nothing panics; what is refused is refused in one line; what is read is the same when it is written
-//! and read again, and differs in nothing from itself.
 #![no_main]
 
-use citystream::parts::{decode_settings, differences, encode_settings};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|input: &[u8]| {
-    let settings = match decode_settings("lake.json", input) {
-        Ok(settings) => settings,
-        Err(error) => return assert_eq!(error.to_string().lines().count(), 1, "{error}"),
-    };
-    let bytes = encode_settings(&settings).expect("settings can be written");
-    let again = decode_settings("lake.json", &bytes).expect("they can be read again");
-    assert_eq!(again, settings);
-    assert!(differences(&settings.semantics, &again.semantics).is_empty());
-    if let Ok(derived) = settings.derived() {
-        assert_eq!(derived.len(), settings.derived.len());
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::lake_json::check_input(input));

@@ -190,7 +190,8 @@ mod tests {
     fn queues_are_as_large_as_their_share() {
         let sizes = |queue| {
             let config = settings(&[]).reader_config(queue);
-            ["queued.max.messages.kbytes", "max.partition.fetch.bytes"].map(|key| config.get(key).unwrap_or_default().to_owned())
+            ["queued.max.messages.kbytes", "max.partition.fetch.bytes"]
+                .map(|key| config.get(key).unwrap_or_default().to_owned())
         };
         assert_eq!(sizes(FULL_QUEUE), ["4096", "1048576"]);
         assert_eq!(sizes(u64::from(u32::MAX)), ["4096", "1048576"]);
