@@ -12,10 +12,10 @@ use crate::source::SourceError;
 /// Why a run ends. One line: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Anything the user or the environment must put right.
+    /// Something that may be otherwise the next time: a broker, a store or a peer that does not answer.
     #[error("{0}")]
     Failed(String),
-    /// The command line or configuration is wrong.
+    /// A mistake that no restart mends: the command line, a setting, a source or a lake that is not there.
     #[error("{0}")]
     Usage(String),
     /// Another run has claimed the lake.
@@ -54,6 +54,7 @@ impl From<SourceError> for RunError {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Lost(what) => RunError::SourceLost(what),
+            SourceError::Mistaken(what) => RunError::Usage(what),
             SourceError::Unusable(what) => RunError::Failed(what),
         }
     }
@@ -61,7 +62,10 @@ impl From<SourceError> for RunError {
 
 impl From<StoreError> for RunError {
     fn from(error: StoreError) -> Self {
-        RunError::Failed(error.to_string())
+        match error {
+            StoreError::Unusable(what) => RunError::Usage(what),
+            StoreError::Transient(what) => RunError::Failed(what),
+        }
     }
 }
 
@@ -92,7 +96,10 @@ impl From<Violation> for RunError {
 
 impl From<ClusterError> for RunError {
     fn from(error: ClusterError) -> Self {
-        RunError::Failed(error.to_string())
+        match error {
+            ClusterError::PortTaken { .. } | ClusterError::Listen { .. } => RunError::Usage(error.to_string()),
+            _ => RunError::Failed(error.to_string()),
+        }
     }
 }
 

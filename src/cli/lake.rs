@@ -125,6 +125,7 @@ fn show_status(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
     let lake = open(runtime, config)?;
     match runtime.block_on(status::read(&lake))? {
         Some(status) => print!("{}", if json { to_json(&status) } else { status.to_string() }),
+        None if runtime.block_on(settings::read(&lake))?.is_none() => return Err(no_lake(&lake)),
         None if json => println!("null"),
         None => println!("lake at {}: no commit yet; `citystream run` makes the first", lake.location()),
     }
@@ -177,7 +178,10 @@ fn print_report(report: &verify::Report) {
 }
 
 fn no_lake(lake: &Lake) -> RunError {
-    RunError::Failed(format!("no lake at {}: it has no lake.json", lake.location()))
+    RunError::Usage(format!(
+        "no lake at {}: it has no lake.json; `citystream run` or `citystream lake init` makes one",
+        lake.location()
+    ))
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {

@@ -50,7 +50,8 @@ Examples:
   citystream lake status --lake ./lake --json
 
 Every setting --some-name can also be CITYSTREAM_SOME_NAME or `some-name = \"...\"` in citystream.toml.
-Exit codes: 0 done, 1 error, 2 usage, 3 replaced by another run, 4 peer lost, 5 integrity, 6 source lost, 7 timed out.";
+Exit codes: 0 done, 1 error that may mend itself, 2 mistake that no restart mends, 3 replaced by another run,
+4 peer lost, 5 integrity, 6 source lost, 7 timed out. A supervisor restarts on 1 and 4.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

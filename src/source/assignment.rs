@@ -111,7 +111,7 @@ fn not_beyond(available: &[Available]) -> Result<(), SourceError> {
     let beyond = available.iter().map(|a| a.partition).find(|p| p.index > Partition::MAX_INDEX);
     beyond.map_or(Ok(()), |partition| {
         let (topic, index) = (partition.topic.name(), partition.index);
-        Err(SourceError::Unusable(format!(
+        Err(SourceError::Mistaken(format!(
             "partition {index} of the {topic} topic is beyond {}: use a topic with fewer partitions",
             Partition::MAX_INDEX
         )))

@@ -94,7 +94,10 @@ pub enum SourceError {
     /// The log no longer holds what is to be read, or is another log: exit code 6.
     #[error("{0}")]
     Lost(String),
-    /// Something the user must put right, such as a missing topic or wrong credentials: exit code 1.
+    /// What no restart mends: no such topic, wrong credentials, settings that cannot be. Exit code 2.
+    #[error("{0}")]
+    Mistaken(String),
+    /// What may mend itself, such as a broker that cannot be reached. Exit code 1.
     #[error("{0}")]
     Unusable(String),
 }

@@ -42,7 +42,7 @@ fn a_secured_broker_is_read_and_a_wrong_password_or_authority_is_named() {
     assert!(status.status.success(), "{status:?}");
 
     let wrong = plan(&servers, &topics, secured, &secured.authority, "hunter2");
-    ends_with(&wrong, &["--until-drained"], 1, &[&secured.bootstrap(), "credentials", "sasl"]);
+    ends_with(&wrong, &["--until-drained"], 2, &[&secured.bootstrap(), "credentials", "sasl"]);
     let (_, said) = wrong.end_of_run(&["--until-drained"]);
     assert!(!said.contains("hunter2"), "a secret is shown: {said}");
     assert_eq!(wrong.lake().commits(), [], "nothing was claimed");

@@ -3,7 +3,7 @@
 /// Why the store did not do what was asked. One line: what, where, what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Something the user must put right: no bucket, wrong credentials, a store that must not be used. Exit code 1.
+    /// Something the user must put right: no bucket, wrong credentials, a store that must not be used. Exit code 2.
     #[error("{0}")]
     Unusable(String),
     /// Trying again may help.

@@ -37,7 +37,7 @@ impl JsonlCatalog {
         }
         match found.iter().find(|other| other.topic_id != found[0].topic_id) {
             None => Ok(found),
-            Some(other) => Err(SourceError::Unusable(format!(
+            Some(other) => Err(SourceError::Mistaken(format!(
                 "partitions {} and {} in {} have different topic ids: they are not of one log",
                 found[0].partition.index,
                 other.partition.index,
@@ -78,7 +78,7 @@ impl Catalog for JsonlCatalog {
 /// The numbers of the files `<number>.jsonl`, in order. Other names are nobody's business.
 fn partitions(dir: &Path) -> Result<Vec<i32>, SourceError> {
     let entries = fs::read_dir(dir).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => SourceError::Unusable(format!(
+        io::ErrorKind::NotFound => SourceError::Mistaken(format!(
             "the topic directory {} is missing; create it, or let `citystream simulate --to dir:...` do so",
             dir.display()
         )),

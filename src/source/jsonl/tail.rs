@@ -50,7 +50,7 @@ pub(super) fn identity(file: &File, path: &Path, format: &Format) -> Result<Opti
         (Start::Nothing, _) => Ok(None),
         (Start::Header { topic_id, first }, _) => Ok(Some((topic_id, first))),
         (Start::Other, Format::Bare(..)) => Ok(Some((BARE_ID.to_owned(), 0))),
-        (Start::Other, Format::Envelopes) => Err(SourceError::Unusable(format!(
+        (Start::Other, Format::Envelopes) => Err(SourceError::Mistaken(format!(
             "{} does not start with a header {{\"topic_id\": ...}}; bare records are read with --log-clock event",
             path.display()
         ))),

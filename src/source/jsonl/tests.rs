@@ -281,7 +281,7 @@ fn discovers_new_partitions_and_one_id_a_topic() {
     assert_eq!(catalog.group_offsets(&[P]).unwrap(), []);
     assert!(log.first(P) == log.writer.as_ref().unwrap().end(P).unwrap());
     fs::copy(log.path(Partition { topic: Topic::VEHICLE, index: 0 }), log.path(Partition { index: 3, ..P })).unwrap();
-    assert!(matches!(catalog.discover(), Err(SourceError::Unusable(what)) if what.contains("different topic ids")));
+    assert!(matches!(catalog.discover(), Err(SourceError::Mistaken(what)) if what.contains("different topic ids")));
 }
 
 #[test]
@@ -290,12 +290,12 @@ fn a_missing_topic_and_a_foreign_file_are_named() {
     let catalog = JsonlCatalog::new(log.options());
     fs::write(log.path(Partition { index: 2, ..P }), b"{\"id\":1}\n").unwrap();
     let error = catalog.discover().unwrap_err();
-    assert!(matches!(&error, SourceError::Unusable(what) if what.contains("--log-clock event")), "{error}");
+    assert!(matches!(&error, SourceError::Mistaken(what) if what.contains("--log-clock event")), "{error}");
     log.writer = None;
     assert!(matches!(JsonlWriter::open(log.dir.path(), &topics(), 1), Err(WriteError::Foreign(_))));
     fs::remove_dir_all(log.path(P).parent().unwrap()).unwrap();
     let error = catalog.discover().unwrap_err();
-    assert!(matches!(&error, SourceError::Unusable(what) if what.contains("gps_data is missing")), "{error}");
+    assert!(matches!(&error, SourceError::Mistaken(what) if what.contains("gps_data is missing")), "{error}");
 }
 
 #[test]

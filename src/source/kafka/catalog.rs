@@ -20,6 +20,8 @@ use super::{errors, timestamps};
 
 /// How soon a question is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long a topic must be unknown before it is missing.
+const MISSING_FOR: Duration = Duration::from_secs(2);
 
 /// The cluster as a catalog: one a process, shared by all workers.
 pub struct KafkaCatalog {
@@ -92,6 +94,18 @@ impl KafkaCatalog {
         Ok(described)
     }
 
+    /// The same, all of them there: a broker that has just started may not know them yet.
+    fn describe_all(&self) -> Result<Vec<Described>, SourceError> {
+        let end = Instant::now() + MISSING_FOR;
+        loop {
+            let described = self.describe()?;
+            match require_all(&described, &self.settings) {
+                Err(SourceError::Mistaken(_)) if Instant::now() < end => std::thread::sleep(AGAIN),
+                found => return found.map(|()| described),
+            }
+        }
+    }
+
     /// The first and the end offset of partitions, in their order.
     pub(super) fn ranges(&self, partitions: &[Partition]) -> Result<Vec<(NextOffset, NextOffset)>, SourceError> {
         let names: Vec<_> = partitions.iter().map(|p| (self.settings.name(p.topic), p.index)).collect();
@@ -157,7 +171,7 @@ fn require_all(described: &[Described], settings: &KafkaSettings) -> Result<(), 
         .collect();
     let servers = &settings.bootstrap_servers;
     if !missing.is_empty() {
-        return Err(SourceError::Unusable(format!(
+        return Err(SourceError::Mistaken(format!(
             "kafka at {servers} has no topic {}; create what is missing with `citystream topics create`",
             missing.join(", ")
         )));
@@ -172,8 +186,7 @@ fn require_all(described: &[Described], settings: &KafkaSettings) -> Result<(), 
 
 impl Catalog for KafkaCatalog {
     fn discover(&self) -> Result<Vec<Available>, SourceError> {
-        let described = self.describe()?;
-        require_all(&described, &self.settings)?;
+        let described = self.describe_all()?;
         let mut found = Vec::new();
         for (topic, described) in Topic::all().zip(&described) {
             self.identities.first(topic, &described.id);

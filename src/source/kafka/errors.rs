@@ -53,7 +53,7 @@ pub(super) fn classify(code: Code) -> Class {
 
 /// A client that could not be made: a setting that librdkafka does not take.
 pub(super) fn client(error: KafkaError) -> SourceError {
-    SourceError::Unusable(match error {
+    SourceError::Mistaken(match error {
         KafkaError::ClientConfig(_, _, key, _) if is_secret(&key) => {
             format!("--kafka {key}: the value is not accepted; put it right or remove it")
         }
@@ -66,7 +66,7 @@ pub(super) fn client(error: KafkaError) -> SourceError {
 pub(super) fn asking(what: &str, error: &KafkaError, settings: &KafkaSettings, context: &Context) -> SourceError {
     let servers = &settings.bootstrap_servers;
     if let Some(reason) = context.refused() {
-        return SourceError::Unusable(format!(
+        return SourceError::Mistaken(format!(
             "kafka at {servers} refuses the credentials ({}); check the sasl.* and ssl.* settings",
             one_line(&reason)
         ));
@@ -74,7 +74,7 @@ pub(super) fn asking(what: &str, error: &KafkaError, settings: &KafkaSettings, c
     match code(error) {
         Some(
             code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed),
-        ) => SourceError::Unusable(format!("kafka at {servers} does not allow {what} ({code}); ask for the rights")),
+        ) => SourceError::Mistaken(format!("kafka at {servers} does not allow {what} ({code}); ask for the rights")),
         Some(code) if classify(code) == Class::Heals => {
             let reason = context.last_error().unwrap_or_else(|| code.to_string());
             SourceError::Unusable(format!(

@@ -92,17 +92,17 @@ impl KafkaSettings {
         let names = self.topics.values();
         for (i, name) in names.iter().enumerate() {
             if names[..i].contains(name) {
-                return Err(SourceError::Unusable(format!("kafka: two topics are called `{name}`: give each its own")));
+                return Err(SourceError::Mistaken(format!("kafka: two topics are called `{name}`: give each its own")));
             }
         }
         for (key, _) in &self.extra {
             if let Some((_, value)) = FIXED.iter().find(|(fixed, _)| fixed == key) {
-                return Err(SourceError::Unusable(format!(
+                return Err(SourceError::Mistaken(format!(
                     "--kafka {key}: must stay `{value}`, exactly-once needs it; remove the setting"
                 )));
             }
             if RESERVED.contains(&key.as_str()) {
-                return Err(SourceError::Unusable(format!("--kafka {key}: is set by citystream; remove the setting")));
+                return Err(SourceError::Mistaken(format!("--kafka {key}: is set by citystream; remove the setting")));
             }
         }
         Ok(())

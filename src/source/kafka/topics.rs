@@ -46,7 +46,7 @@ pub struct PartitionStatus {
 pub fn create(settings: &KafkaSettings, partitions: i32, simulated: bool) -> Result<Vec<Created>, SourceError> {
     settings.check()?;
     if partitions < 1 {
-        return Err(SourceError::Unusable(format!("topics create: {partitions} partitions: give at least 1")));
+        return Err(SourceError::Mistaken(format!("topics create: {partitions} partitions: give at least 1")));
     }
     let config: &[(&str, &str)] = if simulated {
         &[("message.timestamp.type", "CreateTime"), ("retention.ms", "-1"), ("retention.bytes", "-1")]
