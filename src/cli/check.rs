@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::out::say;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::escape::escaped;
@@ -28,9 +29,9 @@ pub fn check(config: &Config, as_json: bool) -> Result<i32, RunError> {
         }
         let text = found.unwrap_or_else(|error| error.to_string());
         if as_json {
-            println!("{}", json!({"check": what, "ok": is_good, "found": text}));
+            say!("{}", json!({"check": what, "ok": is_good, "found": text}));
         } else {
-            println!("{what:<8} {}  {}", if is_good { "ok" } else { "NO" }, escaped(&text));
+            say!("{what:<8} {}  {}", if is_good { "ok" } else { "NO" }, escaped(&text));
         }
     })?;
     Ok(code)

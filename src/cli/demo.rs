@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use citystream_simulator::{Options, Simulator, Trouble};
 use clap::Args;
 
+use super::out::say;
 use super::progress::Progress;
 use super::run::Signals;
 use super::times::{start_after, time};
@@ -43,7 +44,7 @@ pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> 
     let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
     let place = Settings { source: Some(format!("dir:{log}")), lake: Some(lake.clone()), ..settings.clone() };
     let config = Config::check(&config::effective(&place, file)?)?;
-    println!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
+    say!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
     let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;
     let start_ms = start_after(sink.last_log_time_ms(), TIME_SCALE);
     // A seed of its own for each start: the ids of an earlier one do not come again.
@@ -61,7 +62,7 @@ pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> 
     let simulator = Simulator::new(options, 1)?;
     let pace = Pace { time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
     supervise(&config, simulator, sink, pace, &signals)?;
-    println!("\n{}", query(&lake));
+    say!("\n{}", query(&lake));
     Ok(0)
 }
 

@@ -9,6 +9,7 @@ use citystream_live_apis::{Reason, Status};
 use clap::Args;
 use serde_json::json;
 
+use super::out::{hint, note, say};
 use super::run::Signals;
 use super::times::time;
 use crate::config::{self, ApiArgs, Config};
@@ -165,9 +166,9 @@ impl Rounds<'_> {
         self.sink.pause()?;
         let line = progress(reporter, &apis.status(), self.number);
         if std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K{line}")
+            hint(format_args!("\r\x1b[K{line}"))
         } else {
-            eprintln!("{line}")
+            note!("{line}")
         }
         Ok(())
     }
@@ -216,7 +217,7 @@ pub(super) fn feed_line(status: &Status) -> String {
 /// Where records go to standard output, nothing else does.
 fn tell(account: &str, aside: bool) {
     if std::io::stderr().is_terminal() {
-        eprintln!();
+        note!("");
     }
-    if aside { eprintln!("{account}") } else { println!("{account}") }
+    if aside { note!("{account}") } else { say!("{account}") }
 }

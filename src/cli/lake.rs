@@ -5,6 +5,7 @@ use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
 use super::load;
+use super::out::{put, say};
 use crate::columns::tables;
 use crate::config::{Config, Settings};
 use crate::error::RunError;
@@ -101,7 +102,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
                 "spark" => sql::spark(&lake, &tables),
                 _ => sql::duckdb(&lake, &options, &tables),
             };
-            print!("{text}");
+            put!(text);
             Ok(0)
         }
     }
@@ -116,7 +117,7 @@ fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
         let lake = Lake::init(&config.lake, &store_options(config)).await?;
         probe::check(&lake).await?;
         let settings = settings::agree(&lake, row_semantics(config)).await?;
-        println!("lake {} at {}: ready", settings.lake, lake.location());
+        say!("lake {} at {}: ready", settings.lake, lake.location());
         Ok(0)
     })
 }
@@ -124,10 +125,10 @@ fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
 fn show_status(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
     let lake = open(runtime, config)?;
     match runtime.block_on(status::read(&lake))? {
-        Some(status) => print!("{}", if json { to_json(&status) } else { status.to_string() }),
+        Some(status) => put!(if json { to_json(&status) } else { status.to_string() }),
         None if runtime.block_on(settings::read(&lake))?.is_none() => return Err(no_lake(&lake)),
-        None if json => println!("null"),
-        None => println!("lake at {}: no commit yet; `citystream run` makes the first", lake.location()),
+        None if json => say!("null"),
+        None => say!("lake at {}: no commit yet; `citystream run` makes the first", lake.location()),
     }
     Ok(0)
 }
@@ -140,7 +141,7 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
         Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
     })?;
     if json {
-        print!("{}", to_json(&report))
+        put!(to_json(&report))
     } else {
         print_report(&report)
     }
@@ -160,17 +161,17 @@ fn show_explanation(
         let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
         explain::explain(&lake, &state, &target, records).await
     })?;
-    print!("{}", if json { to_json(&explanation) } else { explanation.to_string() });
+    put!(if json { to_json(&explanation) } else { explanation.to_string() });
     Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
 }
 
 fn print_report(report: &verify::Report) {
-    report.violations.iter().for_each(|violation| println!("broken: {}", escaped(violation)));
+    report.violations.iter().for_each(|violation| say!("broken: {}", escaped(violation)));
     for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
-        println!("{table}: {versions} Delta versions behind; the next start publishes them");
+        say!("{table}: {versions} Delta versions behind; the next start publishes them");
     }
     let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, .. } = report;
-    println!(
+    say!(
         "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
          {checkpoints} checkpoints",
         if report.sound() { "sound" } else { "NOT SOUND" }

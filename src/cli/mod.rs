@@ -1,10 +1,10 @@
 //! The command line: what the user typed, to what is called and printed. One file a command.
-#![allow(clippy::print_stdout)] // Printing is what commands are for.
 
 mod check;
 mod demo;
 mod feed;
 mod lake;
+mod out;
 mod progress;
 mod run;
 mod simulate;
@@ -22,6 +22,7 @@ use crate::escape::escaped;
 use demo::DemoArgs;
 use feed::FeedArgs;
 use lake::LakeCommand;
+use out::{note, put};
 use simulate::SimulateArgs;
 use topics::TopicsCommand;
 
@@ -132,7 +133,7 @@ pub fn main() -> i32 {
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("citystream: {}", escaped(&error.to_string()));
+            note!("citystream: {}", escaped(&error.to_string()));
             error.exit_code()
         }
     }
@@ -142,7 +143,7 @@ fn usage(error: &clap::Error) -> i32 {
     // Nothing can be done about a closed terminal.
     let _ = error.print();
     if error.to_string().contains("--hostfile <FILE>") {
-        eprintln!("-h is the hostfile, as in timely; help is --help");
+        note!("-h is the hostfile, as in timely; help is --help");
     }
     error.exit_code()
 }
@@ -179,7 +180,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
         Command::Config { settings } => {
             let effective = config::effective(&settings, file)?;
             Config::check(&effective)?;
-            print!("{}", config::print(&effective));
+            put!(config::print(&effective));
             Ok(0)
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::out::{hint, note};
 use crate::process::metrics::Metrics;
 
 /// Shown at most this often on a terminal.
@@ -36,14 +37,14 @@ impl Progress {
         let due = if self.terminal { ON_TERMINAL } else { IN_A_LOG };
         if elapsed >= due && (self.terminal || self.metrics.seq() != self.seq) {
             let line = self.line(elapsed);
-            if self.terminal { eprint!("\r\x1b[K{line}") } else { eprintln!("{line}") }
+            if self.terminal { hint(format_args!("\r\x1b[K{line}")) } else { note!("{line}") }
         }
     }
 
     /// Leaves the last line standing.
     pub fn end(&mut self) {
         let line = self.line(self.shown.elapsed());
-        if self.terminal { eprintln!("\r\x1b[K{line}") } else { eprintln!("{line}") }
+        if self.terminal { note!("\r\x1b[K{line}") } else { note!("{line}") }
     }
 
     fn line(&mut self, elapsed: Duration) -> String {

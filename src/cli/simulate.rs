@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::feed::feed_line;
+use super::out::{put, say};
 use super::run::Signals;
 use super::times::{start_after, time};
 use crate::config::{self, ApiArgs, Config};
@@ -212,9 +213,9 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     bar.finish_and_clear();
     let (truth, seconds) = (simulator.truth(), began.elapsed().as_secs_f64());
     let truth = if args.to.starts_with("dir:") { truth.through_lines() } else { truth };
-    print!("{truth}");
-    println!("  {seconds:.1} s, {:.0} records/s", truth.records as f64 / seconds);
-    feeds.iter().flat_map(|feeds| feeds.apis.status()).for_each(|status| println!("{}", feed_line(&status)));
+    put!(truth);
+    say!("  {seconds:.1} s, {:.0} records/s", truth.records as f64 / seconds);
+    feeds.iter().flat_map(|feeds| feeds.apis.status()).for_each(|status| say!("{}", feed_line(&status)));
     args.truth.as_deref().map_or(Ok(0), |path| write(path, &truth).map(|()| 0))
 }
 

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::load;
+use super::out::say;
 use crate::config::Settings;
 use crate::error::RunError;
 use crate::process::source::kafka_settings;
@@ -43,14 +44,14 @@ pub fn topics(command: TopicsCommand, file: Option<&str>) -> Result<i32, RunErro
             let config = load(&settings, file)?;
             for topic in topics::create(&kafka_settings(&config), partitions, simulated)? {
                 let done = if topic.created { "created" } else { "was there" };
-                println!("{:<24} {done}", topic.name);
+                say!("{:<24} {done}", topic.name);
             }
         }
         TopicsCommand::Status { json, settings } => {
             let config = load(&settings, file)?;
             let status = topics::status(&KafkaCatalog::connect(kafka_settings(&config))?)?;
             if json {
-                println!("{}", serde_json::Value::from_iter(status.iter().map(as_json)));
+                say!("{}", serde_json::Value::from_iter(status.iter().map(as_json)));
             } else {
                 table(&status);
             }
@@ -69,17 +70,14 @@ fn as_json(line: &PartitionStatus) -> serde_json::Value {
 }
 
 fn table(status: &[PartitionStatus]) {
-    println!(
-        "{:<20} {:>9} {:>12} {:>12} {:>12} {:>10}  timestamps",
-        "topic", "partition", "first", "end", "group", "lag"
-    );
+    say!("{:<20} {:>9} {:>12} {:>12} {:>12} {:>10}  timestamps", "topic", "partition", "first", "end", "group", "lag");
     for line in status {
         let Some((partition, low, end)) = line.partition else {
-            println!("{:<20} missing: `citystream topics create` makes it", line.name);
+            say!("{:<20} missing: `citystream topics create` makes it", line.name);
             continue;
         };
         let or_dash = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |v| v.to_string());
-        println!(
+        say!(
             "{:<20} {partition:>9} {:>12} {:>12} {:>12} {:>10}  {}",
             line.name,
             low.0,

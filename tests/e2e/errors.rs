@@ -7,6 +7,7 @@ use std::time::Duration;
 use citystream_dataflows::time::bindings::Topic;
 
 use crate::common::cluster::LONG;
+use crate::common::json_log::JsonLog;
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, python, wait_until};
 
 const START: i64 = 1_790_000_000_000;
@@ -177,4 +178,23 @@ fn stranger(plan: &Plan, hosts: &str, peer: u16) {
     }
     drop(sender);
     server.join().expect("the stranger");
+}
+
+/// A reader that has gone is no error, a disk that is full is one line.
+#[test]
+fn an_output_that_cannot_be_written_ends_a_command_quietly_or_in_one_line() {
+    let log = JsonLog::new();
+    let plan = log.plan();
+    plan.init();
+    for words in [&["config"][..], &["lake", "sql"], &["lake", "status"], &["check"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let gone = plan.command(words).stdout(writer).output().expect("the program");
+        assert_eq!((gone.status.code(), &*gone.stderr), (Some(0), &b""[..]), "{words:?}: {gone:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux");
+        let full = plan.command(words).stdout(full).output().expect("the program");
+        let said = String::from_utf8_lossy(&full.stderr);
+        assert_eq!((full.status.code(), said.lines().count()), (Some(1), 1), "{words:?}: {said}");
+        assert!(said.contains("standard output"), "{words:?}: {said}");
+    }
 }
