@@ -49,6 +49,16 @@ impl JsonLog {
         self.append(topic, 0, second, &value);
     }
 
+    /// Appends a minute of all topics, so many records of each, all of other devices.
+    pub(crate) fn minute(&self, minute: u32, records: u32) {
+        for n in 0..records {
+            let second = 60.0 * (f64::from(minute) + f64::from(n) / f64::from(records));
+            for topic in ["vehicle", "gps", "traffic", "weather", "emergency"] {
+                self.with(topic, &format!("{topic}-{n}"), second, &json!({"speed": 30.0}));
+            }
+        }
+    }
+
     /// Appends records at whole seconds that carry the same time, with what `members` adds to id, device and place.
     pub(crate) fn records(&self, topic: &str, partition: u32, seconds: &[i64], members: impl Fn(i64) -> Value) {
         for second in seconds {

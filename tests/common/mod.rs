@@ -3,6 +3,7 @@
 //! Every wait has a deadline, every process is ended by its id, every random choice comes from a seed that is printed.
 
 pub(crate) mod cluster;
+pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod json_log;
@@ -14,6 +15,7 @@ pub(crate) mod python;
 pub(crate) mod records;
 pub(crate) mod rng;
 pub(crate) mod servers;
+pub(crate) mod small_disk;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use kafka::Topics;

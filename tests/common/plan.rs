@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::cluster::{self, Cluster};
+use super::small_disk::{self, SmallDisk};
 use super::{Lake, Servers, Topics};
 
 /// A run's settings, and a folder for its logs and hostfiles. Clones share the folder.
@@ -15,13 +16,14 @@ pub(crate) struct Plan {
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     lake: String,
+    /// The process whose namespaces the program is to run in.
+    within: Option<u32>,
 }
 
 impl Plan {
     /// From these topics into a fresh lake on S3.
     pub(crate) fn kafka_to_s3(servers: &Servers, topics: &Topics) -> Plan {
-        let lake = format!("s3://{}/{}-{}", servers.bucket, topics.prefix(), fresh());
-        Plan::new(lake).kafka(&servers.kafka, topics).flag("s3-endpoint", &servers.s3)
+        Plan::new(String::new()).kafka(&servers.kafka, topics).into_s3(servers, topics.prefix())
     }
 
     /// From these topics into a fresh local lake.
@@ -36,7 +38,7 @@ impl Plan {
 
     fn new(lake: String) -> Plan {
         let dir = TempDir::with_prefix("citystream-e2e-").expect("a temporary folder");
-        let plan = Plan { dir, flags: Vec::new(), variables: Vec::new(), lake };
+        let plan = Plan { dir, flags: Vec::new(), variables: Vec::new(), lake, within: None };
         plan.flag("commit-interval", "1s").flag("connect-timeout", "20s").flag("listen", "none")
     }
 
@@ -77,6 +79,17 @@ impl Plan {
         self
     }
 
+    /// Writes into a fresh lake on S3.
+    pub(crate) fn into_s3(self, servers: &Servers, name: &str) -> Plan {
+        self.into_lake(&format!("s3://{}/{name}-{}", servers.bucket, fresh())).flag("s3-endpoint", &servers.s3)
+    }
+
+    /// Writes into a lake on this disk, which nobody else sees.
+    pub(crate) fn on(mut self, disk: &SmallDisk) -> Plan {
+        self.within = Some(disk.holder());
+        self.into_lake(&disk.place().join("lake").display().to_string())
+    }
+
     /// The lake, as its readers see it.
     pub(crate) fn lake(&self) -> Lake {
         Lake::at(&self.lake)
@@ -94,7 +107,9 @@ impl Plan {
 
     /// The program with these words and the plan's settings.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_citystream"));
+        let program = env!("CARGO_BIN_EXE_citystream");
+        let mut command =
+            self.within.map_or_else(|| Command::new(program), |holder| small_disk::within(holder, program));
         command.args(words).args(&self.flags).arg(format!("--lake={}", self.lake));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.dir.path());

@@ -6,22 +6,20 @@ use serde_json::json;
 
 use crate::common::cluster::Cluster;
 use crate::common::json_log::{JsonLog, record};
-use crate::common::{Plan, Servers, Topics, files, sized, wait_until};
+use crate::common::{Plan, Servers, Topics, endpoints, files, sized, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 const MIB: u64 = 1 << 20;
 
 /// A plan that serves its metrics; where.
 fn watched(log: &JsonLog) -> (Plan, String) {
-    let [port] = xtask::process::free_ports().expect("a free port");
-    let address = format!("127.0.0.1:{port}");
+    let address = endpoints::fresh_address();
     (log.plan().flag("listen", &address).flag("epoch", "50ms").flag("commit-interval", "500ms"), address)
 }
 
 /// Bytes of state of each kind, as the run's gauges tell.
 fn state(address: &str) -> Vec<(String, u64)> {
-    let answer = std::process::Command::new("curl").args(["-s", &format!("http://{address}/metrics")]).output();
-    let text = String::from_utf8(answer.expect("curl").stdout).expect("text");
+    let (text, _) = endpoints::ask(address, "/metrics");
     let lines = text.lines().filter_map(|line| line.strip_prefix("citystream_state_bytes{kind=\""));
     lines
         .filter_map(|line| Some((line.split_once("\"} ")?.0.to_owned(), line.split_once("\"} ")?.1.parse().ok()?)))

@@ -11,7 +11,7 @@ use crate::lake::history::committer::CommitError;
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::error::StoreError;
-use crate::lake::store::{Lake, Stored};
+use crate::lake::store::{Lake, Pause, Stored};
 
 /// Keeps the Delta logs of a lake up with its commits.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Publisher {
     lake: Lake,
     lake_id: String,
     tables: Vec<(Table, u64)>,
+    /// While the store does not take what is missing.
+    behind: Option<Pause>,
 }
 
 impl Publisher {
@@ -37,16 +39,20 @@ impl Publisher {
     async fn look(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
         let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
         let tables = tables.into_iter().zip(next).collect();
-        Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables })
+        Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables, behind: None })
     }
 
     /// Publishes everything up to and including `commit`. `false`: the store failed for now, and the next call
     /// catches up.
     pub async fn publish(&mut self, commit: &Commit) -> Result<bool, CommitError> {
         match self.up_to(commit).await {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.behind = None;
+                Ok(true)
+            }
             Err(ReadError::Store(StoreError::Transient(why))) => {
-                tracing::warn!("commit {} is not in all Delta tables yet: {why}", commit.seq);
+                let why = format!("commit {} is not in all Delta tables yet: {why}", commit.seq);
+                self.behind.get_or_insert_with(|| self.lake.pause(FIRST_PAUSE)).begin(&why);
                 Ok(false)
             }
             Err(error) => Err(error.into()),

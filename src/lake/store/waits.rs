@@ -23,7 +23,7 @@ impl Waits {
     }
 }
 
-/// Waits longer each time. Says why when it begins, and that it is over.
+/// Waits longer each time. The first of all that wait says why, the last that it is over: an outage is one line.
 #[derive(Debug)]
 pub struct Pause {
     next: Duration,
@@ -32,12 +32,16 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Waits before another try.
-    pub async fn wait(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.waiting, true) {
-            self.waits.0.fetch_add(1, Ordering::Relaxed);
+    /// Counts as waiting until it is dropped.
+    pub fn begin(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.waiting, true) && self.waits.0.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!("the lake's store: {why}; trying again until it does");
         }
+    }
+
+    /// Waits before another try.
+    pub async fn wait(&mut self, why: &str) {
+        self.begin(why);
         tracing::debug!("the lake's store: {why}; trying again in {:?}", self.next);
         tokio::time::sleep(self.next).await;
         self.next = (self.next * 2).min(LONGEST);
