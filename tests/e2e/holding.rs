@@ -1,10 +1,12 @@
 //! P1, *holding*: a slow clock is not an idle partition. Who delivers holds the horizon and loses nothing; who has gone
 //! quiet, or is too far behind, lets go.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use crate::common::faults::Proxy;
 use crate::common::json_log::{JsonLog, record};
-use crate::common::{Plan, python, wait_until};
+use crate::common::{Plan, Servers, files, python, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -30,6 +32,13 @@ fn horizon(plan: &Plan) -> Option<i64> {
 
 fn expired(plan: &Plan) -> u64 {
     plan.lake().commits().iter().flat_map(|commit| commit.ledger.values()).map(|ledger| ledger.expired).sum()
+}
+
+/// The most records of a partition of pings that were read in one epoch.
+fn at_once(plan: &Plan, partition: i32) -> u64 {
+    let epochs = plan.lake().commits().into_iter().flat_map(|commit| commit.epochs);
+    let bindings = epochs.flat_map(|epoch| epoch.bindings).filter(|binding| binding.partition.index == partition);
+    bindings.map(|binding| binding.read).max().unwrap_or_default()
 }
 
 /// Who holds the horizon, as `lake status` says.
@@ -159,6 +168,43 @@ fn p1_a_process_that_was_frozen_takes_nobody_for_quiet() {
     assert_eq!(expired(&plan), 0);
     run.interrupt();
     plan.verify();
+}
+
+/// A process whose budget is spent reads nothing: who delivers all the while has not gone quiet, though others are read.
+#[test]
+fn p1_a_store_that_stands_still_for_longer_than_idle_makes_nobody_quiet() {
+    let Some(servers) = Servers::find() else { return };
+    const SLOW: i64 = 1200;
+    const MANY: u64 = 10_000;
+    let log = JsonLog::new();
+    let plan = plan(&log).into_s3(&servers, "still").flag("memory", "1MiB");
+    let proxy = Proxy::before_s3(&servers, &plan);
+    let plan = plan.flag("s3-endpoint", &proxy.url());
+    let run = plan.start(2, 1);
+    // Ten times a second: 1, which is slow, and 3 are read by one process, 0 by the other.
+    let deliver = |seconds: Range<i64>| {
+        for second in seconds {
+            [0, 3].iter().for_each(|partition| ping(&log, *partition, second));
+            ping(&log, 1, second - SLOW);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    deliver(2000..2020);
+    wait_until("the first are committed", SOON, || plan.lake().read() == 60);
+    proxy.add("timeout", "upstream", r#"{"timeout": 0}"#);
+    // Late ones: nothing is derived of them, so that they count for the budget of one process only.
+    for n in 0..MANY {
+        log.append("gps", 3, 2020.0, &record(&format!("many-{n}"), "bus", -2000.0));
+    }
+    deliver(2021..2061);
+    proxy.remove("timeout", "upstream");
+    deliver(2061..2081);
+    wait_until("all is committed", SOON, || plan.lake().read() == 3 * 80 + MANY);
+    assert!(at_once(&plan, 1) >= 20, "the slow one was read while the store stood still: the budget was not spent");
+    assert_eq!((expired(&plan), held_by(&plan)), (0, vec!["gps/1".to_owned()]));
+    run.interrupt();
+    plan.verify();
+    plan.lake().contents_with(&files::ids(&plan, log.folder())).check_ids();
 }
 
 /// A clock that is stuck years ago holds the horizon no further back than `--max-hold`, once its end is reached.
