@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::out::note;
 use super::progress::Progress;
 use crate::config::Config;
 use crate::error::RunError;
@@ -20,7 +21,7 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
     signals.waiting(Waiting::Start);
     let run = Run::start(config, Arc::clone(&metrics))?;
     signals.waiting(Waiting::Commit(Arc::clone(&metrics)));
-    let mut progress = Progress::new(metrics, config.process);
+    let mut progress = Progress::new(Arc::clone(&metrics), config.process);
     let outcome = loop {
         if let Some(outcome) = run.wait(Duration::from_millis(200)) {
             break outcome;
@@ -31,7 +32,17 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
         progress.show();
     };
     progress.end();
-    run.finish(outcome).map(|()| 0)
+    if outcome.is_ok() {
+        signals.waiting(Waiting::Tables);
+    }
+    match run.finish(outcome) {
+        // A peer that was asked too may have given up a moment earlier.
+        Err(RunError::PeerLost(lost)) if signals.count() > 0 => {
+            gave_up(&metrics, &lost);
+            Ok(0)
+        }
+        finished => finished.map(|()| 0),
+    }
 }
 
 /// SIGINT and SIGTERM: the first asks for an orderly end, which takes some seconds at most; the second ends the process.
@@ -50,6 +61,8 @@ pub enum Waiting {
     Start,
     /// The last commit.
     Commit(Arc<Metrics>),
+    /// What follows the last commit.
+    Tables,
 }
 
 /// An orderly end takes no longer: what has not answered by then is given up on.
@@ -99,25 +112,35 @@ async fn count(seen: &AtomicU32, waiting: &Mutex<Waiting>) {
         }
         patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
         if matches!(*waiting.lock().unwrap_or_else(PoisonError::into_inner), Waiting::Start) {
-            eprintln!("citystream: ended before it had begun; nothing was read");
+            note!("citystream: ended before it had begun; nothing was read");
             std::process::exit(0);
         }
         if seen.fetch_add(1, Ordering::Relaxed) > 0 {
-            eprintln!("citystream: ended at once; what was not committed will be read again");
+            note!("citystream: ended at once; what was not committed will be read again");
             std::process::exit(INTERRUPTED);
         }
-        eprintln!("citystream: committing what has been read (once more to end at once)");
+        note!("citystream: committing what has been read (once more to end at once)");
     }
 }
 
 /// Ends what does not end: nothing is lost by it, as nothing is by any end.
 fn give_up(waiting: &Waiting) {
-    let Waiting::Commit(metrics) = waiting else { return };
-    let bytes = metrics.uncommitted.get();
-    eprintln!(
-        "citystream: gave up on the last commit after {} s: store, disk or a peer does not answer; {bytes} bytes that were read will \
-         be read again",
-        PATIENCE.as_secs()
-    );
+    let seconds = PATIENCE.as_secs();
+    match waiting {
+        Waiting::Nothing | Waiting::Start => return,
+        Waiting::Commit(metrics) => {
+            gave_up(metrics, &format!("store, disk or a peer has not answered for {seconds} s"));
+        }
+        Waiting::Tables => note!(
+            "citystream: gave up on the Delta tables: the store has not taken them for {seconds} s; all that was read is \
+             committed, and the next run adds it to the tables"
+        ),
+    }
     std::process::exit(0);
+}
+
+/// Says what the last commit was to hold.
+fn gave_up(metrics: &Metrics, why: &str) {
+    let bytes = metrics.uncommitted.get();
+    note!("citystream: gave up on the last commit: {why}; {bytes} bytes that were read will be read again");
 }

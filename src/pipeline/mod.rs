@@ -34,7 +34,7 @@ use start::{ClaimedLake, open_lake};
 
 /// How long a worker sleeps when it has nothing to do.
 const PARK: Duration = Duration::from_millis(5);
-/// How long the end of a process waits for answers to who watches it.
+/// How long the end of a process waits for answers to who watches it, and for its source to let go.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A run that has been set up. Dropping it without [`finish`](Run::finish) leaves its threads to the process's end.
@@ -128,6 +128,7 @@ impl Run {
             self.runtime.block_on(served.stop(LAST_ANSWERS));
         }
         self.runtime.shutdown_timeout(Duration::from_secs(1));
+        let_go(self.process);
         outcome
     }
 }
@@ -137,6 +138,17 @@ fn io_threads() -> Result<Runtime, RunError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let built = builder.worker_threads(2).enable_all().build();
     built.map_err(|error| RunError::Failed(format!("cannot start the I/O threads: {error}")))
+}
+
+/// A client of a broker waits at its end for the answer to its last report, and would do so for a broker that is away.
+fn let_go(process: Arc<Process>) {
+    let (gone, waited) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        drop(process);
+        drop(gone);
+    });
+    // Nothing is ever sent: it is over once the other end has gone.
+    let _ = waited.recv_timeout(LAST_ANSWERS);
 }
 
 /// Meets the other processes of the cluster.

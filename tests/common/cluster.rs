@@ -55,7 +55,7 @@ impl Cluster {
         self.processes[index].child.id()
     }
 
-    /// Sends a signal (`INT`, `KILL`, `STOP`, `CONT`) to one that has not ended.
+    /// Sends a signal (`INT`, `TERM`, `KILL`, `STOP`, `CONT`) to one that has not ended.
     pub(crate) fn signal(&mut self, index: usize, signal: &str) {
         let process = &mut self.processes[index];
         if process.poll().is_none() {
@@ -81,6 +81,18 @@ impl Cluster {
             sleep(Duration::from_millis(50));
         }
         self.processes.iter().filter_map(|process| process.ended).map(code).collect()
+    }
+
+    /// Asks one to end (SIGTERM) and waits for that; its exit code, and how long it took.
+    pub(crate) fn terminate(&mut self, index: usize, limit: Duration) -> (i32, Duration) {
+        let asked = Instant::now();
+        self.signal(index, "TERM");
+        let mut ended = None;
+        super::wait_until("it has ended", limit, || {
+            ended = self.processes[index].poll();
+            ended.is_some()
+        });
+        (ended.map_or(-1, code), asked.elapsed())
     }
 
     /// Waits for the end of all, which is to be a success.

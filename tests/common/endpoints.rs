@@ -18,3 +18,9 @@ pub(crate) fn ask(address: &str, path: &str) -> (String, u16) {
     let (text, status) = answer.rsplit_once('\n').expect("a status");
     (text.to_owned(), status.parse().expect("a status"))
 }
+
+/// A metric without labels; `None` until it is there.
+pub(crate) fn metric(address: &str, name: &str) -> Option<u64> {
+    let (text, _) = ask(address, "/metrics");
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}

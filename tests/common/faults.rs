@@ -1,11 +1,12 @@
-//! toxiproxy through its API: a proxy before a server, and what goes wrong in it.
+//! toxiproxy through its API: a proxy before a server, and what goes wrong in it; servers that do not answer.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use xtask::process::free_ports;
-use xtask::servers::Toxiproxy;
+use tempfile::TempDir;
+use xtask::process::{Server, free_ports};
+use xtask::servers::{Kafka, KafkaOptions, Toxiproxy};
 
 use super::{Plan, Servers};
 
@@ -67,5 +68,65 @@ impl Proxy {
         stream.read_to_string(&mut answer).expect("an answer");
         let status = answer.split_whitespace().nth(1).unwrap_or_default();
         assert!(status.starts_with('2'), "toxiproxy: {method} {path} {body}: {answer}");
+    }
+}
+
+/// A broker of the test's own that can be cut off from who connects through the proxy before it.
+#[derive(Debug)]
+pub(crate) struct ProxiedKafka {
+    kafka: Kafka,
+    proxy: Proxy,
+    _folder: TempDir,
+}
+
+impl ProxiedKafka {
+    /// Starts both. What the broker tells its clients leads them to the proxy again.
+    pub(crate) fn start(servers: &Servers) -> ProxiedKafka {
+        let folder = TempDir::new().expect("a folder");
+        let [second] = free_ports().expect("a free port");
+        let proxy = Proxy::before(servers, folder.path(), &format!("127.0.0.1:{second}"));
+        let options = KafkaOptions { proxied: Some((second, proxy.port)), ..KafkaOptions::default() };
+        let kafka = Kafka::start(&servers.stack, &folder.path().join("kafka"), Server::guarded, options);
+        ProxiedKafka { kafka: kafka.expect("Kafka"), proxy, _folder: folder }
+    }
+
+    /// Where to connect past the proxy.
+    pub(crate) fn direct(&self) -> String {
+        self.kafka.bootstrap()
+    }
+
+    /// Where to connect through it.
+    pub(crate) fn proxied(&self) -> String {
+        format!("127.0.0.1:{}", self.proxy.port)
+    }
+
+    /// From now on nothing comes through.
+    pub(crate) fn cut(&self) {
+        ["upstream", "downstream"].iter().for_each(|way| self.proxy.add("timeout", way, r#"{"timeout": 0}"#));
+    }
+
+    /// From now on each answer takes so many milliseconds more.
+    pub(crate) fn slow_down(&self, millis: u32) {
+        self.proxy.add("latency", "downstream", &format!(r#"{{"latency": {millis}}}"#));
+    }
+
+    /// All comes through again.
+    pub(crate) fn mend(&self) {
+        ["upstream", "downstream"].iter().for_each(|way| self.proxy.remove("timeout", way));
+    }
+}
+
+/// A server that takes connections and never says anything.
+pub(crate) struct Silent(TcpListener);
+
+impl Silent {
+    /// Listens from now on.
+    pub(crate) fn start() -> Silent {
+        Silent(TcpListener::bind("127.0.0.1:0").expect("a free port"))
+    }
+
+    /// `host:port`.
+    pub(crate) fn address(&self) -> String {
+        self.0.local_addr().expect("an address").to_string()
     }
 }

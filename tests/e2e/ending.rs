@@ -3,9 +3,15 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::faults::Proxy;
+use serde_json::json;
+
+use crate::common::faults::{ProxiedKafka, Proxy, Silent};
 use crate::common::json_log::{JsonLog, record};
-use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, cluster, wait_until};
+use crate::common::python::Script;
+use crate::common::{
+    Cluster, Generator, Plan, Rng, Servers, Shape, Topics, cluster, endpoints, files, python, wait_until,
+};
+use crate::disk_full::OnSmallDisk;
 
 const START: i64 = 1_790_000_000_000;
 const SOON: Duration = Duration::from_secs(90);
@@ -48,6 +54,121 @@ fn p6_a_run_whose_store_stands_still_ends_in_time_and_loses_nothing() {
     plan.drain(1, 2);
     plan.verify();
     lake.check(&plan, &made);
+}
+
+/// Asks one process to end, which is to give up on something in time; what it said.
+fn gives_up(run: &mut Cluster, index: usize) -> String {
+    let (code, took) = run.terminate(index, SOON);
+    let said = run.said(index);
+    println!("process {index} ended with {code} after {took:?}: {}", said.lines().last().unwrap_or_default());
+    assert!(code == 0 && took < AT_MOST, "{code} after {took:?}: {said}");
+    said
+}
+
+#[test]
+fn p6_a_run_whose_peer_is_frozen_ends_in_time_and_loses_nothing() {
+    if !python::available() {
+        return;
+    }
+    let log = JsonLog::new();
+    let plan = log.plan().flag("commit-interval", "500ms");
+    for (round, frozen) in [(0, 1), (1, 0)] {
+        let mut run = plan.start(2, 1);
+        log.minute(2 * round, 100);
+        wait_until("it commits", SOON, || plan.lake().read() == u64::from(2 * round + 1) * 500);
+        run.signal(frozen, "STOP");
+        log.minute(2 * round + 1, 100);
+        std::thread::sleep(Duration::from_secs(1));
+        run.signal(frozen, "TERM");
+        assert!(gives_up(&mut run, 1 - frozen).contains("gave up on the last commit"));
+        run.signal(frozen, "CONT");
+        assert_eq!(run.wait(AT_MOST), [0, 0]);
+        assert!(run.said(frozen).contains("gave up on the last commit: peer lost"), "{}", run.said(frozen));
+        plan.drain(1, 2);
+        plan.verify();
+    }
+    plan.lake().contents_with(&files::ids(&plan, log.folder())).check_ids();
+}
+
+/// The Delta tables follow the commits: what they lack is no reason to read anything again.
+#[test]
+fn p6_a_run_whose_store_takes_no_delta_logs_says_so_once_and_ends_in_time() {
+    let Some(servers) = Servers::find() else { return };
+    let mut failing = Script::start("faulty_proxy.py", &[&servers.s3]);
+    let (log, address) = (JsonLog::new(), endpoints::fresh_address());
+    let endpoint = format!("http://127.0.0.1:{}", failing.hear());
+    let plan = log.plan().into_s3(&servers, "no-logs").flag("s3-endpoint", &endpoint).flag("listen", &address);
+    let mut run = plan.start(1, 1);
+    log.with("gps", "bus", 0.0, &json!({}));
+    wait_until("a first commit", SOON, || plan.lake().read() == 1);
+    failing.say("logs 1000000");
+    log.with("gps", "bus", 1.0, &json!({}));
+    wait_until("a second commit", SOON, || plan.lake().read() == 2);
+    wait_until("it is not ready", SOON, || endpoints::ask(&address, "/readyz").1 == 503);
+    let said = gives_up(&mut run, 0);
+    assert!(said.contains("gave up on the Delta tables"), "{said}");
+    assert_eq!(said.matches("not in all Delta tables yet").count(), 1, "{said}");
+    failing.say("logs none");
+    plan.drain(1, 1);
+    plan.verify();
+    assert_eq!(plan.lake().published(), plan.lake().commits().last().map(|commit| commit.seq));
+}
+
+#[test]
+fn p6_a_run_whose_disk_is_full_ends_in_time_and_loses_nothing() {
+    let Some((on, mut run)) = OnSmallDisk::full("none") else { return };
+    assert!(gives_up(&mut run, 0).contains("gave up on the last commit"));
+    on.disk.make_room();
+    on.plan.drain(1, 1);
+    on.check();
+}
+
+/// What was read before is committed though no broker answers.
+#[test]
+fn p6_a_run_whose_broker_is_out_of_reach_commits_what_it_has_read_and_ends_in_time() {
+    let Some(servers) = Servers::find() else { return };
+    let kafka = ProxiedKafka::start(&servers);
+    let topics = Topics::at(&kafka.direct(), "cut");
+    topics.make(2, "CreateTime");
+    let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 2, ..Shape::mixed() });
+    topics.produce((0..2000).map(|n| made.next(START + n * 20)));
+    let address = endpoints::fresh_address();
+    let plan = Plan::kafka_to_files(&servers, &topics)
+        .flag("bootstrap-servers", &kafka.proxied())
+        .flag("commit-interval", "1h")
+        .flag("listen", &address);
+    let mut run = plan.start(1, 2);
+    wait_until("all is read", SOON, || endpoints::metric(&address, "citystream_read_total") == Some(2000));
+    kafka.cut();
+    topics.produce((0..2000).map(|n| made.next(START + 40_000 + n * 20)));
+    std::thread::sleep(Duration::from_secs(3));
+    let (code, took) = run.terminate(0, SOON);
+    println!("ended with {code} after {took:?}: {}", run.said(0));
+    assert!(code == 0 && took < AT_MOST, "{code} after {took:?}");
+    assert!(!run.said(0).contains("gave up"), "{}", run.said(0));
+    assert_eq!(plan.lake().read(), 2000);
+    kafka.mend();
+    plan.drain(1, 1);
+    plan.verify();
+    plan.lake().check(&plan, &made);
+}
+
+#[test]
+fn p6_who_waits_for_a_broker_or_a_store_at_its_start_ends_at_once() {
+    let Some(servers) = Servers::find() else { return };
+    let topics = Topics::create(&servers, "at-start", 1);
+    let (silent, nobody) = (Silent::start(), endpoints::fresh_address());
+    let broker = |address: &str| Plan::kafka_to_files(&servers, &topics).flag("bootstrap-servers", address);
+    let store = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &format!("http://{}", silent.address()));
+    let plans = [broker(&nobody), broker(&silent.address()), store];
+    let mut runs = plans.each_ref().map(|plan| plan.start(1, 1));
+    std::thread::sleep(Duration::from_secs(2));
+    for run in &mut runs {
+        assert!(run.running(), "{}", run.said(0));
+        let (code, took) = run.terminate(0, SOON);
+        assert!(code == 0 && took < Duration::from_secs(2), "{code} after {took:?}");
+        assert!(run.said(0).contains("nothing was read"), "{}", run.said(0));
+    }
 }
 
 #[test]
