@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::out::note;
 use super::progress::Progress;
 use crate::config::Config;
@@ -45,7 +47,7 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
     }
 }
 
-/// SIGINT and SIGTERM: the first asks for an orderly end, which takes some seconds at most; the second ends the process.
+/// SIGINT, SIGTERM and, but under `nohup`, SIGHUP: the first asks for an orderly end, which takes some seconds at most; the second ends the process.
 pub struct Signals {
     seen: Arc<AtomicU32>,
     waiting: Arc<Mutex<Waiting>>,
@@ -93,17 +95,18 @@ impl Signals {
 }
 
 async fn count(seen: &AtomicU32, waiting: &Mutex<Waiting>) {
-    use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         tracing::warn!("signals cannot be caught: the run ends at once when asked to");
         return;
     };
+    let mut hangup = if ignores_hangups() { None } else { signal(SignalKind::hangup()).ok() };
     let mut patience = std::pin::pin!(tokio::time::sleep(Duration::MAX));
     loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = hung_up(&mut hangup) => {}
             () = &mut patience => {
                 give_up(&waiting.lock().unwrap_or_else(PoisonError::into_inner));
                 patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
@@ -121,6 +124,21 @@ async fn count(seen: &AtomicU32, waiting: &Mutex<Waiting>) {
         }
         note!("citystream: committing what has been read (once more to end at once)");
     }
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started the program wants it to outlive the terminal, as `nohup` does.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The first bit is the first signal's, a hangup.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Ends what does not end: nothing is lost by it, as nothing is by any end.

@@ -171,6 +171,27 @@ fn p6_who_waits_for_a_broker_or_a_store_at_its_start_ends_at_once() {
     }
 }
 
+/// A terminal that is closed ends a run as SIGTERM does, and one under `nohup` not at all.
+#[test]
+fn p6_a_hangup_ends_a_run_in_order_unless_it_is_to_outlive_the_terminal() {
+    let log = JsonLog::new();
+    log.append("gps", 0, 1.0, &record("a", "bus", 1.0));
+    let plan = log.plan();
+    let mut run = plan.start(1, 1);
+    wait_until("it commits", SOON, || plan.lake().read() == 1);
+    run.signal_all("HUP");
+    assert_eq!(run.wait(SOON), [0], "{}", run.said(0));
+    let program = plan.command(&["run", "-w", "1"]);
+    let mut under = std::process::Command::new("nohup");
+    under.arg(program.get_program()).args(program.get_args()).current_dir(plan.dir());
+    let mut child = under.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nohup");
+    wait_until("the second run has claimed the lake", SOON, || plan.lake().claims().len() == 2);
+    cluster::send(child.id(), "HUP");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(child.try_wait().expect("a child").is_none(), "it goes on");
+    assert_eq!(terminate(child).0, 0);
+}
+
 #[test]
 fn p6_who_waits_for_peers_ends_at_once() {
     let log = JsonLog::new();
