@@ -161,7 +161,7 @@ fn start_log() {
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| out::Log)
         .with_ansi(ansi)
         .with_target(false)
         .init();

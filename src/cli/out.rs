@@ -2,6 +2,9 @@
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::ProgressBar;
 
 /// A line of output.
 macro_rules! say {
@@ -22,10 +25,29 @@ macro_rules! note {
 
 pub(super) use {note, put, say};
 
+/// The line that is drawn on a terminal: what is said meanwhile stands above it.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Says all else above this line from now on, or beside none.
+pub fn stay_above(line: Option<ProgressBar>) {
+    *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = line;
+}
+
+fn above<T>(write: impl FnOnce() -> T) -> T {
+    let drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match drawn {
+        Some(line) => line.suspend(write),
+        None => write(),
+    }
+}
+
 /// Prints output, or ends the program.
 pub fn print(text: Arguments<'_>) {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+    let written = above(|| {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_fmt(text).and_then(|()| stdout.flush())
+    });
+    match written {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => {
@@ -37,5 +59,19 @@ pub fn print(text: Arguments<'_>) {
 
 /// Says something to people. Nothing can be done where nobody listens.
 pub fn hint(text: Arguments<'_>) {
-    let _ = std::io::stderr().lock().write_fmt(text);
+    let _ = above(|| std::io::stderr().lock().write_fmt(text));
+}
+
+/// Where the log goes.
+#[derive(Debug)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        above(|| std::io::stderr().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -12,6 +12,7 @@ use citystream_dataflows::held::{Amount, Held, Kind};
 use citystream_dataflows::time::bindings::{Partition, Position, Topic};
 use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -144,6 +145,12 @@ impl Metrics {
     /// The lag of a partition, for who reads it.
     pub fn lag(&self, partition: Partition) -> IntGauge {
         self.lag.with_label_values(&[partition.topic.name(), &partition.index.to_string()])
+    }
+
+    /// Offsets that this process has still to read, as far as leaders have told; 0 where nobody tells.
+    pub fn left(&self) -> u64 {
+        let all = self.lag.collect();
+        all.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_gauge().get_value() as u64).sum()
     }
 
     /// A commit has landed.

@@ -9,7 +9,7 @@ use crate::common::json_log::JsonLog;
 use crate::common::{Plan, Rng, python, sized, wait_until};
 
 /// What is in each log is said in `tests/oracle/logs.py`.
-const SCENARIOS: [&str; 13] = [
+const SCENARIOS: [&str; 16] = [
     "in_order",
     "disorder",
     "delayed",
@@ -17,6 +17,9 @@ const SCENARIOS: [&str; 13] = [
     "duplicates",
     "future",
     "idle_partition",
+    "stirred",
+    "slow_clock",
+    "microseconds",
     "silent_topic",
     "ahead",
     "one_cell",

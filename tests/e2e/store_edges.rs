@@ -110,7 +110,7 @@ fn a_store_that_ignores_conditions_or_loses_races_is_refused() {
         let endpoint = format!("http://127.0.0.1:{}", store.hear());
         let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint);
         let (code, said) = plan.end_of_run(&["--until-drained"]);
-        assert_eq!(code, 1, "{mode}: {said}");
+        assert_eq!(code, 2, "{mode}: {said}");
         let last = said.trim_end().lines().last().unwrap_or_default().to_lowercase();
         assert!(last.contains("put") || last.contains("condition"), "{mode}: {last}");
         assert!(!said.contains("panicked"), "{mode}: {said}");
@@ -124,7 +124,7 @@ fn wrong_credentials_and_missing_buckets_are_one_clear_line() {
     let wrong = Plan::kafka_to_s3(&servers, &topics).variable("AWS_SECRET_ACCESS_KEY", "not-the-secret");
     let (code, said) = wrong.end_of_run(&["--until-drained"]);
     let last = said.trim_end().lines().last().unwrap_or_default().to_lowercase();
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     assert!(last.contains("credential") || last.contains("access"), "{said}");
     assert!(!said.contains("not-the-secret"), "a secret was printed: {said}");
 
@@ -132,7 +132,7 @@ fn wrong_credentials_and_missing_buckets_are_one_clear_line() {
     let absent = Plan::kafka_to_s3(&servers, &topics).into_lake(&format!("s3://{bucket}/lake"));
     let (code, said) = absent.end_of_run(&["--until-drained"]);
     let last = said.trim_end().lines().last().unwrap_or_default();
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     assert!(last.contains(&bucket) && last.contains("lake init"), "{said}");
 
     absent.init(); // creates the bucket

@@ -11,18 +11,20 @@ vehicle meets is reported close by, in place and time; many times are equal, or 
 """
 
 import argparse
+import json
 import pathlib
 import random
 import zlib
 from dataclasses import dataclass
 
-from records import City, TOPICS
+from records import City, TOPICS, iso, micros
 from writing import Log
 
 START_MS = 1_780_272_000_000  # 2026-06-01T00:00Z
 BURSTS = 40
 GAPS_S = [1, 60, 300, 599, 900, 1500, 1800, 2400, 3600, 5400, 7200, 10_000, 21_000]
 LATENESS_US = 600_000_000
+SLOW_MS = 1_200_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Scenario:
     duplicates: float = 0.0
     future_devices: int = 0  # their clocks are 12 h ahead
     idle_partition: bool = False  # partition 1 of gps and weather pauses
+    stirred: bool = False  # what partition 1 of gps does get then is late or cannot be read
+    slow_clock: bool = False  # log and event time of partition 1 of gps are 20 min behind
+    microseconds: float = 0.0  # log time in microseconds instead of milliseconds
     silent_topic: bool = False  # no weather for more than an hour
     lead_s: int = 0  # how far event time runs ahead in the end
     one_cell: bool = False
@@ -52,6 +57,9 @@ SCENARIOS = {
     "duplicates": Scenario(duplicates=0.05),
     "future": Scenario(future_devices=2),
     "idle_partition": Scenario(idle_partition=True),
+    "stirred": Scenario(idle_partition=True, stirred=True),
+    "slow_clock": Scenario(slow_clock=True, disorder=0.1, late=0.01),
+    "microseconds": Scenario(microseconds=0.005),
     "silent_topic": Scenario(silent_topic=True),
     "ahead": Scenario(lead_s=20 * 3600),
     "one_cell": Scenario(one_cell=True),
@@ -81,11 +89,39 @@ def write(directory, scenario, seed, records, stop):
             if topic == "weather" and silent_until and now_ms < silent_until:
                 continue
             line = (f"{topic}_data", place(rng, scenario, topic, key, progress), key, value)
-            log.append(log_us // 1000, *line)
+            log.append(*stamped(rng, scenario, log_us // 1000, line))
             recent = [*recent[-50:], line]
+        if scenario.stirred and is_idle(progress):
+            stir(rng, log, now_ms)
         if recent and rng.random() < scenario.duplicates:
             log.append(now_ms, *rng.choice(recent))
     log.close()
+
+
+def stamped(rng, scenario, log_ms, line):
+    """Log time and line as they reach the log."""
+    topic, partition, key, value = line
+    if scenario.slow_clock and (topic, partition) == ("gps_data", 1):
+        log_ms -= SLOW_MS
+        if isinstance(value, dict):
+            value = {**value, "timestamp": iso(micros(value["timestamp"]) - SLOW_MS * 1000)}
+    if scenario.microseconds and rng.random() < scenario.microseconds:
+        log_ms *= 1000
+    return log_ms, topic, partition, key, value
+
+
+def stir(rng, log, now_ms):
+    """Now and then something for the idle partition that moves no row."""
+    draw = rng.random()
+    if draw < 0.05:
+        log.append(now_ms, "gps_data", 1, None, json.dumps("no record"))
+    elif draw < 0.1:
+        late = iso(now_ms * 1000 - LATENESS_US - rng.randrange(1, 10_800_000_000))
+        log.append(now_ms, "gps_data", 1, None, {"id": f"late-{log.lines}", "deviceId": "late", "timestamp": late, "coordinates": "52.0,-0.7"})
+
+
+def is_idle(progress):
+    return 0.3 < progress < 0.9
 
 
 def event_time(rng, scenario, us):
@@ -103,7 +139,7 @@ def event_time(rng, scenario, us):
 
 def place(rng, scenario, topic, key, progress):
     """The partition of a record: mostly its key's; statuses of one incident are in both."""
-    if scenario.idle_partition and topic in ("gps", "weather") and 0.3 < progress < 0.9:
+    if scenario.idle_partition and topic in ("gps", "weather") and is_idle(progress):
         return 0
     if key is None or topic == "emergency" or rng.random() < 0.05:
         return rng.randrange(2)

@@ -200,6 +200,11 @@ def place(at):
     return f"({at[0]:.6f}, {at[1]:.6f})"
 
 
+def micros(text):
+    """The microseconds since 1970 of a naive time in UTC."""
+    return (datetime.datetime.fromisoformat(text) - datetime.datetime(1970, 1, 1)) // datetime.timedelta(microseconds=1)
+
+
 def iso(us):
     """A naive time in UTC."""
     return (datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)).isoformat()
