@@ -69,7 +69,7 @@ fn p6_the_clients_queues_are_part_of_the_budget() {
     let [port] = xtask::process::free_ports().expect("a free port");
     let address = format!("127.0.0.1:{port}");
     let plan =
-        Plan::kafka_to_files(&servers, &topics).flag("listen", &address).flag("memory", "32MiB").flag("tables", "raw");
+        Plan::kafka_to_files(&servers, &topics).flag("listen", &address).flag("memory", "256MiB").flag("tables", "raw");
     let records = sized(600_000, 3_000_000);
     let count = records.to_string();
     // Batches as producers make them by default: a queue holds a whole one in any case.
@@ -79,7 +79,7 @@ fn p6_the_clients_queues_are_part_of_the_budget() {
     assert!(files::simulate_to(&plan, "kafka", &flags).wait().expect("the simulator").success());
     let run = plan.start(1, 1);
     wait_until("all is committed", 4 * SOON, || plan.lake().read() == records);
-    check(&run, &address, 32 * MIB);
+    check(&run, &address, 256 * MIB);
     run.interrupt();
     plan.verify();
 }
