@@ -47,7 +47,8 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
     }
 }
 
-/// SIGINT, SIGTERM and, but under `nohup`, SIGHUP: the first asks for an orderly end, which takes some seconds at most; the second ends the process.
+/// SIGINT, SIGTERM and, but under `nohup`, SIGHUP: the first asks for an orderly end, which takes some seconds at most; the
+/// second ends the process.
 pub struct Signals {
     seen: Arc<AtomicU32>,
     waiting: Arc<Mutex<Waiting>>,

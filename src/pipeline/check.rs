@@ -1,6 +1,6 @@
 //! Whether a run would start: everything that a start checks before its claim, and no claim.
 
-use citystream_dataflows::time::bindings::Partition;
+use std::sync::Arc;
 
 use super::start::{self, row_semantics, store_options};
 use super::{connect, io_threads};
@@ -11,7 +11,7 @@ use crate::lake::store::probe;
 use crate::lake::{Lake, State};
 use crate::process::metrics::cannot_listen;
 use crate::process::source::Source;
-use crate::source::Available;
+use crate::source::{Available, Catalog};
 
 /// What was looked at, and what was found.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct Finding {
     pub found: Result<String, RunError>,
 }
 
+/// What was found, and a line about it.
+type Found<T> = Result<(String, T), RunError>;
+
 /// Looks at everything, and tells each finding as it is made; what cannot be known without an earlier one is left out.
 ///
 /// # Errors
@@ -31,30 +34,24 @@ pub fn check(config: &Config, mut tell: impl FnMut(Finding)) -> Result<(), RunEr
     let _entered = runtime.enter();
     tell(Finding { what: "listen", found: listen(config) });
     tell(Finding { what: "peers", found: peers(config) });
-    let mut note = |what, found: Result<String, RunError>| tell(Finding { what, found });
-    let source = Source::new(config).and_then(|source| Ok((source.catalog().discover()?, source)));
-    let (available, source) = match source {
-        Ok(found) => found,
-        Err(error) => {
-            note("source", Err(error.into()));
-            note("lake", runtime.block_on(lake(config)).map(|(found, _)| found));
-            return Ok(());
-        }
-    };
-    note("source", Ok(shown(&available)));
-    let state = match runtime.block_on(lake(config)) {
-        Ok((found, state)) => {
-            note("lake", Ok(found));
-            state
-        }
-        Err(error) => {
-            note("lake", Err(error));
-            return Ok(());
-        }
-    };
-    let begins = start::would_begin(config, source.catalog().as_ref(), &available, state.as_ref());
-    note("begin", begins.map(|partitions| format!("{partitions} partitions can be read from where they are to begin")));
+    let source = told(&mut tell, "source", source(config));
+    let lake = told(&mut tell, "lake", runtime.block_on(lake(config)));
+    if let (Some((catalog, available)), Some(state)) = (source, lake) {
+        let begins = start::would_begin(config, catalog.as_ref(), &available, state.as_ref());
+        let found = begins.map(|count| format!("{count} partitions can be read from where they are to begin"));
+        tell(Finding { what: "begin", found });
+    }
     Ok(())
+}
+
+/// Tells a finding, and keeps what was found.
+fn told<T>(tell: &mut impl FnMut(Finding), what: &'static str, found: Found<T>) -> Option<T> {
+    let (found, value) = match found {
+        Ok((text, value)) => (Ok(text), Some(value)),
+        Err(error) => (Err(error), None),
+    };
+    tell(Finding { what, found });
+    value
 }
 
 fn listen(config: &Config) -> Result<String, RunError> {
@@ -71,15 +68,18 @@ fn peers(config: &Config) -> Result<String, RunError> {
     Ok(format!("all {} processes have met, with the same settings", config.processes))
 }
 
-fn shown(available: &[Available]) -> String {
+/// What there is to read, and who says so.
+fn source(config: &Config) -> Found<(Arc<dyn Catalog>, Vec<Available>)> {
+    let catalog = Source::new(config)?.catalog();
+    let available = catalog.discover()?;
     let mut topics: Vec<_> = available.iter().map(|a| a.partition.topic).collect();
     topics.dedup();
-    let partitions: Vec<Partition> = available.iter().map(|a| a.partition).collect();
-    format!("{} partitions of {} topics", partitions.len(), topics.len())
+    let text = format!("{} partitions of {} topics", available.len(), topics.len());
+    Ok((text, (catalog, available)))
 }
 
 /// The lake and where it stands; a lake that is still to be made stands nowhere.
-async fn lake(config: &Config) -> Result<(String, Option<State>), RunError> {
+async fn lake(config: &Config) -> Found<Option<State>> {
     let is_local = !config.lake.contains("://");
     if is_local && !std::path::Path::new(&config.lake).exists() {
         return Ok((format!("{} is not there yet: a run makes it", config.lake), None));

@@ -1,4 +1,5 @@
-//! What acts on records: dispositions, the joins, the lives of incidents, windows, numbers for what they refer to, and what drives them.
+//! What acts on records: dispositions, the joins, the lives of incidents, windows, numbers for what they refer to, and what
+//! drives them.
 
 pub mod classify;
 pub mod enrich;

@@ -84,8 +84,15 @@ impl<K: Copy + Eq + Hash> Numbers<K> {
     }
 
     /// All numbers are below this.
-    pub fn bound(&self) -> usize {
+    fn bound(&self) -> usize {
         self.values.bound()
+    }
+
+    /// Frees all numbers but these.
+    pub fn keep_only(&mut self, used: impl Iterator<Item = u32>) {
+        let mut is_used = vec![false; self.bound()];
+        used.for_each(|number| is_used[number as usize] = true);
+        self.free_unused(|number| is_used[number as usize]);
     }
 
     /// Frees the numbers that nothing refers to.

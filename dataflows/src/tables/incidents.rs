@@ -265,7 +265,8 @@ impl Stage for Incidents {
         // It visits all who were near.
         if close.horizon.is_some_and(|horizon| self.swept.is_none_or(|swept| horizon >= swept + HOUR)) {
             self.swept = close.horizon;
-            self.free_numbers();
+            let near = self.rows.values().flat_map(|slot| slot.vehicles.iter());
+            self.vehicles.keep_only(near.map(|(number, _)| number));
         }
         true
     }
@@ -274,16 +275,6 @@ impl Stage for Incidents {
         let mut held = Amount::in_map::<(LifeId, Slot)>(self.rows.len());
         held += Amount::bytes(self.passers + self.vehicles.bytes());
         balance.set(Kind::Incidents, held);
-    }
-}
-
-impl Incidents {
-    /// Frees the numbers of vehicles that were near none that is still here.
-    fn free_numbers(&mut self) {
-        let mut used = vec![false; self.vehicles.bound()];
-        let near = self.rows.values().flat_map(|slot| slot.vehicles.iter());
-        near.for_each(|(number, _)| used[number as usize] = true);
-        self.vehicles.free_unused(|number| used[number as usize]);
     }
 }
 

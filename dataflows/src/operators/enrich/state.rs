@@ -333,10 +333,8 @@ impl State {
 
     /// Frees the numbers of vehicles and regions that no ping here refers to.
     fn free_numbers(&mut self) {
-        let mut used = vec![false; self.interned.vehicles.bound()];
         let pings = self.cells.values().flat_map(|cell| cell.pings.iter());
-        pings.for_each(|held| used[held.vehicle as usize] = true);
-        self.interned.vehicles.free_unused(|number| used[number as usize]);
+        self.interned.vehicles.keep_only(pings.map(|held| held.vehicle));
         let regions = &mut self.regions;
         self.interned.regions.free_unused(|number| {
             let region = &mut regions[number as usize];
