@@ -24,3 +24,12 @@ pub(crate) fn metric(address: &str, name: &str) -> Option<u64> {
     let (text, _) = ask(address, "/metrics");
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
+
+/// Bytes of state of each kind, as the run's gauges tell.
+pub(crate) fn state(address: &str) -> Vec<(String, u64)> {
+    let (text, _) = ask(address, "/metrics");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("citystream_state_bytes{kind=\""));
+    lines
+        .filter_map(|line| Some((line.split_once("\"} ")?.0.to_owned(), line.split_once("\"} ")?.1.parse().ok()?)))
+        .collect()
+}

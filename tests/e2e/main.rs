@@ -18,6 +18,7 @@ mod holding;
 mod hostile;
 mod kafka_edges;
 mod kill;
+mod lost_leader;
 mod memory;
 mod oracle;
 mod readers;

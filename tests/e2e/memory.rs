@@ -17,18 +17,9 @@ fn watched(log: &JsonLog) -> (Plan, String) {
     (log.plan().flag("listen", &address).flag("epoch", "50ms").flag("commit-interval", "500ms"), address)
 }
 
-/// Bytes of state of each kind, as the run's gauges tell.
-fn state(address: &str) -> Vec<(String, u64)> {
-    let (text, _) = endpoints::ask(address, "/metrics");
-    let lines = text.lines().filter_map(|line| line.strip_prefix("citystream_state_bytes{kind=\""));
-    lines
-        .filter_map(|line| Some((line.split_once("\"} ")?.0.to_owned(), line.split_once("\"} ")?.1.parse().ok()?)))
-        .collect()
-}
-
 /// The greatest memory of a run that has committed all of its records is no more than it may have.
 fn check(run: &Cluster, address: &str, budget: u64) {
-    let (peak, held) = (run.peak_memory(0), state(address));
+    let (peak, held) = (run.peak_memory(0), endpoints::state(address));
     let of_state: u64 = held.iter().map(|(_, bytes)| bytes).sum();
     println!("peak {} MiB, state {} MiB: {held:?}", peak / MIB, of_state / MIB);
     assert!(peak <= budget + 64 * MIB + of_state, "peak {} MiB, state {} MiB: {held:?}", peak / MIB, of_state / MIB);
@@ -55,10 +46,26 @@ fn p6_incidents_and_pings_at_one_place_take_what_the_gauges_say() {
     let run = plan.start(1, 1);
     wait_until("all is committed", SOON, || plan.lake().read() == 2 * count as u64);
     check(&run, &address, 32 * MIB);
-    let of_incidents = state(&address).into_iter().find(|(kind, _)| kind == "incidents");
-    assert!(of_incidents.is_some_and(|(_, bytes)| bytes > MIB), "{:?}", state(&address));
+    let of_incidents = endpoints::state(&address).into_iter().find(|(kind, _)| kind == "incidents");
+    assert!(of_incidents.is_some_and(|(_, bytes)| bytes > MIB), "{:?}", endpoints::state(&address));
     run.interrupt();
     plan.verify();
+}
+
+/// Copies on their way to the joins, the tables' changes and the encoders' buffers are within the budget, for each worker.
+#[test]
+fn p6_a_city_with_all_its_tables_stays_within_its_budget() {
+    let records = sized(1_000_000, 3_000_000);
+    let city = tempfile::tempdir().expect("a folder");
+    let address = endpoints::fresh_address();
+    let plan = Plan::files(city.path()).flag("listen", &address).flag("memory", "64MiB");
+    let count = records.to_string();
+    let flags = ["--vehicles", "2000", "--records", &count, "--out-of-order", "0.05", "--late", "0.01"];
+    assert!(files::simulate(&plan, city.path(), &flags).wait().expect("the simulator").success());
+    let run = plan.start(1, 2);
+    wait_until("all is committed", 4 * SOON, || plan.lake().read() == records);
+    check(&run, &address, 64 * MIB);
+    run.interrupt();
 }
 
 /// The client fetches ahead: from eighty partitions far more than the budget, were its queues not part of it.
@@ -104,7 +111,7 @@ fn p6_state_at_its_bound_stops_nobody_for_ever() {
         std::thread::sleep(Duration::from_millis(20));
     }
     wait_until("all is committed", SOON, || plan.lake().read() == sent);
-    let held: u64 = state(&address).iter().map(|(_, bytes)| bytes).sum();
+    let held: u64 = endpoints::state(&address).iter().map(|(_, bytes)| bytes).sum();
     assert!(held > MIB, "{held} B of state: the test holds too little");
     assert!(run.said(0).contains("--state-memory is 1 MiB"), "{}", run.said(0));
     run.interrupt();

@@ -34,6 +34,9 @@ impl Default for EncoderOptions {
     }
 }
 
+/// What an Arrow IPC stream takes beside its rows, about.
+const ENVELOPE: usize = 16 << 10;
+
 /// Too few rows for a file of their own.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Remainder {
@@ -141,9 +144,12 @@ impl Encoder {
 
 fn remainder(table: Table, day: i64, group: &mut Group) -> Result<Remainder, EncodeError> {
     let batch = group.take()?;
-    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+    // A vector that grows holds up to twice what it needs.
+    let room = batch.get_array_memory_size() + ENVELOPE;
+    let mut writer = StreamWriter::try_new(Vec::with_capacity(room), &batch.schema())?;
     writer.write(&batch)?;
-    let ipc = writer.into_inner()?;
+    let mut ipc = writer.into_inner()?;
+    ipc.shrink_to_fit();
     Ok(Remainder { table, date: date(day), ipc, rows: batch.num_rows() as u64 })
 }
 

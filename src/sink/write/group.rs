@@ -31,6 +31,8 @@ pub struct EncodedFile {
 
 /// The rows of a row group, at least; twice as many at most.
 pub(super) const GROUP_ROWS: usize = 128 * 1024;
+/// The rows that are put in order at a time.
+const SLICE: usize = 8 * 1024;
 /// The bytes of rows that wait, about: long rows make smaller row groups.
 const GROUP_BYTES: usize = 96 << 20;
 
@@ -182,10 +184,13 @@ impl OpenFile {
         Ok(OpenFile { writer, rows: 0, event_time: None, log_time: None })
     }
 
-    /// Writes rows in their order, in row groups of about equal length.
+    /// Writes rows in their order, in row groups of about equal length. A slice at a time: of rows that wait there is no
+    /// second copy.
     fn write(&mut self, table: Table, batches: &[RecordBatch], sorted: &[Place]) -> Result<(), EncodeError> {
-        for part in sorted.chunks(group_length(sorted.len())) {
-            self.writer.write(&interleave(table, batches, &pairs(part))?)?;
+        for group in sorted.chunks(group_length(sorted.len())) {
+            for slice in group.chunks(SLICE) {
+                self.writer.write(&interleave(table, batches, &pairs(slice))?)?;
+            }
             self.writer.flush()?;
         }
         self.rows += sorted.len() as u64;

@@ -60,6 +60,8 @@ pub fn write<'scope>(
     let (mut written, mut few) = (OutputBuilder::from(written), OutputBuilder::from(few));
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     let encoder = scope.index();
+    // A worker alone has nobody to send them to.
+    let send_few = scope.peers() > 1;
 
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
@@ -81,7 +83,7 @@ pub fn write<'scope>(
                     let rows = complete(&batch, tick.epoch, stage.seq);
                     stage.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
                 }
-                if stage.seal(&tick, true) {
+                if stage.seal(&tick, send_few) {
                     counts.seal(tick.epoch);
                 }
             }

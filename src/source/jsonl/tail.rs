@@ -16,7 +16,7 @@ use crate::source::ends::{End, Ends};
 use crate::source::{Record, SourceError};
 
 /// How much is read at once.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 64 << 10;
 /// The longest line: far above what a decoder accepts, far below what would endanger the process.
 const LONGEST: usize = 64 << 20;
 /// How often the path is compared with the open file.
