@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMic
 use arrow::util::display::array_value_to_string;
 use citystream_dataflows::records::changes::*;
 use citystream_dataflows::records::*;
-use citystream_dataflows::tables::data_quality_15m::{self, QualityWindow};
+use citystream_dataflows::tables::data_quality_15m::{self, Delays, QualityWindow};
 use citystream_dataflows::tables::environment_15m::{self, EnvironmentWindow};
 use citystream_dataflows::tables::incidents::{self, IncidentRow};
 use citystream_dataflows::tables::traffic_5m::{self, TrafficWindow};
@@ -278,7 +278,8 @@ fn an_incident_that_was_never_active_has_no_circle() {
 
 fn quality() -> QualityWindow {
     // Outcomes in order: four dispositions, then the first reasons; the rest has not happened.
-    QualityWindow { topic: Topic::GPS, start: T, outcomes: vec![10, 2, 1, 3, 4, 0, 1], delays: Some([1, -86_400]) }
+    let delays = Delays { percentiles: [1, -86_400], max: 7 };
+    QualityWindow { topic: Topic::GPS, start: T, outcomes: vec![10, 2, 1, 3, 4, 0, 1], delays: Some(delays) }
 }
 
 #[test]
@@ -288,8 +289,12 @@ fn data_quality_counts_every_outcome() {
     check(&batch, 0, &[("row_key", &format!("gps/{T}")), ("topic", "gps"), ("records", "21"), ("on_time", "10")]);
     check(&batch, 0, &[("late", "2"), ("expired", "1"), ("duplicate", "3"), ("dead_letters", "5")]);
     check(&batch, 0, &[("dead_null_payload", "4"), ("dead_too_long", "0"), ("dead_confluent_format", "1")]);
-    check(&batch, 0, &[("dead_bad_position", "0"), ("delay_p50_s", "1"), ("delay_p99_s", "-86400")]);
-    check(&batch, 1, &[("delay_p50_s", "null"), ("delay_p99_s", "null")]);
+    check(
+        &batch,
+        0,
+        &[("dead_bad_position", "0"), ("delay_p50_s", "1"), ("delay_p99_s", "-86400"), ("delay_max_s", "7")],
+    );
+    check(&batch, 1, &[("delay_p50_s", "null"), ("delay_p99_s", "null"), ("delay_max_s", "null")]);
 }
 
 fn fits<R: Shown>(row: R) {
