@@ -81,7 +81,7 @@ impl Run {
         let process = Arc::new(Process {
             policy: config.policy,
             reading: Arc::new(reading),
-            lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone() },
+            lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone(), held: Arc::clone(&held) },
             names: Arc::new(Names::new(lookback::reach(&derived), &held)),
             derived,
             held,
