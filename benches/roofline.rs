@@ -81,12 +81,7 @@ impl Worker {
 
     fn run(mut self) -> u64 {
         let mut decoder = Decoder::new(
-            DecodeOptions {
-                timezone: jiff::tz::TimeZone::UTC,
-                max_record: 256 << 10,
-                max_ahead: 86_400_000_000,
-                topic_names: self.names.clone(),
-            },
+            DecodeOptions { timezone: jiff::tz::TimeZone::UTC, max_record: 256 << 10, max_ahead: 86_400_000_000 },
             TextHasher::new(1),
         );
         let mut rows = decoder.rows();

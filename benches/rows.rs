@@ -16,7 +16,6 @@ use citystream::parts::{
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::time::disposition::Disposition;
-use citystream_wire::PerTopic;
 
 /// Records in one epoch.
 const EPOCH: usize = 50_000;
@@ -72,12 +71,7 @@ fn nanos(time: Duration, records: usize) -> f64 {
 /// Decodes everything and hands over each epoch.
 fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)) -> Duration {
     let mut decoder = Decoder::new(
-        DecodeOptions {
-            timezone: jiff::tz::TimeZone::UTC,
-            max_record: 256 << 10,
-            max_ahead: 86_400_000_000,
-            topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
-        },
+        DecodeOptions { timezone: jiff::tz::TimeZone::UTC, max_record: 256 << 10, max_ahead: 86_400_000_000 },
         TextHasher::new(1),
     );
     let mut rows = decoder.rows();
@@ -105,8 +99,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
 
 /// Makes records of all rows, all of them on time.
 fn extract(batches: &[RawBatch]) -> Duration {
-    let topics = Topic::all().map(|topic| (format!("{}_data", topic.name()), topic)).collect();
-    let mut extractor = Extractor::new(topics, TextHasher::new(1));
+    let mut extractor = Extractor::new(TextHasher::new(1));
     let batches: Vec<Batch> = batches.iter().cloned().map(on_time).collect();
     let start = on_cpu();
     let mut delivered = 0;

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! pings ---------+---------------> enrich ---> enriched pings
-//! traffic -------+------------------^   ^
-//! weather -------+------------------^   |
-//! statuses --> lives -- circles --------+---> near
-//!                \--------------------------> lives
+//! traffic -------+------------------^  ^  \
+//! weather -------+------------------^  |   \-- near --+
+//! statuses --> lives -- circles -------+--------------+-> exposures
+//!                \--------------------------------------> lives
 //! ```
 //!
 //! A function of the records and the closes of epochs alone. Each [derived table](crate::tables) takes of these streams what it
@@ -15,9 +15,9 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concat;
 
 use crate::operators::enrich::{self, Enriched, enrich};
-use crate::operators::incidents::{LifeEvent, Near, Seed, lives};
+use crate::operators::incidents::{Exposed, LifeEvent, Seed, exposures, lives};
 use crate::operators::stage::Closes;
-use crate::records::changes::{Change, EnrichedPing};
+use crate::records::changes::{Change, EnrichedPing, VehicleExposure};
 use crate::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
 use crate::time::Epoch;
 
@@ -59,8 +59,10 @@ pub struct City<'scope> {
     pub enriched: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
     /// Lives of incidents, by incident.
     pub lives: StreamVec<'scope, Epoch, LifeEvent>,
-    /// Who passed which incident.
-    pub near: StreamVec<'scope, Epoch, Near>,
+    /// The changes of who passed which life, by incident: what is written.
+    pub exposures: StreamVec<'scope, Epoch, Change<VehicleExposure>>,
+    /// What they add to the lives, by incident, with what a start recovers.
+    pub exposed: StreamVec<'scope, Epoch, Exposed>,
 }
 
 impl<'scope> City<'scope> {
@@ -75,10 +77,23 @@ impl<'scope> City<'scope> {
             traffic: traffic.clone(),
             weather: weather.clone(),
             statuses,
-            circles,
+            circles: circles.clone(),
         };
         let Enriched { rows, recovered, near } = enrich(closes.clone(), inputs);
-        let enriched = rows.clone().concat(recovered);
-        City { closes, vehicles, pings, traffic, weather, deliveries, enriched_changes: rows, enriched, lives, near }
+        let (exposures, exposed) = exposures(closes.clone(), circles, near);
+        let (enriched_changes, enriched) = (rows.clone(), rows.concat(recovered));
+        City {
+            closes,
+            vehicles,
+            pings,
+            traffic,
+            weather,
+            deliveries,
+            enriched_changes,
+            enriched,
+            lives,
+            exposures,
+            exposed,
+        }
     }
 }

@@ -72,10 +72,15 @@ impl std::ops::AddAssign for Amount {
     }
 }
 
+/// So much of what was told may wait to be written before no more is told.
+const MOST_UNWRITTEN: u64 = 4 << 20;
+
 /// What all operators of a process hold.
 #[derive(Debug, Default)]
 pub struct Held {
     kinds: [(AtomicU64, AtomicU64); Kind::ALL.len()],
+    /// Bytes of changes that wait for a thread that writes them.
+    unwritten: AtomicU64,
 }
 
 impl Held {
@@ -83,6 +88,21 @@ impl Held {
     pub fn of(&self, kind: Kind) -> Amount {
         let (count, bytes) = &self.kinds[kind as usize];
         Amount { count: count.load(Ordering::Relaxed) as usize, bytes: bytes.load(Ordering::Relaxed) as usize }
+    }
+
+    /// Changes wait to be written.
+    pub fn hand_over(&self, bytes: u64) {
+        self.unwritten.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// They do no longer.
+    pub fn written(&self, bytes: u64) {
+        self.unwritten.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether so many wait that no more is to be told: few records may change millions of rows.
+    pub fn is_full(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed) > MOST_UNWRITTEN
     }
 
     /// Bytes of all kinds.

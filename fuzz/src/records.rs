@@ -17,7 +17,6 @@ use citystream_dataflows::records::Stamp;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::{HOUR, LOG_TIMES, Micros};
-use citystream_wire::PerTopic;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -51,14 +50,9 @@ pub fn check_input(input: &[u8]) {
     check_records(batch, topic_read);
 }
 
-fn topic_names() -> PerTopic<String> {
-    PerTopic::new(|topic| format!("{}_data", topic.name()))
-}
-
 fn reader(zone: &str) -> (Decoder, Rows) {
     let timezone = TimeZone::get(zone).expect("a zone of this name");
-    let topic_names = topic_names();
-    let options = DecodeOptions { timezone, max_record: MAX_RECORD, max_ahead: 24 * HOUR, topic_names };
+    let options = DecodeOptions { timezone, max_record: MAX_RECORD, max_ahead: 24 * HOUR };
     let decoder = Decoder::new(options, TextHasher::new(1));
     let rows = decoder.rows();
     (decoder, rows)
@@ -95,7 +89,7 @@ fn check_log(rows: &RecordBatch, topic: Topic) {
     assert_eq!(values::<Int32Type>(rows, "partition"), [PARTITION; 2]);
     assert!(values::<TimestampMicrosecondType>(rows, "log_time").iter().all(|time| LOG_TIMES.contains(time)));
     let names: &StringArray = column(rows, "topic");
-    assert!((0..2).all(|row| names.value(row) == topic_names()[topic]));
+    assert!((0..2).all(|row| names.value(row) == topic.name()));
 }
 
 /// A dead letter keeps the bytes.
@@ -134,8 +128,7 @@ fn check_records(batch: RawBatch, topic: Topic) {
     let rows = batch.metas.len();
     let batch: Batch = Classified { batch, dispositions, quality_windows: windows }.into();
     let mut records = Records::default();
-    let topics = topic_names().iter().map(|(topic, name)| (name.clone(), topic)).collect();
-    let mut extractor = Extractor::new(topics, TextHasher::new(1));
+    let mut extractor = Extractor::new(TextHasher::new(1));
     extractor.extract(&batch, &mut records).expect("what is decoded can be extracted");
     assert_eq!(records.deliveries.len(), 2);
     assert!(records.deliveries.iter().all(|delivery| delivery.topic == topic));

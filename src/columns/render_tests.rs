@@ -6,12 +6,12 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMic
 use arrow::util::display::array_value_to_string;
 use citystream_dataflows::records::changes::*;
 use citystream_dataflows::records::*;
-use citystream_dataflows::tables::data_quality_15m::{self, QualityWindow};
+use citystream_dataflows::tables::data_quality_15m::{self, Delays, QualityWindow};
 use citystream_dataflows::tables::environment_15m::{self, EnvironmentWindow};
 use citystream_dataflows::tables::incidents::{self, IncidentRow};
 use citystream_dataflows::tables::traffic_5m::{self, TrafficWindow};
 use citystream_dataflows::tables::vehicle_15m::{self, VehicleWindow};
-use citystream_dataflows::tables::{Columns, enriched_pings};
+use citystream_dataflows::tables::{Columns, enriched_pings, incident_exposures};
 use citystream_wire::Topic;
 use h3o::{LatLng, Resolution};
 
@@ -56,7 +56,8 @@ shown!(
     VehicleWindow: vehicle_15m,
     EnvironmentWindow: environment_15m,
     IncidentRow: incidents,
-    QualityWindow: data_quality_15m
+    QualityWindow: data_quality_15m,
+    VehicleExposure: incident_exposures
 );
 
 fn render<R: Shown>(changes: &[Change<R>], names: &Names) -> Result<RecordBatch, RenderError> {
@@ -276,9 +277,23 @@ fn an_incident_that_was_never_active_has_no_circle() {
     check(&batch, 1, &[("pings_during", "null"), ("pings_before", "null"), ("resolved_offset", "20")]);
 }
 
+fn exposure() -> VehicleExposure {
+    let life = LifeId { incident: text(b"fire-7"), first: stamp(-60_000_000, 1, 10) };
+    VehicleExposure { life, vehicle: text(b"car"), first: T, last: T + 5_000_000, distance_mm: 1234, pings: 2 }
+}
+
+#[test]
+fn an_exposure_has_the_key_of_its_life_before_any_id() {
+    let batch = render(&[added(exposure())], &names(&["fire-7", "car"])).unwrap();
+    check(&batch, 0, &[("row_key", "1/10/car"), ("incident_id", "fire-7"), ("partition", "1"), ("offset", "10")]);
+    check(&batch, 0, &[("vehicle_id", "car"), ("first_time", "0"), ("last_time", "5000000"), ("pings", "2")]);
+    check(&batch, 0, &[("least_distance_m", "1.234")]);
+}
+
 fn quality() -> QualityWindow {
     // Outcomes in order: four dispositions, then the first reasons; the rest has not happened.
-    QualityWindow { topic: Topic::GPS, start: T, outcomes: vec![10, 2, 1, 3, 4, 0, 1], delays: Some([1, -86_400]) }
+    let delays = Delays { percentiles: [1, -86_400], max: 7 };
+    QualityWindow { topic: Topic::GPS, start: T, outcomes: vec![10, 2, 1, 3, 4, 0, 1], delays: Some(delays) }
 }
 
 #[test]
@@ -288,8 +303,12 @@ fn data_quality_counts_every_outcome() {
     check(&batch, 0, &[("row_key", &format!("gps/{T}")), ("topic", "gps"), ("records", "21"), ("on_time", "10")]);
     check(&batch, 0, &[("late", "2"), ("expired", "1"), ("duplicate", "3"), ("dead_letters", "5")]);
     check(&batch, 0, &[("dead_null_payload", "4"), ("dead_too_long", "0"), ("dead_confluent_format", "1")]);
-    check(&batch, 0, &[("dead_bad_position", "0"), ("delay_p50_s", "1"), ("delay_p99_s", "-86400")]);
-    check(&batch, 1, &[("delay_p50_s", "null"), ("delay_p99_s", "null")]);
+    check(
+        &batch,
+        0,
+        &[("dead_bad_position", "0"), ("delay_p50_s", "1"), ("delay_p99_s", "-86400"), ("delay_max_s", "7")],
+    );
+    check(&batch, 1, &[("delay_p50_s", "null"), ("delay_p99_s", "null"), ("delay_max_s", "null")]);
 }
 
 fn fits<R: Shown>(row: R) {
@@ -317,6 +336,7 @@ fn every_table_takes_its_rows_and_stands_under_their_own_date() {
     fits(environment_window());
     fits(incident());
     fits(quality());
+    fits(exposure());
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! A row of a derived table once more, from the raw rows behind it: the same dataflow, on one worker, in one commit.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -8,7 +7,6 @@ use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::tables::{self, Block, Derived};
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_wire::Topic;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::Inspect;
 use timely::dataflow::operators::generic::operator::empty;
@@ -25,12 +23,8 @@ use crate::error::RunError;
 ///
 /// # Errors
 /// Rows that are not what their tables say.
-pub fn rederive(
-    table: Derived,
-    sources: &[(Table, Vec<RecordBatch>)],
-    topics: BTreeMap<String, Topic>,
-) -> Result<Vec<RecordBatch>, RunError> {
-    let mut extractor = Extractor::new(topics, TextHasher::new(draw_key()?));
+pub fn rederive(table: Derived, sources: &[(Table, Vec<RecordBatch>)]) -> Result<Vec<RecordBatch>, RunError> {
+    let mut extractor = Extractor::new(TextHasher::new(draw_key()?));
     let mut records = Extracted::default();
     for (raw, batches) in sources {
         for batch in batches {

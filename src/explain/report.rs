@@ -17,7 +17,6 @@ use crate::columns::row::Row;
 use crate::columns::tables::Table;
 use crate::error::RunError;
 use crate::escape::{escaped, shell_word};
-use crate::lake::history::commit::by_name;
 use crate::lake::{Lake, State};
 
 /// What is known of a record or a row.
@@ -113,7 +112,7 @@ async fn row(source: &Source<'_>, table: Derived, key: &str, limit: usize) -> Re
     let sources = source.behind(table, key).await?.ok_or_else(unknown)?;
     let revisions = revisions(table, &changes, &sources);
     let standing = revisions.last().ok_or_else(unknown)?.row.clone();
-    let again = rederive(table, &sources, by_name(&source.state.topics))?;
+    let again = rederive(table, &sources)?;
     let again = rows(&again).find(|row| is_it(*row)).map(|row| own(show(row)));
     Ok(Explanation {
         target: format!("{name}:{key}"),
@@ -181,8 +180,7 @@ fn names(derived: Derived, row: &Shown, table: Table, record: Row<'_>) -> bool {
 }
 
 fn at(table: Table, row: Row<'_>) -> Option<String> {
-    let topic =
-        table.topic().map_or_else(|| row.text("topic").unwrap_or("?").to_owned(), |topic| topic.name().to_owned());
+    let topic = table.topic().map(Topic::name).or(row.text("topic"))?;
     Some(format!("{topic}/{}/{}", row.int("partition")?, row.long("offset")?))
 }
 

@@ -7,7 +7,7 @@ use super::scan::{overlaps, rows, scan};
 use crate::columns::row::Row;
 use crate::columns::tables::{EVENT_TIME, QUALITY_WINDOW, Table};
 use crate::error::RunError;
-use crate::lake::history::commit::{File, by_name};
+use crate::lake::history::commit::File;
 use crate::lake::{Lake, State};
 
 /// What stands behind a row: rows of the tables of records.
@@ -46,10 +46,9 @@ impl Source<'_> {
     }
 
     async fn select(&self, select: &Select) -> Result<Vec<RecordBatch>, RunError> {
-        let topics = by_name(&self.state.topics);
         let its = |row: &Row<'_>| match select.from {
             From::Topic(_) => true,
-            From::DeadLetters(topic) => row.text("topic").and_then(|name| topics.get(name)) == Some(&topic),
+            From::DeadLetters(topic) => row.text("topic") == Some(topic.name()),
         };
         let table = table_of(select.from);
         match select.when {

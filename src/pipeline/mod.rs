@@ -81,7 +81,7 @@ impl Run {
         let process = Arc::new(Process {
             policy: config.policy,
             reading: Arc::new(reading),
-            lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone() },
+            lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone(), held: Arc::clone(&held) },
             names: Arc::new(Names::new(lookback::reach(&derived), &held)),
             derived,
             held,
@@ -162,12 +162,7 @@ fn connect(config: &Config) -> Result<Mesh, RunError> {
 
 /// How a configuration has records read.
 pub fn decode_options(config: &Config) -> DecodeOptions {
-    DecodeOptions {
-        timezone: config.zone.clone(),
-        max_record: config.max_record,
-        max_ahead: config.policy.max_ahead,
-        topic_names: config.topics.clone(),
-    }
+    DecodeOptions { timezone: config.zone.clone(), max_record: config.max_record, max_ahead: config.policy.max_ahead }
 }
 
 fn serve_metrics(

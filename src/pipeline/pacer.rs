@@ -231,7 +231,6 @@ mod tests {
             closed_before: None,
             reach: Vec::new(),
             seeds: Vec::new(),
-            topics: BTreeMap::new(),
         };
         let position =
             Position { partition: PARTITION, next: NextOffset(0), log_clock: None, standing: Standing::Behind };

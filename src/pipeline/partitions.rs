@@ -114,8 +114,7 @@ mod tests {
 
     fn watch() -> Watch {
         let names = PerTopic::new(|topic| topic.name().to_owned());
-        let known =
-            BTreeMap::from([(Topic::GPS, TopicName { name: "gps".into(), id: "a".into(), ..TopicName::default() })]);
+        let known = BTreeMap::from([(Topic::GPS, TopicName { name: "gps".into(), id: "a".into() })]);
         let added = [from_the_first((partition(0), NextOffset(0)))];
         let recorded = [partition(0), partition(2)].map(|p| from_the_first((p, NextOffset(5))).position);
         Watch::new(Topics::new(names, known), &added, &recorded)

@@ -162,7 +162,7 @@ struct OpenEpoch {
 
 impl OpenEpoch {
     fn new(reading: Arc<Reading>, worker: usize, peers: usize) -> Self {
-        let rows = Rows::new(reading.decode.topic_names.clone());
+        let rows = Rows::default();
         OpenEpoch {
             reading,
             worker,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each batch becomes records at its own epoch. A text is told once by each worker, at the epoch of the first record
-//! that has it: who shows it waits until the names of that epoch are learnt. The first tick brings the key of ids and the names of topics; what
+//! that has it: who shows it waits until the names of that epoch are learnt. The first tick brings the key of ids; what
 //! comes of that tick on this worker comes after it.
 
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub fn records<'scope>(
             extractor.iter_mut().for_each(|extractor: &mut Extractor| extractor.forget_before(names.freed()));
             ticks.for_each(|_, batch| {
                 let start = batch.drain(..).find_map(|tick| tick.start);
-                let made = start.map(|start| Extractor::new(start.topics, TextHasher::new(start.key)));
+                let made = start.map(|start| Extractor::new(TextHasher::new(start.key)));
                 extractor = extractor.take().or(made);
             });
             let mut extract = |batch: &Batch| extracted(extractor.as_mut(), batch).map_err(|e| fatal.raise(e)).ok();

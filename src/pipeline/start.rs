@@ -107,7 +107,6 @@ pub fn open(
         horizon: state.horizon,
         closed_before,
         reach: Vec::new(),
-        topics: topics.by_name(),
         seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived, TextHasher::new(key)))?,
     };
     start.reach = lookback::files(&state, &Lookback::of(&start, &process.derived));

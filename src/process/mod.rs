@@ -88,6 +88,8 @@ pub struct LakeAccess {
     pub runtime: tokio::runtime::Handle,
     /// Where a fatal error goes.
     pub fatal: Fatal,
+    /// Where it is told what waits to be written.
+    pub held: Arc<Held>,
 }
 
 /// Bytes read in this process and not yet committed, against a limit.

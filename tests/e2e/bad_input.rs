@@ -89,7 +89,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Dead letters carry the name that their topic had then. Twice renamed, they still count in the windows that are open.
+/// What a topic is called on the broker stands in no row: twice renamed, its dead letters still count in the windows that are open.
 #[test]
 fn a_renamed_topic_goes_on_with_dead_letters_in_reach() {
     let log = JsonLog::new();

@@ -78,6 +78,22 @@ fn the_tables_show_the_effects_that_were_configured() {
     }
 }
 
+/// `docs/questions.md`: every query runs as it stands there, and some answers are those found another way. Vehicles report often,
+/// so that there is something to say of how they brake.
+#[test]
+fn the_questions_that_people_ask_have_answers() {
+    if !python::available() {
+        return;
+    }
+    let (city, trouble) = (City::new(), "--out-of-order=0.05 --late=0.02 --duplicates=0.02 --malformed=0.02");
+    city.simulate(&format!("--seed 1 --span 100m --vehicles 50 --step 2s..8s --incidents 60 {trouble}"));
+    city.plan.drain(1, 2);
+    let views = city.folder.path().join("lake.sql");
+    std::fs::write(&views, city.plan.manage(&["lake", "sql"]).stdout).expect("the views");
+    let questions = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/questions.md");
+    print!("{}", python::run("questions.py", &[city.plan.lake().place(), text(&views), questions]));
+}
+
 #[test]
 fn the_schema_of_the_originals_consumers_reads_every_record() {
     if !python::available() {

@@ -21,6 +21,7 @@ MINUTE = 60_000_000
 # Up to when a row looks; a window's length stands in its table's name.
 REACHES = {
     "enriched_pings": "epoch_us(event_time)",
+    "incident_exposures": f"epoch_us(first_time) + {60 * MINUTE}",
     "incidents": f"greatest(epoch_us(last_time), coalesce(epoch_us(active_time), 0) + {60 * MINUTE})",
 }
 UNITS = {"m": MINUTE, "h": 60 * MINUTE}

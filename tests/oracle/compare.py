@@ -116,8 +116,8 @@ def main():
     lake = Lake(arguments.lake)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute((HERE / "macros.sql").read_text())
     complaints = [f"WRONG {what}" for what in lake.load(connection)]
+    connection.execute((HERE / "macros.sql").read_text())
     for table in arguments.tables.split(","):
         connection.execute(f"CREATE OR REPLACE TEMP TABLE want AS {(HERE / f'{table}.sql').read_text()}")
         found = [f"WRONG {table}: {what}" for what in check(connection, table, lake.changes(connection, table))]

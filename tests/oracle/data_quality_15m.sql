@@ -1,14 +1,13 @@
 -- One row a topic and 15 minutes of log time: what came, what became of it, and how late it was.
--- Reads all raw tables and dead_letters; topics (name, short) say which topic a name on the broker stands for. The window is
--- that of the partition's log clock at the record: the greatest log time up to it. What was missed has no quality_window.
+-- Reads all raw tables and dead_letters. The window is that of the partition's log clock at the record: the greatest log time
+-- up to it. What was missed has no quality_window.
 WITH read AS (
-  SELECT 'vehicle' AS topic, partition, "offset", log_time, event_time, disposition, NULL AS reason, quality_window FROM raw_vehicle
-  UNION ALL SELECT 'gps', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_gps
-  UNION ALL SELECT 'traffic', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_traffic
-  UNION ALL SELECT 'weather', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_weather
-  UNION ALL SELECT 'emergency', partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_emergency
-  UNION ALL SELECT t.short, partition, "offset", log_time, NULL, NULL, reason, quality_window
-  FROM dead_letters d JOIN topics t ON t.name = d.topic
+  SELECT topic, partition, "offset", log_time, event_time, disposition, NULL AS reason, quality_window FROM raw_vehicle
+  UNION ALL SELECT topic, partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_gps
+  UNION ALL SELECT topic, partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_traffic
+  UNION ALL SELECT topic, partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_weather
+  UNION ALL SELECT topic, partition, "offset", log_time, event_time, disposition, NULL, quality_window FROM raw_emergency
+  UNION ALL SELECT topic, partition, "offset", log_time, NULL, NULL, reason, quality_window FROM dead_letters
 ),
 counted AS (
   SELECT *, window_us(epoch_us(max(log_time) OVER (PARTITION BY topic, partition ORDER BY "offset")), 15) AS w FROM read
@@ -19,7 +18,7 @@ of_rows AS (
          count(*) FILTER (disposition = 'on_time') AS on_time, count(*) FILTER (disposition = 'late') AS late,
          count(*) FILTER (disposition = 'expired') AS expired, count(*) FILTER (disposition = 'duplicate') AS duplicate,
          list(delay ORDER BY delay) AS delays
-  FROM (SELECT *, floor_to(epoch_us(log_time) - epoch_us(event_time), 1000000) // 1000000 AS seconds,
+  FROM (SELECT *, floor_to(epoch_us(log_time) - epoch_us(event_time) + 500000, 1000000) // 1000000 AS seconds,
                greatest(-86400, least(86400, seconds))::INTEGER AS delay FROM counted WHERE reason IS NULL)
   GROUP BY topic, w
 ),
@@ -45,5 +44,5 @@ SELECT
   coalesce(rows, 0) + coalesce(dead_letters, 0) AS records, coalesce(on_time, 0) AS on_time, coalesce(late, 0) AS late,
   coalesce(expired, 0) AS expired, coalesce(duplicate, 0) AS duplicate, coalesce(dead_letters, 0) AS dead_letters,
   coalesce(COLUMNS(lambda c: c LIKE 'dead\_%' ESCAPE '\' AND c <> 'dead_letters'), 0),
-  nearest_rank(delays, 50) AS delay_p50_s, nearest_rank(delays, 99) AS delay_p99_s
+  nearest_rank(delays, 50) AS delay_p50_s, nearest_rank(delays, 99) AS delay_p99_s, list_max(delays) AS delay_max_s
 FROM of_rows FULL JOIN of_dead USING (topic, w)

@@ -1,7 +1,6 @@
 """A lake's tables in DuckDB, from its commits and Parquet files alone.
 
-`load` makes a table of each raw table, `topics` (name, short) and `cells` (cell, lat, lon), and checks the H3 columns of
-the raw tables against the `h3` package. `changes` makes a view of a change log.
+`load` makes a table of each raw table, and `cells` (cell, lat, lon), and checks the H3 columns of the raw tables against the `h3` package. `changes` makes a view of a change log.
 """
 
 import json
@@ -29,19 +28,18 @@ CELLS = {"raw_gps": (8, 5), "raw_traffic": (8,), "raw_weather": (5,)}
 
 
 class Lake:
-    """The live files by table, and the topics' names, of all commits that are there at once."""
+    """The live files by table, of all commits that are there at once."""
 
     def __init__(self, root):
         self.root = pathlib.Path(root)
-        self.topics, added, removed = {}, {}, {}
+        added, removed = {}, {}
         for path in sorted((self.root / "commits").glob("*.json")):
             commit = json.loads(path.read_bytes())
-            self.topics |= {topic["name"]: short for short, topic in commit["topics"].items()}
             for table, files in commit["added"].items():
                 added.setdefault(table, []).extend(file["path"] for file in files)
             for table, paths in commit["removed"].items():
                 removed.setdefault(table, set()).update(paths)
-        if not self.topics:
+        if not added:
             raise SystemExit(f"{root} is no lake with data")
         self.files = {t: [str(self.root / p) for p in paths if p not in removed.get(t, ())] for t, paths in added.items()}
 
@@ -50,8 +48,6 @@ class Lake:
         complaints = []
         for table, columns in RAW.items():
             complaints += self._load_table(connection, table, columns)
-        names = pyarrow.table({"name": list(self.topics), "short": list(self.topics.values())})
-        store(connection, "topics", names)
         cells = " UNION ".join(f"SELECT h3_{r} FROM {table}" for table, rs in CELLS.items() for r in rs)
         cells = [cell for (cell,) in connection.execute(cells).fetchall() if cell and h3.is_valid_cell(cell)]
         centres = [h3.cell_to_latlng(cell) for cell in cells]

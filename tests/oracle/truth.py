@@ -31,7 +31,7 @@ def found(lake, connection):
     for topic in ["vehicle", "gps", "traffic", "weather", "emergency"]:
         sql = f"SELECT disposition, count(*) FROM raw_{topic} GROUP BY ALL"
         numbers |= {f"{topic} {disposition}": n for disposition, n in connection.execute(sql).fetchall()}
-    sql = "SELECT short, reason, count(*) FROM dead_letters JOIN topics ON name = topic GROUP BY ALL"
+    sql = "SELECT topic, reason, count(*) FROM dead_letters GROUP BY ALL"
     numbers |= {f"{topic} {reason}": n for topic, reason, n in connection.execute(sql).fetchall()}
     numbers["enriched_pings"] = latest(lake, connection, "enriched_pings", "count(*)")[0][0]
     numbers["traffic_5m.pings"] = latest(lake, connection, "traffic_5m", "sum(pings)")[0][0]
@@ -42,7 +42,7 @@ def found(lake, connection):
     columns = [c for c, *_ in connection.execute("DESCRIBE changes").fetchall() if c in DISPOSITIONS or c.startswith("dead_")]
     for column in columns:
         for topic, n in latest(lake, connection, "data_quality_15m", f"topic, sum({column})", "GROUP BY topic"):
-            numbers[f"quality of {lake.topics.get(topic, topic)} {column}"] = n
+            numbers[f"quality of {topic} {column}"] = n
     return numbers
 
 

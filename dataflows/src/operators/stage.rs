@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
@@ -18,6 +19,8 @@ use crate::held::{Balance, Held};
 use crate::time::Epoch;
 use crate::time::closes::EpochClose;
 
+/// Before it is looked again whether what was told has been written.
+const PAUSE: Duration = Duration::from_millis(1);
 /// How much work one activation of an operator does, in updates: some milliseconds.
 pub const FUEL: usize = 4 * 1024;
 /// One unit of fuel pays for so many records: taken together they are sorted, and find what they need side by side.
@@ -165,7 +168,8 @@ pub fn conduct<'scope, S: Stage>(
     closes: Closes<'scope>,
     mut stage: S,
 ) -> (StreamVec<'scope, Epoch, S::Row>, StreamVec<'scope, Epoch, S::Side>) {
-    let mut balance = Balance::new(&closes.held);
+    let process = Arc::clone(&closes.held);
+    let mut balance = Balance::new(&process);
     let mut closes = Inbox::new(&mut builder, closes.stream, Pipeline);
     let (rows, row_stream) = builder.new_output_connection::<Vec<S::Row>, _>([]);
     let (side, side_stream) = builder.new_output_connection::<Vec<S::Side>, _>([]);
@@ -194,6 +198,10 @@ pub fn conduct<'scope, S: Stage>(
                 let Some(close) = close else { break };
                 if !stage.inputs().iter().all(|input| input.is_done(epoch)) {
                     continue;
+                }
+                if process.is_full() {
+                    activator.activate_after(PAUSE);
+                    break;
                 }
                 let closed = stage.close(&close, &mut fuel, &mut out);
                 // Emit.

@@ -149,6 +149,23 @@ pub struct LifeId {
     pub first: Stamp,
 }
 
+/// A vehicle within 1,500 m of an incident while that was active, for an hour at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VehicleExposure {
+    /// The life of the incident.
+    pub life: LifeId,
+    /// The vehicle.
+    pub vehicle: TextId,
+    /// The time of its first ping there.
+    pub first: Micros,
+    /// The time of its last.
+    pub last: Micros,
+    /// The least distance from the incident, in millimetres.
+    pub distance_mm: i64,
+    /// Pings.
+    pub pings: u64,
+}
+
 /// A life that a run finds in the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed {

@@ -62,8 +62,8 @@ const fn windowed(column: &'static str, counted: Counted) -> Total {
 
 const ABOUT: &str = "\
 One row a topic and 15 minutes of log time: records by disposition, dead letters by reason, and the delay (log time less
-event time, in whole seconds rounded down, clamped to a day either way) of those that became rows, as percentiles (nearest
-rank). Log time is here the log clock of the record's partition: its `quality_window`. What came for a window that was sealed
+event time, to the nearest second, halves up, clamped to a day either way) of those that became rows, as percentiles (nearest
+rank) and the greatest. Log time is here the log clock of the record's partition: its `quality_window`. What came for a window that was sealed
 already (a partition that had gone quiet brings old records) has none, and counts in the ledger as missed.";
 
 /// What became of a topic's records in a quarter of an hour of log time.
@@ -75,8 +75,17 @@ pub struct QualityWindow {
     pub start: Micros,
     /// Records by [`Outcome`].
     pub outcomes: Vec<u64>,
-    /// Percentiles 50 and 99 of the rows' delay in whole seconds.
-    pub delays: Option<[i32; 2]>,
+    /// The rows' delay in whole seconds.
+    pub delays: Option<Delays>,
+}
+
+/// Delays in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delays {
+    /// Percentiles 50 and 99.
+    pub percentiles: [i32; 2],
+    /// The greatest.
+    pub max: i32,
 }
 
 impl QualityWindow {
@@ -101,11 +110,12 @@ pub fn columns() -> Columns<QualityWindow> {
     for reason in Reason::ALL {
         all.count(format!("dead_{}", reason.name())).from(move |row| row.with(ROWS + reason as usize));
     }
+    const NO_ROW: &str = "nothing became a row";
     for (index, percent) in PERCENTS.into_iter().enumerate() {
-        all.int(format!("delay_p{percent}_s"), "s")
-            .null_when("nothing became a row")
-            .from(move |row| row.delays.map(|delays| delays[index]));
+        let name = format!("delay_p{percent}_s");
+        all.int(name, "s").null_when(NO_ROW).from(move |row| Some(row.delays?.percentiles[index]));
     }
+    all.int("delay_max_s", "s").null_when(NO_ROW).from(|row| Some(row.delays?.max));
     all
 }
 
@@ -196,7 +206,8 @@ impl Aggregate for Quality {
     type Row = QualityWindow;
 
     fn row(&self, topic: Topic, start: Micros) -> Option<QualityWindow> {
-        let delays = self.delays.percentiles(PERCENTS);
+        let delays = self.delays.percentiles(PERCENTS).zip(self.delays.max());
+        let delays = delays.map(|(percentiles, max)| Delays { percentiles, max });
         Some(QualityWindow { topic, start, outcomes: self.outcomes.clone(), delays })
     }
 

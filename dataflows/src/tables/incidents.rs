@@ -1,29 +1,27 @@
 //! `incidents`: one row a life of an incident: what its statuses say, and who was near.
 //!
 //! ```text
-//! lives -- pipeline (by incident already) --+-> incidents
-//! near --- by incident ---------------------+
+//! lives ---- pipeline (by incident already) --+-> incidents
+//! exposed -- pipeline (by incident already) --+
 //! ```
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{Block, Columns, Declaration, Fields, Intern, Needs, Recovery, Resume, Select};
 use crate::city::City;
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::enrich::is_near;
-use crate::operators::incidents::{BEFORE, EXPOSURE, LIFE, LifeEvent, LifeId, Near, Seed, exposed_until};
-use crate::operators::numbers::Numbers;
+use crate::operators::incidents::{BEFORE, EXPOSURE, Exposed, LIFE, LifeEvent, LifeId, Pings, Seed, exposed_until};
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
-use crate::operators::windows::counts::{Distinct, Sum};
 use crate::records::changes::{Change, Exposure, Life};
 use crate::records::hash::{IdMap, IdSet};
-use crate::records::{Phase, Reading, Stamp, TextId};
+use crate::records::{Phase, Reading, Stamp};
 use crate::time::bindings::Topic;
 use crate::time::closes::{CloseKind, EpochClose};
-use crate::time::{Epoch, HOUR, Micros};
+use crate::time::{Epoch, Micros};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -54,7 +52,7 @@ absent: its `incident_id` here is that record's id), cut greedily into lives: ea
 its first one. Place: the first status's. Type and severity: the latest that say one. Exposed: distinct vehicles with a ping
 within 1,500 m in [first Active, the lesser of first Resolved and first Active + 60 min); `pings_during` counts all pings of
 that circle then, `speed_during_kmh` is the mean of those with a speed, `..._before...` the same of the 15 minutes before
-first Active.";
+first Active. Which vehicles these are, `incident_exposures` says: as many rows as `exposed_vehicles`.";
 
 /// A life of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,7 +115,7 @@ fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
 }
 
 /// A life whose exposure is not known yet may have begun to count an hour before the horizon.
-fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Needs> {
+pub(super) fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Needs> {
     let exposure = if is_exposure_open { EXPOSURE } else { 0 };
     vec![
         Needs::Happened(Topic::GPS, horizon - BEFORE - exposure),
@@ -145,25 +143,28 @@ fn seed(row: &dyn Fields, horizon: Micros, intern: Intern<'_>) -> Option<Seed> {
     Some(Seed { life, exposure })
 }
 
-/// Where a life begins depends on all statuses before it: all of the incident's are read.
 fn behind(key: &[&str]) -> Option<Vec<Select>> {
     // An incident's id may have slashes.
     let [id @ .., partition, offset] = key else { return None };
-    let (partition, offset): (i32, i64) = (partition.parse().ok()?, offset.parse().ok()?);
-    let id = id.join("/");
-    let its = move |row: &dyn Fields| row.incident() == Some(&id);
+    Some(vec![life(id.join("/"), (partition.parse().ok()?, offset.parse().ok()?), None)])
+}
+
+/// All statuses of an incident, as where a life begins depends on all before it; and the pings that may have passed the life
+/// whose first status stands at `first`: all, or a vehicle's.
+pub(super) fn life(incident: String, first: (i32, i64), vehicle: Option<String>) -> Select {
+    let its = move |row: &dyn Fields| row.incident() == Some(&incident);
     let statuses = Select::on_time(Topic::EMERGENCY, Micros::MIN, Micros::MAX, its);
-    Some(vec![statuses.then(move |statuses| {
-        let is_first =
-            |row: &&&dyn Fields| row.int("partition") == Some(partition) && row.long("offset") == Some(offset);
-        statuses.iter().find(is_first).and_then(|first| passers(*first)).into_iter().collect()
-    })])
+    statuses.then(move |statuses| {
+        let is_first = |row: &&&dyn Fields| row.int("partition").zip(row.long("offset")) == Some(first);
+        statuses.iter().find(is_first).and_then(|first| passers(*first, vehicle)).into_iter().collect()
+    })
 }
 
 /// The pings that may have passed a life with this first status.
-fn passers(first: &dyn Fields) -> Option<Select> {
+fn passers(first: &dyn Fields, vehicle: Option<String>) -> Option<Select> {
     let (place, time) = (first.place()?, first.long("event_time")?);
-    let near = move |row: &dyn Fields| row.place().is_some_and(|at| is_near(at, place));
+    let is_of = move |row: &dyn Fields| vehicle.as_ref().is_none_or(|vehicle| row.text("device_id") == Some(vehicle));
+    let near = move |row: &dyn Fields| is_of(row) && row.place().is_some_and(|at| is_near(at, place));
     Some(Select::on_time(Topic::GPS, time - BEFORE, time + LIFE + EXPOSURE, near))
 }
 
@@ -171,31 +172,16 @@ fn passers(first: &dyn Fields) -> Option<Select> {
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<IncidentRow>> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
-    let by_incident = Exchange::new(|near: &Near| near.life.incident.spread());
-    let near = Inbox::new(&mut builder, city.near.clone(), by_incident);
-    let stage = Incidents {
-        lives,
-        near,
-        rows: IdMap::default(),
-        touched: IdSet::default(),
-        vehicles: Numbers::default(),
-        swept: None,
-        passers: 0,
-    };
+    let exposed = Inbox::new(&mut builder, city.exposed.clone(), Pipeline);
+    let stage = Incidents { lives, exposed, rows: IdMap::default(), touched: IdSet::default() };
     conduct(builder, city.closes.clone(), stage).0
 }
 
 struct Incidents {
     lives: Inbox<LifeEvent>,
-    near: Inbox<Near>,
+    exposed: Inbox<Exposed>,
     rows: IdMap<LifeId, Slot>,
     touched: IdSet<LifeId>,
-    /// Who was near any: each of many thousands at one place is near each of many incidents.
-    vehicles: Numbers<TextId>,
-    /// The horizon at which numbers were last freed.
-    swept: Option<Micros>,
-    /// Bytes of who was near.
-    passers: usize,
 }
 
 #[derive(Default)]
@@ -203,17 +189,11 @@ struct Slot {
     life: Option<Life>,
     /// What stands, whatever was counted.
     exposure: Option<Exposure>,
-    vehicles: Distinct<u32>,
-    during: Group,
-    before: Group,
+    vehicles: u64,
+    during: Pings,
+    before: Pings,
     written: Option<IncidentRow>,
     is_final: bool,
-}
-
-#[derive(Default)]
-struct Group {
-    pings: i64,
-    speed: Sum,
 }
 
 impl Stage for Incidents {
@@ -221,7 +201,7 @@ impl Stage for Incidents {
     type Side = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
-        vec![&mut self.lives, &mut self.near]
+        vec![&mut self.lives, &mut self.exposed]
     }
 
     fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
@@ -235,12 +215,12 @@ impl Stage for Incidents {
             }
             self.touched.insert(event.id);
         }
-        for near in self.near.take(epoch, fuel) {
-            self.touched.insert(near.life);
-            let slot = self.rows.entry(near.life).or_default();
-            let before = slot.vehicles.bytes();
-            slot.add(near, &mut self.vehicles);
-            self.passers = self.passers + slot.vehicles.bytes() - before;
+        for Exposed { life, vehicles, during, before } in self.exposed.take(epoch, fuel) {
+            self.touched.insert(life);
+            let slot = self.rows.entry(life).or_default();
+            slot.vehicles = slot.vehicles.wrapping_add_signed(vehicles);
+            slot.during.merge(&during);
+            slot.before.merge(&before);
         }
     }
 
@@ -258,46 +238,26 @@ impl Stage for Incidents {
                 out.rows.extend(row.map(|row| Change { row, diff: 1 }));
             }
             if slot.is_final || row.is_none() {
-                self.passers -= slot.vehicles.bytes();
                 self.rows.remove(&id);
             }
-        }
-        // It visits all who were near.
-        if close.horizon.is_some_and(|horizon| self.swept.is_none_or(|swept| horizon >= swept + HOUR)) {
-            self.swept = close.horizon;
-            let near = self.rows.values().flat_map(|slot| slot.vehicles.iter());
-            self.vehicles.keep_only(near.map(|(number, _)| number));
         }
         true
     }
 
     fn tell(&self, balance: &mut Balance) {
-        let mut held = Amount::in_map::<(LifeId, Slot)>(self.rows.len());
-        held += Amount::bytes(self.passers + self.vehicles.bytes());
-        balance.set(Kind::Incidents, held);
+        balance.set(Kind::Incidents, Amount::in_map::<(LifeId, Slot)>(self.rows.len()));
     }
 }
 
 impl Slot {
-    fn add(&mut self, near: Near, numbers: &mut Numbers<TextId>) {
-        let group = if near.during { &mut self.during } else { &mut self.before };
-        group.pings += near.pings;
-        group.speed.merge(&near.speed);
-        for (vehicle, pings) in near.vehicles {
-            self.vehicles.add(numbers.of(vehicle), pings);
-        }
-    }
-
     fn row(&self) -> Option<IncidentRow> {
         let life = self.life?;
-        let mean = |group: &Group| (group.pings as u64, group.speed.mean());
+        let mean = |pings: &Pings| (pings.count as u64, pings.speed.mean());
         let counted = || match life.since(Phase::Active) {
             None => Exposure::default(),
-            Some(_) => Exposure {
-                vehicles: Some(self.vehicles.count()),
-                during: mean(&self.during),
-                before: mean(&self.before),
-            },
+            Some(_) => {
+                Exposure { vehicles: Some(self.vehicles), during: mean(&self.during), before: mean(&self.before) }
+            }
         };
         Some(IncidentRow { life, exposure: self.exposure.unwrap_or_else(counted) })
     }

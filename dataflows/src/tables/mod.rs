@@ -10,6 +10,7 @@ pub mod congestion_1h;
 pub mod data_quality_15m;
 pub mod enriched_pings;
 pub mod environment_15m;
+pub mod incident_exposures;
 pub mod incidents;
 pub mod traffic_5m;
 pub mod vehicle_15m;
@@ -38,6 +39,7 @@ static DECLARATIONS: &[&Declaration] = &[
     &incidents::TABLE,
     &data_quality_15m::TABLE,
     &congestion_1h::TABLE,
+    &incident_exposures::TABLE,
 ];
 
 /// How many of the list the lakes have that were made before lakes named their tables.

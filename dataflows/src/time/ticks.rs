@@ -1,11 +1,9 @@
 //! What the clock says to every worker, and what every worker answers.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::records::changes::Seed;
-use crate::time::bindings::{Binding, NextOffset, Partition, Position, Topic};
+use crate::time::bindings::{Binding, NextOffset, Partition, Position};
 use crate::time::{Epoch, Micros};
 
 /// Closes an epoch. Minted on worker 0 alone, broadcast to all.
@@ -53,8 +51,6 @@ pub struct Start {
     pub reach: Vec<String>,
     /// The lives of incidents that may still change.
     pub seeds: Vec<Seed>,
-    /// The topics by every name that dead letters in reach may carry.
-    pub topics: BTreeMap<String, Topic>,
 }
 
 /// One worker's answer to a tick, at the tick's epoch.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::operators::incidents::Seed;
-use citystream_dataflows::records::changes::Change;
+use citystream_dataflows::records::changes::{Change, LifeId};
+use citystream_dataflows::tables::incidents::IncidentRow;
 use citystream_dataflows::tables::{data_quality_15m, environment_15m, incidents, traffic_5m, vehicle_15m};
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
@@ -145,6 +146,7 @@ fn collect_all(city: &City<'_>, to: &Collected) {
     collect(environment_15m::changes(city), Row::Environment, to);
     collect(incidents::changes(city), Row::Incident, to);
     collect(data_quality_15m::changes(city), Row::Quality, to);
+    collect(city.exposures.clone(), Row::Exposure, to);
 }
 
 fn collect<R: Clone + 'static>(stream: StreamVec<'_, Epoch, Change<R>>, row: fn(R) -> Row, to: &Collected) {
@@ -194,8 +196,28 @@ pub fn apply(tables: &mut Tables, seals: &Seals, cuts: &[Cut]) -> Result<(), Str
             }
             tables.extend(new.map(|row| (key, row)));
         }
+        exposures_agree(tables).map_err(|e| format!("epoch {epoch}: {e}"))?;
     }
     Ok(())
+}
+
+/// Of each life as many vehicles are shown as are counted.
+fn exposures_agree(tables: &Tables) -> Result<(), String> {
+    let mut shown: BTreeMap<LifeId, u64> = BTreeMap::new();
+    for row in tables.values() {
+        if let Row::Exposure(row) = row {
+            *shown.entry(row.life).or_default() += 1;
+        }
+    }
+    for row in tables.values() {
+        let Row::Incident(IncidentRow { life, exposure }) = row else { continue };
+        let id = LifeId { incident: life.incident, first: life.first };
+        let (shown, counted) = (shown.remove(&id).unwrap_or(0), exposure.vehicles.unwrap_or(0));
+        if shown != counted {
+            return Err(format!("{life:?}: {counted} vehicles are counted, {shown} shown"));
+        }
+    }
+    shown.pop_first().map_or(Ok(()), |(id, _)| Err(format!("{id:?} is no life, and was passed")))
 }
 
 /// Names the first difference only.

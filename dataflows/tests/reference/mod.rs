@@ -5,7 +5,9 @@ mod windows;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use citystream_dataflows::records::changes::{EnrichedPing, Exposure, IncidentMatch, Life, TrafficMatch, WeatherMatch};
+use citystream_dataflows::records::changes::{
+    EnrichedPing, Exposure, IncidentMatch, Life, LifeId, TrafficMatch, VehicleExposure, WeatherMatch,
+};
 use citystream_dataflows::records::measures::{distance_mm, quantised};
 use citystream_dataflows::records::{
     Delivery, Measure, Phase, Ping, Point, Reading, Sky, Stamp, Status, Traffic, VehicleRecord, Weather,
@@ -27,6 +29,7 @@ pub enum Row {
     Vehicle(VehicleWindow),
     Environment(EnvironmentWindow),
     Incident(IncidentRow),
+    Exposure(VehicleExposure),
     Quality(QualityWindow),
 }
 
@@ -46,6 +49,10 @@ impl Row {
             Row::Incident(row) => {
                 let Stamp { time, partition, offset } = row.life.first;
                 ("incidents", [row.life.incident.0 as i64, time, partition.into(), offset])
+            }
+            Row::Exposure(row) => {
+                let Stamp { partition, offset, .. } = row.life.first;
+                ("incident_exposures", [row.vehicle.0 as i64, partition.into(), offset, 0])
             }
             Row::Quality(row) => ("data_quality_15m", [row.topic.index() as i64, row.start, 0, 0]),
         }
@@ -88,7 +95,9 @@ pub fn tables(log: &[Record]) -> Tables {
     rows.extend(windows::traffic(&pings, &kinds.traffic).into_iter().map(Row::Traffic));
     rows.extend(windows::vehicle(&kinds.pings, &kinds.vehicles).into_iter().map(Row::Vehicle));
     rows.extend(windows::environment(&pings, &kinds.weather).into_iter().map(Row::Environment));
-    rows.extend(incidents(&kinds).into_iter().map(Row::Incident));
+    let (incidents, exposures): (Vec<_>, Vec<_>) = incidents(&kinds).into_iter().unzip();
+    rows.extend(incidents.into_iter().map(Row::Incident));
+    rows.extend(exposures.into_iter().flatten().map(Row::Exposure));
     rows.extend(windows::quality(&kinds.deliveries).into_iter().map(Row::Quality));
     rows.into_iter().map(|row| (row.key(), row)).collect()
 }
@@ -148,7 +157,7 @@ fn near(ping: &Ping, statuses: &[Status]) -> Option<IncidentMatch> {
     })
 }
 
-fn incidents(kinds: &Kinds) -> Vec<IncidentRow> {
+fn incidents(kinds: &Kinds) -> Vec<(IncidentRow, Vec<VehicleExposure>)> {
     let mut statuses = kinds.statuses.clone();
     statuses.sort_by_key(|s| s.stamp);
     let names: BTreeSet<_> = statuses.iter().map(|s| s.incident).collect();
@@ -165,8 +174,8 @@ fn incidents(kinds: &Kinds) -> Vec<IncidentRow> {
     rows
 }
 
-/// The row of the statuses of one life.
-fn incident(statuses: &[Status], pings: &[Ping]) -> IncidentRow {
+/// The row of the statuses of one life, and those of who was near.
+fn incident(statuses: &[Status], pings: &[Ping]) -> (IncidentRow, Vec<VehicleExposure>) {
     let (first, last) = (statuses[0], statuses[statuses.len() - 1]);
     let since = |phase| statuses.iter().find(|s| s.phase == Some(phase)).map(|s| s.stamp);
     let phases = [Phase::Active, Phase::Responding, Phase::Resolved].map(since);
@@ -181,7 +190,7 @@ fn incident(statuses: &[Status], pings: &[Ping]) -> IncidentRow {
         phases,
     };
     let Some(active) = phases[0].map(|s| s.time) else {
-        return IncidentRow { life, exposure: Exposure { vehicles: None, ..Exposure::default() } };
+        return (IncidentRow { life, exposure: Exposure { vehicles: None, ..Exposure::default() } }, Vec::new());
     };
     let hour = active + 60 * MINUTE;
     let end = phases[2].map_or(hour, |resolved| resolved.time.min(hour));
@@ -193,7 +202,18 @@ fn incident(statuses: &[Status], pings: &[Ping]) -> IncidentRow {
         during: (during.len() as u64, mean(during.iter().map(|p| p.speed))),
         before: (before.len() as u64, mean(before.iter().map(|p| p.speed))),
     };
-    IncidentRow { life, exposure }
+    let id = LifeId { incident: first.incident, first: first.stamp };
+    let of_vehicle = |vehicle| during.iter().filter(move |ping| ping.vehicle == vehicle);
+    let exposed = |vehicle| VehicleExposure {
+        life: id,
+        vehicle,
+        first: of_vehicle(vehicle).map(|ping| ping.stamp.time).min().unwrap(),
+        last: of_vehicle(vehicle).map(|ping| ping.stamp.time).max().unwrap(),
+        distance_mm: of_vehicle(vehicle).map(|ping| distance_mm(first.at, ping.at)).min().unwrap(),
+        pings: of_vehicle(vehicle).count() as u64,
+    };
+    let exposures = vehicles.into_iter().map(exposed).collect();
+    (IncidentRow { life, exposure }, exposures)
 }
 
 fn around(place: Point, from: Micros, until: Micros, pings: &[Ping]) -> Vec<Ping> {

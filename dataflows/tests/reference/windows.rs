@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use citystream_dataflows::records::changes::EnrichedPing;
 use citystream_dataflows::records::measures::{distance_mm, quantised};
 use citystream_dataflows::records::{Delivery, Level, Ping, Reading, Source, Traffic, VehicleRecord, Weather};
-use citystream_dataflows::tables::data_quality_15m::QualityWindow;
+use citystream_dataflows::tables::data_quality_15m::{Delays, QualityWindow};
 use citystream_dataflows::tables::environment_15m::EnvironmentWindow;
 use citystream_dataflows::tables::traffic_5m::TrafficWindow;
 use citystream_dataflows::tables::vehicle_15m::VehicleWindow;
@@ -178,7 +178,11 @@ pub fn quality(deliveries: &[Delivery]) -> Vec<QualityWindow> {
         let most = mine.iter().map(|d| d.outcome.0).max().unwrap_or(0);
         let outcomes = (0..=most).map(|outcome| count(&mine, |d| d.outcome.0 == outcome)).collect();
         let delays: Vec<i32> = mine.iter().filter(|d| d.outcome.0 < 4).map(|d| d.delay_s).collect();
-        let delays = (!delays.is_empty()).then(|| [50, 99].map(|percent| percentile(&delays, percent)));
+        let delays = delays
+            .iter()
+            .copied()
+            .max()
+            .map(|max| Delays { percentiles: [50, 99].map(|percent| percentile(&delays, percent)), max });
         QualityWindow { topic, start, outcomes, delays }
     };
     keys.into_iter().map(row).collect()

@@ -40,8 +40,6 @@ pub struct DecodeOptions {
     pub max_record: usize,
     /// How far an event time may run ahead of the log clock.
     pub max_ahead: Micros,
-    /// The topics' names on the broker.
-    pub topic_names: PerTopic<String>,
 }
 
 /// A record with where and when it was read.
@@ -81,7 +79,6 @@ impl<'a> Incoming<'a> {
 pub struct Decoder {
     limits: Limits,
     layouts: PerTopic<Layout>,
-    topic_names: PerTopic<String>,
     extra: String,
     relaxed: Relaxed,
 }
@@ -114,15 +111,15 @@ struct Parsed<'a> {
 impl Decoder {
     /// A decoder with these options, in a run with this hasher.
     pub fn new(options: DecodeOptions, hasher: TextHasher) -> Decoder {
-        let DecodeOptions { timezone, max_record, max_ahead, topic_names } = options;
+        let DecodeOptions { timezone, max_record, max_ahead } = options;
         let limits = Limits { zone: Zone::new(timezone), max_record, max_ahead, hasher };
         let layouts = PerTopic::new(|topic| Layout::of(topic.declaration()));
-        Decoder { limits, layouts, topic_names, extra: String::new(), relaxed: Relaxed::default() }
+        Decoder { limits, layouts, extra: String::new(), relaxed: Relaxed::default() }
     }
 
     /// Empty rows for what this decoder reads.
     pub fn rows(&self) -> Rows {
-        Rows::new(self.topic_names.clone())
+        Rows::default()
     }
 
     /// Appends one row or one dead letter.

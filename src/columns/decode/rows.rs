@@ -57,19 +57,19 @@ impl From<Classified<RawBatch>> for Batch {
 pub struct Rows {
     tables: PerTopic<RowColumns>,
     dead: DeadColumns,
-    topic_names: PerTopic<String>,
     bytes: usize,
 }
 
 /// What a row costs beside its key and payload.
 const ROW_BYTES: usize = 64;
 
-impl Rows {
-    /// No rows yet, of topics with these names.
-    pub fn new(topic_names: PerTopic<String>) -> Rows {
-        Rows { tables: PerTopic::new(RowColumns::new), dead: DeadColumns::default(), topic_names, bytes: 0 }
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { tables: PerTopic::new(RowColumns::new), dead: DeadColumns::default(), bytes: 0 }
     }
+}
 
+impl Rows {
     /// Input bytes that went into these rows, with a fixed addition per record.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -83,9 +83,8 @@ impl Rows {
     /// Takes all rows: one batch a table that has any, in the order of [`Table::all`].
     pub fn finish(&mut self) -> Vec<RawBatch> {
         self.bytes = 0;
-        let names = &self.topic_names;
         let filled = self.tables.iter_mut().filter(|(_, table)| !table.metas.is_empty());
-        let mut batches: Vec<RawBatch> = filled.map(|(topic, table)| table.finish(&names[topic])).collect();
+        let mut batches: Vec<RawBatch> = filled.map(|(topic, table)| table.finish(topic)).collect();
         batches.extend(self.dead.finish());
         batches
     }
@@ -97,7 +96,7 @@ impl Rows {
 
     pub(super) fn reject(&mut self, incoming: &Incoming<'_>, max_record: usize, rejection: &Rejection) {
         self.account(incoming);
-        self.dead.push(incoming, &self.topic_names, max_record, rejection);
+        self.dead.push(incoming, max_record, rejection);
     }
 
     fn account(&mut self, incoming: &Incoming<'_>) {
@@ -295,10 +294,10 @@ impl RowColumns {
         });
     }
 
-    fn finish(&mut self, topic_name: &str) -> RawBatch {
+    fn finish(&mut self, topic: Topic) -> RawBatch {
         let room = with_room(self.metas.len());
         let metas = std::mem::replace(&mut self.metas, Vec::with_capacity(room));
-        self.log.topic.append_value_n(topic_name, metas.len());
+        self.log.topic.append_value_n(topic.name(), metas.len());
         let mut arrays = Vec::with_capacity(32);
         for column in &mut self.fields {
             column.finish(&mut arrays);
@@ -322,11 +321,11 @@ struct DeadColumns {
 }
 
 impl DeadColumns {
-    fn push(&mut self, incoming: &Incoming<'_>, names: &PerTopic<String>, max_record: usize, rejection: &Rejection) {
+    fn push(&mut self, incoming: &Incoming<'_>, max_record: usize, rejection: &Rejection) {
         let topic = incoming.partition.topic;
         let payload = incoming.record.payload;
         self.dead.push((topic, incoming.log_clock));
-        self.log.topic.append_value(&names[topic]);
+        self.log.topic.append_value(topic.name());
         self.log.push(incoming);
         self.payload.append_option(payload.map(|bytes| &bytes[..bytes.len().min(max_record)]));
         self.payload_bytes.append_option(payload.map(|bytes| bytes.len() as i64));

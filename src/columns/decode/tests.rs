@@ -5,7 +5,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use citystream_dataflows::time::Micros;
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
-use citystream_wire::{Field, Kind, PerTopic};
+use citystream_wire::{Field, Kind};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -45,15 +45,7 @@ const HOUR: Micros = 3_600_000_000;
 const MAX_RECORD: usize = 4096;
 
 fn decoder() -> Decoder {
-    Decoder::new(
-        DecodeOptions {
-            timezone: TimeZone::UTC,
-            max_record: MAX_RECORD,
-            max_ahead: 24 * HOUR,
-            topic_names: PerTopic::new(|topic| format!("{}_data", topic.name())),
-        },
-        hasher(),
-    )
+    Decoder::new(DecodeOptions { timezone: TimeZone::UTC, max_record: MAX_RECORD, max_ahead: 24 * HOUR }, hasher())
 }
 
 fn incoming(topic: Topic, offset: i64, payload: Option<&[u8]>) -> Incoming<'_> {
@@ -121,7 +113,7 @@ fn reason(topic: Topic, payload: Option<&[u8]>) -> String {
     let kept = &payload.map(|bytes| &bytes[..bytes.len().min(MAX_RECORD)]);
     assert_eq!(cell(&batch.columns, "payload"), json!(kept));
     assert_eq!(cell(&batch.columns, "payload_bytes"), json!(payload.map(<[u8]>::len)));
-    assert_eq!(cell(&batch.columns, "topic"), json!(format!("{}_data", topic.name())));
+    assert_eq!(cell(&batch.columns, "topic"), json!(topic.name()));
     assert_eq!(cell(&batch.columns, "offset"), json!(7));
     cell(&batch.columns, "reason").as_str().unwrap().to_owned()
 }

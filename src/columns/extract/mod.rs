@@ -7,8 +7,6 @@ mod recipe;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use citystream_dataflows::held::Amount;
 use citystream_dataflows::records::hash::IdMap;
@@ -70,7 +68,6 @@ pub enum ExtractError {
 /// Makes records of rows. One per worker: it knows which texts it has told.
 #[derive(Debug)]
 pub struct Extractor {
-    topics: BTreeMap<String, Topic>,
     hasher: TextHasher,
     /// The event time at which a text was last told.
     told: IdMap<TextId, Micros>,
@@ -96,9 +93,9 @@ fn dispositions(table: Table, rows: &RecordBatch) -> Result<Vec<Disposition>, Ex
 }
 
 impl Extractor {
-    /// An extractor that has told nothing. `topics` are by the names that dead letters carry.
-    pub fn new(topics: BTreeMap<String, Topic>, hasher: TextHasher) -> Extractor {
-        Extractor { topics, hasher, told: IdMap::default(), freed: None }
+    /// An extractor that has told nothing.
+    pub fn new(hasher: TextHasher) -> Extractor {
+        Extractor { hasher, told: IdMap::default(), freed: None }
     }
 
     /// Appends what rows of a table of records become.
@@ -114,21 +111,9 @@ impl Extractor {
                 (recipe::of(topic.declaration().becomes).make)(self, &rows, dispositions, into)?;
                 delivered(&rows, topic, batch, into)
             }
-            None if table == Table::DeadLetters => self.dead(&rows, quality_windows, into),
+            None if table == Table::DeadLetters => dead(&rows, quality_windows, into),
             None => Ok(()),
         }
-    }
-
-    fn dead(&self, rows: &Columns<'_>, windows: &[Option<Micros>], into: &mut Records) -> Result<(), ExtractError> {
-        let (topics, reasons) = (rows.texts("topic")?, rows.texts("reason")?);
-        let topic_of = |name: &str| self.topics.get(name).copied();
-        for (row, window) in windows.iter().enumerate().filter_map(|(row, window)| Some((row, (*window)?))) {
-            let topic = rows.word("topic", topics.value(row), topic_of)?;
-            let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;
-            let outcome = Outcome(Disposition::ALL.len() as u8 + reason as u8);
-            into.deliveries.push(Delivery { topic, window, outcome, delay_s: 0 });
-        }
-        Ok(())
     }
 
     fn vehicles(&mut self, rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result<(), ExtractError> {
@@ -252,6 +237,17 @@ fn traffic(rows: &Columns<'_>, on: &[Disposition], into: &mut Records) -> Result
     Ok(())
 }
 
+fn dead(rows: &Columns<'_>, windows: &[Option<Micros>], into: &mut Records) -> Result<(), ExtractError> {
+    let (topics, reasons) = (rows.texts("topic")?, rows.texts("reason")?);
+    for (row, window) in windows.iter().enumerate().filter_map(|(row, window)| Some((row, (*window)?))) {
+        let topic = rows.word("topic", topics.value(row), Topic::named)?;
+        let reason = rows.word("reason", reasons.value(row), Reason::from_name)?;
+        let outcome = Outcome(Disposition::ALL.len() as u8 + reason as u8);
+        into.deliveries.push(Delivery { topic, window, outcome, delay_s: 0 });
+    }
+    Ok(())
+}
+
 fn delivered(rows: &Columns<'_>, topic: Topic, batch: &Batch, into: &mut Records) -> Result<(), ExtractError> {
     let (log_times, event_times) = (rows.times(LOG_TIME)?, rows.times(EVENT_TIME)?);
     let counted = batch.quality_windows.iter().enumerate().filter_map(|(row, window)| Some((row, (*window)?)));
@@ -264,10 +260,11 @@ fn delivered(rows: &Columns<'_>, topic: Topic, batch: &Batch, into: &mut Records
     Ok(())
 }
 
-/// Whole seconds, rounded down, within a day either way.
+/// The nearest whole seconds, halves up, within a day either way.
 fn delay_s(log_time: Micros, event_time: Micros) -> i32 {
     const DAY_S: i64 = 86_400;
-    log_time.saturating_sub(event_time).div_euclid(1_000_000).clamp(-DAY_S, DAY_S) as i32
+    let delay = log_time.saturating_sub(event_time).saturating_add(500_000);
+    delay.div_euclid(1_000_000).clamp(-DAY_S, DAY_S) as i32
 }
 
 fn on_time(dispositions: &[Disposition]) -> impl Iterator<Item = usize> {

@@ -6,8 +6,9 @@ use arrow::datatypes::{DataType, Field as ArrowField};
 use citystream_wire::{Cell, Declaration, Field, Kind, Topic};
 
 use citystream_dataflows::tables::{Derived, Kind as ColumnKind};
+use citystream_dataflows::time::disposition::Disposition;
 
-use super::{Reason, Table, schema};
+use super::{Reason, Table, commits, schema};
 
 /// The text of `docs/tables.md`.
 pub fn markdown() -> String {
@@ -15,9 +16,19 @@ pub fn markdown() -> String {
     for table in Table::records() {
         section(&mut text, table);
     }
+    text.push_str(DISPOSITIONS);
+    for disposition in Disposition::ALL {
+        row(&mut text, &[&format!("`{}`", disposition.name()), meaning(disposition)]);
+    }
     text.push_str("\n## Reasons of dead letters\n\n| reason | a record that |\n|---|---|\n");
     for reason in Reason::ALL {
         row(&mut text, &[&format!("`{}`", reason.name()), reason.meaning()]);
+    }
+    text.push_str(COMMITS);
+    for column in commits::schema().fields() {
+        let null = if column.is_nullable() { "none is known yet" } else { "never" };
+        let name = format!("`{}`", column.name());
+        row(&mut text, &[&name, &type_name(column.data_type()), of_commits(column.name()), null]);
     }
     text.push_str(DERIVED);
     for table in Derived::all() {
@@ -33,12 +44,58 @@ Generated from the schemas (`UPDATE_DOCS=1 cargo test --release --lib tables::do
 
 Times are UTC microseconds. First come the tables of records, then the derived ones. Files of records are partitioned by
 the UTC date of `log_time` (`log_date`) and sorted by `event_time`, dead letters by `log_time`. Their key is (`topic`,
-`partition`, `offset`). `h3_8` and `h3_5` are the H3 cells of `lat`, `lon` at those resolutions, as integers.
+`partition`, `offset`): `topic` is what citystream calls it in all tables (`vehicle`, `gps`, `traffic`, `weather`, `emergency`),
+whatever its name on the broker. `epoch` and `seq` say when a row came: `seq` is the number of the commit. `h3_8` and `h3_5` are
+the H3 cells of `lat`, `lon` at those resolutions, as integers.
 
 **Bad values.** A value of the wrong JSON type makes the record a dead letter. A value of the right type that its column
 cannot hold (see *null when*) is null there and stands, as it came, in `extra`. JSON's `null` is the same as an absent field.
 A record without a readable id, device, time or position is a dead letter. The run always goes on.
 ";
+
+const DISPOSITIONS: &str = "
+## Dispositions of rows
+
+What a row of a raw table is, decided once, in the order late, expired, duplicate. Derived tables are of rows on time.
+
+| `disposition` | a row that |
+|---|---|
+";
+
+fn meaning(disposition: Disposition) -> &'static str {
+    match disposition {
+        Disposition::OnTime => "is none of the others",
+        Disposition::Late => "reached the log more than `--lateness` after its event time",
+        Disposition::Expired => "is on time for its partition, but before the horizon; normally there is none",
+        Disposition::Duplicate => "has the `id` and the event time of an earlier row of its partition that was on time",
+    }
+}
+
+const COMMITS: &str = "
+## commits
+
+One row a commit: what it added, and up to where the lake is complete with it. All tables together, up to one `seq`, are one
+state of the lake.
+
+| column | type | what it says | null when |
+|---|---|---|---|
+";
+
+fn of_commits(column: &str) -> &'static str {
+    match column {
+        "seq" => "its number: the `seq` of its rows, and the version of each Delta table that ends with it",
+        "kind" => "`data`, or `claim`: a run has begun, and there is nothing else in it",
+        "run" => "the run that wrote it",
+        "time" => "when it was proposed, by that run's clock; no row depends on it",
+        "epoch" => "its last epoch",
+        "horizon" => "no on-time record still to come is before it: windows that end by then are sealed",
+        "read" => "records read, of all topics: those of the next five columns together",
+        "on_time" | "late" | "expired" | "duplicate" => "those that became rows of that disposition",
+        "dead" => "those that became dead letters",
+        "missed" => "of all read, those whose window of data quality was sealed: `data_quality_15m` lacks them",
+        _ => "?",
+    }
+}
 
 const DERIVED: &str = "
 # Derived tables
@@ -158,5 +215,6 @@ mod tests {
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
         assert!(committed == markdown(), "docs/tables.md is stale: run again with UPDATE_DOCS=1");
+        assert!(!committed.contains("| ? |"), "a column of commits lacks its meaning");
     }
 }

@@ -3,6 +3,7 @@
 //! [declaration](citystream_dataflows::tables::Declaration); nothing is named here that stands there.
 
 mod batch;
+pub mod commits;
 #[cfg(test)]
 mod doc;
 

@@ -1,10 +1,9 @@
 //! The table `commits`: one row a commit, in a small Parquet file of its own, so that readers of tables see what
 //! each version holds and up to where it is complete.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -12,22 +11,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+pub use crate::columns::tables::commits::schema;
 use crate::lake::history::Violation;
 use crate::lake::history::commit::{Commit, Kind, Ledger};
-
-/// Its columns. Times are UTC microseconds; the counts are those of P4.
-pub fn schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let long = |name: &str| Field::new(name, DataType::Int64, false);
-        let text = |name: &str| Field::new(name, DataType::Utf8, false);
-        let mut fields = vec![long("seq"), text("kind"), text("run"), Field::new("time", time.clone(), false)];
-        fields.extend([long("epoch"), Field::new("horizon", time, true)]);
-        fields.extend(["read", "on_time", "late", "expired", "duplicate", "dead", "missed"].map(long));
-        Arc::new(Schema::new(fields))
-    });
-    SCHEMA.clone()
-}
 
 /// The row of a commit.
 pub fn row(commit: &Commit) -> Result<RecordBatch, Violation> {

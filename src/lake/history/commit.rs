@@ -56,29 +56,6 @@ pub struct TopicName {
     pub name: String,
     /// Its identity.
     pub id: String,
-    /// Names that it had before: dead letters written then carry them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub former: Vec<String>,
-}
-
-impl TopicName {
-    /// Another name, from now on.
-    pub fn rename(&mut self, name: &str) {
-        if self.name == name {
-            return;
-        }
-        let before = std::mem::replace(&mut self.name, name.to_owned());
-        self.former.retain(|former| former != name);
-        if !before.is_empty() {
-            self.former.push(before);
-        }
-    }
-}
-
-/// Topics by every name that they have or had. One that has a name now comes before those that had it.
-pub fn by_name(topics: &BTreeMap<Topic, TopicName>) -> BTreeMap<String, Topic> {
-    let former = topics.iter().flat_map(|(topic, known)| known.former.iter().map(|name| (name.clone(), *topic)));
-    former.chain(topics.iter().map(|(topic, known)| (known.name.clone(), *topic))).collect()
 }
 
 /// The bindings of one epoch that differ from the epoch before.

@@ -13,7 +13,7 @@ use crate::lake::store::{Lake, Stored};
 /// The version of a lake's layout.
 pub const FORMAT: u32 = 1;
 /// The version of the definitions of columns and tables.
-pub const DEFINITIONS: u32 = 3;
+pub const DEFINITIONS: u32 = 4;
 
 /// All that decides a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -312,7 +312,7 @@ mod tests {
     }
 
     fn named(mut commit: Commit, id: &str) -> Commit {
-        commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: id.into(), ..TopicName::default() });
+        commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: id.into() });
         commit
     }
 

@@ -17,7 +17,9 @@ const LATEST: &str = "row_number() OVER (PARTITION BY row_key ORDER BY seq DESC,
 /// DuckDB statements that make a view of each table, all of the same commit; run again, they show the newest one.
 pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
     let root = quoted(lake.location());
-    let mut sql = String::from("-- DuckDB: one commit of the lake as views; paste again for the newest.\n");
+    let mut sql = String::from(
+        "-- DuckDB: one commit of the lake as views; paste again for the newest.\nSET TimeZone = 'UTC';\n",
+    );
     if lake.local_root().is_none() {
         sql += &secret(options);
     }
@@ -33,8 +35,11 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
         layout::COMMITS
     );
     for (table, schema) in tables {
-        let columns: Vec<_> =
-            schema.fields().iter().map(|f| format!("NULL::{} AS {}", duckdb_type(f.data_type()), f.name())).collect();
+        let columns: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|f| format!("NULL::{} AS \"{}\"", duckdb_type(f.data_type()), f.name()))
+            .collect();
         sql += &format!(
             "SET VARIABLE {table}_files = (SELECT lake_files('{table}'));\n\
              CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM query(if(getvariable('{table}_files') IS NULL,\n\
@@ -94,7 +99,9 @@ pub fn polars(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
 /// Spark and Athena: both read the Delta tables.
 pub fn spark(lake: &Lake, tables: &[(&str, SchemaRef)]) -> String {
     let (mut spark, mut athena) = (
-        String::from("-- Spark (with io.delta:delta-spark); for any commit: ... VERSION AS OF its number\n"),
+        String::from(
+            "-- Spark (with io.delta:delta-spark); for any commit: ... VERSION AS OF its number\nSET TIME ZONE 'UTC';\n",
+        ),
         String::from("\n-- Athena\n"),
     );
     for (table, schema) in tables {
@@ -178,7 +185,7 @@ mod tests {
         let sql = duckdb(&lake, &options, &tables);
         assert!(!sql.contains("INSTALL") && !sql.contains("//"), "{sql}");
         assert!(layout::record_tables().all(|table| sql.contains(&format!("VIEW {table} "))));
-        assert!(sql.contains("NULL::TIMESTAMPTZ AS event_time"));
+        assert!(sql.contains("NULL::TIMESTAMPTZ AS \"event_time\"") && sql.contains("SET TimeZone = 'UTC';"), "{sql}");
     }
 
     #[tokio::test]

@@ -46,7 +46,6 @@ fn judged(simulator: &mut Simulator, count: i64, policy: TimePolicy) -> BTreeMap
         timezone: TimeZone::UTC,
         max_record: simulator.truth().options.max_record,
         max_ahead: policy.max_ahead,
-        topic_names: topics(),
     };
     let mut decoder = Decoder::new(options, hasher());
     let mut rows = decoder.rows();

@@ -132,7 +132,6 @@ mod tests {
             closed_before: None,
             reach: Vec::new(),
             seeds: Vec::new(),
-            topics: BTreeMap::new(),
         };
         Tick {
             epoch,

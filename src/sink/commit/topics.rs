@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use citystream_wire::{PerTopic, Topic};
 
-use crate::lake::history::commit::{TopicName, by_name};
+use crate::lake::history::commit::TopicName;
 use crate::source::Available;
 use crate::source::assignment::Known;
 
@@ -29,14 +29,7 @@ impl Topics {
 
     /// The same, for a decision about what to read.
     pub fn known(&self) -> BTreeMap<Topic, Known> {
-        self.names().into_iter().map(|(topic, TopicName { name, id, .. })| (topic, Known { name, id })).collect()
-    }
-
-    /// The topics by every name that their dead letters may carry, before and from now on.
-    pub fn by_name(&self) -> BTreeMap<String, Topic> {
-        let mut topics = by_name(&self.names());
-        topics.extend(self.names.iter().map(|(topic, name)| (name.clone(), topic)));
-        topics
+        self.names().into_iter().map(|(topic, TopicName { name, id })| (topic, Known { name, id })).collect()
     }
 
     /// Takes up what a catalog says. That these are the topics to read was decided in
@@ -45,7 +38,7 @@ impl Topics {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for Available { partition, topic_id, .. } in available {
             let held = known.entry(partition.topic).or_default();
-            held.rename(&self.names[partition.topic]);
+            held.name.clone_from(&self.names[partition.topic]);
             if !topic_id.is_empty() {
                 held.id.clone_from(topic_id);
             }

@@ -1,10 +1,11 @@
 //! One thread that encodes and uploads for one operator, so that no worker ever waits for either.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use citystream_dataflows::held::Held;
 use citystream_dataflows::time::Epoch;
 use futures::{StreamExt, TryStreamExt};
 
@@ -53,6 +54,17 @@ pub struct Sealed {
 /// The sending end of the thread. Dropping it ends the thread once its work is done.
 pub struct EncoderThread {
     jobs: mpsc::Sender<Job>,
+    held: Arc<Held>,
+}
+
+impl Job {
+    /// Bytes of changes, which are told no faster than they are written.
+    fn bytes(&self) -> u64 {
+        match self {
+            Job::Rows(Table::Derived(_), rows) => rows.get_array_memory_size() as u64,
+            _ => 0,
+        }
+    }
 }
 
 impl EncoderThread {
@@ -63,22 +75,27 @@ impl EncoderThread {
         number: usize,
         mailbox: Mailbox<Result<Sealed, RunError>>,
     ) -> Result<Self, RunError> {
-        let (jobs, inbox) = mpsc::channel();
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (held, telling) = (Arc::clone(&access.held), Arc::clone(&access.held));
         let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default())?, access, run, number, files: 0 };
         thread::spawn(move || {
             for job in inbox {
-                match worker.act(job) {
+                let bytes = job.bytes();
+                let done = worker.act(job);
+                telling.written(bytes);
+                match done {
                     Ok(None) => {}
                     Ok(Some(sealed)) => mailbox.send(Ok(sealed)),
                     Err(error) => return mailbox.send(Err(error)),
                 }
             }
         });
-        Ok(EncoderThread { jobs })
+        Ok(EncoderThread { jobs, held })
     }
 
     /// Hands over work. A thread that failed has said so through its mailbox.
     pub fn send(&self, job: Job) {
+        self.held.hand_over(job.bytes());
         let _ = self.jobs.send(job);
     }
 }

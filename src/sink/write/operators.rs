@@ -76,16 +76,15 @@ pub fn write<'scope>(
                 }
             });
             ticks.for_each(|_, batch| stage.learn(batch));
-            // Plan and act: hand over whole epochs, in order.
+            // Plan and act: hand over epochs in order, and the rows of the open one as they come.
             while let Some(tick) = stage.next(frontiers) {
-                for batch in waiting.take(tick.epoch) {
-                    counts.add(&batch);
-                    let rows = complete(&batch, tick.epoch, stage.seq);
-                    stage.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
-                }
+                stage.write(tick.epoch, waiting.take(tick.epoch), &mut counts);
                 if stage.seal(&tick, send_few) {
                     counts.seal(tick.epoch);
                 }
+            }
+            if let Some(open) = stage.open {
+                stage.write(open, waiting.take(open), &mut counts);
             }
             // Emit and downgrade.
             for sealed in stage.sealed() {
@@ -170,13 +169,25 @@ struct Stage {
     letters: mpsc::Receiver<Result<Sealed, RunError>>,
     /// The commit that the rows at hand will be part of.
     seq: u64,
+    /// The epoch that is open, once the run has started.
+    open: Option<Epoch>,
     last: Option<Epoch>,
 }
 
 impl Stage {
     fn new(access: LakeAccess, number: usize, wake: SyncActivator) -> Self {
         let (mailbox, letters) = Mailbox::new(wake);
-        Stage { access, number, ticks: ByEpoch::default(), encoder: None, mailbox, letters, seq: 0, last: None }
+        Stage {
+            access,
+            number,
+            ticks: ByEpoch::default(),
+            encoder: None,
+            mailbox,
+            letters,
+            seq: 0,
+            open: None,
+            last: None,
+        }
     }
 
     fn learn(&mut self, ticks: &mut Vec<Tick>) {
@@ -201,7 +212,17 @@ impl Stage {
         if tick.last {
             self.last = Some(epoch);
         }
+        self.open = Some(epoch + 1);
         Some(tick)
+    }
+
+    /// Hands over rows of an epoch.
+    fn write(&self, epoch: Epoch, rows: Vec<Batch>, counts: &mut Counts) {
+        for batch in rows {
+            counts.add(&batch);
+            let rows = complete(&batch, epoch, self.seq);
+            self.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
+        }
     }
 
     fn hand_over(&self, job: Result<Job, impl Into<RunError>>) {

@@ -9,7 +9,6 @@ use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::operators::classify::Classified;
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::Micros;
-use citystream_wire::PerTopic;
 use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -31,7 +30,6 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
         timezone: TimeZone::UTC,
         max_record: 1000,
         max_ahead: 3 * DAY,
-        topic_names: PerTopic::new(|topic| topic.name().to_owned()),
     }, hasher());
     let mut all = decoder.rows();
     for offset in first..first + rows {

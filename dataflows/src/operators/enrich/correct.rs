@@ -21,8 +21,17 @@ pub enum Action {
     },
     /// The incidents around them have changed.
     Incidents,
-    /// Those in a circle count as near, or no more (-1).
-    Near(Circle, Origin, i64),
+    /// Those in a circle are counted.
+    Near(Circle, Origin, Counting),
+}
+
+/// How a ping in a circle counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting {
+    /// So many times more, or less, among the pings.
+    pub pings: i64,
+    /// Whether its vehicle is told to have passed.
+    pub passages: bool,
 }
 
 /// An action on the pings at `from..until`.

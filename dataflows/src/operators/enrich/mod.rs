@@ -17,11 +17,11 @@
 mod cell_references;
 mod correct;
 mod disks;
-mod exposures;
 mod interned;
 mod pings;
 mod references;
 mod state;
+mod tallies;
 
 pub use cell_references::{NEAR_MM, is_near};
 

@@ -2,12 +2,12 @@
 //! what is final is freed without a write (D3); what was recovered counts as written (D4).
 
 use super::cell_references::{CellReferences, Validity, near};
-use super::correct::{Act, Action, Corrections};
+use super::correct::{Act, Action, Corrections, Counting};
 use super::disks::{Disks, Share};
-use super::exposures::Exposures;
 use super::interned::Interned;
 use super::pings::{Cell, Held, Matches};
 use super::references::{NONE, Reference, References, Span};
+use super::tallies::Tallies;
 use super::{Aside, STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH};
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
@@ -28,7 +28,7 @@ pub struct State {
     incidents: IdMap<TextId, Vec<(Stamp, u32)>>,
     circles: IdMap<LifeId, u32>,
     disks: Disks,
-    exposures: Exposures,
+    tallies: Tallies,
     dirty: Vec<u64>,
     /// Pings held.
     pings: Amount,
@@ -58,7 +58,7 @@ impl State {
             incidents: IdMap::default(),
             circles: IdMap::default(),
             disks: Disks::new(share),
-            exposures: Exposures::default(),
+            tallies: Tallies::default(),
             dirty: Vec::new(),
             pings: Amount::default(),
             reaching: 0,
@@ -133,7 +133,8 @@ impl State {
 
     /// Takes up circles that have changed.
     pub fn learn_circles(&mut self, changes: Vec<CircleChange>, corrections: &mut Corrections) {
-        for CircleChange { old, new } in changes {
+        for change in changes {
+            let CircleChange { old, new } = change;
             let Some(place) = old.or(new).map(|circle| circle.at) else { continue };
             let gone = old.and_then(|old| self.circles.remove(&old.life));
             let come = new.map(|new| Validity {
@@ -143,7 +144,7 @@ impl State {
                 origin: new.at.into(),
             });
             gone.into_iter().for_each(|id| self.interned.circles.free(id));
-            let acts = difference(old, new);
+            let acts = recount(&change);
             let from = acts.iter().map(|act| act.from).min().unwrap_or(Micros::MAX);
             let cells = self.reach(place, from, |here| here.replace_circle(gone, come));
             acts.into_iter().for_each(|act| corrections.add(cells.clone(), vec![act]));
@@ -177,7 +178,7 @@ impl State {
             learn_run(
                 cell,
                 &mut self.interned,
-                &mut self.exposures,
+                &mut self.tallies,
                 (region, &self.regions[region as usize].weather),
                 run,
             );
@@ -210,9 +211,9 @@ impl State {
                     let (active, status) = here.active(time, at, &self.interned.statuses).unwrap_or((0, NONE));
                     Matches { active, status, ..old }
                 }
-                Action::Near(circle, origin, diff) => {
+                Action::Near(circle, origin, counting) => {
                     if near(origin, at).is_some() {
-                        self.exposures.add(circle, time, held.vehicle, held.speed, *diff);
+                        self.tallies.add(circle, held, *counting);
                     }
                     old
                 }
@@ -233,7 +234,7 @@ impl State {
         out: &mut Outputs<Change<EnrichedPing>, Aside>,
     ) -> bool {
         let Interned { vehicles, .. } = &self.interned;
-        if !self.exposures.tell(fuel, vehicles, |near| out.side.push(Aside::Near(near))) {
+        if !self.tallies.tell(fuel, vehicles, |near| out.side.push(Aside::Near(near))) {
             return false;
         }
         if close.kind == CloseKind::Open {
@@ -294,7 +295,7 @@ impl State {
         references += Amount::bytes(references.count * size_of::<Reference>() + self.reaching);
         balance.set(Kind::References, references);
         balance.set(Kind::Names, Amount::bytes(self.interned.vehicles.bytes()));
-        balance.set(Kind::Incidents, Amount::bytes(self.exposures.bytes()));
+        balance.set(Kind::Incidents, Amount::bytes(self.tallies.bytes()));
     }
 
     fn free_before(&mut self, horizon: Micros) {
@@ -360,7 +361,7 @@ fn region(regions: &mut Vec<Region>, interned: &mut Interned, c5: u64) -> u32 {
 fn learn_run(
     cell: &mut Cell,
     interned: &mut Interned,
-    exposures: &mut Exposures,
+    tallies: &mut Tallies,
     region: (u32, &References),
     run: &[Ping],
 ) {
@@ -375,11 +376,12 @@ fn learn_run(
         }
         let (active, status) = cell.references.active(time, ping.at, &interned.statuses).unwrap_or((0, NONE));
         let vehicle = interned.vehicles.of(ping.vehicle);
-        for circle in cell.references.circles(time, ping.at).filter_map(|id| interned.circles.get(id)) {
-            exposures.add(circle, time, vehicle, ping.speed, 1);
-        }
         let matches = Matches { traffic: traffic.id, weather: weather.id, status, active };
-        cell.pings.insert(Held::new(ping.stamp, ping.at, ping.speed, vehicle, region.0, matches));
+        let held = Held::new(ping.stamp, ping.at, ping.speed, vehicle, region.0, matches);
+        for circle in cell.references.circles(time, ping.at).filter_map(|id| interned.circles.get(id)) {
+            tallies.add(circle, &held, Counting { pings: 1, passages: true });
+        }
+        cell.pings.insert(held);
     }
 }
 
@@ -387,20 +389,24 @@ fn is_active(status: &Status) -> bool {
     status.phase.is_some_and(Phase::is_active)
 }
 
-/// What the pings in reach count less for `old`, and more for `new`. Where only the end moves, only what lies between the
-/// two ends is counted: what is before may have been freed.
-fn difference(old: Option<Circle>, new: Option<Circle>) -> Vec<Act> {
-    let act = |from, until, circle: Circle, diff| {
-        let action = Action::Near(circle, circle.at.into(), diff);
-        Act { from, until, action }
+/// What the pings in reach count less for the old circle and more for the new one, and who passed that. Where only the end
+/// moves, only what lies between the two ends is counted: what is before may have been freed.
+fn recount(change: &CircleChange) -> Vec<Act> {
+    let act = |from, until, circle: Circle, pings, passages| {
+        let action = Action::Near(circle, circle.at.into(), Counting { pings, passages });
+        (from < until).then_some(Act { from, until, action })
     };
-    let whole = |circle: Circle, diff| act(circle.from(), circle.until, circle, diff);
-    match (old, new) {
-        (Some(old), Some(new)) if (old.active, old.at, old.life) == (new.active, new.at, new.life) => {
-            let (from, until) = (old.until.min(new.until), old.until.max(new.until));
-            let (circle, diff) = if new.until > old.until { (new, 1) } else { (old, -1) };
-            if from < until { vec![act(from, until, circle, diff)] } else { Vec::new() }
-        }
-        _ => old.map(|old| whole(old, -1)).into_iter().chain(new.map(|new| whole(new, 1))).collect(),
-    }
+    let acts = match (change.old, change.new) {
+        (Some(old), Some(new)) if old.is_of(&new) => [
+            act(new.until, old.until, old, -1, false),
+            act(old.until, new.until, new, 1, true),
+            act(change.stands_until(), new.until.min(old.until), new, 0, true),
+        ],
+        (old, new) => [
+            old.and_then(|old| act(old.from(), old.until, old, -1, false)),
+            new.and_then(|new| act(new.from(), new.until, new, 1, true)),
+            None,
+        ],
+    };
+    acts.into_iter().flatten().collect()
 }

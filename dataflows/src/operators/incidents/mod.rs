@@ -1,15 +1,19 @@
 //! The lives of incidents, and their circles.
 //!
 //! ```text
-//! statuses -- by incident --> lives -- pipeline -------------> incidents (the table)
-//!                                 \--- circles, broadcast      ^
-//!                                         \--> enrich -- near -+  (by incident)
+//! statuses -- by incident --> lives -- pipeline ------------------------------------> incidents (the table)
+//!                                 \--- circles -- pipeline -------------> exposures --^
+//!                                         \--- broadcast --> enrich -- near --^  (by incident)
 //! ```
 
+mod exposures;
 mod lives;
+mod passages;
 
 pub use crate::records::changes::{LifeId, Seed};
+pub use exposures::{Exposed, exposures};
 pub use lives::{LifeEvent, lives};
+pub use passages::{Passage, Passages};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +62,11 @@ impl Circle {
         self.active - BEFORE
     }
 
+    /// Whether another is the same but for its end.
+    pub fn is_of(&self, other: &Circle) -> bool {
+        (self.life, self.at, self.active) == (other.life, other.at, other.active)
+    }
+
     /// Whether a time counts, before or during.
     pub fn holds(&self, time: Micros) -> bool {
         (self.from()..self.until).contains(&time)
@@ -73,17 +82,45 @@ pub struct CircleChange {
     pub new: Option<Circle>,
 }
 
+impl CircleChange {
+    /// Until when those who passed the old circle passed the new one, too; those who passed later are told anew. Where only
+    /// the end has moved that is the start of the quarter of an hour in which the circle ends now: pings of so long ago are
+    /// still here, and what is told of a quarter can be taken back as a whole only.
+    pub fn stands_until(&self) -> Micros {
+        match (self.old, self.new) {
+            (Some(old), Some(new)) if old.is_of(&new) && old.until <= new.until => old.until,
+            (Some(old), Some(new)) if old.is_of(&new) => new.until - (new.until - new.active) % BEFORE,
+            _ => Micros::MIN,
+        }
+    }
+}
+
+/// Pings in a circle.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Pings {
+    /// How many.
+    pub count: i64,
+    /// Their speeds.
+    pub speed: Sum,
+}
+
+impl Pings {
+    /// Adds others.
+    pub fn merge(&mut self, other: &Pings) {
+        self.count += other.count;
+        self.speed.merge(&other.speed);
+    }
+}
+
 /// What one worker's pings add to the exposure of a life.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Near {
     /// The life.
     pub life: LifeId,
-    /// While it was active, or in the quarter of an hour before.
-    pub during: bool,
-    /// Pings.
-    pub pings: i64,
-    /// Their speeds.
-    pub speed: Sum,
-    /// Pings of each vehicle.
-    pub vehicles: Vec<(TextId, i64)>,
+    /// Pings while it was active.
+    pub during: Pings,
+    /// Those of the quarter of an hour before.
+    pub before: Pings,
+    /// Who passed while it was active. The numbers of vehicles are nobody's.
+    pub passages: Vec<(TextId, Passage)>,
 }

@@ -35,6 +35,11 @@ impl<V: Copy + Ord> Counts<V> {
         self.values.first_key_value().map(|(value, _)| *value)
     }
 
+    /// The greatest value.
+    pub fn max(&self) -> Option<V> {
+        self.values.last_key_value().map(|(value, _)| *value)
+    }
+
     /// Nearest-rank percentiles, asked for in rising order; `None` without values.
     pub fn percentiles<const N: usize>(&self, percents: [u64; N]) -> Option<[V; N]> {
         let total: u64 = self.values.values().sum();

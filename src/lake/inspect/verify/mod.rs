@@ -8,7 +8,7 @@ mod files;
 mod logs;
 mod report;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use citystream_dataflows::time::bindings::{Partition, Topic};
@@ -63,8 +63,8 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
 /// The rows of one commit: offsets by topic name and partition, dispositions by topic name.
 #[derive(Default)]
 struct Rows {
-    offsets: HashMap<(String, i32), Vec<i64>>,
-    counts: HashMap<String, Ledger>,
+    offsets: BTreeMap<Partition, Vec<i64>>,
+    counts: BTreeMap<Topic, Ledger>,
 }
 
 async fn check_files(
@@ -102,12 +102,10 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
     let windows: &TimestampMicrosecondArray = column(batch, QUALITY_WINDOW).ok_or_else(|| lacks(QUALITY_WINDOW))?;
     for row in 0..batch.num_rows() {
         let topic = topics.value(row);
-        let key = (topic.to_string(), partitions.value(row));
-        rows.offsets.entry(key).or_default().push(offsets.value(row));
-        if !rows.counts.contains_key(topic) {
-            rows.counts.insert(topic.to_string(), Ledger::default());
-        }
-        let Some(ledger) = rows.counts.get_mut(topic) else { continue };
+        let topic = Topic::named(topic).ok_or_else(|| format!("a topic {topic:?}"))?;
+        let partition = Partition { topic, index: partitions.value(row) };
+        rows.offsets.entry(partition).or_default().push(offsets.value(row));
+        let ledger = rows.counts.entry(topic).or_default();
         ledger.read += 1;
         let disposition = |name| Disposition::from_name(name).ok_or_else(|| format!("a disposition {name}"));
         let disposition = dispositions.map(|names| disposition(names.value(row))).transpose()?;
@@ -120,20 +118,20 @@ fn take(batch: &RecordBatch, dead: bool, rows: &mut Rows) -> Result<(), String> 
 /// what they add up to. As bindings are adjacent, no offset of one topic id can come twice in the whole history.
 fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(), Violation> {
     let seq = commit.seq;
-    let broker_name = |topic: Topic| commit.topics.get(&topic).map_or(topic.name(), |t| t.name.as_str()).to_string();
     let mut expected: BTreeMap<Partition, u64> = BTreeMap::new();
     for offsets in rows.offsets.values_mut() {
         offsets.sort_unstable();
     }
-    for ((topic, partition), offsets) in &rows.offsets {
+    for (partition, offsets) in &rows.offsets {
         if let Some(twice) = offsets.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Violation(format!("P2: commit {seq}: {topic}/{partition} offset {} is there twice", twice[0])));
+            let name = name(*partition);
+            return Err(Violation(format!("P2: commit {seq}: {name} offset {} is there twice", twice[0])));
         }
     }
     for (epoch, binding) in bindings(commit) {
         *compared += 1;
         let partition = binding.partition;
-        let offsets = rows.offsets.get(&(broker_name(partition.topic), partition.index)).map_or(&[][..], |o| o);
+        let offsets = rows.offsets.get(&partition).map_or(&[][..], |o| o);
         let below = |end: i64| offsets.partition_point(|offset| *offset < end);
         let found = (below(binding.next.0) - below(binding.first.0)) as u64;
         if found != binding.read {
@@ -150,7 +148,7 @@ fn check_rows(commit: &Commit, mut rows: Rows, compared: &mut u64) -> Result<(),
         return Err(Violation(format!("P4: commit {seq}: {there} rows in the files, {bound} of them in its bindings")));
     }
     for topic in Topic::all() {
-        let files = rows.counts.get(&broker_name(topic)).copied().unwrap_or_default();
+        let files = rows.counts.get(&topic).copied().unwrap_or_default();
         let ledger = commit.ledger.get(&topic).copied().unwrap_or_default();
         if files != ledger {
             let name = topic.name();

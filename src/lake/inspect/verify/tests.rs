@@ -21,7 +21,7 @@ fn batch(offsets: std::ops::Range<i64>, dead: bool) -> RecordBatch {
     let n = offsets.clone().count();
     let time = TimestampMicrosecondArray::from_iter_values((0..n as i64).map(|i| T + i)).with_timezone("UTC");
     let mut columns: Vec<(&str, ArrayRef)> = vec![
-        ("topic", Arc::new(StringArray::from(vec!["gps_data"; n]))),
+        ("topic", Arc::new(StringArray::from(vec!["gps"; n]))),
         ("partition", Arc::new(Int32Array::from(vec![0; n]))),
         ("offset", Arc::new(Int64Array::from_iter_values(offsets))),
     ];
@@ -47,7 +47,7 @@ fn tables() -> Vec<Table> {
 /// The commit that follows, of 5 pings and 2 dead letters, whose files are there.
 async fn filled(lake: &Lake, state: &State) -> Commit {
     let mut commit = data(state, "a", 5, 2);
-    commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into(), ..TopicName::default() });
+    commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into() });
     let first = commit.epochs[0].bindings[0].first.0;
     for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
         let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
