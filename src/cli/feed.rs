@@ -19,7 +19,8 @@ use crate::produce::simulate::{JsonlSink, KafkaSink, Sink, wall_ms};
 
 /// Examples of `feed`.
 pub const EXAMPLES: &str = "\
-Stations, one a line (kinds: camera -> traffic, weather -> weather, services -> emergency services nearby):
+Stations, one a line (kinds: camera -> traffic, weather -> weather, services ->
+emergency services nearby):
   id,kind,lat,lon
   M40-J9,camera,51.8794,-1.1710
   Oxford,weather,51.7520,-1.2577
@@ -27,12 +28,13 @@ Stations, one a line (kinds: camera -> traffic, weather -> weather, services -> 
 
 Examples:
   export OPENWEATHER_API_KEY=... TOMTOM_API_KEY=...
-  citystream feed --places stations.csv --to kafka --bootstrap-servers HOST:9092
+  citystream feed --places stations.csv --bootstrap-servers HOST:9092
   citystream feed --places stations.csv --to dir:city --interval 10m
   citystream feed --places stations.csv --to - --once | jq .value
 
-Each record says its source: live; else cached, the last answer within its age limit; else synthetic, made up.
-Keys come from the environment only. Requests are counted in --state, so that a restart begins no new quota.";
+Each record says its source: live; else cached, the last answer within its age
+limit; else synthetic, made up. Keys come from the environment only. Requests
+are counted in --state, so that a restart begins no new quota.";
 
 /// What `feed` adds.
 #[derive(Debug, Args)]

@@ -23,14 +23,15 @@ use crate::produce::simulate::{JsonlSink, KafkaSink, NullSink, Pace, Sink, SinkE
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  citystream simulate --to dir:log --span 6h --truth truth.json     as fast as it can
-  citystream simulate --time-scale 60                               to Kafka, an hour a minute
-  citystream simulate --time-scale 1 --vehicles 100                 to Kafka, in real time
-  citystream simulate --to dir:log --span 6h --late 0.01 --delayed 0.05 --duplicates 0.01
+  citystream simulate --to dir:log --span 6h --truth truth.json
+  citystream simulate --time-scale 60                 to Kafka, an hour a minute
+  citystream simulate --time-scale 1 --vehicles 100   to Kafka, in real time
+  citystream simulate --to dir:log --span 6h --late 0.01 --duplicates 0.01
   citystream simulate --to dir:log --span 6h --rain-effect 0.7 --incidents 20
-  citystream simulate --time-scale 1 --vehicles 5 --live            live weather, traffic and services where vehicles are
+  citystream simulate --time-scale 1 --vehicles 5 --live
 
-The same flags send the same bytes, whatever --rate, --time-scale, --threads and --to; not so with --live.
+Without a pace it sends as fast as it can. The same flags send the same bytes,
+whatever --rate, --time-scale, --threads and --to; not so with --live.
 docs/simulation.md: the effects, the troubles, and what stands in --truth.";
 
 /// What `simulate` adds.

@@ -14,54 +14,9 @@ use citystream_wire::Topic;
 use clap::Command;
 use toml::{Table, Value};
 
-use super::{ApiKeys, Settings, usage};
+use super::flags::{LIST as KAFKA, Setting, settings};
+use super::{ApiKeys, usage};
 use crate::error::RunError;
-
-/// Settings that are not given have these values; those that depend on others are settled in [`super::Config::check`].
-const LAKE_AND_SOURCE: &[(&str, &str)] = &[
-    ("lake", "lake"),
-    ("source", "kafka"),
-    ("bootstrap-servers", "127.0.0.1:9092"),
-    ("group", "citystream"),
-    ("from", "earliest"),
-    ("log-clock", "log"),
-];
-
-/// The same, behind the names of the topics.
-const RUN: &[(&str, &str)] = &[
-    ("tables", "all"),
-    ("timezone", "UTC"),
-    ("lateness", "10m"),
-    ("slack", "2m"),
-    ("max-ahead", "24h"),
-    ("max-hold", "1h"),
-    ("idle", "30s"),
-    ("max-record", "256KiB"),
-    ("epoch", "250ms"),
-    ("memory", "512MiB"),
-    ("discover-interval", "10s"),
-    ("processes", "1"),
-    ("workers", "1"),
-    ("process", "0"),
-    ("connect-timeout", "60s"),
-];
-
-/// Settings without a default.
-const OPTIONAL: [&str; 10] = [
-    "accept-loss",
-    "commit-interval",
-    "until-drained",
-    "final",
-    "listen",
-    "s3-endpoint",
-    "s3-region",
-    "state-memory",
-    "hostfile",
-    KAFKA,
-];
-
-/// The setting that is a list.
-const KAFKA: &str = "kafka";
 
 /// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
 const ALIASES: [(&str, &str); 2] =
@@ -77,7 +32,7 @@ pub type Variables = BTreeMap<String, OsString>;
 ///
 /// # Errors
 /// A file that cannot be read; a name, in the file or the environment, that is no setting; a value of another type.
-pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError> {
+pub fn effective(flags: &Table, file: Option<&str>) -> Result<Table, RunError> {
     merged(flags, settings_file(file)?, &environment())
 }
 
@@ -85,8 +40,9 @@ pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError
 ///
 /// # Errors
 /// The same.
-pub fn merged(flags: &Settings, file: Table, variables: &Variables) -> Result<Table, RunError> {
-    let mut table: Table = defaults().map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect();
+pub fn merged(flags: &Table, file: Table, variables: &Variables) -> Result<Table, RunError> {
+    let default = |setting: &Setting| Some((setting.name.to_owned(), Value::String(setting.default?.to_owned())));
+    let mut table: Table = settings().filter_map(default).collect();
     table.extend(file);
     for (variable, key) in ALIASES {
         overlay_variable(&mut table, variables, variable, key)?;
@@ -98,19 +54,13 @@ pub fn merged(flags: &Settings, file: Table, variables: &Variables) -> Result<Ta
     for key in keys() {
         overlay_variable(&mut table, variables, &format!("{PREFIX}{}", variable(key)), key)?;
     }
-    table.extend(Table::try_from(flags).map_err(|e| usage(e.to_string()))?);
+    table.extend(flags.clone());
     secrets_from_files(&mut table)?;
     Ok(table)
 }
 
-/// Settings with a default, in the order in which they are shown.
-fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let topics = Topic::all().map(|topic| (topic.setting(), topic.declaration().default_topic));
-    LAKE_AND_SOURCE.iter().copied().chain(topics).chain(RUN.iter().copied())
-}
-
 fn keys() -> impl Iterator<Item = &'static str> {
-    defaults().map(|(key, _)| key).chain(OPTIONAL)
+    settings().map(|setting| setting.name)
 }
 
 /// The name of a setting in the environment: `GPS_TOPIC`.

@@ -1,9 +1,9 @@
 //! From settings as given ([`layers`]) to values as checked.
 
+mod api_flags;
 mod flags;
 mod layers;
 mod machine;
-mod topics;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::error::RunError;
 use crate::escape::escaped;
 use crate::source::assignment::From;
 
-pub use flags::{ApiArgs, Settings};
+pub use api_flags::ApiArgs;
+pub use flags::{Given, Settings, groups};
 use layers::original_credentials;
 pub use layers::{Variables, api_keys, effective, flags_from_environment, log_filter, merged, parse, print};
 
