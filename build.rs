@@ -20,15 +20,17 @@ fn main() {
 
 /// The commit that is checked out, and its date: `0123456789ab of 2026-11-25`.
 fn commit() -> Option<String> {
+    // A source tree within another project's repository has nothing to say.
+    let root = git(&["rev-parse", "--show-toplevel"])?;
+    if std::fs::canonicalize(root).ok()? != std::fs::canonicalize(".").ok()? {
+        return None;
+    }
     // Both change with the commit that is checked out, and with nothing else.
     for file in ["HEAD", "logs/HEAD"] {
         let path = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists());
         path.iter().for_each(|path| println!("cargo::rerun-if-changed={path}"));
     }
-    // A source tree within another project's repository has nothing to say.
-    let root = git(&["rev-parse", "--show-toplevel"])?;
-    let here = std::fs::canonicalize(".").ok()?;
-    (std::fs::canonicalize(root).ok()? == here).then(|| git(&["log", "-1", "--abbrev=12", "--format=%h of %cs"]))?
+    git(&["log", "-1", "--abbrev=12", "--format=%h of %cs"])
 }
 
 /// What git says in a line; `None` where there is no git or no repository.

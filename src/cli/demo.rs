@@ -13,12 +13,13 @@ use super::load;
 use super::out::say;
 use super::progress::Progress;
 use super::run::Signals;
-use super::times::{start_after, time};
+use super::times::start_after;
 use crate::config::Config;
 use crate::error::RunError;
 use crate::pipeline::Run;
 use crate::process::metrics::Metrics;
 use crate::produce::simulate::{JsonlSink, Pace, run};
+use crate::units;
 
 /// What `demo` adds.
 #[derive(Debug, Args)]
@@ -33,11 +34,11 @@ pub struct DemoArgs {
     #[arg(long, hide = true, value_parser = has_its_own)]
     source: Option<String>,
     /// Vehicles; each reports five records every 30 to 60 s of simulated time.
-    #[arg(long, default_value_t = 750)]
+    #[arg(long, value_name = "NUMBER", default_value = "750", value_parser = units::count::<u32>)]
     pub vehicles: u32,
     /// Stop by itself after this long, such as 30s.
-    #[arg(long, value_name = "TIME")]
-    pub duration: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub duration: Option<Duration>,
 }
 
 /// Shown below the help.
@@ -61,7 +62,6 @@ const INCIDENTS_AN_HOUR: f64 = 20.0;
 /// Runs the demo to a signal, or for `--duration`.
 pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Result<i32, RunError> {
     let signals = Signals::listen()?;
-    let duration = args.duration.as_deref().map(time).transpose()?;
     let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
     let mut settings = settings.clone();
     settings.extend([("source", format!("dir:{log}")), ("lake", lake.clone())].map(|(k, v)| (k.to_owned(), v.into())));
@@ -82,7 +82,7 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
         ..Options::default()
     };
     let simulator = Simulator::new(options, 1)?;
-    let pace = Pace { time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
+    let pace = Pace { time_scale: Some(TIME_SCALE), duration: args.duration, ..Pace::default() };
     supervise(&config, simulator, sink, pace, &signals)?;
     say!("\n{}", query(&lake));
     Ok(0)

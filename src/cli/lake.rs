@@ -17,6 +17,7 @@ use crate::lake::inspect::{sql, status, verify};
 use crate::lake::store::probe;
 use crate::lake::{Lake, delta};
 use crate::pipeline::start::{row_semantics, store_options};
+use crate::units;
 
 /// Commands on a lake.
 #[derive(Debug, Subcommand)]
@@ -57,8 +58,8 @@ pub enum LakeCommand {
         #[arg(long)]
         json: bool,
         /// How many records of each table to print.
-        #[arg(long, value_name = "N", default_value_t = 5)]
-        records: usize,
+        #[arg(long, value_name = "N", default_value = "5", value_parser = units::count::<u32>)]
+        records: u32,
         /// Settings.
         #[command(flatten)]
         settings: Given<{ LAKE | TOPICS }>,
@@ -128,7 +129,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
         LakeCommand::Explain { target, json, records, settings } => {
-            show_explanation(&runtime, &load(&settings, file)?, &target, records, json)
+            show_explanation(&runtime, &load(&settings, file)?, &target, records as usize, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;

@@ -46,11 +46,16 @@ pub fn completions(shell: Shell) -> i32 {
 
 /// Prints the page of a command, of the program where none is named.
 pub fn page(words: &[String]) -> Result<i32, RunError> {
-    let mut page = Vec::new();
-    let man = Man::new(find(words)?);
-    man.render(&mut page).map_err(|error| RunError::Failed(format!("the manual page cannot be made: {error}")))?;
-    put!(String::from_utf8_lossy(&page));
+    put!(render(find(words)?)?);
     Ok(0)
+}
+
+/// A page as roff. Examples stand in it as they are, line by line.
+fn render(command: Command) -> Result<String, RunError> {
+    let mut page = Vec::new();
+    let made = Man::new(command).render(&mut page);
+    made.map_err(|error| RunError::Failed(format!("the manual page cannot be made: {error}")))?;
+    Ok(String::from_utf8_lossy(&page).replacen(".SH EXTRA\n", ".SH EXAMPLES\n.nf\n", 1))
 }
 
 fn find(words: &[String]) -> Result<Command, RunError> {
@@ -164,9 +169,8 @@ mod tests {
     #[test]
     fn pages_are_of_the_command_that_is_named() {
         let named = |words: &[&str]| find(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let mut page = Vec::new();
-        Man::new(named(&["lake", "sql"]).unwrap()).render(&mut page).unwrap();
-        let page = String::from_utf8(page).unwrap();
+        let page = render(named(&["lake", "sql"]).unwrap()).unwrap();
+        assert!(page.contains(".SH EXAMPLES\n.nf\nExamples:\n  citystream lake sql"), "{page}");
         assert!(page.contains(".TH citystream-lake-sql 1") && page.contains("\\-\\-s3\\-endpoint"), "{page}");
         let error = named(&["lake", "squeal"]).unwrap_err().to_string();
         assert_eq!(error, "man: `citystream lake` has no command `squeal`; `citystream lake --help` lists them");

@@ -133,6 +133,9 @@ pub enum Command {
     /// Print the effective settings, secrets masked.
     #[command(after_help = settings::EXAMPLES)]
     Config {
+        /// JSON, with each value's origin.
+        #[arg(long)]
+        json: bool,
         /// Settings.
         #[command(flatten)]
         settings: Settings,
@@ -153,9 +156,10 @@ pub enum Command {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> i32 {
-    let cli = match Cli::try_parse_from(config::flags_from_environment(Cli::command(), std::env::args_os())) {
+    let (words, from_variables) = config::flags_from_environment(Cli::command(), std::env::args_os());
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &from_variables),
     };
     private_files();
     start_log();
@@ -168,18 +172,24 @@ pub fn main() -> i32 {
     }
 }
 
-fn usage(error: &clap::Error) -> i32 {
+/// Says what is wrong with the command line; flags that are none of its words are named with their variables.
+fn usage(error: &clap::Error, from_variables: &[(String, String)]) -> i32 {
     // Nothing can be done about a closed terminal.
     let _ = error.print();
+    let about = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => flag.as_str(),
+        _ => "",
+    };
+    for (flag, variable) in from_variables.iter().filter(|(flag, _)| about.split(' ').next() == Some(flag)) {
+        note!("{flag} is from {variable}");
+    }
     if error.kind() == ErrorKind::InvalidValue && std::env::args_os().any(|word| word == "-h") {
         note!("-h is the hostfile, as in timely; help is --help");
     }
-    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    {
-        let commands = manual::commands_with(flag);
+    if error.kind() == ErrorKind::UnknownArgument {
+        let commands = manual::commands_with(about);
         if !commands.is_empty() {
-            note!("{flag} is a flag of: {}", commands.join(", "));
+            note!("{about} is a flag of: {}", commands.join(", "));
         }
     }
     error.exit_code()
@@ -194,7 +204,7 @@ fn private_files() {
 
 fn start_log() {
     let wanted = config::log_filter().and_then(|text| EnvFilter::try_new(text).ok());
-    let filter = wanted.unwrap_or_else(|| EnvFilter::new("warn,citystream=info"));
+    let filter = wanted.unwrap_or_else(|| EnvFilter::new("warn,citystream=info,aws_config=error"));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -207,14 +217,14 @@ fn start_log() {
 fn dispatch(cli: Cli) -> Result<i32, RunError> {
     let file = cli.config.as_deref();
     match cli.command {
-        Command::Run { settings } => run::run(&load(&settings, file)?),
-        Command::Check { json, settings } => check::check(&load(&settings, file)?, json),
+        Command::Run { settings } => run::run(&load_process(&settings, file)?),
+        Command::Check { json, settings } => check::check(&load_process(&settings, file)?, json),
         Command::Demo { demo, settings } => demo::demo(&demo, &settings, file),
         Command::Simulate { simulate, settings } => simulate::simulate(&simulate, &load(&settings, file)?),
         Command::Feed { feed, settings } => feed::feed(&feed, &load(&settings, file)?),
         Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
-        Command::Config { settings } => settings::print(&settings, file),
+        Command::Config { json, settings } => settings::print(&settings, file, json),
         Command::Completions { shell } => Ok(manual::completions(shell)),
         Command::Man { command } => manual::page(&command),
     }
@@ -223,4 +233,9 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
 /// The checked settings.
 fn load(given: &Table, file: Option<&str>) -> Result<Config, RunError> {
     Config::check(&config::effective(given, file)?)
+}
+
+/// The checked settings of a process of a run.
+fn load_process(given: &Table, file: Option<&str>) -> Result<Config, RunError> {
+    Config::check_process(&config::effective(given, file)?)
 }

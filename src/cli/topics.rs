@@ -11,6 +11,7 @@ use crate::error::RunError;
 use crate::process::source::kafka_settings;
 use crate::source::kafka::KafkaCatalog;
 use crate::source::kafka::topics::{self, PartitionStatus};
+use crate::units;
 
 /// Commands on topics.
 #[derive(Debug, Subcommand)]
@@ -19,7 +20,7 @@ pub enum TopicsCommand {
     #[command(after_help = CREATE)]
     Create {
         /// Partitions of each topic.
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, value_name = "NUMBER", default_value = "4", value_parser = partitions)]
         partitions: i32,
         /// For simulated time: the producer's timestamps, and no retention.
         #[arg(long)]
@@ -58,6 +59,11 @@ const STATUS: &str = "\
 Examples:
   citystream topics status --bootstrap-servers HOST:9092
   citystream topics status --group citystream --json | jq '.[].lag'";
+
+fn partitions(text: &str) -> Result<i32, &'static str> {
+    let number = units::count::<u32>(text)?;
+    i32::try_from(number).ok().filter(|number| *number > 0).ok_or("a topic has at least 1 partition")
+}
 
 /// Does what the command says.
 pub fn topics(command: TopicsCommand, file: Option<&str>) -> Result<i32, RunError> {
