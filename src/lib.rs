@@ -16,6 +16,7 @@ mod produce;
 mod sink;
 mod source;
 mod timestamps;
+mod units;
 
 pub use cli::main;
 
@@ -28,7 +29,7 @@ pub mod parts {
     pub use crate::columns::tables::{Batch, Table, with_schemas};
     pub use crate::columns::text_hash::TextHasher;
     pub use crate::config::{
-        Config, Settings, Variables, effective, merged, parse as parse_settings, print as print_settings,
+        Config, Effective, Settings, SettingsFile, Variables, effective, merged, parse as parse_settings,
     };
     pub use crate::lake::delta::Table as DeltaTable;
     pub use crate::lake::history::commit::{Commit, Kind, Ledger};

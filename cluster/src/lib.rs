@@ -27,7 +27,7 @@ pub use error::{ClusterError, Mismatch, Missing};
 pub use mesh::{Mesh, Options};
 pub use panics::install_panic_hook;
 pub use run::RunError;
-pub use topology::{Topology, TopologyError};
+pub use topology::{MOST, Topology, TopologyError};
 pub use watch::PeerLost;
 
 /// What the fuzz target of the handshake takes from the inside; no interface for anyone else.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::hostfile::{self, HostfileError};
 
 /// The most processes, and the most workers a process: far above what fixed membership carries, far below overflow.
-const MOST: usize = 1024;
+pub const MOST: usize = 1024;
 /// The first port used without a hostfile, as in timely.
 const FIRST_PORT: u16 = 2101;
 

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::time::Instant;
 
-use citystream::parts::{Config, Settings, Variables, merged, parse_settings, print_settings};
+use citystream::parts::{Config, Settings, Variables, merged, parse_settings};
 use citystream_cluster::hostfile;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use toml::{Table, Value};
@@ -23,16 +23,16 @@ pub fn check_input(input: &[u8]) {
         Ok(file) => file,
         Err(error) => return one_line(&error),
     };
-    if names_a_file(&file, &variables) {
+    if names_a_file(&file.values, &variables) {
         return;
     }
-    let table = match merged(&Settings::default(), file, &variables) {
-        Ok(table) => table,
+    let effective = match merged(&Settings::default(), file, &variables) {
+        Ok(effective) => effective,
         Err(error) => return one_line(&error),
     };
-    let shown = print_settings(&table);
+    let shown = effective.to_toml();
     assert!(shown.parse::<Table>().is_ok(), "no TOML: {shown}");
-    match Config::check(&table) {
+    match Config::check(&effective) {
         Ok(config) => check(&config),
         Err(error) => one_line(&error),
     }

@@ -7,29 +7,51 @@ use std::time::{Duration, Instant};
 
 use citystream_simulator::{Options, Simulator, Trouble};
 use clap::Args;
+use toml::Table;
 
+use super::load;
 use super::out::say;
 use super::progress::Progress;
 use super::run::Signals;
-use super::times::{start_after, time};
-use crate::config::{self, Config, Settings};
+use super::times::start_after;
+use crate::config::Config;
 use crate::error::RunError;
 use crate::pipeline::Run;
 use crate::process::metrics::Metrics;
 use crate::produce::simulate::{JsonlSink, Pace, run};
+use crate::units;
 
 /// What `demo` adds.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where the demo keeps its log and its lake.
+    /// Where the demo keeps its log (DIR/log) and its lake (DIR/lake).
     #[arg(long, default_value = "demo")]
     pub dir: String,
+    /// Refused: the demo has its own.
+    #[arg(long, hide = true, value_parser = has_its_own)]
+    lake: Option<String>,
+    /// The same.
+    #[arg(long, hide = true, value_parser = has_its_own)]
+    source: Option<String>,
     /// Vehicles; each reports five records every 30 to 60 s of simulated time.
-    #[arg(long, default_value_t = 750)]
+    #[arg(long, value_name = "NUMBER", default_value = "750", value_parser = units::count::<u32>)]
     pub vehicles: u32,
     /// Stop by itself after this long, such as 30s.
-    #[arg(long, value_name = "TIME")]
-    pub duration: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub duration: Option<Duration>,
+}
+
+/// Shown below the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  citystream demo                  until Ctrl-C; then it goes on where it was
+  citystream demo --duration 30s --dir /tmp/city
+  citystream demo --vehicles 2000 -w 2
+
+Then: citystream lake sql --lake demo/lake > lake.sql && duckdb -init lake.sql";
+
+fn has_its_own(_: &str) -> Result<String, &'static str> {
+    Err("the demo keeps its log and its lake under --dir; `citystream run` reads any log into any lake")
 }
 
 /// Simulated seconds a second.
@@ -38,12 +60,12 @@ const TIME_SCALE: f64 = 60.0;
 const INCIDENTS_AN_HOUR: f64 = 20.0;
 
 /// Runs the demo to a signal, or for `--duration`.
-pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> Result<i32, RunError> {
+pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Result<i32, RunError> {
     let signals = Signals::listen()?;
-    let duration = args.duration.as_deref().map(time).transpose()?;
     let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
-    let place = Settings { source: Some(format!("dir:{log}")), lake: Some(lake.clone()), ..settings.clone() };
-    let config = Config::check(&config::effective(&place, file)?)?;
+    let mut settings = settings.clone();
+    settings.extend([("source", format!("dir:{log}")), ("lake", lake.clone())].map(|(k, v)| (k.to_owned(), v.into())));
+    let config = load(&settings, file)?;
     say!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
     let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;
     let start_ms = start_after(sink.last_log_time_ms(), TIME_SCALE);
@@ -60,7 +82,7 @@ pub(super) fn demo(args: &DemoArgs, settings: &Settings, file: Option<&str>) -> 
         ..Options::default()
     };
     let simulator = Simulator::new(options, 1)?;
-    let pace = Pace { time_scale: Some(TIME_SCALE), duration, ..Pace::default() };
+    let pace = Pace { time_scale: Some(TIME_SCALE), duration: args.duration, ..Pace::default() };
     supervise(&config, simulator, sink, pace, &signals)?;
     say!("\n{}", query(&lake));
     Ok(0)

@@ -11,15 +11,17 @@ use serde_json::json;
 
 use super::out::{hint, note, say};
 use super::run::Signals;
-use super::times::time;
 use crate::config::{self, ApiArgs, Config};
 use crate::error::RunError;
+use crate::process::source::kafka_settings;
 use crate::produce::feed::{self, Apis, Kind, Reporter, Station, StdoutSink};
 use crate::produce::simulate::{JsonlSink, KafkaSink, Sink, wall_ms};
+use crate::units;
 
 /// Examples of `feed`.
 pub const EXAMPLES: &str = "\
-Stations, one a line (kinds: camera -> traffic, weather -> weather, services -> emergency services nearby):
+Stations, one a line (kinds: camera -> traffic, weather -> weather, services ->
+emergency services nearby):
   id,kind,lat,lon
   M40-J9,camera,51.8794,-1.1710
   Oxford,weather,51.7520,-1.2577
@@ -27,12 +29,13 @@ Stations, one a line (kinds: camera -> traffic, weather -> weather, services -> 
 
 Examples:
   export OPENWEATHER_API_KEY=... TOMTOM_API_KEY=...
-  citystream feed --places stations.csv --to kafka --bootstrap-servers HOST:9092
+  citystream feed --places stations.csv --bootstrap-servers HOST:9092
   citystream feed --places stations.csv --to dir:city --interval 10m
   citystream feed --places stations.csv --to - --once | jq .value
 
-Each record says its source: live; else cached, the last answer within its age limit; else synthetic, made up.
-Keys come from the environment only. Requests are counted in --state, so that a restart begins no new quota.";
+Each record says its source: live; else cached, the last answer within its age
+limit; else synthetic, made up. Keys come from the environment only. Requests
+are counted in --state, so that a restart begins no new quota.";
 
 /// What `feed` adds.
 #[derive(Debug, Args)]
@@ -44,19 +47,19 @@ pub struct FeedArgs {
     #[arg(long, default_value = "kafka")]
     pub to: String,
     /// Time between two rounds of records.
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    pub interval: String,
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = interval)]
+    pub interval: Duration,
     /// One round, then end.
     #[arg(long)]
     pub once: bool,
     /// How long a round waits for answers before it takes what is there.
-    #[arg(long, value_name = "TIME", default_value = "20s")]
-    pub wait: String,
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::time)]
+    pub wait: Duration,
     /// Leave out records that would have to be made up.
     #[arg(long)]
     pub no_synthetic: bool,
     /// Partitions of each topic, for dir:PATH.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = units::count::<u32>)]
     pub partitions: u32,
     /// Print the account at the end as JSON.
     #[arg(long)]
@@ -71,13 +74,14 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Rounds come no faster.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+fn interval(text: &str) -> Result<Duration, &'static str> {
+    units::time(text).and_then(|time| if time < SHORTEST { Err("the shortest is 1s") } else { Ok(time) })
+}
+
 /// Reports round by round, to a signal or once, and prints the account of it.
 pub(super) fn feed(args: &FeedArgs, config: &Config) -> Result<i32, RunError> {
     let stations = stations(&args.places)?;
-    let (interval, wait) = (time(&args.interval)?, time(&args.wait)?);
-    if interval < SHORTEST {
-        return Err(RunError::Usage("--interval: the shortest is 1s".into()));
-    }
+    let (interval, wait) = (args.interval, args.wait);
     let (mut sink, mut log_ms) = sink(args, config)?;
     let signals = Signals::listen()?;
     let feeds = feed::start(&args.apis, config::api_keys()?)?;
@@ -126,7 +130,7 @@ fn warn_of_missing_keys(stations: &[Station], feeds: &[Status; 3]) {
 fn sink(args: &FeedArgs, config: &Config) -> Result<(Box<dyn Sink>, i64), RunError> {
     match args.to.as_str() {
         "-" => Ok((Box::new(StdoutSink::open(&config.topics)), 0)),
-        "kafka" => Ok((Box::new(KafkaSink::connect(&config.bootstrap_servers, &config.topics, &config.kafka)?), 0)),
+        "kafka" => Ok((Box::new(KafkaSink::connect(kafka_settings(config))?), 0)),
         to => match to.strip_prefix("dir:").filter(|path| !path.is_empty()) {
             Some(path) => {
                 let sink = JsonlSink::open(Path::new(path), &config.topics, args.partitions)?;

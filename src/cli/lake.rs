@@ -7,7 +7,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::load;
 use super::out::{put, say};
 use crate::columns::tables;
-use crate::config::{Config, Settings};
+use crate::config::groups::{LAKE, RECORDS, ROWS, SOURCE, TOPICS};
+use crate::config::{Config, Given};
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::explain;
@@ -16,38 +17,40 @@ use crate::lake::inspect::{sql, status, verify};
 use crate::lake::store::probe;
 use crate::lake::{Lake, delta};
 use crate::pipeline::start::{row_semantics, store_options};
+use crate::units;
 
 /// Commands on a lake.
 #[derive(Debug, Subcommand)]
 pub enum LakeCommand {
     /// Create the lake, and its bucket where missing, and check that the store keeps its promises.
+    #[command(after_help = INIT)]
     Init {
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ LAKE | SOURCE | ROWS | RECORDS }>,
     },
     /// Show the last commit, the positions, and the size of each table.
+    #[command(after_help = STATUS)]
     Status {
         /// Print JSON.
         #[arg(long)]
         json: bool,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<LAKE>,
     },
     /// Check the promises from the lake alone; exit code 5 if one is broken.
+    #[command(after_help = VERIFY)]
     Verify {
         /// Print JSON.
         #[arg(long)]
         json: bool,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<LAKE>,
     },
     /// Say why a row is what it is: its revisions, the records behind it, and the row derived once more.
-    #[command(
-        after_help = "Examples:\n  citystream lake explain enriched_pings:0/42\n  citystream lake explain gps/0/42 --json"
-    )]
+    #[command(after_help = EXPLAIN)]
     Explain {
         /// A row, table:row_key, or a record, topic/partition/offset.
         target: String,
@@ -55,22 +58,62 @@ pub enum LakeCommand {
         #[arg(long)]
         json: bool,
         /// How many records of each table to print.
-        #[arg(long, value_name = "N", default_value_t = 5)]
-        records: usize,
+        #[arg(long, value_name = "N", default_value = "5", value_parser = units::count::<u32>)]
+        records: u32,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ LAKE | TOPICS }>,
     },
     /// Print what to paste into DuckDB, Polars, Spark or Athena.
+    #[command(after_help = SQL)]
     Sql {
         /// The reader: duckdb, polars or spark (Athena too).
         #[arg(long = "for", value_name = "READER", default_value = "duckdb", value_parser = ["duckdb", "polars", "spark"])]
         reader: String,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<LAKE>,
     },
 }
+
+/// Shown below the help of `lake`, and of each of its commands.
+pub const EXAMPLES: &str = "\
+Examples:
+  citystream lake init --lake s3://bucket/city
+  citystream lake status --lake ./lake
+  citystream lake verify --lake ./lake
+  citystream lake sql --lake ./lake > lake.sql
+  citystream lake explain --lake ./lake enriched_pings:0/42";
+
+const INIT: &str = "\
+Examples:
+  citystream lake init --lake ./lake
+  citystream lake init --lake s3://bucket/city --timezone Europe/London
+  citystream lake init --lake s3://city --s3-endpoint http://127.0.0.1:9000
+
+A run makes its lake itself, but no bucket. What decides a row is fixed from
+then on.";
+
+const STATUS: &str = "\
+Examples:
+  citystream lake status --lake ./lake
+  citystream lake status --lake s3://bucket/city --json | jq .horizon";
+
+const VERIFY: &str = "\
+Examples:
+  citystream lake verify --lake ./lake
+  citystream lake verify --lake s3://bucket/city --json";
+
+const EXPLAIN: &str = "\
+Examples:
+  citystream lake explain --lake ./lake enriched_pings:0/42
+  citystream lake explain --lake ./lake gps/0/42 --json";
+
+const SQL: &str = "\
+Examples:
+  citystream lake sql --lake ./lake > lake.sql     then: duckdb -init lake.sql
+  citystream lake sql --lake s3://bucket/city --for polars
+  citystream lake sql --lake s3://bucket/city --for spark";
 
 /// Exit code of a verification that found something.
 const BROKEN: i32 = 5;
@@ -86,7 +129,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
         LakeCommand::Explain { target, json, records, settings } => {
-            show_explanation(&runtime, &load(&settings, file)?, &target, records, json)
+            show_explanation(&runtime, &load(&settings, file)?, &target, records as usize, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;

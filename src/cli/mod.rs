@@ -4,73 +4,87 @@ mod check;
 mod demo;
 mod feed;
 mod lake;
+mod manual;
 mod out;
 mod progress;
 mod run;
+mod settings;
 mod simulate;
 mod times;
 mod topics;
 
 use std::io::IsTerminal;
 
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use toml::Table;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Settings};
+use crate::config::groups::{ALL, DASH_H, KAFKA, PACE, RECORDS, ROWS, TOPICS, WORKERS};
+use crate::config::{self, Config, Given, Settings};
 use crate::error::RunError;
 use crate::escape::escaped;
 use demo::DemoArgs;
 use feed::FeedArgs;
 use lake::LakeCommand;
-use out::{note, put};
+use out::note;
 use simulate::SimulateArgs;
 use topics::TopicsCommand;
 
 /// Five Kafka topics in; correct, explainable tables out, committed atomically.
 #[derive(Debug, Parser)]
-#[command(name = "citystream", version, disable_help_flag = true, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "citystream", version = manual::VERSION, long_version = manual::LONG_VERSION, styles = STYLES)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Print help.
-    #[arg(long, global = true, action = clap::ArgAction::Help)]
-    pub help: Option<bool>,
     /// Settings file (default: citystream.toml, where there is one).
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<String>,
 }
 
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
 const EXAMPLES: &str = "\
 Examples:
-  citystream demo                                        everything in one process, no server needed
+  citystream demo                  all in one process, no server needed
   citystream topics create --bootstrap-servers HOST:9092
-  citystream run --lake s3://bucket/city --bootstrap-servers HOST:9092 -w 2
-  citystream run -n 2 -w 2 -p 0 -h hosts.txt             process 0 of 2, two workers each
   citystream check --lake s3://bucket/city --bootstrap-servers HOST:9092
+  citystream run --lake s3://bucket/city --bootstrap-servers HOST:9092 -w 2
   citystream lake status --lake ./lake --json
 
-Every setting --some-name can also be CITYSTREAM_SOME_NAME or `some-name = \"...\"` in citystream.toml.
-Exit codes: 0 done, 1 error that may mend itself, 2 mistake that no restart mends, 3 replaced by another run,
-4 peer lost, 5 integrity, 6 source lost, 7 timed out. A supervisor restarts on 1 and 4.";
+`citystream COMMAND --help` lists what a command takes. Each setting --some-name
+can also be CITYSTREAM_SOME_NAME, or `some-name = \"...\"` in citystream.toml.
+
+Exit codes: 0 done, 1 error that may mend itself, 2 mistake that no restart
+mends, 3 replaced by another run, 4 peer lost, 5 integrity, 6 source lost,
+7 timed out. A supervisor restarts on 1 and 4.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Simulator, pipeline and lake in one process, without any server.
+    #[command(after_help = demo::EXAMPLES)]
     Demo {
         /// Demo settings.
         #[command(flatten)]
         demo: DemoArgs,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ TOPICS | ROWS | RECORDS | PACE | WORKERS }>,
     },
     /// Run the pipeline: this process, of a cluster or alone.
+    #[command(after_help = run::EXAMPLES)]
     Run {
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ ALL | DASH_H }>,
     },
     /// Say whether `run` with the same settings would start, and claim nothing.
     #[command(after_help = check::EXAMPLES)]
@@ -80,7 +94,7 @@ pub enum Command {
         json: bool,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ ALL | DASH_H }>,
     },
     /// Send the records of a simulated city to a directory or to Kafka, and tell the truth about them.
     #[command(after_help = simulate::EXAMPLES)]
@@ -90,7 +104,7 @@ pub enum Command {
         simulate: Box<SimulateArgs>,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ KAFKA | TOPICS | RECORDS }>,
     },
     /// Produce what live APIs tell of cameras, weather stations and emergency services, to Kafka or a directory.
     #[command(after_help = feed::EXAMPLES)]
@@ -99,34 +113,53 @@ pub enum Command {
         #[command(flatten)]
         feed: Box<FeedArgs>,
         /// Settings.
-        #[command(flatten, next_help_heading = "Settings")]
-        settings: Box<Settings>,
+        #[command(flatten)]
+        settings: Given<{ KAFKA | TOPICS }>,
     },
     /// Look after a lake.
+    #[command(after_help = lake::EXAMPLES)]
     Lake {
         /// What to do.
         #[command(subcommand)]
         command: LakeCommand,
     },
     /// Look after the five topics.
+    #[command(after_help = topics::EXAMPLES)]
     Topics {
         /// What to do.
         #[command(subcommand)]
         command: TopicsCommand,
     },
     /// Print the effective settings, secrets masked.
+    #[command(after_help = settings::EXAMPLES)]
     Config {
+        /// JSON, with each value's origin.
+        #[arg(long)]
+        json: bool,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Settings,
+    },
+    /// Print what makes a shell complete commands and flags.
+    #[command(after_help = manual::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of the program, or of one of its commands.
+    #[command(after_help = manual::PAGES)]
+    Man {
+        /// The command, such as `lake sql`.
+        command: Vec<String>,
     },
 }
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> i32 {
-    let cli = match Cli::try_parse_from(config::flags_from_environment(Cli::command(), std::env::args_os())) {
+    let (words, from_variables) = config::flags_from_environment(Cli::command(), std::env::args_os());
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &from_variables),
     };
     private_files();
     start_log();
@@ -139,11 +172,25 @@ pub fn main() -> i32 {
     }
 }
 
-fn usage(error: &clap::Error) -> i32 {
+/// Says what is wrong with the command line; flags that are none of its words are named with their variables.
+fn usage(error: &clap::Error, from_variables: &[(String, String)]) -> i32 {
     // Nothing can be done about a closed terminal.
     let _ = error.print();
-    if error.to_string().contains("--hostfile <FILE>") {
+    let about = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => flag.as_str(),
+        _ => "",
+    };
+    for (flag, variable) in from_variables.iter().filter(|(flag, _)| about.split(' ').next() == Some(flag)) {
+        note!("{flag} is from {variable}");
+    }
+    if error.kind() == ErrorKind::InvalidValue && std::env::args_os().any(|word| word == "-h") {
         note!("-h is the hostfile, as in timely; help is --help");
+    }
+    if error.kind() == ErrorKind::UnknownArgument {
+        let commands = manual::commands_with(about);
+        if !commands.is_empty() {
+            note!("{about} is a flag of: {}", commands.join(", "));
+        }
     }
     error.exit_code()
 }
@@ -157,7 +204,7 @@ fn private_files() {
 
 fn start_log() {
     let wanted = config::log_filter().and_then(|text| EnvFilter::try_new(text).ok());
-    let filter = wanted.unwrap_or_else(|| EnvFilter::new("warn,citystream=info"));
+    let filter = wanted.unwrap_or_else(|| EnvFilter::new("warn,citystream=info,aws_config=error"));
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -170,23 +217,25 @@ fn start_log() {
 fn dispatch(cli: Cli) -> Result<i32, RunError> {
     let file = cli.config.as_deref();
     match cli.command {
-        Command::Run { settings } => run::run(&load(&settings, file)?),
-        Command::Check { json, settings } => check::check(&load(&settings, file)?, json),
+        Command::Run { settings } => run::run(&load_process(&settings, file)?),
+        Command::Check { json, settings } => check::check(&load_process(&settings, file)?, json),
         Command::Demo { demo, settings } => demo::demo(&demo, &settings, file),
         Command::Simulate { simulate, settings } => simulate::simulate(&simulate, &load(&settings, file)?),
         Command::Feed { feed, settings } => feed::feed(&feed, &load(&settings, file)?),
         Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
-        Command::Config { settings } => {
-            let effective = config::effective(&settings, file)?;
-            Config::check(&effective)?;
-            put!(config::print(&effective));
-            Ok(0)
-        }
+        Command::Config { json, settings } => settings::print(&settings, file, json),
+        Command::Completions { shell } => Ok(manual::completions(shell)),
+        Command::Man { command } => manual::page(&command),
     }
 }
 
 /// The checked settings.
-fn load(settings: &Settings, file: Option<&str>) -> Result<Config, RunError> {
-    Config::check(&config::effective(settings, file)?)
+fn load(given: &Table, file: Option<&str>) -> Result<Config, RunError> {
+    Config::check(&config::effective(given, file)?)
+}
+
+/// The checked settings of a process of a run.
+fn load_process(given: &Table, file: Option<&str>) -> Result<Config, RunError> {
+    Config::check_process(&config::effective(given, file)?)
 }

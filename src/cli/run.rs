@@ -13,6 +13,21 @@ use crate::error::RunError;
 use crate::pipeline::Run;
 use crate::process::metrics::Metrics;
 
+/// Shown below the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  citystream run --source dir:log --lake ./lake --until-drained
+  citystream run --lake s3://bucket/city --bootstrap-servers HOST:9092 -w 2
+  citystream run --kafka security.protocol=ssl --kafka ssl.ca.location=ca.pem
+
+Process 0 and process 1 of two, with two workers each, on two hosts:
+  citystream run -n 2 -w 2 -p 0 -h hosts.txt --lake s3://bucket/city
+  citystream run -n 2 -w 2 -p 1 -h hosts.txt --lake s3://bucket/city
+
+Ctrl-C or SIGTERM commits what has been read and ends with 0. With the same
+flags `citystream check` says whether a run would start, and `citystream config`
+which settings it would have.";
+
 /// The exit code after a second signal.
 const INTERRUPTED: i32 = 130;
 

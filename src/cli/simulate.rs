@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use citystream_simulator::{Effects, Options, OptionsError, Simulator, Trouble, Truth};
 use clap::Args;
@@ -14,23 +14,26 @@ use jiff::Timestamp;
 use super::feed::feed_line;
 use super::out::{put, say};
 use super::run::Signals;
-use super::times::{start_after, time};
+use super::times::start_after;
 use crate::config::{self, ApiArgs, Config};
 use crate::error::RunError;
+use crate::process::source::kafka_settings;
 use crate::produce::feed;
 use crate::produce::simulate::{JsonlSink, KafkaSink, NullSink, Pace, Sink, SinkError, run};
+use crate::units;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  citystream simulate --to dir:log --span 6h --truth truth.json     as fast as it can
-  citystream simulate --time-scale 60                               to Kafka, an hour a minute
-  citystream simulate --time-scale 1 --vehicles 100                 to Kafka, in real time
-  citystream simulate --to dir:log --span 6h --late 0.01 --delayed 0.05 --duplicates 0.01
+  citystream simulate --to dir:log --span 6h --truth truth.json
+  citystream simulate --time-scale 60                 to Kafka, an hour a minute
+  citystream simulate --time-scale 1 --vehicles 100   to Kafka, in real time
+  citystream simulate --to dir:log --span 6h --late 0.01 --duplicates 0.01
   citystream simulate --to dir:log --span 6h --rain-effect 0.7 --incidents 20
-  citystream simulate --time-scale 1 --vehicles 5 --live            live weather, traffic and services where vehicles are
+  citystream simulate --time-scale 1 --vehicles 5 --live
 
-The same flags send the same bytes, whatever --rate, --time-scale, --threads and --to; not so with --live.
+Without a pace it sends as fast as it can. The same flags send the same bytes,
+whatever --rate, --time-scale, --threads and --to; not so with --live.
 docs/simulation.md: the effects, the troubles, and what stands in --truth.";
 
 /// What `simulate` adds.
@@ -40,17 +43,17 @@ pub struct SimulateArgs {
     #[arg(long, default_value = "kafka", value_name = "WHERE")]
     pub to: String,
     /// Partitions of each topic, for dir:PATH.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "NUMBER", default_value = "4", value_parser = units::count::<u32>)]
     pub partitions: u32,
     /// The same seed, with the same flags, gives the same records.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Vehicles.
-    #[arg(long, default_value_t = 750)]
+    #[arg(long, value_name = "NUMBER", default_value = "750", value_parser = units::count::<u32>)]
     pub vehicles: u32,
     /// How often a vehicle reports: a time, or the least and the greatest.
-    #[arg(long, default_value = "30s..60s", value_name = "TIME[..TIME]")]
-    pub step: String,
+    #[arg(long, default_value = "30s..60s", value_name = "TIME[..TIME]", value_parser = step)]
+    pub step: (i64, i64),
     /// Incidents an hour, all over the road.
     #[arg(long, default_value_t = Options::default().incidents_an_hour, value_name = "NUMBER")]
     pub incidents: f64,
@@ -59,19 +62,19 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "WHEN")]
     pub start: Option<String>,
     /// Stop after this much simulated time, such as 6h.
-    #[arg(long, value_name = "TIME")]
-    pub span: Option<String>,
-    /// Stop after so many records.
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub span: Option<Duration>,
+    /// Stop after so many records, such as 10k.
+    #[arg(long, value_name = "NUMBER", value_parser = units::count::<u64>)]
     pub records: Option<u64>,
     /// Stop after this much real time, such as 30s.
-    #[arg(long, value_name = "TIME")]
-    pub duration: Option<String>,
-    /// Records a second, at most.
-    #[arg(long)]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    pub duration: Option<Duration>,
+    /// Records a second, at most, such as 20k.
+    #[arg(long, value_name = "NUMBER", value_parser = units::positive)]
     pub rate: Option<f64>,
     /// Simulated seconds a second, at most.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = units::positive)]
     pub time_scale: Option<f64>,
     /// Threads that drive the vehicles.
     #[arg(long, default_value_t = 1)]
@@ -131,8 +134,8 @@ pub struct TroubleArgs {
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", hide_default_value = true)]
     late: f64,
     /// By how much more, on average (a long tail).
-    #[arg(long, default_value = "5m", value_name = "TIME")]
-    late_mean: String,
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = units::time)]
+    late_mean: Duration,
     /// Records sent twice.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", hide_default_value = true)]
     duplicates: f64,
@@ -143,8 +146,8 @@ pub struct TroubleArgs {
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", hide_default_value = true)]
     skewed: f64,
     /// How wrong such a clock is, L/4 at most.
-    #[arg(long, default_value = "1m", value_name = "TIME")]
-    skew: String,
+    #[arg(long, default_value = "1m", value_name = "TIME", value_parser = units::time)]
+    skew: Duration,
     /// Vehicles hours ahead of time; a fourth of them by more than --max-ahead.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", hide_default_value = true)]
     ahead: f64,
@@ -174,29 +177,29 @@ impl EffectArgs {
 }
 
 impl TroubleArgs {
-    /// The troubles; `time` reads a time in milliseconds.
-    pub fn trouble<E>(&self, time: impl Fn(&str) -> Result<i64, E>) -> Result<Trouble, E> {
-        Ok(Trouble {
+    /// The troubles.
+    pub fn trouble(&self) -> Trouble {
+        Trouble {
             out_of_order: self.out_of_order,
             delayed: self.delayed,
             late: self.late,
-            late_mean_ms: time(&self.late_mean)?,
+            late_mean_ms: self.late_mean.as_millis() as i64,
             duplicates: self.duplicates,
             malformed: self.malformed,
             skewed: self.skewed,
-            skew_ms: time(&self.skew)?,
+            skew_ms: self.skew.as_millis() as i64,
             ahead: self.ahead,
             bursts: self.bursts,
             silent: self.silent,
             hot_cell: self.hot_cell,
-        })
+        }
     }
 }
 
 /// Sends what is asked for and prints the account of it.
 pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunError> {
     let signals = Signals::listen()?;
-    let pace = pace(args)?;
+    let pace = pace(args);
     let (mut sink, last) = sink(args, config)?;
     let mut simulator = Simulator::new(options(args, config, last)?, args.threads)?;
     let feeds = args.live.then(|| feed::start(&args.apis, config::api_keys()?)).transpose()?;
@@ -222,7 +225,7 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
 fn sink(args: &SimulateArgs, config: &Config) -> Result<(Box<dyn Sink>, Option<i64>), RunError> {
     match args.to.as_str() {
         "null" => Ok((Box::new(NullSink), None)),
-        "kafka" => Ok((Box::new(KafkaSink::connect(&config.bootstrap_servers, &config.topics, &config.kafka)?), None)),
+        "kafka" => Ok((Box::new(KafkaSink::connect(kafka_settings(config))?), None)),
         to => match to.strip_prefix("dir:").filter(|path| !path.is_empty()) {
             Some(path) => {
                 let sink = JsonlSink::open(Path::new(path), &config.topics, args.partitions)?;
@@ -234,14 +237,9 @@ fn sink(args: &SimulateArgs, config: &Config) -> Result<(Box<dyn Sink>, Option<i
     }
 }
 
-fn pace(args: &SimulateArgs) -> Result<Pace, RunError> {
-    let SimulateArgs { rate, time_scale, records, .. } = *args;
-    if [rate, time_scale].into_iter().flatten().any(|number| !number.is_finite() || number <= 0.0) {
-        return Err(RunError::Usage("--rate and --time-scale must be positive numbers".into()));
-    }
-    let duration = args.duration.as_deref().map(time).transpose()?;
-    let span = args.span.as_deref().map(time).transpose()?;
-    Ok(Pace { rate, time_scale, records, span, duration })
+fn pace(args: &SimulateArgs) -> Pace {
+    let SimulateArgs { rate, time_scale, records, span, duration, .. } = *args;
+    Pace { rate, time_scale, records, span, duration }
 }
 
 fn options(args: &SimulateArgs, config: &Config, last: Option<i64>) -> Result<Options, RunError> {
@@ -249,10 +247,10 @@ fn options(args: &SimulateArgs, config: &Config, last: Option<i64>) -> Result<Op
         seed: args.seed,
         vehicles: args.vehicles,
         start_ms: start(args, last)?,
-        step_ms: step(&args.step)?,
+        step_ms: args.step,
         incidents_an_hour: args.incidents,
         effects: args.effects.effects(),
-        trouble: args.trouble.trouble(|text| Ok::<_, RunError>(time(text)?.as_millis() as i64))?,
+        trouble: args.trouble.trouble(),
         lateness_ms: config.policy.lateness / 1000,
         max_ahead_ms: config.policy.max_ahead / 1000,
         max_record: config.max_record,
@@ -275,9 +273,10 @@ fn start(args: &SimulateArgs, last: Option<i64>) -> Result<i64, RunError> {
 }
 
 /// A time or two, in milliseconds.
-fn step(text: &str) -> Result<(i64, i64), RunError> {
+fn step(text: &str) -> Result<(i64, i64), &'static str> {
+    let millis = |text| units::time(text).map(|time| time.as_millis() as i64);
     let (least, greatest) = text.split_once("..").unwrap_or((text, text));
-    Ok((time(least)?.as_millis() as i64, time(greatest)?.as_millis() as i64))
+    Ok((millis(least)?, millis(greatest)?))
 }
 
 /// A bar over the records or the simulated time to come, where that is known.
@@ -300,7 +299,10 @@ fn write(path: &str, truth: &Truth) -> Result<(), RunError> {
 
 impl From<SinkError> for RunError {
     fn from(error: SinkError) -> Self {
-        RunError::Failed(error.to_string())
+        match error {
+            SinkError::Source(error) => error.into(),
+            other => RunError::Failed(other.to_string()),
+        }
     }
 }
 
@@ -345,10 +347,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_positive() {
-        assert!(pace(&args(&["--rate", "5", "--span", "6h"])).is_ok());
-        for flags in [["--rate", "0"], ["--time-scale", "nan"], ["--span", "long"]] {
-            assert!(pace(&args(&flags)).is_err(), "{flags:?}");
+    fn numbers_have_units_and_what_is_none_is_named_with_its_flag() {
+        let args = args(&["--rate", "20k", "--span", "1h30m", "--records", "10k", "--vehicles", "2k"]);
+        let expected = Pace {
+            rate: Some(20_000.0),
+            span: Some(Duration::from_secs(5400)),
+            records: Some(10_000),
+            ..Pace::default()
+        };
+        assert_eq!((pace(&args), args.vehicles), (expected, 2_000));
+        for flags in
+            [["--rate", "0"], ["--time-scale", "nan"], ["--span", "long"], ["--records", "many"], ["--step", "1s.."]]
+        {
+            let error =
+                Cli::try_parse_from([&["citystream", "simulate"], &flags[..]].concat()).unwrap_err().to_string();
+            assert!(error.contains(flags[0]) && error.contains(flags[1]) && error.contains("expected a"), "{error}");
         }
     }
 }

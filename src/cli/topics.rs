@@ -5,36 +5,64 @@ use serde_json::json;
 
 use super::load;
 use super::out::say;
-use crate::config::Settings;
+use crate::config::Given;
+use crate::config::groups::{GROUP, KAFKA, TOPICS};
 use crate::error::RunError;
 use crate::process::source::kafka_settings;
 use crate::source::kafka::KafkaCatalog;
 use crate::source::kafka::topics::{self, PartitionStatus};
+use crate::units;
 
 /// Commands on topics.
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
     /// Create the five topics; those that exist are left alone.
+    #[command(after_help = CREATE)]
     Create {
         /// Partitions of each topic.
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, value_name = "NUMBER", default_value = "4", value_parser = partitions)]
         partitions: i32,
         /// For simulated time: the producer's timestamps, and no retention.
         #[arg(long)]
         simulated: bool,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ KAFKA | TOPICS }>,
     },
     /// Show offsets, lag and identity of every partition.
+    #[command(after_help = STATUS)]
     Status {
         /// Print JSON.
         #[arg(long)]
         json: bool,
         /// Settings.
         #[command(flatten)]
-        settings: Box<Settings>,
+        settings: Given<{ KAFKA | TOPICS | GROUP }>,
     },
+}
+
+/// Shown below the help of `topics`, and of each of its commands.
+pub const EXAMPLES: &str = "\
+Examples:
+  citystream topics create --bootstrap-servers HOST:9092
+  citystream topics status --bootstrap-servers HOST:9092";
+
+const CREATE: &str = "\
+Examples:
+  citystream topics create --bootstrap-servers HOST:9092 --partitions 8
+  citystream topics create --simulated         for `citystream simulate`
+
+The broker sets the records' log time (LogAppendTime); with --simulated the
+producer does.";
+
+const STATUS: &str = "\
+Examples:
+  citystream topics status --bootstrap-servers HOST:9092
+  citystream topics status --group citystream --json | jq '.[].lag'";
+
+fn partitions(text: &str) -> Result<i32, &'static str> {
+    let number = units::count::<u32>(text)?;
+    i32::try_from(number).ok().filter(|number| *number > 0).ok_or("a topic has at least 1 partition")
 }
 
 /// Does what the command says.

@@ -1,149 +1,289 @@
-//! The settings as flags: structures only. Values are checked in [`super::Config`].
+//! The settings, each declared once: flags, their help, variables, names in the settings file and defaults follow from it.
+//! Values are text here; they are checked in [`super::Config`].
 
-use citystream_live_apis::apis::{OpenWeather, Overpass, TomTom};
-use clap::Args;
-use serde::Serialize;
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::LazyLock;
 
-use super::topics::TopicArgs;
+use citystream_wire::Topic;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
+use toml::{Table, Value};
 
-/// Settings as given: text, unchecked. Names are those of the flags.
-#[derive(Clone, Debug, Default, Args, Serialize)]
-#[command(next_help_heading = "Settings")]
-#[serde(rename_all = "kebab-case")]
-pub struct Settings {
-    /// The lake: a directory or s3://bucket/prefix [default: lake].
-    #[arg(long, value_name = "WHERE")]
-    pub lake: Option<String>,
-    /// The source: kafka, or dir:PATH of JSON lines [default: kafka].
-    #[arg(long, value_name = "WHERE")]
-    pub source: Option<String>,
-    /// Kafka's addresses [default: 127.0.0.1:9092].
-    #[arg(long, value_name = "HOST:PORT,..")]
-    pub bootstrap_servers: Option<String>,
-    /// A librdkafka setting; may be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub kafka: Vec<String>,
-    /// Consumer group that lag tools see [default: citystream].
-    #[arg(long, value_name = "NAME")]
-    pub group: Option<String>,
-    /// Where a new lake starts: earliest, latest or group [default: earliest].
-    #[arg(long, value_name = "WHERE")]
-    pub from: Option<String>,
-    /// Go on although records are lost: offsets that the log no longer holds, or a topic that was made anew.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    pub accept_loss: Option<String>,
-    /// Log clock of dir: sources: log, or event for archives of bare records [default: log].
-    #[arg(long, value_name = "WHAT")]
-    pub log_clock: Option<String>,
+/// Settings of a group concern a command together, or not at all.
+pub mod groups {
+    /// Where the lake is.
+    pub const LAKE: u32 = 1;
+    /// What is read.
+    pub const SOURCE: u32 = 1 << 1;
+    /// How Kafka is reached.
+    pub const KAFKA: u32 = 1 << 2;
+    /// The consumer group.
+    pub const GROUP: u32 = 1 << 3;
     /// What the topics are called.
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub topics: TopicArgs,
-    /// The tables of the lake: all, or raw for the records alone [default: all].
-    #[arg(long, value_name = "WHICH")]
-    pub tables: Option<String>,
-    /// Time zone of timestamps without one [default: UTC].
-    #[arg(long, value_name = "ZONE")]
-    pub timezone: Option<String>,
-    /// A record is late if the log received it more than this after the time it carries [default: 10m].
-    #[arg(long, value_name = "TIME")]
-    pub lateness: Option<String>,
-    /// How far the horizon stays behind that [default: 2m].
-    #[arg(long, value_name = "TIME")]
-    pub slack: Option<String>,
-    /// How far event time may run ahead of the log [default: 24h].
-    #[arg(long, value_name = "TIME")]
-    pub max_ahead: Option<String>,
-    /// How far behind the others a partition that has reached its end may hold the horizon [default: 1h].
-    #[arg(long, value_name = "TIME")]
-    pub max_hold: Option<String>,
-    /// After how long without a record a partition holds the horizon no longer [default: 30s].
-    #[arg(long, value_name = "TIME")]
-    pub idle: Option<String>,
-    /// Longest record [default: 256KiB].
-    #[arg(long, value_name = "BYTES")]
-    pub max_record: Option<String>,
-    /// Length of an epoch [default: 250ms].
-    #[arg(long, value_name = "TIME")]
-    pub epoch: Option<String>,
-    /// Time between commits [default: 2s on a local lake, 60s on S3].
-    #[arg(long, value_name = "TIME")]
-    pub commit_interval: Option<String>,
-    /// Bytes read and not yet committed, a quarter of it for the queues of Kafka's client, a process [default: 512MiB].
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<String>,
-    /// Bytes of what is in reach, a process: at it, only the partitions furthest behind are read [default: 60% of the
-    /// machine's memory, or of the container's].
-    #[arg(long, value_name = "BYTES")]
-    pub state_memory: Option<String>,
-    /// End once everything that is there is committed.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    pub until_drained: Option<String>,
-    /// With --until-drained: the log has ended, so all windows are sealed; what may come later expires.
-    #[arg(long = "final", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    pub r#final: Option<String>,
-    /// How often to look for new partitions [default: 10s].
-    #[arg(long, value_name = "TIME")]
-    pub discover_interval: Option<String>,
-    /// Address of /metrics, /healthz and /readyz, or none [default: 127.0.0.1:9090 + process].
-    #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<String>,
-    /// S3 endpoint, for stores that are not AWS.
-    #[arg(long, value_name = "URL")]
-    pub s3_endpoint: Option<String>,
-    /// S3 region [default: us-east-1, or AWS's own settings].
-    #[arg(long, value_name = "REGION")]
-    pub s3_region: Option<String>,
-    /// Processes of the cluster [default: 1].
-    #[arg(short = 'n', long, value_name = "N")]
-    pub processes: Option<String>,
-    /// Worker threads of each process [default: 1].
-    #[arg(short = 'w', long, value_name = "W")]
-    pub workers: Option<String>,
-    /// Which of the processes this is [default: 0].
-    #[arg(short = 'p', long, value_name = "INDEX")]
-    pub process: Option<String>,
-    /// One host:port a line, in the order of the processes (help is --help).
-    #[arg(short = 'h', long, value_name = "FILE")]
-    pub hostfile: Option<String>,
-    /// How long to wait for the other processes [default: 60s].
-    #[arg(long, value_name = "TIME")]
-    pub connect_timeout: Option<String>,
+    pub const TOPICS: u32 = 1 << 4;
+    /// Where reading begins, and when it ends.
+    pub const SPAN: u32 = 1 << 5;
+    /// What a record may be.
+    pub const RECORDS: u32 = 1 << 6;
+    /// What else decides a row.
+    pub const ROWS: u32 = 1 << 7;
+    /// How fast, and with how much memory.
+    pub const PACE: u32 = 1 << 8;
+    /// The workers of a process.
+    pub const WORKERS: u32 = 1 << 9;
+    /// The other processes.
+    pub const CLUSTER: u32 = 1 << 10;
+    /// All settings.
+    pub const ALL: u32 = CLUSTER * 2 - 1;
+    /// No group: `-h` is the hostfile, as in timely, and help is `--help` only.
+    pub const DASH_H: u32 = 1 << 11;
 }
 
-/// How the APIs are asked.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Live APIs")]
-pub struct ApiArgs {
-    /// Directory in which requests are counted, across restarts.
-    #[arg(long, value_name = "DIR", default_value = "feed-state")]
-    pub state: String,
-    /// Address of OpenWeatherMap.
-    #[arg(long, value_name = "URL", default_value = OpenWeather::ENDPOINT)]
-    pub openweather_endpoint: String,
-    /// Address of TomTom.
-    #[arg(long, value_name = "URL", default_value = TomTom::ENDPOINT)]
-    pub tomtom_endpoint: String,
-    /// Address of an Overpass instance.
-    #[arg(long, value_name = "URL", default_value = Overpass::ENDPOINT)]
-    pub overpass_endpoint: String,
-    /// Most requests to OpenWeatherMap in any 24 hours [default: 900; the free tier has 1,000].
-    #[arg(long, value_name = "N")]
-    pub openweather_per_day: Option<usize>,
-    /// Most requests to OpenWeatherMap in any minute [default: 50; the free tier has 60].
-    #[arg(long, value_name = "N")]
-    pub openweather_per_minute: Option<usize>,
-    /// Most requests to TomTom in any 24 hours [default: 2400; the free tier has 2,500].
-    #[arg(long, value_name = "N")]
-    pub tomtom_per_day: Option<usize>,
-    /// Most requests to TomTom in any second [default: 4; the free tier has 5].
-    #[arg(long, value_name = "N")]
-    pub tomtom_per_second: Option<usize>,
-    /// Most requests to Overpass in any 24 hours [default: 1000].
-    #[arg(long, value_name = "N")]
-    pub overpass_per_day: Option<usize>,
-    /// Most requests to Overpass in any minute [default: 20].
-    #[arg(long, value_name = "N")]
-    pub overpass_per_minute: Option<usize>,
+use groups::{CLUSTER, DASH_H, GROUP, KAFKA, LAKE, PACE, RECORDS, ROWS, SOURCE, SPAN, TOPICS, WORKERS};
+
+/// A setting.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its name, as in the settings file; behind `--` it is the flag.
+    pub name: &'static str,
+    /// Its default; some depend on other settings and are told in the help only.
+    pub default: Option<&'static str>,
+    group: u32,
+    /// What the help calls its value.
+    value: &'static str,
+    help: Cow<'static, str>,
+}
+
+/// The setting that is a list.
+pub const LIST: &str = "kafka";
+/// The value of a setting that is true or false: the flag alone is `true`.
+const BOOL: &str = "BOOL";
+/// Short flags, timely's; `-h` only where [`DASH_H`] says so.
+const SHORT: [(&str, char); 4] = [("processes", 'n'), ("workers", 'w'), ("process", 'p'), (HOSTFILE, 'h')];
+const HOSTFILE: &str = "hostfile";
+
+/// Name, value, default, help.
+type Declared = (&'static str, &'static str, Option<&'static str>, &'static str);
+
+/// What is declared here; the topics' names stand behind the source.
+const DECLARED: [(u32, &[Declared]); 10] = [
+    (LAKE, LAKE_SETTINGS),
+    (SOURCE, SOURCE_SETTINGS),
+    (KAFKA, KAFKA_SETTINGS),
+    (GROUP, &[("group", "NAME", Some("citystream"), "Consumer group that lag tools see")]),
+    (SPAN, SPAN_SETTINGS),
+    (ROWS, ROW_SETTINGS),
+    (RECORDS, RECORD_SETTINGS),
+    (PACE, PACE_SETTINGS),
+    (WORKERS, &[("workers", "W", Some("1"), "Worker threads of each process")]),
+    (CLUSTER, CLUSTER_SETTINGS),
+];
+
+const LAKE_SETTINGS: &[Declared] = &[
+    ("lake", "WHERE", Some("lake"), "The lake: a directory or s3://bucket/prefix"),
+    ("s3-endpoint", "URL", None, "S3 endpoint, for stores that are not AWS"),
+    ("s3-region", "REGION", None, "S3 region [default: us-east-1, or AWS's own settings]"),
+];
+
+const SOURCE_SETTINGS: &[Declared] = &[
+    ("source", "WHERE", Some("kafka"), "The source: kafka, or dir:PATH of JSON lines"),
+    ("log-clock", "WHAT", Some("log"), "Log clock of dir: sources: log, or event for archives of bare records"),
+];
+
+const KAFKA_SETTINGS: &[Declared] = &[
+    ("bootstrap-servers", "HOST:PORT,..", Some("127.0.0.1:9092"), "Kafka's addresses"),
+    (LIST, "KEY=VALUE", None, "A librdkafka setting; may be given more than once"),
+];
+
+const SPAN_SETTINGS: &[Declared] = &[
+    ("from", "WHERE", Some("earliest"), "Where a new lake starts: earliest, latest or group"),
+    (
+        "accept-loss",
+        BOOL,
+        None,
+        "Go on although records are lost: offsets that the log no longer holds, or a topic that was made anew",
+    ),
+    ("discover-interval", "TIME", Some("10s"), "How often to look for new partitions"),
+    ("until-drained", BOOL, None, "End once everything that is there is committed"),
+    (
+        "final",
+        BOOL,
+        None,
+        "With --until-drained: the log has ended, so all windows are sealed; what may come later expires",
+    ),
+];
+
+const ROW_SETTINGS: &[Declared] = &[
+    ("tables", "WHICH", Some("all"), "The tables of the lake: all, or raw for the records alone"),
+    ("timezone", "ZONE", Some("UTC"), "Time zone of timestamps without one"),
+    ("slack", "TIME", Some("2m"), "How far the horizon stays behind what may still be on time"),
+    (
+        "max-hold",
+        "TIME",
+        Some("1h"),
+        "How far behind the others a partition that has reached its end may hold the horizon",
+    ),
+];
+
+const RECORD_SETTINGS: &[Declared] = &[
+    (
+        "lateness",
+        "TIME",
+        Some("10m"),
+        "A record is late if the log received it more than this after the time it carries",
+    ),
+    ("max-ahead", "TIME", Some("24h"), "How far event time may run ahead of the log"),
+    ("max-record", "BYTES", Some("256KiB"), "Longest record"),
+];
+
+const PACE_SETTINGS: &[Declared] = &[
+    ("idle", "TIME", Some("30s"), "After how long without a record a partition holds the horizon no longer"),
+    ("epoch", "TIME", Some("250ms"), "Length of an epoch"),
+    ("commit-interval", "TIME", None, "Time between commits [default: 2s on a local lake, 60s on S3]"),
+    (
+        "memory",
+        "BYTES",
+        Some("512MiB"),
+        "Bytes read and not yet committed, a quarter of it for the queues of Kafka's client, a process",
+    ),
+    (
+        "state-memory",
+        "BYTES",
+        None,
+        "Bytes of what is in reach, a process: at it, only the partitions furthest behind are read [default: 60% of the \
+         machine's memory, or of the container's]",
+    ),
+    (
+        "listen",
+        "ADDRESS",
+        None,
+        "Address of /metrics, /healthz and /readyz, or none [default: 127.0.0.1:9090 + process]",
+    ),
+];
+
+const CLUSTER_SETTINGS: &[Declared] = &[
+    ("processes", "N", Some("1"), "Processes of the cluster"),
+    ("process", "INDEX", Some("0"), "Which of the processes this is"),
+    (
+        HOSTFILE,
+        "FILE",
+        None,
+        "One host:port a line, in the order of the processes [default: this machine, ports from 2101 up]",
+    ),
+    ("connect-timeout", "TIME", Some("60s"), "How long to wait for the other processes"),
+];
+
+/// All settings, in the order in which they are shown.
+static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let declared = |(group, settings): &(u32, &'static [Declared])| {
+        let group = *group;
+        settings.iter().map(move |(name, value, default, help)| Setting {
+            name,
+            default: *default,
+            group,
+            value,
+            help: Cow::Borrowed(*help),
+        })
+    };
+    let (before, behind) = DECLARED.split_at(4);
+    let topics = Topic::all().map(|topic| {
+        let declaration = topic.declaration();
+        let help = Cow::Owned(format!("Topic of {}", declaration.records));
+        let default = Some(declaration.default_topic);
+        Setting { name: topic.setting(), default, group: TOPICS, value: "TOPIC", help }
+    });
+    before.iter().flat_map(declared).chain(topics).chain(behind.iter().flat_map(declared)).collect()
+});
+
+/// All settings, in the order in which they are shown.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter()
+}
+
+impl Setting {
+    fn heading(&self) -> &'static str {
+        match self.group {
+            LAKE => "Lake",
+            SOURCE | GROUP | SPAN => "Source",
+            KAFKA => "Kafka",
+            TOPICS => "Topics",
+            ROWS | RECORDS => "Rows: fixed for the life of a lake",
+            PACE => "Pace and memory",
+            _ => "Processes and workers",
+        }
+    }
+
+    /// Its flag, `-h` too if that is the hostfile.
+    fn flag(&self, dash_h: bool) -> Arg {
+        let default = self.default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+        let help_is = if self.name == HOSTFILE && dash_h { "; help is --help" } else { "" };
+        let flag = Arg::new(self.name)
+            .long(self.name)
+            .value_name(self.value)
+            .help(format!("{}{default}{help_is}", self.help))
+            .help_heading(self.heading());
+        let short = SHORT.iter().find(|(name, letter)| *name == self.name && (*letter != 'h' || dash_h));
+        let flag = short.map_or(flag.clone(), |(_, letter)| flag.short(*letter));
+        match self.value {
+            BOOL => flag.num_args(0..=1).default_missing_value("true"),
+            _ if self.name == LIST => flag.action(ArgAction::Append),
+            _ => flag,
+        }
+    }
+
+    /// Its value on the command line.
+    fn given(&self, matches: &ArgMatches) -> Option<Value> {
+        let text = |text: &String| Value::String(text.clone());
+        if self.name == LIST {
+            return matches.get_many(self.name).map(|items| Value::Array(items.map(text).collect()));
+        }
+        matches.get_one(self.name).map(text)
+    }
+}
+
+/// Settings of these groups as the command line gives them, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Given<const GROUPS: u32>(Table);
+
+/// All settings.
+pub type Settings = Given<{ groups::ALL }>;
+
+impl<const GROUPS: u32> Deref for Given<GROUPS> {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0
+    }
+}
+
+fn of_groups(groups: u32) -> impl Iterator<Item = &'static Setting> {
+    settings().filter(move |setting| setting.group & groups != 0)
+}
+
+impl<const GROUPS: u32> Args for Given<GROUPS> {
+    fn augment_args(command: Command) -> Command {
+        let dash_h = GROUPS & DASH_H != 0;
+        let command = command.args(of_groups(GROUPS).map(|setting| setting.flag(dash_h)));
+        if !dash_h {
+            return command;
+        }
+        let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help (-h is the hostfile)");
+        command.disable_help_flag(true).arg(help)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const GROUPS: u32> FromArgMatches for Given<GROUPS> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = of_groups(GROUPS).filter_map(|s| Some((s.name.to_owned(), s.given(matches)?)));
+        Ok(Given(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.0.extend(Self::from_arg_matches(matches)?.0);
+        Ok(())
+    }
 }

@@ -7,61 +7,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write;
 
 use citystream_live_apis::Secret;
 use citystream_wire::Topic;
 use clap::Command;
 use toml::{Table, Value};
 
-use super::{ApiKeys, Settings, usage};
+use super::effective::{Effective, Origin};
+use super::flags::{LIST as KAFKA, settings};
+use super::{ApiKeys, usage};
 use crate::error::RunError;
-
-/// Settings that are not given have these values; those that depend on others are settled in [`super::Config::check`].
-const LAKE_AND_SOURCE: &[(&str, &str)] = &[
-    ("lake", "lake"),
-    ("source", "kafka"),
-    ("bootstrap-servers", "127.0.0.1:9092"),
-    ("group", "citystream"),
-    ("from", "earliest"),
-    ("log-clock", "log"),
-];
-
-/// The same, behind the names of the topics.
-const RUN: &[(&str, &str)] = &[
-    ("tables", "all"),
-    ("timezone", "UTC"),
-    ("lateness", "10m"),
-    ("slack", "2m"),
-    ("max-ahead", "24h"),
-    ("max-hold", "1h"),
-    ("idle", "30s"),
-    ("max-record", "256KiB"),
-    ("epoch", "250ms"),
-    ("memory", "512MiB"),
-    ("discover-interval", "10s"),
-    ("processes", "1"),
-    ("workers", "1"),
-    ("process", "0"),
-    ("connect-timeout", "60s"),
-];
-
-/// Settings without a default.
-const OPTIONAL: [&str; 10] = [
-    "accept-loss",
-    "commit-interval",
-    "until-drained",
-    "final",
-    "listen",
-    "s3-endpoint",
-    "s3-region",
-    "state-memory",
-    "hostfile",
-    KAFKA,
-];
-
-/// The setting that is a list.
-const KAFKA: &str = "kafka";
 
 /// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
 const ALIASES: [(&str, &str); 2] =
@@ -73,11 +28,20 @@ const PREFIX: &str = "CITYSTREAM_";
 /// Variables of an environment.
 pub type Variables = BTreeMap<String, OsString>;
 
+/// A settings file that has been read.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsFile {
+    /// Where it is, for messages.
+    pub path: String,
+    /// What it sets.
+    pub values: Table,
+}
+
 /// Merges flags, environment, file and defaults; values are not checked yet.
 ///
 /// # Errors
 /// A file that cannot be read; a name, in the file or the environment, that is no setting; a value of another type.
-pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError> {
+pub fn effective(flags: &Table, file: Option<&str>) -> Result<Effective, RunError> {
     merged(flags, settings_file(file)?, &environment())
 }
 
@@ -85,32 +49,35 @@ pub fn effective(flags: &Settings, file: Option<&str>) -> Result<Table, RunError
 ///
 /// # Errors
 /// The same.
-pub fn merged(flags: &Settings, file: Table, variables: &Variables) -> Result<Table, RunError> {
-    let mut table: Table = defaults().map(|(key, value)| (key.to_owned(), Value::String(value.to_owned()))).collect();
-    table.extend(file);
+pub fn merged(flags: &Table, file: SettingsFile, variables: &Variables) -> Result<Effective, RunError> {
+    let mut all = Effective::default();
+    for setting in settings() {
+        if let Some(default) = setting.default {
+            all.set(setting.name, Value::String(default.to_owned()), Origin::Default);
+        }
+    }
+    for (key, value) in file.values {
+        all.set(&key, value, Origin::File(file.path.clone()));
+    }
     for (variable, key) in ALIASES {
-        overlay_variable(&mut table, variables, variable, key)?;
+        overlay_variable(&mut all, variables, variable, key)?;
     }
     for topic in Topic::all() {
-        overlay_variable(&mut table, variables, &variable(topic.setting()), topic.setting())?;
+        overlay_variable(&mut all, variables, &variable(topic.setting()), topic.setting())?;
     }
     refuse_misspelt(variables)?;
     for key in keys() {
-        overlay_variable(&mut table, variables, &format!("{PREFIX}{}", variable(key)), key)?;
+        overlay_variable(&mut all, variables, &format!("{PREFIX}{}", variable(key)), key)?;
     }
-    table.extend(Table::try_from(flags).map_err(|e| usage(e.to_string()))?);
-    secrets_from_files(&mut table)?;
-    Ok(table)
-}
-
-/// Settings with a default, in the order in which they are shown.
-fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let topics = Topic::all().map(|topic| (topic.setting(), topic.declaration().default_topic));
-    LAKE_AND_SOURCE.iter().copied().chain(topics).chain(RUN.iter().copied())
+    for (key, value) in flags {
+        all.set(key, value.clone(), Origin::Flag);
+    }
+    secrets_from_files(&mut all)?;
+    Ok(all)
 }
 
 fn keys() -> impl Iterator<Item = &'static str> {
-    defaults().map(|(key, _)| key).chain(OPTIONAL)
+    settings().map(|setting| setting.name)
 }
 
 /// The name of a setting in the environment: `GPS_TOPIC`.
@@ -123,14 +90,19 @@ fn environment() -> Variables {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
 }
 
-/// A variable's value, or what is in the file that `<variable>_FILE` names; `None` if neither is set.
-fn given(variables: &Variables, variable: &str) -> Result<Option<String>, RunError> {
+/// A variable's value, or what is in the file that `<variable>_FILE` names, and which of the two it is; `None` if neither is set.
+fn named(variables: &Variables, variable: &str) -> Result<Option<(String, String)>, RunError> {
     let text = |name: &str| variables.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
     if let Some(value) = text(variable) {
-        return Ok(Some(value.to_owned()));
+        return Ok(Some((value.to_owned(), variable.to_owned())));
     }
     let in_file = format!("{variable}_FILE");
-    text(&in_file).map(|path| secret_file(path, &in_file)).transpose()
+    let Some(path) = text(&in_file) else { return Ok(None) };
+    Ok(Some((secret_file(path, &in_file)?, in_file)))
+}
+
+fn given(variables: &Variables, variable: &str) -> Result<Option<String>, RunError> {
+    Ok(named(variables, variable)?.map(|(value, _)| value))
 }
 
 /// What is in a file, but for the newline at its end.
@@ -139,16 +111,16 @@ fn secret_file(path: &str, named_by: &str) -> Result<String, RunError> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-fn overlay_variable(table: &mut Table, variables: &Variables, variable: &str, key: &str) -> Result<(), RunError> {
-    let Some(value) = given(variables, variable)? else { return Ok(()) };
+fn overlay_variable(all: &mut Effective, variables: &Variables, variable: &str, key: &str) -> Result<(), RunError> {
+    let Some((value, name)) = named(variables, variable)? else { return Ok(()) };
     let value = if key == KAFKA {
         let words = shlex::split(&value)
-            .ok_or_else(|| usage(format!("{variable}: a quote is open; a value with blanks stands in quotes")))?;
+            .ok_or_else(|| usage(format!("{name}: a quote is open; a value with blanks stands in quotes")))?;
         Value::Array(words.into_iter().map(Value::String).collect())
     } else {
         Value::String(value)
     };
-    table.insert(key.to_owned(), value);
+    all.set(key, value, Origin::Variable(name));
     Ok(())
 }
 
@@ -175,11 +147,11 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
     (apart <= 1 + usize::from(name.len() > 5)).then_some(meant)
 }
 
-fn settings_file(given: Option<&str>) -> Result<Table, RunError> {
+fn settings_file(given: Option<&str>) -> Result<SettingsFile, RunError> {
     let path = given.unwrap_or("citystream.toml");
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text),
-        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Table::new()),
+        Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(SettingsFile::default()),
         Err(error) => Err(usage(format!("cannot read settings file {path}: {error}"))),
     }
 }
@@ -188,9 +160,9 @@ fn settings_file(given: Option<&str>) -> Result<Table, RunError> {
 ///
 /// # Errors
 /// What is no TOML; a name that is no setting; a value of another type.
-pub fn parse(path: &str, text: &str) -> Result<Table, RunError> {
-    let mut table: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
-    for (key, value) in &mut table {
+pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
+    let mut values: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
+    for (key, value) in &mut values {
         if !keys().any(|known| known == key) {
             let meant = nearest(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
             let help = if meant.is_empty() { "; `citystream run --help` lists them" } else { "" };
@@ -198,7 +170,7 @@ pub fn parse(path: &str, text: &str) -> Result<Table, RunError> {
         }
         check_type(key, value).map_err(|expected| usage(format!("{path}: `{key}` is {value}, expected {expected}")))?;
     }
-    Ok(table)
+    Ok(SettingsFile { path: path.to_owned(), values })
 }
 
 /// A value as the flag of that name would be given; what is expected, if it is of another type.
@@ -216,62 +188,29 @@ fn check_type(key: &str, value: &mut Value) -> Result<(), &'static str> {
 }
 
 /// `--kafka key=@FILE` is what the file holds; `@@` is an `@`.
-fn secrets_from_files(table: &mut Table) -> Result<(), RunError> {
-    let items = table.get_mut(KAFKA).and_then(Value::as_array_mut).into_iter().flatten();
+fn secrets_from_files(all: &mut Effective) -> Result<(), RunError> {
+    let name = all.name(KAFKA);
+    let items = all.get_mut(KAFKA).and_then(Value::as_array_mut).into_iter().flatten();
     for item in items {
         let Value::String(setting) = item else { continue };
         let Some((key, value)) = setting.split_once('=') else { continue };
         let Some(path) = value.strip_prefix('@') else { continue };
-        let value = if path.starts_with('@') { path.to_owned() } else { secret_file(path, &format!("--kafka {key}"))? };
+        let value = if path.starts_with('@') { path.to_owned() } else { secret_file(path, &format!("{name} {key}"))? };
         *setting = format!("{key}={value}");
     }
     Ok(())
 }
 
-/// The effective settings as lines of TOML, secrets masked.
-pub fn print(table: &Table) -> String {
-    let mut text = String::new();
-    for key in keys() {
-        let Some(value) = table.get(key) else { continue };
-        let shown = match value {
-            Value::Array(items) => {
-                let masked = items.iter().filter_map(Value::as_str).map(mask).map(Value::String);
-                Value::Array(masked.collect())
-            }
-            Value::String(text) => Value::String(mask_user(text)),
-            other => other.clone(),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{key} = {shown}");
-    }
-    text
-}
-
-/// Hides the value of a librdkafka setting that is a secret.
-fn mask(setting: &str) -> String {
-    const SECRET: [&str; 8] = ["password", "passphrase", "secret", "pem", "jaas", "config", "token", "credential"];
-    match setting.split_once('=') {
-        Some((key, _)) if SECRET.iter().any(|secret| key.contains(secret)) => format!("{key}=***"),
-        _ => mask_user(setting),
-    }
-}
-
-/// Hides the user in URLs: `https://user:password@host`.
-fn mask_user(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', ',']).unwrap_or(rest.len());
-    match rest[..end].rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}{}", mask_user(&rest[end..])),
-        None => format!("{scheme}://{}{}", &rest[..end], mask_user(&rest[end..])),
-    }
-}
-
-/// The command line with flags that only `simulate` and `feed` have and that the environment gives: `CITYSTREAM_SIMULATE_SEED`.
-pub fn flags_from_environment(cli: Command, given: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = given.collect();
+/// The command line, with flags that only `simulate` and `feed` have and that the environment gives (`CITYSTREAM_SIMULATE_SEED`);
+/// these also by themselves, each with its variable.
+pub fn flags_from_environment(
+    cli: Command,
+    given: impl Iterator<Item = OsString>,
+) -> (Vec<OsString>, Vec<(String, String)>) {
+    let (mut words, mut from): (Vec<OsString>, _) = (given.collect(), Vec::new());
     let command = words.iter().skip(1).find_map(|word| cli.find_subcommand(word));
     let Some(command) = command.filter(|command| ["simulate", "feed"].contains(&command.get_name())) else {
-        return words;
+        return (words, from);
     };
     for flag in command.get_arguments() {
         let Some(long) = flag.get_long().filter(|long| !keys().any(|key| key == *long)) else { continue };
@@ -280,7 +219,7 @@ pub fn flags_from_environment(cli: Command, given: impl Iterator<Item = OsString
             word.is_some_and(|word| word.split('=').next() == Some(long))
         };
         let name = format!("{PREFIX}{}_{}", variable(command.get_name()), variable(long));
-        let Some(value) = std::env::var_os(name).filter(|_| !words.iter().any(is_given)) else { continue };
+        let Some(value) = std::env::var_os(&name).filter(|_| !words.iter().any(is_given)) else { continue };
         let takes_value = flag.get_action().takes_values();
         if takes_value || value == "true" {
             let mut word = OsString::from(format!("--{long}"));
@@ -289,9 +228,10 @@ pub fn flags_from_environment(cli: Command, given: impl Iterator<Item = OsString
                 word.push(value);
             }
             words.push(word);
+            from.push((format!("--{long}"), name));
         }
     }
-    words
+    (words, from)
 }
 
 /// What is to be logged: `CITYSTREAM_LOG`, in the form of `RUST_LOG`.
@@ -324,7 +264,7 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("citystream.toml");
         std::fs::write(&path, text).unwrap();
-        settings_file(path.to_str())
+        settings_file(path.to_str()).map(|file| file.values)
     }
 
     #[test]
@@ -357,22 +297,31 @@ mod tests {
     }
 
     #[test]
-    fn secrets_come_from_files_and_are_shown_to_nobody() {
+    fn secrets_come_from_files() {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("password");
         std::fs::write(&path, "two words\n").unwrap();
         let items = [format!("sasl.password=@{}", path.display()), "ssl.key.password=@@x".into(), "acks=all".into()];
-        let mut table = Table::from_iter([("kafka".to_owned(), Value::Array(items.map(Value::String).to_vec()))]);
-        table.insert("s3-endpoint".into(), "https://me:secret@store:9000/x".into());
-        secrets_from_files(&mut table).unwrap();
+        let mut all = Effective::default();
+        all.set(KAFKA, Value::Array(items.map(Value::String).to_vec()), Origin::Flag);
+        secrets_from_files(&mut all).unwrap();
         let read = ["sasl.password=two words", "ssl.key.password=@x", "acks=all"];
-        assert_eq!(table["kafka"], Value::Array(read.map(|text| Value::String(text.to_owned())).to_vec()));
-        let shown = print(&table);
-        assert!(shown.contains("sasl.password=***") && shown.contains("ssl.key.password=***"), "{shown}");
-        assert!(shown.contains("https://***@store:9000/x") && shown.contains("acks=all"), "{shown}");
-        assert_eq!(mask("ssl.key.passphrase=x"), "ssl.key.passphrase=***");
-        assert_eq!(mask_user("a:1,b:2"), "a:1,b:2");
-        let mut missing = Table::from_iter([("kafka".to_owned(), Value::Array(vec!["a=@/nowhere".into()]))]);
-        assert!(secrets_from_files(&mut missing).unwrap_err().to_string().contains("--kafka a: cannot read /nowhere"));
+        assert_eq!(all.get(KAFKA), Some(&Value::Array(read.map(|text| Value::String(text.to_owned())).to_vec())));
+        all.set(KAFKA, Value::Array(vec!["a=@/nowhere".into()]), Origin::Variable("CITYSTREAM_KAFKA".to_owned()));
+        let error = secrets_from_files(&mut all).unwrap_err().to_string();
+        assert!(error.contains("CITYSTREAM_KAFKA a: cannot read /nowhere"), "{error}");
+    }
+
+    #[test]
+    fn the_last_word_is_the_flags_then_the_variables_then_the_files() {
+        let file = parse("my.toml", "lateness = \"1m\"\nidle = \"1m\"\ngps-topic = \"a\"\nslack = \"1m\"").unwrap();
+        let variables = [("CITYSTREAM_LATENESS", "2m"), ("CITYSTREAM_IDLE", "2m"), ("GPS_TOPIC", "b")];
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let flags = Table::from_iter([("lateness".to_owned(), "3m".into())]);
+        let all = merged(&flags, file, &variables).unwrap();
+        let shown = ["lateness", "idle", "gps-topic", "slack", "epoch"].map(|key| all.shown(key));
+        let expected =
+            ["--lateness 3m", "CITYSTREAM_IDLE=2m", "GPS_TOPIC=b", "my.toml: slack = \"1m\"", "--epoch 250ms"];
+        assert_eq!(shown, expected);
     }
 }

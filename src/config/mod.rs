@@ -1,26 +1,31 @@
 //! From settings as given ([`layers`]) to values as checked.
 
+mod api_flags;
+mod effective;
 mod flags;
 mod layers;
 mod machine;
-mod topics;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use citystream_cluster::MOST;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use citystream_live_apis::Secret;
 use citystream_wire::{Declaration, PerTopic, Topic};
 use jiff::tz::TimeZone;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::source::assignment::From;
+use crate::units;
 
-pub use flags::{ApiArgs, Settings};
+pub use api_flags::ApiArgs;
+pub use effective::Effective;
+pub use flags::{Given, Settings, groups};
 use layers::original_credentials;
-pub use layers::{Variables, api_keys, effective, flags_from_environment, log_filter, merged, parse, print};
+pub use layers::{SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, merged, parse};
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +65,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Kafka's addresses.
     pub bootstrap_servers: String,
+    /// What the user calls the setting that names them.
+    pub bootstrap_servers_name: String,
     /// Further librdkafka settings.
     pub kafka: Vec<(String, String)>,
     /// The consumer group.
@@ -115,49 +122,49 @@ fn usage(what: impl AsRef<str>) -> RunError {
     RunError::Usage(escaped(what.as_ref()))
 }
 
-/// Reads single values of a merged table.
-struct Values<'a>(&'a Table);
+/// Reads single values of merged settings. An error names a setting as the user does.
+struct Values<'a>(&'a Effective);
 
 impl Values<'_> {
     fn optional(&self, key: &str) -> Option<String> {
-        match self.0.get(key)? {
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
+        self.0.get(key).map(effective::text)
     }
 
     fn text(&self, key: &str) -> String {
         self.optional(key).unwrap_or_default()
     }
 
+    fn error(&self, key: &str, why: impl std::fmt::Display) -> RunError {
+        usage(format!("{}: {why}", self.0.shown(key)))
+    }
+
     fn flag(&self, key: &str) -> Result<bool, RunError> {
         match self.optional(key).as_deref().map(str::trim) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(usage(format!("--{key} {other}: expected true or false"))),
+            Some(_) => Err(self.error(key, "expected true or false")),
         }
     }
 
     fn parse<T, E: std::fmt::Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RunError> {
-        let text = self.text(key);
-        parse(text.trim()).map_err(|e| usage(format!("--{key} {text}: {e}")))
+        parse(self.text(key).trim()).map_err(|why| self.error(key, why))
     }
 
-    fn number(&self, key: &str) -> Result<usize, RunError> {
-        self.parse(key, str::parse::<usize>)
+    fn number(&self, key: &str, least: usize, most: usize) -> Result<usize, RunError> {
+        let expected = format!("expected a whole number from {least} to {most}");
+        self.parse(key, |t| t.parse().ok().filter(|n| (least..=most).contains(n)).ok_or(&expected))
     }
 
-    fn duration(&self, key: &str) -> Result<Duration, RunError> {
-        self.parse(key, |t| parse_duration(t).ok_or("expected a time such as 250ms, 2s, 10m or 24h, at most 36500d"))
+    fn time(&self, key: &str) -> Result<Duration, RunError> {
+        self.parse(key, units::time)
     }
 
     fn micros(&self, key: &str) -> Result<Micros, RunError> {
-        let time = self.duration(key)?;
-        Micros::try_from(time.as_micros()).map_err(|_| usage(format!("--{key} is too long")))
+        Micros::try_from(self.time(key)?.as_micros()).map_err(|_| self.error(key, "is too long"))
     }
 
     fn size(&self, key: &str) -> Result<u64, RunError> {
-        self.parse(key, |t| parse_bytes(t).ok_or("expected a size such as 64KiB, 256MiB or 1GB"))
+        self.parse(key, units::size)
     }
 
     fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, RunError> {
@@ -168,63 +175,29 @@ impl Values<'_> {
     }
 }
 
-/// The longest time: added to any clock, twice too, it is a time.
-const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
-
-/// A time such as `250ms`, `2s`, `10m`, `24h` or `7d`; at most a hundred years.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let number: f64 = text[..digits].parse().ok()?;
-    let seconds = match &text[digits..] {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= LONGEST)
-}
-
-fn parse_bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim() {
-        "" | "B" => 1,
-        "kB" | "KB" => 1000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(unit)
-}
-
 impl Config {
     /// Checks merged settings.
     ///
     /// # Errors
     /// The first value that does not fit, named with its setting.
-    pub fn check(table: &Table) -> Result<Config, RunError> {
-        let values = Values(table);
+    pub fn check(settings: &Effective) -> Result<Config, RunError> {
+        let values = Values(settings);
         let lake = values.text("lake");
         let timezone = values.text("timezone");
         let zone = values.parse("timezone", |t| TimeZone::get(t).map_err(|_| "no time zone has this name"))?;
-        let commit_default = if lake.starts_with("s3://") { "60s" } else { "2s" };
         let commit_interval = match values.optional("commit-interval") {
-            Some(_) => values.duration("commit-interval")?,
-            None => parse_duration(commit_default).unwrap_or_default(),
+            Some(_) => values.time("commit-interval")?,
+            None => Duration::from_secs(if lake.starts_with("s3://") { 60 } else { 2 }),
         };
-        let process = values.number("process")?;
+        let (processes, process) = which_process(&values)?;
         let config = Config {
             s3_endpoint: values.optional("s3-endpoint"),
             s3_region: values.optional("s3-region"),
             s3_credentials: original_credentials()?,
             source: source(&values)?,
             bootstrap_servers: values.text("bootstrap-servers"),
-            kafka: kafka_settings(table)?,
+            bootstrap_servers_name: settings.name("bootstrap-servers"),
+            kafka: kafka_settings(&values)?,
             group: values.text("group"),
             from: values
                 .choice("from", &[("earliest", From::Earliest), ("latest", From::Latest), ("group", From::Group)])?,
@@ -239,9 +212,9 @@ impl Config {
                 max_ahead: values.micros("max-ahead")?,
                 max_hold: values.micros("max-hold")?,
             },
-            idle: values.duration("idle")?,
+            idle: values.time("idle")?,
             max_record: values.size("max-record")? as usize,
-            epoch: values.duration("epoch")?,
+            epoch: values.time("epoch")?,
             commit_interval,
             memory: values.size("memory")?,
             state_memory: match values.optional("state-memory") {
@@ -250,16 +223,32 @@ impl Config {
             },
             until_drained: values.flag("until-drained")?,
             is_final: values.flag("final")?,
-            discover_interval: values.duration("discover-interval")?,
+            discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
-            processes: values.number("processes")?,
-            workers: values.number("workers")?,
+            processes,
+            workers: values.number("workers", 1, MOST)?,
             process,
             hostfile: values.optional("hostfile").map(PathBuf::from),
-            connect_timeout: values.duration("connect-timeout")?,
+            connect_timeout: values.time("connect-timeout")?,
             lake,
         };
-        config.bounds()?;
+        config.bounds(&values)?;
+        Ok(config)
+    }
+
+    /// As [`check`](Config::check), for a process of a run: of several each has to be told which it is.
+    ///
+    /// # Errors
+    /// The same, and a process that has not been told.
+    pub fn check_process(settings: &Effective) -> Result<Config, RunError> {
+        let config = Config::check(settings)?;
+        if config.processes > 1 && !settings.is_given("process") {
+            let hosts =
+                if settings.is_given("hostfile") { "" } else { ", and -h HOSTFILE if they are on several machines" };
+            let last = config.processes - 1;
+            let why = format!("which of them is this? Start each with its own -p, 0 to {last}{hosts}");
+            return Err(Values(settings).error("processes", why));
+        }
         Ok(config)
     }
 
@@ -279,43 +268,59 @@ impl Config {
         xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{declared:?}", self.derives).as_bytes())
     }
 
-    fn bounds(&self) -> Result<(), RunError> {
+    fn bounds(&self, values: &Values<'_>) -> Result<(), RunError> {
         if self.memory < 1 << 20 {
-            return Err(usage("--memory: the least budget is 1MiB"));
+            return Err(values.error("memory", "the least budget is 1MiB"));
         }
         if self.is_final && !self.until_drained {
-            return Err(usage("--final says that the log has ended, which --until-drained finds out: give both"));
+            let why = "says that the log has ended, which --until-drained finds out: give both";
+            return Err(values.error("final", why));
         }
         if self.epoch < Duration::from_millis(10) {
-            return Err(usage("--epoch: the shortest epoch is 10ms"));
+            return Err(values.error("epoch", "the shortest epoch is 10ms"));
         }
-        let mut names = self.topics.values().to_vec();
+        let mut names: Vec<(&str, &str)> = Topic::all().map(|t| (self.topics[t].as_str(), t.setting())).collect();
         names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-            return Err(usage(format!("topic {} is named twice; the topics must differ", twice[0])));
+        if let Some(twice) = names.windows(2).find(|w| w[0].0 == w[1].0) {
+            let why = format!("the topics must differ, and {} is the same", values.0.shown(twice[0].1));
+            return Err(values.error(twice[1].1, why));
         }
         Ok(())
     }
 }
 
+/// How many processes there are, and which of them this is.
+fn which_process(values: &Values<'_>) -> Result<(usize, usize), RunError> {
+    let processes = values.number("processes", 1, MOST)?;
+    let process = values.number("process", 0, usize::MAX)?;
+    let last = processes - 1;
+    if process > last {
+        let why = format!("with {} the last one is {last}", values.0.shown("processes"));
+        return Err(values.error("process", why));
+    }
+    Ok((processes, process))
+}
+
 fn source(values: &Values<'_>) -> Result<SourceConfig, RunError> {
     let event_clock = values.choice("log-clock", &[("log", false), ("event", true)])?;
     match values.text("source").as_str() {
-        "kafka" if event_clock => Err(usage("--log-clock event is for dir: sources; Kafka's records carry a log time")),
+        "kafka" if event_clock => {
+            Err(values.error("log-clock", "is for dir: sources; Kafka's records carry a log time"))
+        }
         "kafka" => Ok(SourceConfig::Kafka),
         other => match other.strip_prefix("dir:") {
             Some(path) if !path.is_empty() => Ok(SourceConfig::Dir { path: path.into(), event_clock }),
-            _ => Err(usage(format!("--source {other}: expected kafka or dir:PATH"))),
+            _ => Err(values.error("source", "expected kafka or dir:PATH")),
         },
     }
 }
 
-fn kafka_settings(table: &Table) -> Result<Vec<(String, String)>, RunError> {
-    let items = table.get("kafka").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+fn kafka_settings(values: &Values<'_>) -> Result<Vec<(String, String)>, RunError> {
+    let items = values.0.get(flags::LIST).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     items
         .map(|item| match item.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
-            None => Err(usage(format!("--kafka {item}: expected key=value"))),
+            None => Err(usage(format!("{} {item}: expected key=value", values.0.name(flags::LIST)))),
         })
         .collect()
 }
@@ -348,8 +353,33 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_no_port_is_left_for_has_no_other_ones() {
-        let last = checked(&format!("process = \"{}\"", usize::MAX)).unwrap();
-        assert_eq!(last.listen, Some(format!("127.0.0.1:{}", usize::MAX)));
+    fn an_error_names_a_setting_as_the_user_does_and_its_value() {
+        for (text, expected) in [
+            ("lateness = \"soon\"", "citystream.toml: lateness = \"soon\": expected a time such as"),
+            ("memory = \"lots\"", "citystream.toml: memory = \"lots\": expected a size such as"),
+            ("workers = 0", "citystream.toml: workers = 0: expected a whole number from 1 to 1024"),
+            ("epoch = \"1ms\"", "citystream.toml: epoch = \"1ms\": the shortest epoch is 10ms"),
+            ("from = \"now\"", "expected one of earliest, latest, group"),
+            ("gps-topic = \"t\"\nweather-topic = \"t\"", "weather-topic = \"t\": the topics must differ, and"),
+            ("final = true", "citystream.toml: final = true: says that the log has ended"),
+        ] {
+            let error = checked(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert_eq!(checked("memory = \"512M\"").unwrap().memory, 512_000_000);
+    }
+
+    #[test]
+    fn one_of_several_processes_is_told_which_it_is() {
+        let effective = |text: &str| {
+            merged(&Settings::default(), parse("citystream.toml", text).unwrap(), &Variables::new()).unwrap()
+        };
+        let error = Config::check_process(&effective("processes = 2")).unwrap_err().to_string();
+        assert!(error.contains("own -p, 0 to 1, and -h HOSTFILE"), "{error}");
+        assert!(Config::check(&effective("processes = 2")).is_ok(), "other commands are no process of a run");
+        let error = checked("processes = 2\nprocess = 2").unwrap_err().to_string();
+        assert!(error.contains("process = 2: with citystream.toml: processes = 2 the last one is 1"), "{error}");
+        let config = Config::check_process(&effective("processes = 2\nprocess = 0")).unwrap();
+        assert_eq!((config.processes, config.process), (2, 0));
     }
 }

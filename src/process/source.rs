@@ -6,7 +6,7 @@ use citystream_dataflows::time::Micros;
 
 use crate::config::{Config, SourceConfig};
 use crate::source::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
-use crate::source::kafka::{KafkaCatalog, KafkaSettings};
+use crate::source::kafka::{KafkaCatalog, KafkaSettings, Rarely};
 use crate::source::{Catalog, Reader, SourceError};
 
 /// A source that can be opened, any number of times, on any thread.
@@ -82,8 +82,10 @@ impl Source {
 pub fn kafka_settings(config: &Config) -> KafkaSettings {
     KafkaSettings {
         bootstrap_servers: config.bootstrap_servers.clone(),
+        bootstrap_servers_name: config.bootstrap_servers_name.clone(),
         topics: config.topics.clone(),
         group: config.group.clone(),
         extra: config.kafka.clone(),
+        log: Rarely::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! What a run is to do: the one place that knows the program's flags.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -115,10 +116,32 @@ impl Plan {
         let program = env!("CARGO_BIN_EXE_citystream");
         let mut command =
             self.within.map_or_else(|| Command::new(program), |holder| small_disk::within(holder, program));
-        command.args(words).args(&self.flags).arg(format!("--lake={}", self.lake));
+        command.args(words);
+        if ["run", "check", "config"].contains(&words[0]) {
+            command.args(&self.flags).arg(format!("--lake={}", self.lake));
+        } else {
+            // Other commands have the flags that concern them only; variables are of all.
+            command.envs(self.as_variables());
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.dir.path());
         command
+    }
+
+    /// The flags as the environment gives them.
+    fn as_variables(&self) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::from([("CITYSTREAM_LAKE".to_owned(), self.lake.clone())]);
+        for (name, value) in self.flags.iter().filter_map(|flag| flag.strip_prefix("--")?.split_once('=')) {
+            let variable =
+                variables.entry(format!("CITYSTREAM_{}", name.to_uppercase().replace('-', "_"))).or_default();
+            if name == "kafka" {
+                let quoted = shlex::try_quote(value).expect("text");
+                *variable = format!("{variable} {quoted}");
+            } else {
+                *variable = value.to_owned();
+            }
+        }
+        variables
     }
 
     /// Starts `processes` processes of `workers` workers.

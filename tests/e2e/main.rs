@@ -9,6 +9,7 @@ mod common;
 
 mod bad_input;
 mod broker_away;
+mod command_line;
 mod disk_full;
 mod ending;
 mod errors;

@@ -1,7 +1,9 @@
 //! `lake.json`: what a lake was made for. All that decides a row is in it, so that it cannot change unnoticed (P3).
 
+use std::time::Duration;
+
 use citystream_dataflows::tables::Derived;
-use citystream_dataflows::time::TimePolicy;
+use citystream_dataflows::time::{Micros, TimePolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use crate::lake::history::layout;
 use crate::lake::random_id;
 use crate::lake::store::error::{StoreError, unusable};
 use crate::lake::store::{Lake, Stored};
+use crate::units::{show_size, show_time};
 
 /// The version of a lake's layout.
 pub const FORMAT: u32 = 1;
@@ -131,28 +134,36 @@ fn confirm(lake: &Lake, settings: Settings, wanted: &RowSemantics) -> Result<Set
     if differ.is_empty() {
         return Ok(settings);
     }
-    Err(unusable(format!("{place} was made for other values: {}; use those, or another lake", differ.join(", "))))
+    Err(unusable(format!("{place} was made with other settings: {}; use those, or another --lake", differ.join(", "))))
 }
 
-/// Each value that differs: `time.lateness is 600000000 there and 1 here`.
+/// Each value that differs, by the name of its setting: `lateness: 10m there, 20m here`.
 pub fn differences(lake: &RowSemantics, wanted: &RowSemantics) -> Vec<String> {
-    let mut found = Vec::new();
-    let json = |d: &RowSemantics| serde_json::to_value(d).unwrap_or(Value::Null);
-    differ("", &json(lake), &json(wanted), &mut found);
-    found
+    let (there, here) = (by_name(lake), by_name(wanted));
+    let differ = there.into_iter().zip(here).filter(|(there, here)| there != here);
+    differ.map(|((name, there), (_, here))| format!("{name}: {there} there, {here} here")).collect()
 }
 
-fn differ(name: &str, there: &Value, here: &Value, found: &mut Vec<String>) {
-    match (there, here) {
-        (Value::Object(there), Value::Object(here)) => {
-            for (key, there) in there {
-                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-                differ(&name, there, here.get(key).unwrap_or(&Value::Null), found);
-            }
-        }
-        _ if there != here => found.push(format!("{name} is {there} there and {here} here")),
-        _ => {}
-    }
+/// All that decides a row, as the user would set it.
+fn by_name(semantics: &RowSemantics) -> [(&'static str, String); 10] {
+    let RowSemantics { time, tables, timezone, log_clock, max_record, resolutions, definitions } = semantics;
+    let TimePolicy { lateness, slack, max_ahead, max_hold } = time;
+    // A time that is none is shown as what it is.
+    let shown = |micros: &Micros| {
+        u64::try_from(*micros).map_or_else(|_| format!("{micros}us"), |micros| show_time(Duration::from_micros(micros)))
+    };
+    [
+        ("lateness", shown(lateness)),
+        ("slack", shown(slack)),
+        ("max-ahead", shown(max_ahead)),
+        ("max-hold", shown(max_hold)),
+        ("tables", tables.clone()),
+        ("timezone", timezone.clone()),
+        ("log-clock", log_clock.clone()),
+        ("max-record", show_size(*max_record)),
+        ("H3 resolutions", format!("{resolutions:?}")),
+        ("definitions", definitions.to_string()),
+    ]
 }
 
 #[cfg(test)]
@@ -163,7 +174,7 @@ mod tests {
 
     fn semantics() -> RowSemantics {
         RowSemantics {
-            time: TimePolicy { lateness: 600, slack: 120, max_ahead: 86400, max_hold: 3_600_000_000 },
+            time: TimePolicy { lateness: 600_000_000, slack: 120, max_ahead: 86400, max_hold: 3_600_000_000 },
             tables: "all".into(),
             timezone: "UTC".into(),
             log_clock: "kafka".into(),
@@ -180,9 +191,11 @@ mod tests {
         let (one, two) = tokio::join!(agree(&lake, semantics()), agree(&lake, semantics()));
         assert_eq!(one.unwrap(), two.unwrap());
         let mut other = semantics();
-        (other.time.lateness, other.timezone) = (1, "Europe/London".into());
+        (other.time.lateness, other.max_record) = (1_200_000_000, 1 << 20);
+        other.timezone = "Europe/London".into();
         let error = agree(&lake, other).await.unwrap_err().to_string();
-        assert!(error.contains("time.lateness is 600 there and 1 here"), "{error}");
+        assert!(error.contains("lateness: 10m there, 20m here"), "{error}");
+        assert!(error.contains("max-record: 256KiB there, 1MiB here"), "{error}");
         assert!(error.contains("timezone") && !error.contains("slack"), "{error}");
         assert_eq!(error.lines().count(), 1);
     }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::path::Path;
@@ -56,7 +57,7 @@ pub async fn open(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = super::aws::config(options).await;
     let region = config.region().map_or("us-east-1".into(), ToString::to_string);
-    let provider = config.credentials_provider().ok_or_else(|| no_credentials("none are configured"))?;
+    let provider = config.credentials_provider().ok_or_else(|| no_credentials(""))?;
     let credentials = Chain { provider, cached: Mutex::default() };
     credentials.get().await?;
     preflight(&client(&config, options), bucket, &region, options, create).await?;
@@ -156,9 +157,7 @@ async fn create_bucket(
         Ok(_) => Ok(()),
         // Somebody else was faster: the bucket is there and ours.
         Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => Ok(()),
-        Err(error) => {
-            Err(unusable(format!("cannot create bucket {bucket} at {place}: {}", DisplayErrorContext(error))))
-        }
+        Err(error) => Err(unusable(format!("cannot create bucket {bucket} at {place}: {}", chain(&error)))),
     }
 }
 
@@ -173,7 +172,7 @@ fn unreachable_store<E: std::error::Error + Send + Sync + 'static, R: std::fmt::
 
 fn no_credentials(why: &str) -> StoreError {
     unusable(format!(
-        "no S3 credentials ({why}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an instance role"
+        "no S3 credentials{why}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
     ))
 }
 
@@ -206,7 +205,9 @@ impl Chain {
             // What is left of the old ones is better than nothing.
             (Err(_), Some((old, Some(ends)))) if *ends > SystemTime::now() => Ok(old.clone()),
             (Err(error), Some(_)) => Err(StoreError::Transient(format!("cannot renew credentials: {}", chain(&error)))),
-            (Err(error), None) => Err(no_credentials(&chain(&error))),
+            // Nobody has any: which places were looked at says no more.
+            (Err(CredentialsError::CredentialsNotLoaded(_)), None) => Err(no_credentials("")),
+            (Err(error), None) => Err(no_credentials(&format!(" ({})", chain(&error)))),
         }
     }
 }

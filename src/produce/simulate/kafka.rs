@@ -12,9 +12,9 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::sink::{Sink, SinkError};
+use crate::source::Catalog;
+use crate::source::kafka::{KafkaCatalog, KafkaSettings, Rarely};
 
-/// How long the broker may take to answer a question.
-const ANSWER: Duration = Duration::from_secs(15);
 /// How long the last records may take to arrive.
 const ARRIVE: Duration = Duration::from_secs(120);
 /// How many records are sent between two looks at what was delivered.
@@ -45,11 +45,12 @@ pub struct KafkaSink {
 #[derive(Clone)]
 struct Deliveries {
     failure: Arc<Mutex<Option<String>>>,
+    log: Rarely,
 }
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!("kafka: {error}: {reason}");
+        self.log.warn(&format!("kafka: {error}: {reason}"));
     }
 }
 
@@ -65,43 +66,31 @@ impl ProducerContext for Deliveries {
 }
 
 impl KafkaSink {
-    /// Connects, and looks up the partitions of all topics, which must exist. `extra` are librdkafka's settings.
-    pub fn connect(
-        bootstrap_servers: &str,
-        topics: &PerTopic<String>,
-        extra: &[(String, String)],
-    ) -> Result<Self, SinkError> {
+    /// Connects, and looks up the partitions of all topics, which must exist.
+    pub fn connect(settings: KafkaSettings) -> Result<Self, SinkError> {
+        let (topics, log) = (settings.topics.clone(), settings.log.clone());
         let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Warning).set("bootstrap.servers", bootstrap_servers);
+        config.set_log_level(RDKafkaLogLevel::Warning).set("bootstrap.servers", &settings.bootstrap_servers);
         for (key, value) in DEFAULTS {
             config.set(*key, *value);
         }
-        for (key, value) in extra {
+        for (key, value) in &settings.extra {
             config.set(key, value);
         }
         let failure = Arc::default();
-        let context = Deliveries { failure: Arc::clone(&failure) };
+        let context = Deliveries { failure: Arc::clone(&failure), log };
         let producer: BaseProducer<Deliveries> =
             config.create_with_context(context).map_err(|e| SinkError::Kafka(format!("kafka settings: {e}")))?;
-        let partitions = PerTopic::try_new(|topic| count(&producer, bootstrap_servers, &topics[topic]))?;
-        Ok(KafkaSink { producer, topics: topics.clone(), partitions, failure, unseen: 0 })
+        let mut partitions = PerTopic::new(|_| 0);
+        for available in KafkaCatalog::connect(settings)?.discover()? {
+            partitions[available.partition.topic] += 1;
+        }
+        Ok(KafkaSink { producer, topics, partitions, failure, unseen: 0 })
     }
 
     fn failed(&self) -> Result<(), SinkError> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.as_ref().map_or(Ok(()), |e| Err(SinkError::Kafka(format!("kafka did not take a record: {e}"))))
-    }
-}
-
-/// The number of partitions of a topic.
-fn count(producer: &BaseProducer<Deliveries>, servers: &str, topic: &str) -> Result<u64, SinkError> {
-    let metadata = producer.client().fetch_metadata(Some(topic), ANSWER);
-    let metadata = metadata.map_err(|e| SinkError::Kafka(format!("no answer from Kafka at {servers}: {e}")))?;
-    match metadata.topics().iter().find(|t| t.name() == topic).map(|t| t.partitions().len()) {
-        Some(partitions) if partitions > 0 => Ok(partitions as u64),
-        _ => Err(SinkError::Kafka(format!(
-            "topic {topic} does not exist; create it with `citystream topics create --simulated`"
-        ))),
     }
 }
 

@@ -7,6 +7,7 @@ use citystream_simulator::Message;
 
 use citystream_wire::PerTopic;
 
+use crate::source::SourceError;
 use crate::source::jsonl::{JsonlWriter, WriteError};
 
 /// Why a sink takes no more.
@@ -18,6 +19,9 @@ pub enum SinkError {
     /// Standard output.
     #[error("standard output takes no more: {0}")]
     Stdout(std::io::Error),
+    /// Kafka, before anything was sent.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// Kafka; the text is one line for the user.
     #[error("{0}")]
     Kafka(String),

@@ -20,6 +20,10 @@ use super::{errors, timestamps};
 
 /// How soon a question is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long no broker must be reachable before that is an error.
+const UNREACHABLE: Duration = Duration::from_secs(4);
+/// After how long without an answer that is said.
+const SILENT: Duration = Duration::from_secs(3);
 /// How long a topic must be unknown before it is missing.
 const MISSING_FOR: Duration = Duration::from_secs(2);
 
@@ -37,7 +41,8 @@ impl KafkaCatalog {
         settings.check()?;
         // What only a reader's client takes is refused here too, not later on a worker.
         settings.reader_config(FULL_QUEUE).create_native_config().map_err(errors::client)?;
-        let consumer = settings.control_config().create_with_context(Context::default()).map_err(errors::client)?;
+        let consumer =
+            settings.control_config().create_with_context(Context::new(&settings.log)).map_err(errors::client)?;
         Ok(KafkaCatalog {
             settings: Arc::new(settings),
             consumer: Arc::new(consumer),
@@ -54,7 +59,7 @@ impl KafkaCatalog {
             Some(prober) => prober.clone(),
             None => {
                 // A client of its own: it is asked five times a second, also while discovery waits.
-                let context = Context::default();
+                let context = Context::new(&self.settings.log);
                 let client = self.settings.control_config().create_with_context(context).map_err(errors::client)?;
                 prober
                     .insert(Arc::new(Prober::start(Arc::new(client), self.settings.clone(), self.identities.clone())?))
@@ -78,9 +83,16 @@ impl KafkaCatalog {
     pub(super) fn describe(&self) -> Result<Vec<Described>, SourceError> {
         let names: Vec<_> = Topic::all().map(|t| self.settings.name(t)).collect();
         let context = self.consumer.context().clone();
+        context.forget_outage();
+        let (asked, mut said) = (Instant::now(), false);
         let go_on = || {
             self.serve_events();
-            context.refused().is_none()
+            if asked.elapsed() >= SILENT && !said && !context.is_outage() {
+                said = true;
+                let (servers, limit) = (&self.settings.bootstrap_servers, TIMEOUT.as_secs());
+                tracing::warn!("kafka at {servers} has not answered yet: waiting up to {limit} s");
+            }
+            context.refused().is_none() && !(context.is_outage() && asked.elapsed() >= UNREACHABLE)
         };
         let described = topic_id::describe(&self.consumer, &names, TIMEOUT, go_on)
             .map_err(|e| self.failed("the description of the topics", &e))?;
@@ -172,7 +184,8 @@ fn require_all(described: &[Described], settings: &KafkaSettings) -> Result<(), 
     let servers = &settings.bootstrap_servers;
     if !missing.is_empty() {
         return Err(SourceError::Mistaken(format!(
-            "kafka at {servers} has no topic {}; create what is missing with `citystream topics create`",
+            "kafka at {servers} has no topic {}; create what is missing with `citystream topics create` (--simulated for \
+             `citystream simulate`)",
             missing.join(", ")
         )));
     }

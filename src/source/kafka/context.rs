@@ -1,7 +1,6 @@
 //! What librdkafka has to say, brought to the log: rate-limited, and kept so that an error can name its cause.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -9,24 +8,38 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-/// At most one line in this long, however many errors a lost broker makes.
-const LOG_EVERY: Duration = Duration::from_secs(5);
+use super::rarely::Rarely;
 
 /// The context of every client of ours.
-#[derive(Default)]
 pub(super) struct Context {
+    log: Rarely,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    logged: Option<Instant>,
-    suppressed: u64,
+    /// Whether no broker can be reached, as far as is known.
+    all_down: bool,
     last_error: Option<String>,
     refused: Option<String>,
 }
 
 impl Context {
+    /// Of a client whose lines go to this log.
+    pub(super) fn new(log: &Rarely) -> Self {
+        Context { log: log.clone(), state: Mutex::default() }
+    }
+
+    /// Takes all brokers for reachable until the client says otherwise.
+    pub(super) fn forget_outage(&self) {
+        self.state().all_down = false;
+    }
+
+    /// Whether the client has said since then that no broker can be reached.
+    pub(super) fn is_outage(&self) -> bool {
+        self.state().all_down
+    }
+
     /// The last error's text, such as a refused connection.
     pub(super) fn last_error(&self) -> Option<String> {
         self.state().last_error.clone()
@@ -40,20 +53,6 @@ impl Context {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Logs a line, or counts it where one was logged just now.
-    fn warn(&self, text: &str) {
-        let suppressed = {
-            let mut state = self.state();
-            if state.logged.is_some_and(|at| at.elapsed() < LOG_EVERY) {
-                state.suppressed += 1;
-                return;
-            }
-            state.logged = Some(Instant::now());
-            std::mem::take(&mut state.suppressed)
-        };
-        tracing::warn!(target: "kafka", suppressed, "{text}");
-    }
 }
 
 impl ClientContext for Context {
@@ -64,9 +63,9 @@ impl ClientContext for Context {
                 tracing::debug!(target: "kafka", facility, "{message}");
             }
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                self.warn(message);
+                self.log.warn(message);
             }
-            RDKafkaLogLevel::Warning => self.warn(message),
+            RDKafkaLogLevel::Warning => self.log.warn(message),
             _ => tracing::debug!(target: "kafka", facility, "{message}"),
         }
     }
@@ -78,16 +77,22 @@ impl ClientContext for Context {
         }
         {
             let mut state = self.state();
+            state.all_down |= code == Some(RDKafkaErrorCode::AllBrokersDown);
             // `all brokers down` follows the cause and would hide it.
             if code != Some(RDKafkaErrorCode::AllBrokersDown) || state.last_error.is_none() {
-                state.last_error = Some(reason.to_string());
+                state.last_error = Some(cause(reason).to_owned());
             }
             if matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)) {
                 state.refused = Some(reason.to_string());
             }
         }
-        self.warn(&format!("kafka: {reason}; trying again"));
+        self.log.warn(&format!("kafka: {}; trying again", cause(reason)));
     }
+}
+
+/// The client's reason without its own account of the attempts: `... refused (after 0ms in state CONNECT, ...)`.
+pub(super) fn cause(reason: &str) -> &str {
+    reason.split(" (after ").next().unwrap_or(reason)
 }
 
 impl ConsumerContext for Context {

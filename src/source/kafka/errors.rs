@@ -78,9 +78,10 @@ pub(super) fn asking(what: &str, error: &KafkaError, settings: &KafkaSettings, c
         Some(code) if classify(code) == Class::Heals => {
             let reason = context.last_error().unwrap_or_else(|| code.to_string());
             SourceError::Unusable(format!(
-                "kafka at {servers} cannot be reached for {what} ({}); check KAFKA_BOOTSTRAP_SERVERS, security.protocol \
-                 and that the broker runs",
-                one_line(&reason)
+                "kafka at {servers} cannot be reached for {what} ({}); check {}, --kafka security.protocol and that the \
+                 broker runs",
+                one_line(&reason),
+                settings.bootstrap_servers_name
             ))
         }
         _ => SourceError::Unusable(format!("kafka at {servers}: {what} failed: {}", one_line(&error.to_string()))),

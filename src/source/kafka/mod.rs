@@ -13,6 +13,7 @@ mod offsets;
 mod patience;
 mod probe;
 mod queue;
+mod rarely;
 mod reader;
 mod settings;
 mod timestamps;
@@ -20,5 +21,6 @@ mod topic_id;
 pub mod topics;
 
 pub use catalog::KafkaCatalog;
+pub use rarely::Rarely;
 pub use reader::KafkaReader;
 pub use settings::{FULL_QUEUE, KafkaSettings};

@@ -7,6 +7,7 @@ use citystream_wire::PerTopic;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use super::super::SourceError;
+use super::rarely::Rarely;
 
 /// How long one question to the cluster may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,19 +63,30 @@ const COMMON: &[(&str, &str)] = &[
 pub struct KafkaSettings {
     /// `host:port[,host:port...]`.
     pub bootstrap_servers: String,
+    /// What the user calls the setting that says so.
+    pub bootstrap_servers_name: String,
     /// The names of the topics.
     pub topics: PerTopic<String>,
     /// The consumer group that offsets are reported to.
     pub group: String,
     /// librdkafka settings (`--kafka key=value`), applied over the defaults, in order.
     pub extra: Vec<(String, String)>,
+    /// Where all clients say that a broker is away.
+    pub log: Rarely,
 }
 
 impl KafkaSettings {
     /// Settings for one address with everything else by default.
     pub fn new(bootstrap_servers: impl Into<String>, topics: PerTopic<String>) -> Self {
         let bootstrap_servers = bootstrap_servers.into();
-        KafkaSettings { bootstrap_servers, topics, group: "citystream".into(), extra: Vec::new() }
+        KafkaSettings {
+            bootstrap_servers,
+            bootstrap_servers_name: "--bootstrap-servers".into(),
+            topics,
+            group: "citystream".into(),
+            extra: Vec::new(),
+            log: Rarely::default(),
+        }
     }
 
     /// The broker's name of a topic.

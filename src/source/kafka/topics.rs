@@ -53,6 +53,9 @@ pub fn create(settings: &KafkaSettings, partitions: i32, simulated: bool) -> Res
     } else {
         &[("message.timestamp.type", "LogAppendTime")]
     };
+    // Asked first: it says soon, and why, where no broker answers.
+    let catalog = KafkaCatalog::connect(settings.clone())?;
+    catalog.describe()?;
     let admin = admin(settings)?;
     let names = settings.topics.values();
     let new: Vec<_> = names
@@ -68,7 +71,7 @@ pub fn create(settings: &KafkaSettings, partitions: i32, simulated: bool) -> Res
         .map_err(|e| errors::asking("the creation of topics", &e, settings, admin.inner().context()))?;
     let created = results.into_iter().map(|result| outcome(result, settings)).collect::<Result<_, _>>()?;
     // Brokers learn of new topics a little later; whoever starts next must find them.
-    KafkaCatalog::connect(settings.clone())?.wait_for_topics()?;
+    catalog.wait_for_topics()?;
     Ok(created)
 }
 
