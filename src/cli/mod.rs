@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod feed;
 mod lake;
+mod lake_sql;
 mod out;
 mod progress;
 mod run;

@@ -14,6 +14,9 @@ pub struct Settings {
     /// The lake: a directory or s3://bucket/prefix [default: lake].
     #[arg(long, value_name = "WHERE")]
     pub lake: Option<String>,
+    /// Make the lake even where some readers cannot open its path.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub any_path: Option<String>,
     /// The source: kafka, or dir:PATH of JSON lines [default: kafka].
     #[arg(long, value_name = "WHERE")]
     pub source: Option<String>,

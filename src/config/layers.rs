@@ -47,8 +47,9 @@ const RUN: &[(&str, &str)] = &[
 ];
 
 /// Settings without a default.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "accept-loss",
+    "any-path",
     "commit-interval",
     "until-drained",
     "final",
