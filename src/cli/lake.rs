@@ -1,19 +1,18 @@
 //! `citystream lake`: look after a lake.
 
-use citystream_dataflows::tables::Derived;
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
-use super::load;
 use super::out::{put, say};
+use super::{lake_sql, load};
 use crate::columns::tables;
-use crate::config::groups::{LAKE, RECORDS, ROWS, SOURCE, TOPICS};
+use crate::config::groups::{LAKE, NEW, RECORDS, ROWS, SOURCE, TOPICS};
 use crate::config::{Config, Given};
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::explain;
 use crate::lake::history::{read, settings};
-use crate::lake::inspect::{sql, status, verify};
+use crate::lake::inspect::{status, verify};
 use crate::lake::store::probe;
 use crate::lake::{Lake, delta};
 use crate::pipeline::start::{row_semantics, store_options};
@@ -27,7 +26,7 @@ pub enum LakeCommand {
     Init {
         /// Settings.
         #[command(flatten)]
-        settings: Given<{ LAKE | SOURCE | ROWS | RECORDS }>,
+        settings: Given<{ LAKE | NEW | SOURCE | ROWS | RECORDS }>,
     },
     /// Show the last commit, the positions, and the size of each table.
     #[command(after_help = STATUS)]
@@ -67,8 +66,8 @@ pub enum LakeCommand {
     /// Print what to paste into DuckDB, Polars, Spark or Athena.
     #[command(after_help = SQL)]
     Sql {
-        /// The reader: duckdb, polars or spark (Athena too).
-        #[arg(long = "for", value_name = "READER", default_value = "duckdb", value_parser = ["duckdb", "polars", "spark"])]
+        /// The reader: duckdb, polars, spark or athena.
+        #[arg(long = "for", value_name = "READER", default_value = "duckdb", value_parser = lake_sql::READERS)]
         reader: String,
         /// Settings.
         #[command(flatten)]
@@ -134,19 +133,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
             let lake = open(&runtime, &config)?;
-            let options = store_options(&config);
-            let derived = match runtime.block_on(settings::read(&lake))? {
-                Some(settings) => settings.derived()?,
-                None => Derived::all().collect(),
-            };
-            let tables: Vec<_> = tables::with_schemas(&derived).collect();
-            let text = match reader.as_str() {
-                "polars" => sql::polars(&lake, &options, &tables),
-                "spark" => sql::spark(&lake, &tables),
-                _ => sql::duckdb(&lake, &options, &tables),
-            };
-            put!(text);
-            Ok(0)
+            lake_sql::show(&runtime, &config, &lake, &reader)
         }
     }
 }
@@ -159,7 +146,7 @@ fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
     runtime.block_on(async {
         let lake = Lake::init(&config.lake, &store_options(config)).await?;
         probe::check(&lake).await?;
-        let settings = settings::agree(&lake, row_semantics(config)).await?;
+        let settings = settings::agree(&lake, row_semantics(config), config.any_path).await?;
         say!("lake {} at {}: ready", settings.lake, lake.location());
         Ok(0)
     })

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod feed;
 mod lake;
+mod lake_sql;
 mod manual;
 mod out;
 mod progress;
@@ -21,7 +22,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use toml::Table;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::groups::{ALL, DASH_H, KAFKA, PACE, RECORDS, ROWS, TOPICS, WORKERS};
+use crate::config::groups::{ALL, DASH_H, KAFKA, NEW, PACE, RECORDS, ROWS, TOPICS, WORKERS};
 use crate::config::{self, Config, Given, Settings};
 use crate::error::RunError;
 use crate::escape::escaped;
@@ -77,7 +78,7 @@ pub enum Command {
         demo: DemoArgs,
         /// Settings.
         #[command(flatten)]
-        settings: Given<{ TOPICS | ROWS | RECORDS | PACE | WORKERS }>,
+        settings: Given<{ NEW | TOPICS | ROWS | RECORDS | PACE | WORKERS }>,
     },
     /// Run the pipeline: this process, of a cluster or alone.
     #[command(after_help = run::EXAMPLES)]

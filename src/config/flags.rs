@@ -33,13 +33,15 @@ pub mod groups {
     pub const WORKERS: u32 = 1 << 9;
     /// The other processes.
     pub const CLUSTER: u32 = 1 << 10;
+    /// Where a new lake may be.
+    pub const NEW: u32 = 1 << 11;
     /// All settings.
-    pub const ALL: u32 = CLUSTER * 2 - 1;
+    pub const ALL: u32 = NEW * 2 - 1;
     /// No group: `-h` is the hostfile, as in timely, and help is `--help` only.
-    pub const DASH_H: u32 = 1 << 11;
+    pub const DASH_H: u32 = 1 << 12;
 }
 
-use groups::{CLUSTER, DASH_H, GROUP, KAFKA, LAKE, PACE, RECORDS, ROWS, SOURCE, SPAN, TOPICS, WORKERS};
+use groups::{CLUSTER, DASH_H, GROUP, KAFKA, LAKE, NEW, PACE, RECORDS, ROWS, SOURCE, SPAN, TOPICS, WORKERS};
 
 /// A setting.
 #[derive(Clone, Debug)]
@@ -66,8 +68,9 @@ const HOSTFILE: &str = "hostfile";
 type Declared = (&'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What is declared here; the topics' names stand behind the source.
-const DECLARED: [(u32, &[Declared]); 10] = [
+const DECLARED: [(u32, &[Declared]); 11] = [
     (LAKE, LAKE_SETTINGS),
+    (NEW, &[("any-path", BOOL, None, "Make the lake even where some readers cannot open its path")]),
     (SOURCE, SOURCE_SETTINGS),
     (KAFKA, KAFKA_SETTINGS),
     (GROUP, &[("group", "NAME", Some("citystream"), "Consumer group that lag tools see")]),
@@ -185,7 +188,7 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
             help: Cow::Borrowed(*help),
         })
     };
-    let (before, behind) = DECLARED.split_at(4);
+    let (before, behind) = DECLARED.split_at(5);
     let topics = Topic::all().map(|topic| {
         let declaration = topic.declaration();
         let help = Cow::Owned(format!("Topic of {}", declaration.records));
@@ -203,7 +206,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
 impl Setting {
     fn heading(&self) -> &'static str {
         match self.group {
-            LAKE => "Lake",
+            LAKE | NEW => "Lake",
             SOURCE | GROUP | SPAN => "Source",
             KAFKA => "Kafka",
             TOPICS => "Topics",

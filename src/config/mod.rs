@@ -55,6 +55,8 @@ pub enum SourceConfig {
 pub struct Config {
     /// The lake.
     pub lake: String,
+    /// Whether a lake is made at an address that some readers cannot open.
+    pub any_path: bool,
     /// The S3 endpoint.
     pub s3_endpoint: Option<String>,
     /// The S3 region.
@@ -191,6 +193,7 @@ impl Config {
         };
         let (processes, process) = which_process(&values)?;
         let config = Config {
+            any_path: values.flag("any-path")?,
             s3_endpoint: values.optional("s3-endpoint"),
             s3_region: values.optional("s3-region"),
             s3_credentials: original_credentials()?,

@@ -15,7 +15,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::commit::{Commit, DELTA_FORMAT, EpochBindings, File, Kind, Ledger};
 use crate::lake::history::{State, layout};
 
 /// The first commit of a history: a claim.
@@ -34,6 +34,7 @@ pub(crate) fn claim(run: &str) -> Commit {
         added: Default::default(),
         removed: Default::default(),
         ledger: Default::default(),
+        delta_format: DELTA_FORMAT,
     }
 }
 
@@ -48,7 +49,10 @@ pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
     let file = |table: &str, rows: u64| {
         let path = layout::data_file(table, "2026-11-23", run, seq, 0, 0);
         let event_time = (table != layout::DEAD_LETTERS).then_some((1_700_000_000_000_000, 1_700_000_000_123_456));
-        (table.to_string(), vec![File { path, date: "2026-11-23".into(), rows, bytes: 10, event_time, log_time: None }])
+        (
+            table.to_string(),
+            vec![File { path, date: "2026-11-23".into(), rows, bytes: 10, event_time, ..File::default() }],
+        )
     };
     let added = [("raw_gps", rows), (layout::DEAD_LETTERS, dead)];
     Commit {

@@ -86,6 +86,9 @@ async fn lake(config: &Config) -> Found<Option<State>> {
     }
     let lake = Lake::open(&config.lake, &store_options(config)).await?;
     let semantics = settings::confirmed(&lake, &row_semantics(config)).await?;
+    if semantics.is_none() && !config.any_path {
+        lake.refuse_unreadable()?;
+    }
     probe::check(&lake).await?;
     let state = read::state(&lake).await?;
     let stands = match (&semantics, &state) {

@@ -58,7 +58,7 @@ impl Run {
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
         let available = source.catalog().discover()?;
-        let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config)))?;
+        let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
         metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
         let held = metrics.held();

@@ -52,6 +52,7 @@ fn commit() -> Commit {
         added: BTreeMap::new(),
         removed: BTreeMap::new(),
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
+        delta_format: 1,
     }
 }
 

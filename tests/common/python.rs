@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use xtask::Stack;
+use xtask::jars::DELTA;
 
 fn command(script: &str, args: &[&str]) -> Command {
     let stack = Stack::locate().expect("the stack folder");
@@ -30,9 +31,23 @@ pub(crate) fn available() -> bool {
 
 /// Runs a script to its end and gives what it printed.
 pub(crate) fn run(script: &str, args: &[&str]) -> String {
-    let output = command(script, args).output().expect("python starts");
+    finish(&mut command(script, args), script)
+}
+
+/// Asks Spark for parts of a lake through each of these files of statements; `None` where it is not wanted: without `--full`.
+pub(crate) fn spark(lake: &str, statements: &[&str]) -> Option<String> {
+    std::env::var_os("CITYSTREAM_FULL")?;
+    let stack = Stack::locate().expect("the stack folder");
+    let jars = DELTA.libs(&stack).display().to_string();
+    let args: Vec<&str> = [lake, jars.as_str()].into_iter().chain(statements.iter().copied()).collect();
+    let mut command = command("spark.py", &args);
+    Some(finish(command.env("PYTHONPATH", stack.spark()), "spark.py"))
+}
+
+fn finish(command: &mut Command, script: &str) -> String {
+    let output = command.output().expect("python starts");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {args:?}: {}\n{said}", output.status);
+    assert!(output.status.success(), "{script} {command:?}: {}\n{said}", output.status);
     String::from_utf8(output.stdout).expect("text")
 }
 

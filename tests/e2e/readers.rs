@@ -1,5 +1,5 @@
 //! P2 for readers: at one version, all tables together are exactly one commit, also while the pipeline writes, and from
-//! a checkpoint; a filter by date drops no row.
+//! a checkpoint; a filter drops no row, and leaves files out.
 
 use std::path::Path;
 use std::process::Command;
@@ -85,20 +85,53 @@ fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
 /// Three stretches of a city's log around midnight, each in some commits of the least memory; the history between them is
 /// made longer, so that the last checkpoint stands for the first two and no other version does.
 #[test]
-fn a_date_filter_over_a_long_log_finds_all_rows_of_every_table() {
+fn a_filter_over_a_long_log_finds_all_rows_and_leaves_files_out() {
     if !python::available() {
         return;
     }
     let folder = tempfile::TempDir::new().expect("a folder");
     let plan = Plan::files(folder.path()).flag("memory", "1MiB");
+    let mut pinned = Vec::new();
     for (start, claims) in [("2026-01-05T23:30:00Z", 120), ("2026-01-05T23:50:00Z", 120), ("2026-01-06T00:10:00Z", 0)] {
         let flags = ["--start", start, "--span=20m", "--vehicles=100", "--late=0.01", "--malformed=0.01"];
         assert!(files::simulate(&plan, folder.path(), &flags).wait().expect("the simulator").success());
         plan.drain(1, 2);
         lengthen(plan.lake().place(), claims);
+        pinned.push(statements(&plan, "spark"));
     }
     let last = plan.lake().published().expect("a version");
     assert!((250..300).contains(&last), "{last} commits are not what this test is for");
-    println!("{}", python::run("by_date.py", &[plan.lake().place()]));
+    let lake = plan.lake();
+    println!("{}", python::run("by_date.py", &[lake.place()]));
+    println!(
+        "{}",
+        python::run("filters.py", &[lake.place(), &statements(&plan, "duckdb"), &statements(&plan, "polars")])
+    );
+    if let Some(answer) = python::spark(lake.place(), &[&pinned[1], &pinned[2]]) {
+        println!("{answer}");
+    }
     plan.verify();
+}
+
+/// A file of what `lake sql` prints for a reader.
+fn statements(plan: &Plan, reader: &str) -> String {
+    let output = plan.manage(&["lake", "sql", "--for", reader]);
+    assert!(output.status.success(), "lake sql --for {reader}: {output:?}");
+    let path = plan.fresh_path(reader);
+    std::fs::write(&path, output.stdout).expect("a file of statements");
+    path.display().to_string()
+}
+
+#[test]
+fn a_lake_is_made_where_readers_stumble_over_its_path_only_for_who_says_so() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let plan = Plan::files(folder.path()).into_lake(&folder.path().join("50% off").display().to_string());
+    let refused = plan.manage(&["lake", "init"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(2) && said.contains("'%' in its path") && said.contains("--any-path"),
+        "{said}"
+    );
+    assert!(plan.manage(&["lake", "init", "--any-path"]).status.success());
+    assert!(plan.manage(&["lake", "init"]).status.success(), "one that is there is opened wherever it is");
 }

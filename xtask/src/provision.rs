@@ -1,13 +1,13 @@
-//! Puts the pinned servers and Python packages into the stack folder; what is there already is left alone.
+//! Puts the pinned servers and readers into the stack folder; what is there already is left alone.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::jars::{DELTA, KAFKA};
 use crate::stack::{Stack, workspace};
 
 /// A Go program: its name in the stack, its package, its version, and what `go install` calls it.
@@ -37,11 +37,6 @@ const MINIO: GoProgram = GoProgram {
     built_as: "minio",
 };
 
-const POM: &str = include_str!("../assets/kafka-pom.xml");
-/// The digest of every jar that the pom leads to. After a change of the pom, `openssl dgst -sha256 -r *.jar` renews it
-/// in `kafka.new/libs` of the stack: jars that are not those of the list are left there.
-const JARS: &str = include_str!("../assets/kafka.sha256");
-
 /// What is to be there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
@@ -51,13 +46,15 @@ pub struct Wanted {
     pub s3: bool,
     /// MinIO too, for a second opinion.
     pub minio: bool,
+    /// Spark.
+    pub spark: bool,
 }
 
 /// Provisions what is missing. Returns at once where nothing is.
 pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
     fs::create_dir_all(stack.dir().join("bin"))?;
     if wanted.kafka {
-        kafka(stack)?;
+        KAFKA.provision(stack)?;
     }
     python(stack)?;
     go_program(stack, &TOXIPROXY)?;
@@ -67,73 +64,21 @@ pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
     if wanted.minio {
         go_program(stack, &MINIO)?;
     }
+    if wanted.spark {
+        DELTA.provision(stack)?;
+        spark(stack)?;
+    }
     Ok(())
 }
 
 /// Whether everything is there already, so that no build tool is needed.
 pub fn complete(stack: &Stack, wanted: Wanted) -> bool {
-    (!wanted.kafka || has_kafka(stack))
+    (!wanted.kafka || KAFKA.are_there(stack))
         && has_python(stack)
         && stack.bin(TOXIPROXY.name).exists()
         && (!wanted.s3 || stack.bin(VERSITYGW.name).exists())
         && (!wanted.minio || stack.bin(MINIO.name).exists())
-}
-
-fn has_kafka(stack: &Stack) -> bool {
-    let dir = stack.dir().join("kafka");
-    let is = |name, text| fs::read_to_string(dir.join(name)).is_ok_and(|there| there == text);
-    is("pom.xml", POM) && is("kafka.sha256", JARS) && stack.kafka_libs().is_dir()
-}
-
-fn kafka(stack: &Stack) -> Result<()> {
-    if has_kafka(stack) {
-        return Ok(());
-    }
-    let dir = stack.dir().join("kafka");
-    let fresh = stack.dir().join("kafka.new");
-    remove(&fresh)?;
-    fs::create_dir_all(&fresh)?;
-    fs::write(fresh.join("pom.xml"), POM)?;
-    let mut mvn = Command::new("mvn");
-    // Strict: a download that differs from the repository's own checksum ends it. Whether it is the jar that we mean is
-    // for our list to say.
-    mvn.args(["-q", "-B", "--strict-checksums"]);
-    mvn.args(["org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]);
-    mvn.args(["-DincludeScope=runtime", "-DoutputDirectory=libs"]).current_dir(&fresh);
-    run("Apache Kafka", &mut mvn)?;
-    check_jars(&fresh.join("libs"))?;
-    fs::write(fresh.join("kafka.sha256"), JARS)?;
-    remove(&dir)?;
-    fs::rename(&fresh, &dir).context("cannot put the Kafka jars in place")
-}
-
-/// Fails unless a folder holds exactly the jars of the list, each with its digest.
-fn check_jars(libs: &Path) -> Result<()> {
-    let mut openssl = Command::new("openssl");
-    openssl.args(["dgst", "-sha256", "-r"]).current_dir(libs).stdin(Stdio::null());
-    for entry in fs::read_dir(libs)? {
-        openssl.arg(entry?.file_name());
-    }
-    let output = openssl.output().context("cannot run openssl")?;
-    if !output.status.success() {
-        bail!("cannot take the digests of the Kafka jars: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    let differences = differences(JARS, &String::from_utf8_lossy(&output.stdout));
-    if !differences.is_empty() {
-        bail!(
-            "the jars in {} are not those of xtask/assets/kafka.sha256 (- listed, + found):\n{differences}\
-             If the pom has changed, renew the list. If not, remove them from Maven's local repository and try again",
-            libs.display()
-        );
-    }
-    Ok(())
-}
-
-/// The lines that only one of two lists of digests has, one a line: `-` those of `listed`, `+` those of `found`.
-fn differences(listed: &str, found: &str) -> String {
-    let (listed, found) = (listed.lines().collect::<BTreeSet<_>>(), found.lines().collect::<BTreeSet<_>>());
-    let missing = listed.difference(&found).map(|line| format!("- {line}\n"));
-    missing.chain(found.difference(&listed).map(|line| format!("+ {line}\n"))).collect()
+        && (!wanted.spark || (DELTA.are_there(stack) && has_spark(stack)))
 }
 
 /// Builds a Go program. `go` checks every module that it downloads against the public checksum database and fails where
@@ -152,14 +97,22 @@ fn go_program(stack: &Stack, program: &GoProgram) -> Result<()> {
     fs::rename(bin.join(program.built_as), &target).with_context(|| format!("cannot put {} in place", target.display()))
 }
 
-fn requirements() -> Result<String> {
-    let path = workspace().join("tests/python/requirements.txt");
-    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+/// The packages that the readers need, by hash.
+const READERS: &str = "requirements.txt";
+/// Spark's.
+const SPARK: &str = "spark.txt";
+
+fn list(name: &str) -> PathBuf {
+    workspace().join("tests/python").join(name)
+}
+
+/// Whether what a list names was put into a folder.
+fn has_packages(dir: &Path, name: &str) -> bool {
+    matches!((fs::read_to_string(dir.join(name)), fs::read_to_string(list(name))), (Ok(have), Ok(want)) if have == want)
 }
 
 fn has_python(stack: &Stack) -> bool {
-    let installed = fs::read_to_string(stack.dir().join("venv/requirements.txt"));
-    matches!((installed, requirements()), (Ok(have), Ok(want)) if have == want)
+    has_packages(&stack.dir().join("venv"), READERS)
 }
 
 fn python(stack: &Stack) -> Result<()> {
@@ -169,15 +122,37 @@ fn python(stack: &Stack) -> Result<()> {
     let venv = stack.dir().join("venv");
     remove(&venv)?;
     run("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    let wanted = workspace().join("tests/python/requirements.txt");
+    let mut pip = pip(stack, READERS);
+    run("the Python packages of the readers", pip.args(["--only-binary", ":all:"]))?;
+    copy(READERS, &venv)
+}
+
+fn has_spark(stack: &Stack) -> bool {
+    has_packages(&stack.spark(), SPARK)
+}
+
+/// Spark is published as source only, and stands in a folder of its own: it is not always wanted.
+fn spark(stack: &Stack) -> Result<()> {
+    if has_spark(stack) {
+        return Ok(());
+    }
+    remove(&stack.spark())?;
+    run("Spark", pip(stack, SPARK).arg("--no-deps").arg("--target").arg(stack.spark()))?;
+    copy(SPARK, &stack.spark())
+}
+
+fn pip(stack: &Stack, name: &str) -> Command {
     let mut pip = Command::new(stack.python());
-    pip.args(["-m", "pip", "install", "-q", "--require-hashes", "--only-binary", ":all:", "-r"]).arg(&wanted);
-    run("the Python packages of the readers", &mut pip)?;
-    fs::copy(&wanted, venv.join("requirements.txt"))?;
+    pip.args(["-m", "pip", "install", "-q", "--require-hashes", "-r"]).arg(list(name));
+    pip
+}
+
+fn copy(name: &str, dir: &Path) -> Result<()> {
+    fs::copy(list(name), dir.join(name)).with_context(|| format!("cannot read {}", list(name).display()))?;
     Ok(())
 }
 
-fn remove(dir: &Path) -> Result<()> {
+pub(crate) fn remove(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", dir.display()))
@@ -186,7 +161,7 @@ fn remove(dir: &Path) -> Result<()> {
     }
 }
 
-fn run(what: &str, command: &mut Command) -> Result<()> {
+pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     eprintln!("xtask: provisioning {what}");
     let began = Instant::now();
     let program = command.get_program().to_string_lossy().into_owned();
@@ -198,18 +173,4 @@ fn run(what: &str, command: &mut Command) -> Result<()> {
     }
     eprintln!("xtask: {what}: {} s", began.elapsed().as_secs());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::differences;
-
-    #[test]
-    fn jars_are_compared_with_the_list() {
-        let listed = "0a *kafka.jar\n0b *scala.jar\n";
-        assert_eq!(differences(listed, "0b *scala.jar\n0a *kafka.jar\n"), "", "their order does not count");
-        assert_eq!(differences(listed, "0c *kafka.jar\n0b *scala.jar\n"), "- 0a *kafka.jar\n+ 0c *kafka.jar\n");
-        assert_eq!(differences(listed, "0a *kafka.jar\n"), "- 0b *scala.jar\n");
-        assert_eq!(differences(listed, &format!("{listed}0d *other.jar\n")), "+ 0d *other.jar\n");
-    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::Stack;
+use crate::jars::KAFKA;
 use crate::process::{Server, accepts, free_ports, log_says};
 use crate::tls::Authority;
 
@@ -122,7 +123,7 @@ fn java(stack: &Stack, dir: &Path) -> Command {
     let mut java = Command::new("java");
     java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
     java.arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()));
-    java.arg("-cp").arg(stack.kafka_libs().join("*"));
+    java.arg("-cp").arg(KAFKA.libs(stack).join("*"));
     java
 }
 

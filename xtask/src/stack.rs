@@ -36,9 +36,9 @@ impl Stack {
         self.dir.join("bin").join(name)
     }
 
-    /// The jars of Apache Kafka.
-    pub fn kafka_libs(&self) -> PathBuf {
-        self.dir.join("kafka/libs")
+    /// Where Spark's Python packages are.
+    pub fn spark(&self) -> PathBuf {
+        self.dir.join("spark")
     }
 
     /// The Python interpreter that has the pinned packages.

@@ -77,11 +77,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Checks the machine and provisions what is missing.
-pub(crate) fn prepare(stack: &Stack, minio: bool) -> Result<()> {
+pub(crate) fn prepare(stack: &Stack, full: bool) -> Result<()> {
     let wanted = Wanted {
         kafka: env::var_os("KAFKA_BOOTSTRAP_SERVERS").is_none(),
         s3: env::var_os("AWS_ENDPOINT_URL").is_none(),
-        minio,
+        minio: full,
+        spark: full,
     };
     if complete(stack, wanted) {
         return Ok(());

@@ -52,9 +52,9 @@ impl<'a> Fold<'a> {
         self.next += 1;
     }
 
-    /// The checkpoint of the versions taken. `made_ms` is the time of commit 0.
-    pub(in crate::lake) fn checkpoint(&self, lake_id: &str, made_ms: i64) -> Result<RecordBatch, ReadError> {
-        let metadata = delta::metadata(lake_id, self.table, made_ms);
+    /// The checkpoint of the versions taken. `made` is commit 0.
+    pub(in crate::lake) fn checkpoint(&self, lake_id: &str, made: &Commit) -> Result<RecordBatch, ReadError> {
+        let metadata = delta::metadata(lake_id, self.table, made);
         Ok(file::batch(self.table, &metadata, &self.live).map_err(wrong)?)
     }
 }
@@ -131,7 +131,7 @@ async fn put_due(lake: &Lake, lake_id: &str, mut folds: Vec<(Fold<'_>, BTreeSet<
             let table = fold.table;
             fold.take(&commit, row_bytes(lake, table, seq).await?);
             if due.contains(&seq) {
-                let bytes = file::encode(&fold.checkpoint(lake_id, made.time_ms)?).map_err(wrong)?;
+                let bytes = file::encode(&fold.checkpoint(lake_id, &made)?).map_err(wrong)?;
                 lake.put(&layout::delta_checkpoint(&table.name, seq), bytes).await?;
             }
             if due.last() == Some(&seq) {

@@ -149,9 +149,15 @@ fn meta_data(table: &Table, metadata: &Value) -> Result<ArrayRef, ArrowError> {
         ("format", format?),
         ("schemaString", text(one, "schemaString")),
         ("partitionColumns", Arc::new(partitions.finish())),
-        ("configuration", map([None])?),
+        ("configuration", map([property(metadata)])?),
         ("createdTime", long(one, "createdTime")),
     ])
+}
+
+/// The one property that a table has, if it has one.
+fn property(metadata: &Value) -> Option<(&str, &str)> {
+    let (name, value) = metadata["configuration"].as_object()?.iter().next()?;
+    Some((name, value.as_str()?))
 }
 
 fn adds(table: &Table, live: &[Value]) -> Result<ArrayRef, ArrowError> {

@@ -26,7 +26,7 @@ fn tables() -> Vec<Table> {
 fn changes(seq: u64) -> File {
     let date = format!("2026-11-2{}", seq % 3);
     let path = layout::data_file(CHANGES, &date, "a", seq, 0, 0);
-    File { path, date, rows: seq, bytes: 10 + seq, event_time: None, log_time: None }
+    File { path, date, rows: seq, bytes: 10 + seq, ..File::default() }
 }
 
 /// A lake with two checkpoints a table, where commit 150 takes a file of each of two tables back.
@@ -75,7 +75,7 @@ async fn spoil_as(lake: &Lake, other: &Table, table: &Table, seq: u64, change: i
     let mut live = file::live(&file::decode(was).unwrap()).unwrap();
     live.iter_mut().for_each(change);
     let (_, made) = read::commit(lake, 0).await.unwrap();
-    let batch = file::batch(other, &delta::metadata("id", table, made.time_ms), &live).unwrap();
+    let batch = file::batch(other, &delta::metadata("id", table, &made), &live).unwrap();
     lake.put(&path, file::encode(&batch).unwrap()).await.unwrap();
 }
 

@@ -7,15 +7,22 @@ pub mod checkpoint_file;
 pub mod commits_table;
 pub mod publish;
 mod schema;
+mod statistics;
+
+use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use futures::future::try_join_all;
 use serde_json::{Map, Value, json};
 
+use crate::columns::tables::LOG_TIME;
 use crate::lake::delta::schema::schema_string;
 use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File};
-use crate::lake::history::{Violation, layout};
+use crate::lake::history::{Violation, layout, read};
+use crate::lake::store::Lake;
+use crate::lake::store::error::StoreError;
 
 /// A table with a Delta log.
 #[derive(Clone, Debug)]
@@ -25,19 +32,21 @@ pub struct Table {
     schema_string: String,
     partition: Option<&'static str>,
     time: Option<&'static str>,
+    log_time: Option<&'static str>,
 }
 
 impl Table {
     /// A table of records or a change log, partitioned by date.
     pub fn records(name: &str, schema: &SchemaRef) -> Result<Table, Violation> {
         let (partition, time) = (Some(layout::date_column(name)), layout::time_column(schema));
-        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition, time })
+        let log_time = schema.field_with_name(LOG_TIME).is_ok().then_some(LOG_TIME);
+        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition, time, log_time })
     }
 
     /// The table of commits.
     pub fn commits() -> Result<Table, Violation> {
         let schema_string = schema_string(&commits_table::schema(), None)?;
-        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None, time: None })
+        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None, time: None, log_time: None })
     }
 
     /// All tables of a lake, the table of commits last.
@@ -54,6 +63,26 @@ impl Table {
     pub(super) fn is_commits(&self) -> bool {
         self.partition.is_none()
     }
+
+    /// The columns with statistics, for tables that commit 0 makes so: Spark looks at the first 32 columns otherwise.
+    pub(super) fn configuration(&self, made: &Commit) -> BTreeMap<&'static str, String> {
+        let columns: Vec<_> = self.time.into_iter().chain(self.log_time).chain(["seq"]).collect();
+        let property = ("delta.dataSkippingStatsColumns", columns.join(","));
+        (made.delta_format > 0).then_some(property).into_iter().collect()
+    }
+}
+
+/// The last commit that is in the log of each of these tables and of the table of commits; `None` where there is none.
+pub async fn published(lake: &Lake, tables: &[&str]) -> Result<Option<u64>, StoreError> {
+    let Some(head) = read::head(lake, None).await? else { return Ok(None) };
+    for seq in (0..=head).rev() {
+        let tables = tables.iter().copied().chain([layout::COMMITS_TABLE]);
+        let there = tables.map(|table| async move { lake.exists(&layout::delta_version(table, seq)).await });
+        if try_join_all(there).await?.into_iter().all(|there| there) {
+            return Ok(Some(seq));
+        }
+    }
+    Ok(None)
 }
 
 /// The least versions of the protocol that readers and writers must know.
@@ -67,7 +96,7 @@ pub(super) fn changes(table: &Table, commit: &Commit, row_bytes: u64) -> (Vec<Va
     let removed = commit.removed.get(&table.name).into_iter().flatten();
     let added = commit.added.get(&table.name).into_iter().flatten();
     let removed = removed.map(|path| remove(table, path, commit.time_ms)).collect();
-    (removed, added.map(|file| add(table, file, commit.time_ms)).collect())
+    (removed, added.map(|file| add(table, file, commit)).collect())
 }
 
 /// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
@@ -83,7 +112,7 @@ pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) ->
     if commit.seq == 0 {
         let (reader, writer) = PROTOCOL;
         actions.push(json!({"protocol": {"minReaderVersion": reader, "minWriterVersion": writer}}));
-        actions.push(json!({"metaData": metadata(lake_id, table, commit.time_ms)}));
+        actions.push(json!({"metaData": metadata(lake_id, table, commit)}));
     }
     let (removed, added) = changes(table, commit, row_bytes);
     actions.extend(removed.into_iter().map(|remove| json!({"remove": remove})));
@@ -92,7 +121,8 @@ pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) ->
     lines.collect::<String>().into()
 }
 
-pub(super) fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
+/// A table's metadata, as commit 0 makes it.
+pub(super) fn metadata(lake_id: &str, table: &Table, made: &Commit) -> Value {
     let hash = digest(format!("{lake_id}/{}", table.name).as_bytes());
     let id = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
     json!({
@@ -101,26 +131,20 @@ pub(super) fn metadata(lake_id: &str, table: &Table, time_ms: i64) -> Value {
         "format": {"provider": "parquet", "options": {}},
         "schemaString": table.schema_string,
         "partitionColumns": table.partition.into_iter().collect::<Vec<_>>(),
-        "configuration": {},
-        "createdTime": time_ms,
+        "configuration": table.configuration(made),
+        "createdTime": made.time_ms,
     })
 }
 
-fn add(table: &Table, file: &File, time_ms: i64) -> Value {
-    let mut stats = json!({"numRecords": file.rows});
-    let range = file.event_time.and_then(|(a, b)| time(a).zip(time(b)));
-    if let (Some((least, greatest)), Some(column)) = (range, table.time) {
-        stats["minValues"] = json!({column: least});
-        stats["maxValues"] = json!({column: greatest});
-    }
+fn add(table: &Table, file: &File, commit: &Commit) -> Value {
     let partition = table.partition.map(|column| (column.to_owned(), json!(file.date)));
     json!({
         "path": below(table, &file.path),
         "partitionValues": partition.into_iter().collect::<Map<_, _>>(),
         "size": file.bytes,
-        "modificationTime": time_ms,
+        "modificationTime": commit.time_ms,
         "dataChange": true,
-        "stats": stats.to_string(),
+        "stats": statistics::of_file(table, file, commit),
     })
 }
 
@@ -131,7 +155,7 @@ fn add_row(commit: &Commit, bytes: u64) -> Value {
         "size": bytes,
         "modificationTime": commit.time_ms,
         "dataChange": true,
-        "stats": json!({"numRecords": 1, "minValues": {"seq": commit.seq}, "maxValues": {"seq": commit.seq}}).to_string(),
+        "stats": statistics::of_row(commit),
     })
 }
 
@@ -142,10 +166,4 @@ fn remove(table: &Table, path: &str, time_ms: i64) -> Value {
 /// A file's path as seen from its table.
 fn below<'a>(table: &Table, path: &'a str) -> &'a str {
     path.strip_prefix(&layout::table(&table.name)).map_or(path, |rest| rest.trim_start_matches('/'))
-}
-
-/// Microseconds as ISO 8601; `None` beyond the years that can be written.
-fn time(micros: i64) -> Option<String> {
-    let time = jiff::Timestamp::from_microsecond(micros).ok()?;
-    Some(time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
 }

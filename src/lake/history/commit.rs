@@ -37,7 +37,14 @@ pub struct Commit {
     pub removed: BTreeMap<String, Vec<String>>,
     /// The counts of this commit, by topic.
     pub ledger: BTreeMap<Topic, Ledger>,
+    /// How its Delta versions are written: [`DELTA_FORMAT`], or 0 where an earlier release wrote it. A version keeps its bytes
+    /// for ever, so each commit keeps its form.
+    #[serde(default)]
+    pub delta_format: u32,
 }
+
+/// Since 1 statistics have null counts, and the ranges of `seq` and of log times.
+pub const DELTA_FORMAT: u32 = 1;
 
 /// What a commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +75,7 @@ pub struct EpochBindings {
 }
 
 /// One Parquet file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct File {
     /// Its path below the lake.
     pub path: String,
@@ -80,9 +87,20 @@ pub struct File {
     pub bytes: u64,
     /// Least and greatest event time (of a derived row: its window's start, its first status), in microseconds; `None` where it has none (dead letters).
     pub event_time: Option<(Micros, Micros)>,
-    /// Least and greatest log time or window of data quality, in microseconds; `None` where it has none (derived tables).
+    /// Least and greatest log time, in microseconds; `None` where it has none (derived tables). In a commit of
+    /// `delta_format` 0: of log times and windows of data quality together.
     #[serde(default)]
     pub log_time: Option<(Micros, Micros)>,
+    /// Least and greatest window of data quality, in microseconds; `None` where no row has one.
+    #[serde(default)]
+    pub quality_window: Option<(Micros, Micros)>,
+}
+
+impl File {
+    /// What the windows of data quality of its rows are within; `None` where no row has one.
+    pub fn counted(&self) -> Option<(Micros, Micros)> {
+        self.quality_window.or(self.log_time)
+    }
 }
 
 /// P4: `read = on_time + late + expired + duplicate + dead`.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::lake::digest;
-use crate::lake::history::commit::{Commit, Kind};
+use crate::lake::history::commit::{Commit, DELTA_FORMAT, Kind};
 use crate::lake::history::protocol::{Proposal, Verdict, judge};
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::{self, State, Violation, layout};
@@ -138,6 +138,7 @@ impl Committer {
             added: Default::default(),
             removed: Default::default(),
             ledger: Default::default(),
+            delta_format: DELTA_FORMAT,
         }
     }
 

@@ -111,10 +111,14 @@ pub async fn confirmed(lake: &Lake, wanted: &RowSemantics) -> Result<Option<Sett
     read(lake).await?.map(|settings| confirm(lake, settings, wanted)).transpose()
 }
 
-/// Writes `wanted` into a new lake, or confirms that the lake has the same. Where they differ the error names each.
-pub async fn agree(lake: &Lake, wanted: RowSemantics) -> Result<Settings, StoreError> {
+/// Writes `wanted` into a new lake, or confirms that the lake has the same. Where they differ the error names each. A new
+/// lake is made at an address that every reader can open, or at `any_path`.
+pub async fn agree(lake: &Lake, wanted: RowSemantics, any_path: bool) -> Result<Settings, StoreError> {
     if let Some(settings) = confirmed(lake, &wanted).await? {
         return Ok(settings);
+    }
+    if !any_path {
+        lake.refuse_unreadable()?;
     }
     let derived = Derived::all().map(|table| table.name().to_owned()).collect();
     let settings = Settings { format: FORMAT, lake: random_id()?, semantics: wanted, derived };
@@ -188,12 +192,12 @@ mod tests {
     async fn p3_a_lake_keeps_its_values_and_names_each_that_differs() {
         let dir = tempfile::tempdir().unwrap();
         let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
-        let (one, two) = tokio::join!(agree(&lake, semantics()), agree(&lake, semantics()));
+        let (one, two) = tokio::join!(agree(&lake, semantics(), false), agree(&lake, semantics(), false));
         assert_eq!(one.unwrap(), two.unwrap());
         let mut other = semantics();
         (other.time.lateness, other.max_record) = (1_200_000_000, 1 << 20);
         other.timezone = "Europe/London".into();
-        let error = agree(&lake, other).await.unwrap_err().to_string();
+        let error = agree(&lake, other, false).await.unwrap_err().to_string();
         assert!(error.contains("lateness: 10m there, 20m here"), "{error}");
         assert!(error.contains("max-record: 256KiB there, 1MiB here"), "{error}");
         assert!(error.contains("timezone") && !error.contains("slack"), "{error}");
@@ -204,16 +208,16 @@ mod tests {
     async fn an_older_lake_goes_on_without_newer_tables_and_a_newer_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
-        let new = agree(&lake, semantics()).await.unwrap();
+        let new = agree(&lake, semantics(), false).await.unwrap();
         assert_eq!(new.derived().unwrap(), Derived::all().collect::<Vec<_>>());
         let mut json = serde_json::to_value(&new).unwrap();
         json.as_object_mut().unwrap().remove("derived");
         lake.put(layout::SETTINGS, json.to_string().into()).await.unwrap();
-        let older = agree(&lake, semantics()).await.unwrap();
+        let older = agree(&lake, semantics(), false).await.unwrap();
         assert_eq!(older.derived().unwrap(), Derived::original().collect::<Vec<_>>());
         json["derived"] = serde_json::json!(["enriched_pings", "parking_15m"]);
         lake.put(layout::SETTINGS, json.to_string().into()).await.unwrap();
-        let newer = agree(&lake, semantics()).await.unwrap().derived().unwrap_err().to_string();
+        let newer = agree(&lake, semantics(), false).await.unwrap().derived().unwrap_err().to_string();
         assert!(newer.contains("parking_15m") && newer.lines().count() == 1, "{newer}");
     }
 }

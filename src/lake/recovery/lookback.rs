@@ -119,7 +119,7 @@ pub fn reach(tables: &[Derived]) -> Micros {
 pub fn files(state: &State, lookback: &Lookback) -> Vec<String> {
     let files_of = |table: Table| state.files.get(table.name()).into_iter().flatten().map(move |file| (table, file));
     let last = |range: Option<(Micros, Micros)>| range.map(|(_, last)| last);
-    let in_reach = |(table, file): &(Table, &File)| lookback.holds(*table, last(file.event_time), last(file.log_time));
+    let in_reach = |(table, file): &(Table, &File)| lookback.holds(*table, last(file.event_time), last(file.counted()));
     Table::records().flat_map(files_of).filter(in_reach).map(|(_, file)| file.path.clone()).collect()
 }
 

@@ -8,6 +8,7 @@
 mod aws;
 pub mod error;
 mod id;
+mod names;
 pub mod probe;
 pub mod s3;
 mod waits;

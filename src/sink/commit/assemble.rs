@@ -9,7 +9,7 @@ use citystream_dataflows::time::ticks::{Report, Tick};
 use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::history::Violation;
-use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::commit::{Commit, DELTA_FORMAT, EpochBindings, File, Kind, Ledger};
 use crate::sink::write::Written;
 
 /// The commit that is being put together.
@@ -92,6 +92,7 @@ impl Assembly {
             added: std::mem::take(&mut self.added),
             removed: BTreeMap::new(),
             ledger: std::mem::take(&mut self.ledger),
+            delta_format: DELTA_FORMAT,
         };
         self.committed_horizon = Some(horizon);
         Ok(Some(commit))
@@ -169,8 +170,7 @@ mod tests {
         let counts = [(Topic::GPS, Ledger { on_time: 1, ..Ledger::default() })].into();
         let found = seal(0, vec![Written { files: Vec::new(), counts }]).unwrap_err();
         assert!(found.0.contains("P4") && found.0.contains("gps"), "{found}");
-        let file =
-            File { path: "tables/x".into(), date: String::new(), rows: 1, bytes: 1, event_time: None, log_time: None };
+        let file = File { path: "tables/x".into(), rows: 1, bytes: 1, ..File::default() };
         let found = seal(0, vec![Written { files: vec![(Table::Raw(Topic::GPS), file)], counts: BTreeMap::new() }])
             .unwrap_err();
         assert!(found.0.contains("tables/x"), "{found}");

@@ -140,7 +140,7 @@ impl Worker {
 }
 
 async fn put(access: &LakeAccess, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
-    let EncodedFile { table, date, rows, event_time, log_time, data } = encoded;
+    let EncodedFile { table, date, rows, event_time, log_time, quality_window, data } = encoded;
     let bytes = data.len() as u64;
     let mut pause = access.lake.pause(FIRST_PAUSE);
     while let Err(error) = access.lake.put(&path, data.clone()).await {
@@ -150,5 +150,5 @@ async fn put(access: &LakeAccess, path: String, encoded: EncodedFile) -> Result<
             error => return Err(error.into()),
         }
     }
-    Ok((table, File { path, date, rows, bytes, event_time, log_time }))
+    Ok((table, File { path, date, rows, bytes, event_time, log_time, quality_window }))
 }

@@ -23,8 +23,10 @@ pub struct EncodedFile {
     pub rows: u64,
     /// Its least and greatest event time; `None` for dead letters.
     pub event_time: Option<(Micros, Micros)>,
-    /// Its least and greatest log time or window of data quality; `None` for derived tables.
+    /// Its least and greatest log time; `None` for derived tables.
     pub log_time: Option<(Micros, Micros)>,
+    /// Its least and greatest window of data quality; `None` where no row has one.
+    pub quality_window: Option<(Micros, Micros)>,
     /// Its bytes.
     pub data: Bytes,
 }
@@ -50,6 +52,7 @@ struct OpenFile {
     rows: u64,
     event_time: Option<(Micros, Micros)>,
     log_time: Option<(Micros, Micros)>,
+    quality_window: Option<(Micros, Micros)>,
 }
 
 impl Group {
@@ -167,13 +170,14 @@ pub(super) struct Finished {
     rows: u64,
     event_time: Option<(Micros, Micros)>,
     log_time: Option<(Micros, Micros)>,
+    quality_window: Option<(Micros, Micros)>,
     data: Vec<u8>,
 }
 
 impl Finished {
     pub(super) fn named(self, table: Table, date: String) -> EncodedFile {
-        let Finished { rows, event_time, log_time, data } = self;
-        EncodedFile { table, date, rows, event_time, log_time, data: data.into() }
+        let Finished { rows, event_time, log_time, quality_window, data } = self;
+        EncodedFile { table, date, rows, event_time, log_time, quality_window, data: data.into() }
     }
 }
 
@@ -181,7 +185,7 @@ impl OpenFile {
     fn new(table: Table, properties: &WriterProperties) -> Result<OpenFile, EncodeError> {
         let options = ArrowWriterOptions::new().with_properties(properties.clone()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table), options)?;
-        Ok(OpenFile { writer, rows: 0, event_time: None, log_time: None })
+        Ok(OpenFile { writer, rows: 0, event_time: None, log_time: None, quality_window: None })
     }
 
     /// Writes rows in their order, in row groups of about equal length. A slice at a time: of rows that wait there is no
@@ -199,11 +203,10 @@ impl OpenFile {
             self.event_time = Some(widened(self.event_time, first.time, last.time));
         }
         for batch in batches {
-            // Where a clock is slow a record counts after its own log time.
-            for name in [LOG_TIME, QUALITY_WINDOW] {
+            for (name, range) in [(LOG_TIME, &mut self.log_time), (QUALITY_WINDOW, &mut self.quality_window)] {
                 let Some(times) = column::<TimestampMicrosecondArray>(batch, name) else { continue };
                 if let (Some(least), Some(greatest)) = (min(times), max(times)) {
-                    self.log_time = Some(widened(self.log_time, least, greatest));
+                    *range = Some(widened(*range, least, greatest));
                 }
             }
         }
@@ -211,8 +214,8 @@ impl OpenFile {
     }
 
     fn finish(self) -> Result<Finished, EncodeError> {
-        let OpenFile { writer, rows, event_time, log_time } = self;
-        Ok(Finished { rows, event_time, log_time, data: writer.into_inner()? })
+        let OpenFile { writer, rows, event_time, log_time, quality_window } = self;
+        Ok(Finished { rows, event_time, log_time, quality_window, data: writer.into_inner()? })
     }
 }
 

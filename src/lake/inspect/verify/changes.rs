@@ -36,7 +36,7 @@ pub(super) async fn check(
         for commit in commits {
             let files = commit.added.get(table.changes()).into_iter().flatten();
             let files: Vec<&File> = files.filter(|file| !removed.contains(&file.path)).collect();
-            read_files(lake, commit.seq, &files, None, report, |batch| history.take(batch, commit)).await?;
+            read_files(lake, commit, &files, None, report, |batch| history.take(batch, commit)).await?;
             if let Err(violation) = history.advance(commit) {
                 // What follows in this table cannot be judged without it.
                 report.note(Err(violation));

@@ -1,14 +1,17 @@
 //! Data files against what their commits say of them.
 
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::{max, min};
 use bytes::Bytes;
+use citystream_dataflows::time::Micros;
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::report::Report;
 use crate::columns::row::column;
-use crate::lake::history::commit::File;
+use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW};
+use crate::lake::history::commit::{Commit, File};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
@@ -16,7 +19,7 @@ use crate::lake::store::Lake;
 /// Reads files that a commit added, and hands over their rows.
 pub(super) async fn read_files(
     lake: &Lake,
-    seq: u64,
+    commit: &Commit,
     files: &[&File],
     columns: Option<&[&str]>,
     report: &mut Report,
@@ -27,10 +30,10 @@ pub(super) async fn read_files(
     while let Some((file, bytes)) = read.try_next().await? {
         report.files += 1;
         match bytes {
-            None => report.violations.push(format!("commit {seq}: {} is missing", file.path)),
+            None => report.violations.push(format!("commit {}: {} is missing", commit.seq, file.path)),
             Some(bytes) => {
                 report.bytes += bytes.len() as u64;
-                let counted = read_file(file, bytes, columns, &mut take);
+                let counted = read_file(file, commit, bytes, columns, &mut take);
                 report.rows += *counted.as_ref().unwrap_or(&0);
                 report.note(counted.map(|_| ()));
             }
@@ -39,9 +42,10 @@ pub(super) async fn read_files(
     Ok(())
 }
 
-/// Reads a file, and checks its length, its rows and its event times. Returns its rows.
+/// Reads a file, and checks its length, its rows and the ranges of its times. Returns its rows.
 fn read_file(
     file: &File,
+    commit: &Commit,
     bytes: Bytes,
     columns: Option<&[&str]>,
     take: &mut impl FnMut(&RecordBatch) -> Result<(), String>,
@@ -56,26 +60,52 @@ fn read_file(
         Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
         None => ProjectionMask::all(),
     };
-    let time_column = layout::time_column(builder.schema());
+    let mut ranges = Ranges::told(file, commit, layout::time_column(builder.schema()));
     let footer = builder.metadata().file_metadata().num_rows();
     let reader = builder.with_projection(mask).build().map_err(|e| wrong(&e))?;
     let mut count = 0;
-    let mut times: Option<(i64, i64)> = None;
     for batch in reader {
         let batch = batch.map_err(|e| wrong(&e))?;
         count += batch.num_rows() as u64;
         take(&batch).map_err(|what| wrong(&what))?;
-        if let Some(found) = time_column.and_then(|name| column::<TimestampMicrosecondArray>(&batch, name)) {
-            for time in found.iter().flatten() {
-                times = Some(times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
-            }
-        }
+        ranges.take(&batch);
     }
     if count != file.rows || footer != count as i64 {
         return Err(Violation(format!("{path} has {count} rows, {footer} in its footer, {} in its commit", file.rows)));
     }
-    if time_column.is_some() && times != file.event_time {
-        return Err(Violation(format!("{path} has event times {times:?}, {:?} in its commit", file.event_time)));
+    ranges.check(path).map(|()| count)
+}
+
+/// The least and the greatest time of a column, in microseconds.
+type Range = Option<(Micros, Micros)>;
+
+/// The ranges that a commit tells of a file: the column, what the commit says, what is found.
+struct Ranges(Vec<(&'static str, Range, Range)>);
+
+impl Ranges {
+    fn told(file: &File, commit: &Commit, time_column: Option<&'static str>) -> Ranges {
+        let mut told: Vec<_> = time_column.map(|name| (name, file.event_time, None)).into_iter().collect();
+        if commit.delta_format > 0 {
+            told.extend([(LOG_TIME, file.log_time, None), (QUALITY_WINDOW, file.quality_window, None)]);
+        }
+        Ranges(told)
     }
-    Ok(count)
+
+    fn take(&mut self, batch: &RecordBatch) {
+        for (name, _, found) in &mut self.0 {
+            let Some(times) = column::<TimestampMicrosecondArray>(batch, name) else { continue };
+            if let (Some(least), Some(greatest)) = (min(times), max(times)) {
+                *found = Some(found.map_or((least, greatest), |(a, b)| (least.min(a), greatest.max(b))));
+            }
+        }
+    }
+
+    fn check(&self, path: &str) -> Result<(), Violation> {
+        match self.0.iter().find(|(_, told, found)| told != found) {
+            None => Ok(()),
+            Some((name, told, found)) => {
+                Err(Violation(format!("{path} has {name} from and to {found:?}, {told:?} in its commit")))
+            }
+        }
+    }
 }

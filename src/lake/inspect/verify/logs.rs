@@ -57,7 +57,7 @@ async fn check_checkpoints(
     checkpoints: &BTreeSet<u64>,
     report: &mut Report,
 ) -> Result<(), ReadError> {
-    let Some(made) = commits.first().map(|commit| commit.time_ms) else { return Ok(()) };
+    let Some(made) = commits.first() else { return Ok(()) };
     let folded = commits.iter().take_while(|commit| Some(&commit.seq) <= checkpoints.last());
     let folded =
         folded.map(|commit| async move { Ok::<_, ReadError>((commit, row_bytes(lake, table, commit.seq).await?)) });

@@ -17,7 +17,7 @@ use citystream_dataflows::time::disposition::Disposition;
 use self::files::read_files;
 pub use self::report::Report;
 use crate::columns::row::column;
-use crate::columns::tables::QUALITY_WINDOW;
+use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW};
 use crate::lake::delta::Table;
 use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File, Ledger};
@@ -79,8 +79,8 @@ async fn check_files(
         let dead = table == layout::DEAD_LETTERS;
         let live: Vec<&File> = files.iter().filter(|file| !removed.contains(&file.path)).collect();
         complete &= live.len() == files.len();
-        let columns = ["topic", "partition", "offset", "disposition", "event_time", QUALITY_WINDOW];
-        read_files(lake, commit.seq, &live, Some(&columns), report, |batch| take(batch, dead, &mut rows)).await?;
+        let columns = ["topic", "partition", "offset", "disposition", "event_time", LOG_TIME, QUALITY_WINDOW];
+        read_files(lake, commit, &live, Some(&columns), report, |batch| take(batch, dead, &mut rows)).await?;
     }
     if complete {
         let checked = check_rows(commit, rows, &mut report.bindings);

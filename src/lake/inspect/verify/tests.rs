@@ -54,6 +54,7 @@ async fn filled(lake: &Lake, state: &State) -> Commit {
         let file = &mut commit.added.get_mut(table).unwrap()[0];
         file.bytes = bytes.len() as u64;
         file.event_time = file.event_time.map(|_| (T, T + 4));
+        file.quality_window = Some((T, T + file.rows as i64 - 1));
         lake.put(&file.path, bytes).await.unwrap();
     }
     commit
@@ -81,6 +82,18 @@ async fn p2_p4_a_sound_lake_verifies() {
     let counts = (report.commits, report.bindings, report.files, report.rows, report.versions);
     assert_eq!(counts, (4, 3, 6, 21, 28));
     assert!(report.behind.is_empty());
+}
+
+#[tokio::test]
+async fn a_file_whose_times_are_not_what_its_commit_tells_readers_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+    let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
+    let mut commit = filled(&lake, committer.state().unwrap()).await;
+    commit.added.get_mut("raw_gps").unwrap()[0].quality_window = Some((T, T + 3));
+    committer.propose(commit).await.unwrap();
+    let violations = verify(&lake, "id", &[]).await.unwrap().violations;
+    assert!(violations.len() == 1 && violations[0].contains("has quality_window from and to"), "{violations:?}");
 }
 
 /// Rewrites the parquet file of commit 2 with other offsets, and the commit's description of it if `told`.
@@ -157,7 +170,7 @@ mod derived {
 
     use super::*;
     use crate::columns::text_hash::testing::text;
-    use crate::sink::write::{Encoder, EncoderOptions};
+    use crate::sink::write::{EncodedFile, Encoder, EncoderOptions};
 
     const CELL: u64 = 0x0881_95da_49bf_ffff;
 
@@ -265,10 +278,10 @@ mod derived {
         encoder.append(table, batch).unwrap();
         for (n, file) in encoder.seal_all().unwrap().into_iter().enumerate() {
             let path = layout::data_file(table.name(), &file.date, "a", commit.seq, 0, n as u64);
-            let (rows, bytes) = (file.rows, file.data.len() as u64);
+            let bytes = file.data.len() as u64;
             lake.put(&path, file.data).await.unwrap();
-            let file =
-                File { path, date: file.date, rows, bytes, event_time: file.event_time, log_time: file.log_time };
+            let EncodedFile { date, rows, event_time, log_time, quality_window, .. } = file;
+            let file = File { path, date, rows, bytes, event_time, log_time, quality_window };
             commit.added.entry(table.name().to_owned()).or_default().push(file);
         }
     }

@@ -1,0 +1,88 @@
+//! DuckDB needs no extension on a local lake: the live files are those added and not removed by the commits, read
+//! once into variables, so that all tables are of one commit. A table without rows yet is an empty view.
+
+use arrow::datatypes::{DataType, SchemaRef};
+
+use super::quoted;
+use crate::lake::history::layout;
+use crate::lake::store::Lake;
+use crate::lake::store::s3::StoreOptions;
+
+/// DuckDB statements that make a view of each table, all of the same commit; run again, they show the newest one.
+pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
+    let root = quoted(lake.location());
+    let mut sql = String::from(
+        "-- DuckDB: one commit of the lake as views; paste again for the newest.\nSET TimeZone = 'UTC';\n",
+    );
+    if lake.local_root().is_none() {
+        sql += &secret(options);
+    }
+    sql += &format!(
+        "SET VARIABLE lake = '{root}';\n\
+         CREATE OR REPLACE TEMP TABLE lake_commits AS SELECT * FROM read_json(getvariable('lake') || '/{}/*.json',\n\
+         \x20 columns = {{seq: 'UBIGINT', added: 'MAP(VARCHAR, STRUCT(path VARCHAR)[])', removed: 'MAP(VARCHAR, VARCHAR[])'}},\n\
+         \x20 format = 'newline_delimited', maximum_object_size = 268435456);\n\
+         CREATE OR REPLACE TEMP MACRO lake_files(name) AS (\n\
+         \x20 SELECT list(getvariable('lake') || '/' || path ORDER BY path) FROM\n\
+         \x20   (SELECT unnest(flatten(map_extract(added, name))).path AS path FROM lake_commits) WHERE path NOT IN\n\
+         \x20   (SELECT unnest(flatten(map_extract(removed, name))) FROM lake_commits));\n",
+        layout::COMMITS
+    );
+    for (table, schema) in tables {
+        let columns: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|f| format!("NULL::{} AS \"{}\"", duckdb_type(f.data_type()), f.name()))
+            .collect();
+        sql += &format!(
+            "SET VARIABLE {table}_files = (SELECT lake_files('{table}'));\n\
+             CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM query(if(getvariable('{table}_files') IS NULL,\n\
+             \x20 'SELECT {}, NULL::DATE AS {} LIMIT 0',\n\
+             \x20 'SELECT * FROM read_parquet(getvariable(''{table}_files''), hive_partitioning = true)'));\n",
+            columns.join(", "),
+            layout::date_column(table)
+        );
+        if let Some(plain) = layout::plain_table(table) {
+            sql += &format!(
+                "CREATE OR REPLACE TEMP VIEW {plain} AS SELECT * EXCLUDE (diff) FROM {table}\n\
+                 \x20 QUALIFY {} = 1 AND diff = 1;\n",
+                super::latest(table, schema)
+            );
+        }
+    }
+    let commits = layout::table(layout::COMMITS_TABLE);
+    sql += &format!(
+        "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('lake') || '/{commits}/*.parquet')\n\
+         \x20 WHERE seq <= (SELECT max(seq) FROM lake_commits);\n"
+    );
+    sql
+}
+
+fn secret(options: &StoreOptions) -> String {
+    let region = options.region.as_deref().unwrap_or("us-east-1");
+    let endpoint = options.endpoint.as_deref().map_or(String::new(), |endpoint| {
+        let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+        let style = if options.virtual_hosted { "vhost" } else { "path" };
+        format!(", ENDPOINT '{}', URL_STYLE '{style}', USE_SSL {}", quoted(host), scheme == "https")
+    });
+    format!(
+        "INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws;\n\
+         CREATE OR REPLACE SECRET lake (TYPE s3, PROVIDER credential_chain, REGION '{}'{endpoint});\n",
+        quoted(region)
+    )
+}
+
+fn duckdb_type(arrow: &DataType) -> String {
+    match arrow {
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Int32 => "INTEGER".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Binary => "BLOB".into(),
+        DataType::Date32 => "DATE".into(),
+        DataType::Timestamp(..) => "TIMESTAMPTZ".into(),
+        DataType::List(item) => format!("{}[]", duckdb_type(item.data_type())),
+        _ => "VARCHAR".into(),
+    }
+}

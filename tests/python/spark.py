@@ -1,0 +1,76 @@
+"""Asks Spark for parts of tables through the views that `lake sql --for spark` prints: it must find the rows that the commits
+have, of the commit that the views are pinned to, and leave files out.
+
+spark.py LAKE JARS SQL..    JARS: a folder; ends with 1 at the first wrong answer
+"""
+
+import itertools
+import json
+import pathlib
+import re
+import sys
+
+from pyspark.sql import SparkSession
+
+import lakes
+from ranges import Truth, leaves_out, questions, sql
+
+LAKE, JARS, *SCRIPTS = sys.argv[1:]
+
+settings = {
+    "spark.jars": ",".join(str(jar) for jar in pathlib.Path(JARS).glob("*.jar")),
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # Small and quiet, and a plan that says what was done.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.memory": "1g",
+    "spark.log.level": "ERROR",
+}
+builder = SparkSession.builder.master("local[2]")
+for key, value in settings.items():
+    builder = builder.config(key, value)
+spark = builder.getOrCreate()
+
+
+def ask(text):
+    """The row that a query gives, and how many files were read for it."""
+    frame = spark.sql(text)
+    row = tuple(frame.collect()[0])
+    leaves = frame._jdf.queryExecution().executedPlan().collectLeaves()
+    scans = [leaves.apply(i).metrics() for i in range(leaves.size())]
+    return row, sum(scan.apply("numFiles").value() for scan in scans if scan.contains("numFiles"))
+
+
+answers = []
+for script in SCRIPTS:
+    text = pathlib.Path(script).read_text()
+    for statement in filter(str.strip, text.split(";\n")):
+        spark.sql(statement)
+    version = int(re.search(r"VERSION AS OF (\d+)", text)[1])
+    truth = Truth(LAKE, version)
+    read = {"version": version}
+    for question in questions(version):
+        there = len(truth.files[question.table])
+        found, files = ask(sql(question))
+        if found != truth.answer(question):
+            raise SystemExit(f"{question} at {version}: {found}, the commits have {truth.answer(question)}")
+        if leaves_out(question) and files >= there:
+            raise SystemExit(f"{question} at {version}: {files} of {there} files are read")
+        read[f"{question.table} by {question.column}"] = [files, there]
+    # A filter by date or by time goes through the view of a derived table.
+    for condition in ["event_date = date'2026-01-06'", "window_start >= timestamp'2026-01-06 00:00:00'"]:
+        (_, rows, seq), files = ask(f"SELECT count(*), sum(pings), max(seq) FROM traffic_5m WHERE {condition}")
+        there = len(truth.files["traffic_5m_changes"])
+        if seq is not None and seq > version or files >= there:
+            raise SystemExit(f"traffic_5m where {condition} at {version}: up to commit {seq}, {files} of {there} files")
+        read[f"traffic_5m where {condition}"] = [files, there]
+    answers.append(read)
+for one, other in itertools.pairwise(answers):
+    assert one["version"] < other["version"], "the second script is of a later commit"
+print(json.dumps(answers))
+spark.stop()
+lakes.finish()
