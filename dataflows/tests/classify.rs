@@ -208,7 +208,6 @@ fn start(log: &Log) -> Tick {
         closed_before: None,
         reach: Vec::new(),
         seeds: Vec::new(),
-        topics: BTreeMap::new(),
     };
     Tick { added: added.collect(), start: Some(start), ..plain_tick(0) }
 }
