@@ -1,6 +1,7 @@
 """A lake's tables in DuckDB, from its commits and Parquet files alone.
 
-`load` makes a table of each raw table, and `cells` (cell, lat, lon), and checks the H3 columns of the raw tables against the `h3` package. `changes` makes a view of a change log.
+`load` makes a table of each raw table, and `cells` (cell, lat, lon), and checks the H3 columns of the raw tables against
+the `h3` package. `changes` makes a view of a change log.
 """
 
 import json
