@@ -2,6 +2,7 @@
 //!
 //! The same tree gives the same text: no clock is read. Cargo runs this again when the commit or Cargo.lock has changed, not at
 //! each build. `CITYSTREAM_COMMIT` says it where there is no git, as in an image.
+#![allow(clippy::print_stdout)] // Reason: how Cargo is told.
 
 use std::path::Path;
 use std::process::Command;

@@ -105,7 +105,7 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
 /// A time as it is written: `10m`, `1500ms`.
 pub fn show_time(time: Duration) -> String {
     let nanos = time.as_nanos();
-    let (name, unit) = TIMES.iter().find(|(_, unit)| nanos % u128::from(*unit) == 0).unwrap_or(&("ns", 1));
+    let (name, unit) = TIMES.iter().find(|(_, unit)| nanos.is_multiple_of(u128::from(*unit))).unwrap_or(&("ns", 1));
     if nanos == 0 { "0s".to_owned() } else { format!("{}{name}", nanos / u128::from(*unit)) }
 }
 
@@ -113,6 +113,14 @@ pub fn show_time(time: Duration) -> String {
 pub fn show_size(bytes: u64) -> String {
     let unit = SIZES.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}B", bytes / unit))
+}
+
+/// A size for people, cut to three digits or so: `1.4 GiB`.
+pub fn about_size(bytes: u64) -> String {
+    match SIZES.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => format!("{:.1} {name}B", bytes as f64 / *unit as f64),
+        None => format!("{bytes} B"),
+    }
 }
 
 #[cfg(test)]
@@ -185,5 +193,6 @@ mod tests {
         for text in ["256KiB", "512MiB", "3GiB", "1000B", "0B"] {
             assert_eq!(show_size(size(text).unwrap()), text);
         }
+        assert_eq!((about_size(999), about_size(1_500_000_000)), ("999 B".to_owned(), "1.4 GiB".to_owned()));
     }
 }

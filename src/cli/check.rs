@@ -1,8 +1,9 @@
 //! `citystream check`: whether a run with these settings would start, without one.
 
+use clap::builder::styling::AnsiColor;
 use serde_json::json;
 
-use super::out::say;
+use super::out::{painted, say};
 use crate::config::Config;
 use crate::error::RunError;
 use crate::escape::escaped;
@@ -34,7 +35,8 @@ pub fn check(config: &Config, as_json: bool) -> Result<i32, RunError> {
         if as_json {
             say!("{}", json!({"check": what, "ok": is_good, "found": text}));
         } else {
-            say!("{what:<8} {}  {}", if is_good { "ok" } else { "NO" }, escaped(&text));
+            let verdict = if is_good { painted("ok", AnsiColor::Green) } else { painted("NO", AnsiColor::Red) };
+            say!("{what:<8} {verdict}  {}", escaped(&text));
         }
     })?;
     Ok(code)

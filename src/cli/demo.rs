@@ -111,7 +111,7 @@ fn supervise(
 ) -> Result<(), RunError> {
     let metrics = Arc::new(Metrics::new(config.policy)?);
     let pipeline = Run::start(config, Arc::clone(&metrics))?;
-    let mut progress = Progress::new(metrics, 0);
+    let mut progress = Progress::new(metrics, config);
     let outcome = thread::scope(|scope| {
         let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_| {}));
         let mut ended: Option<Instant> = None;

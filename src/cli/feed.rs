@@ -1,6 +1,5 @@
 //! `citystream feed`: what live APIs tell of the places given, to Kafka, to a directory or to standard output.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use citystream_live_apis::{Reason, Status};
 use clap::Args;
 use serde_json::json;
 
-use super::out::{hint, note, say};
+use super::out::{self, note, say};
 use super::run::Signals;
 use crate::config::{self, ApiArgs, Config};
 use crate::error::RunError;
@@ -169,8 +168,8 @@ impl Rounds<'_> {
         self.number += 1;
         self.sink.pause()?;
         let line = progress(reporter, &apis.status(), self.number);
-        if std::io::stderr().is_terminal() {
-            hint(format_args!("\r\x1b[K{line}"))
+        if out::may_draw() {
+            out::beside(format_args!("\r\x1b[K{line}"))
         } else {
             note!("{line}")
         }
@@ -220,7 +219,7 @@ pub(super) fn feed_line(status: &Status) -> String {
 
 /// Where records go to standard output, nothing else does.
 fn tell(account: &str, aside: bool) {
-    if std::io::stderr().is_terminal() {
+    if out::may_draw() {
         note!("");
     }
     if aside { note!("{account}") } else { say!("{account}") }

@@ -5,6 +5,7 @@ mod demo;
 mod feed;
 mod lake;
 mod lake_sql;
+mod log;
 mod manual;
 mod out;
 mod progress;
@@ -14,13 +15,10 @@ mod simulate;
 mod times;
 mod topics;
 
-use std::io::IsTerminal;
-
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use toml::Table;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::groups::{ALL, DASH_H, KAFKA, NEW, PACE, RECORDS, ROWS, TOPICS, WORKERS};
 use crate::config::{self, Config, Given, Settings};
@@ -29,6 +27,7 @@ use crate::escape::escaped;
 use demo::DemoArgs;
 use feed::FeedArgs;
 use lake::LakeCommand;
+use log::LogArgs;
 use out::note;
 use simulate::SimulateArgs;
 use topics::TopicsCommand;
@@ -44,6 +43,9 @@ pub struct Cli {
     /// Settings file (default: citystream.toml, where there is one).
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<String>,
+    /// What is said beside the output.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 const STYLES: Styles = Styles::styled()
@@ -163,11 +165,10 @@ pub fn main() -> i32 {
         Err(error) => return usage(&error, &from_variables),
     };
     private_files();
-    start_log();
-    match dispatch(cli) {
+    match log::start(cli.log).and_then(|()| dispatch(cli)) {
         Ok(code) => code,
         Err(error) => {
-            note!("citystream: {}", escaped(&error.to_string()));
+            out::complain(&escaped(&error.to_string()));
             error.exit_code()
         }
     }
@@ -203,18 +204,6 @@ fn private_files() {
     rustix::process::umask(users | Mode::from_raw_mode(0o027));
 }
 
-fn start_log() {
-    let wanted = config::log_filter().and_then(|text| EnvFilter::try_new(text).ok());
-    let filter = wanted.unwrap_or_else(|| EnvFilter::new("warn,citystream=info,aws_config=error"));
-    let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| out::Log)
-        .with_ansi(ansi)
-        .with_target(false)
-        .init();
-}
-
 fn dispatch(cli: Cli) -> Result<i32, RunError> {
     let file = cli.config.as_deref();
     match cli.command {
@@ -238,5 +227,7 @@ fn load(given: &Table, file: Option<&str>) -> Result<Config, RunError> {
 
 /// The checked settings of a process of a run.
 fn load_process(given: &Table, file: Option<&str>) -> Result<Config, RunError> {
-    Config::check_process(&config::effective(given, file)?)
+    let effective = config::effective(given, file)?;
+    effective.given().for_each(|setting| tracing::debug!("{}", escaped(&setting)));
+    Config::check_process(&effective)
 }

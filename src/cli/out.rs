@@ -1,10 +1,16 @@
-//! What is printed. A reader that has gone, as `head` does, ends the program quietly; an output that is full, in one line.
+//! What is printed, and what is said beside it. A reader that has gone, as `head` does, ends the program quietly; an output
+//! that is full, in one line.
 
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Write};
-use std::sync::{Mutex, PoisonError};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use clap::builder::styling::{AnsiColor, Style};
 use indicatif::ProgressBar;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::config;
 
 /// A line of output.
 macro_rules! say {
@@ -20,10 +26,52 @@ macro_rules! put {
 
 /// A line for people beside the output.
 macro_rules! note {
-    ($($part:tt)*) => { $crate::cli::out::hint(format_args!("{}\n", format_args!($($part)*))) };
+    ($($part:tt)*) => { $crate::cli::out::hint(format_args!($($part)*)) };
 }
 
 pub(super) use {note, put, say};
+
+/// How the program speaks beside its output.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// No hints, no progress.
+    pub quiet: bool,
+    /// A JSON object a line.
+    pub json: bool,
+}
+
+static MANNER: OnceLock<Manner> = OnceLock::new();
+
+/// Speaks so from now on; said once.
+pub fn speak(manner: Manner) {
+    let _ = MANNER.set(manner);
+}
+
+/// How the program speaks.
+pub fn manner() -> Manner {
+    MANNER.get().copied().unwrap_or_default()
+}
+
+/// Whether a line may be drawn again and again beside the output.
+pub fn may_draw() -> bool {
+    let Manner { quiet, json } = manner();
+    !quiet && !json && std::io::stderr().is_terminal()
+}
+
+/// Whether colours are seen there, and wanted.
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && config::wants_colour()
+}
+
+/// A text of standard output in a colour, where that is seen.
+pub fn painted(text: &str, colour: AnsiColor) -> String {
+    paint(text, colour, is_coloured(&std::io::stdout()))
+}
+
+fn paint(text: &str, colour: AnsiColor, is_seen: bool) -> String {
+    let style: Style = colour.on_default().bold();
+    if is_seen { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
 
 /// The line that is drawn on a terminal: what is said meanwhile stands above it.
 static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -51,14 +99,52 @@ pub fn print(text: Arguments<'_>) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => {
-            hint(format_args!("citystream: standard output cannot be written: {error}\n"));
+            complain(&format!("standard output cannot be written: {error}"));
             std::process::exit(1);
         }
     }
 }
 
-/// Says something to people. Nothing can be done where nobody listens.
+/// Says something to people, where they want to hear it.
 pub fn hint(text: Arguments<'_>) {
+    match manner() {
+        Manner { quiet: true, .. } => {}
+        Manner { json: true, .. } => object("INFO", json!({"message": text.to_string()})),
+        Manner { .. } => beside(format_args!("{text}\n")),
+    }
+}
+
+/// Says why the program ends.
+pub fn complain(why: &str) {
+    insist("ERROR", AnsiColor::Red, why);
+}
+
+/// Says what the user should know in any case.
+pub fn warn(what: &str) {
+    insist("WARN", AnsiColor::Yellow, what);
+}
+
+fn insist(level: &str, colour: AnsiColor, text: &str) {
+    if manner().json {
+        return object(level, json!({"message": text}));
+    }
+    let name = paint("citystream:", colour, is_coloured(&std::io::stderr()));
+    beside(format_args!("{name} {text}\n"));
+}
+
+/// Says members of an object in a line, as the log does.
+pub fn object(level: &str, members: serde_json::Value) {
+    #[allow(clippy::disallowed_methods)] // Reason: of the line, not of a row.
+    let time = Timestamp::now();
+    let mut line = json!({"timestamp": format!("{time:.6}"), "level": level});
+    if let (Some(line), serde_json::Value::Object(members)) = (line.as_object_mut(), members) {
+        line.extend(members);
+    }
+    beside(format_args!("{line}\n"));
+}
+
+/// Writes beside the output. Nothing can be done where nobody listens.
+pub fn beside(text: Arguments<'_>) {
     let _ = above(|| std::io::stderr().lock().write_fmt(text));
 }
 

@@ -1,15 +1,18 @@
 //! What a run shows while it goes on: a line that is drawn again on a terminal, lines with a time elsewhere.
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::out::{note, stay_above};
+use serde_json::json;
+
+use super::out::{self, note, stay_above};
+use crate::config::{Config, SourceConfig};
 use crate::process::metrics::Metrics;
+use crate::units::about_size;
 
 /// Shown at most this often on a terminal.
 const ON_TERMINAL: Duration = Duration::from_millis(500);
@@ -23,12 +26,15 @@ pub struct Progress {
     metrics: Arc<Metrics>,
     /// Commits are made, and shown, by process 0.
     process: usize,
+    /// Whether offsets are bytes, as those of a directory are.
+    is_bytes: bool,
     line: Option<ProgressBar>,
     shown: Instant,
     /// The last commit and what had been read, as last shown elsewhere than on a terminal.
     noted: Option<(u64, u64)>,
     committed: Rate,
     read: Rate,
+    passed: Rate,
 }
 
 /// Events a second, smoothed.
@@ -50,97 +56,165 @@ impl Rate {
 
 impl Progress {
     /// Nothing shown yet.
-    pub fn new(metrics: Arc<Metrics>, process: usize) -> Self {
-        let line = std::io::stderr().is_terminal().then(|| {
+    pub fn new(metrics: Arc<Metrics>, config: &Config) -> Self {
+        let line = out::may_draw().then(|| {
             let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             ProgressBar::new_spinner().with_style(style)
         });
         stay_above(line.clone());
-        let (committed, read) = (Rate::default(), Rate::default());
-        Progress { metrics, process, line, shown: Instant::now(), noted: None, committed, read }
+        Progress {
+            metrics,
+            process: config.process,
+            is_bytes: matches!(config.source, SourceConfig::Dir { .. }),
+            line,
+            shown: Instant::now(),
+            noted: None,
+            committed: Rate::default(),
+            read: Rate::default(),
+            passed: Rate::default(),
+        }
     }
 
     /// Shows where it stands, if it is time and something has moved.
     pub fn show(&mut self) {
         let due = if self.line.is_some() { ON_TERMINAL } else { IN_A_LOG };
         if self.shown.elapsed() >= due {
-            let text = self.stand().to_string();
+            let stand = self.stand();
             match &self.line {
-                Some(line) => line.set_message(text),
-                None => self.note(&text),
+                Some(line) => line.set_message(stand.to_string()),
+                None => self.note(&stand),
             }
         }
     }
 
     /// Leaves the last line standing.
     pub fn end(&mut self) {
-        let text = self.stand().to_string();
+        let stand = self.stand();
         stay_above(None);
         match &self.line {
-            Some(line) => line.abandon_with_message(text),
-            None => self.note(&text),
+            Some(line) => line.abandon_with_message(stand.to_string()),
+            None => self.note(&stand),
         }
     }
 
-    fn note(&mut self, text: &str) {
-        let now = Some((self.metrics.seq(), self.metrics.read.get()));
-        if now != self.noted {
-            self.noted = now;
+    fn note(&mut self, stand: &Stand) {
+        let now = Some((stand.commit, stand.read));
+        if now == self.noted {
+            return;
+        }
+        self.noted = now;
+        if out::manner().json {
+            out::object("INFO", stand.members());
+        } else {
             #[allow(clippy::disallowed_methods)] // Reason: of the line, not of a row.
             let time = Timestamp::now();
-            note!("{}  {text}", time.strftime("%FT%TZ"));
+            note!("{}  {stand}", time.strftime("%FT%TZ"));
         }
     }
 
-    fn stand(&mut self) -> Stand<'_> {
+    fn stand(&mut self) -> Stand {
         let elapsed = std::mem::replace(&mut self.shown, Instant::now()).elapsed();
-        let rate = self.committed.update(self.metrics.committed_records(), elapsed);
-        let reading = self.read.update(self.metrics.read.get(), elapsed);
-        Stand { metrics: &self.metrics, process: self.process, rate, reading }
+        let m = &self.metrics;
+        let (committed, passed) = (m.committed_records(), m.passed());
+        Stand {
+            process: self.process,
+            commit: m.seq(),
+            committed,
+            rate: self.committed.update(committed, elapsed),
+            read: m.read.get(),
+            reading: self.read.update(m.read.get(), elapsed),
+            horizon: m.horizon().and_then(|h| Timestamp::from_microsecond(h).ok()),
+            outcomes: OUTCOMES.map(|(outcome, _)| m.outcome(outcome)),
+            backlog: Backlog::new(passed, m.left(), self.passed.update(passed, elapsed)),
+            is_bytes: self.is_bytes,
+        }
     }
 }
+
+/// What else than on time a record can be: as a label, and in the line.
+const OUTCOMES: [(&str, &str); 4] =
+    [("late", "late"), ("expired", "expired"), ("duplicate", "duplicate"), ("dead_letter", "dead")];
 
 /// Where a run stands.
-struct Stand<'a> {
-    metrics: &'a Metrics,
+struct Stand {
     process: usize,
+    commit: u64,
+    committed: u64,
     /// Records committed a second.
     rate: f64,
+    read: u64,
     /// Records read a second.
     reading: f64,
+    horizon: Option<Timestamp>,
+    outcomes: [u64; 4],
+    backlog: Option<Backlog>,
+    is_bytes: bool,
 }
 
-impl fmt::Display for Stand<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let m = self.metrics;
-        if self.process > 0 {
-            write!(f, "process {}  {} records read  {:.0}/s", self.process, HumanCount(m.read.get()), self.reading)?;
-            return self.backlog(f);
+/// What is left to read, in offsets.
+struct Backlog {
+    percent: u64,
+    left: u64,
+    time: Duration,
+}
+
+impl Backlog {
+    /// None where that is no more than the next second.
+    fn new(passed: u64, left: u64, per_second: f64) -> Option<Self> {
+        if left == 0 || per_second < 1.0 || (left as f64) < per_second {
+            return None;
         }
-        let horizon = m.horizon().and_then(|h| Timestamp::from_microsecond(h).ok());
-        let horizon = horizon.map_or_else(|| "-".to_owned(), |h| h.strftime("%F %TZ").to_string());
-        let committed = HumanCount(m.committed_records());
-        write!(f, "commit {}  {committed} records  {:.0}/s  horizon {horizon}", m.seq(), self.rate)?;
-        self.backlog(f)?;
-        for (outcome, name) in
-            [("late", "late"), ("expired", "expired"), ("duplicate", "duplicate"), ("dead_letter", "dead")]
-        {
-            write!(f, "  {name} {}", m.outcome(outcome))?;
-        }
-        Ok(())
+        let percent = (100 * u128::from(passed) / (u128::from(passed) + u128::from(left))) as u64;
+        Some(Backlog { percent, left, time: Duration::from_secs_f64(left as f64 / per_second) })
     }
 }
 
-impl Stand<'_> {
-    /// What is left to read, where that is more than the next second.
-    fn backlog(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (left, read) = (self.metrics.left(), self.metrics.read.get());
-        if left == 0 || self.reading < 1.0 || (left as f64) < self.reading {
-            return Ok(());
+impl Stand {
+    /// For who reads JSON.
+    fn members(&self) -> serde_json::Value {
+        let mut members = json!({
+            "message": "progress", "process": self.process, "records_read": self.read,
+            "read_per_second": self.reading.round(),
+        });
+        if self.process == 0 {
+            members["commit"] = json!(self.commit);
+            members["records_committed"] = json!(self.committed);
+            members["committed_per_second"] = json!(self.rate.round());
+            members["horizon"] = json!(self.horizon.map(|h| h.to_string()));
+            for ((outcome, _), count) in OUTCOMES.iter().zip(self.outcomes) {
+                members[*outcome] = json!(count);
+            }
         }
-        let share = 100 * read / (read + left);
-        let time = HumanDuration(Duration::from_secs_f64(left as f64 / self.reading));
-        write!(f, "  {share} %, {} to read, {time:#}", HumanCount(left))
+        if let Some(Backlog { percent, left, time }) = &self.backlog {
+            members[if self.is_bytes { "bytes_to_read" } else { "records_to_read" }] = json!(left);
+            members["percent_read"] = json!(percent);
+            members["seconds_left"] = json!(time.as_secs());
+        }
+        members
+    }
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.process > 0 {
+            write!(f, "process {}  {} records read  {:.0}/s", self.process, HumanCount(self.read), self.reading)?;
+            return self.show_backlog(f);
+        }
+        let horizon = self.horizon.map_or_else(|| "-".to_owned(), |h| h.strftime("%F %TZ").to_string());
+        let committed = HumanCount(self.committed);
+        // What is left comes first: the line is cut where a terminal is narrow.
+        write!(f, "commit {}  {committed} records  {:.0}/s", self.commit, self.rate)?;
+        self.show_backlog(f)?;
+        write!(f, "  horizon {horizon}")?;
+        OUTCOMES.iter().zip(self.outcomes).try_for_each(|((_, name), count)| write!(f, "  {name} {count}"))
+    }
+}
+
+impl Stand {
+    fn show_backlog(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Backlog { percent, left, time }) = &self.backlog else { return Ok(()) };
+        let left = if self.is_bytes { about_size(*left) } else { HumanCount(*left).to_string() };
+        write!(f, "  {percent} %, {left} to read, {:#}", HumanDuration(*time))
     }
 }
 
@@ -158,5 +232,36 @@ mod tests {
             rate.update(100, second);
         }
         assert!(rate.update(100, second) < 1.0);
+    }
+
+    fn stand(backlog: Option<Backlog>, is_bytes: bool) -> Stand {
+        let horizon = Timestamp::from_second(1_780_300_800).ok();
+        let (process, commit, committed, read) = (0, 4, 39_464, 40_000);
+        Stand {
+            process,
+            commit,
+            committed,
+            rate: 3942.4,
+            read,
+            reading: 4000.0,
+            horizon,
+            outcomes: [1, 0, 2, 3],
+            backlog,
+            is_bytes,
+        }
+    }
+
+    #[test]
+    fn a_backlog_is_a_share_what_is_left_and_how_long_that_takes() {
+        let shown = |left, is_bytes| stand(Backlog::new(3 << 30, left, (1 << 20) as f64), is_bytes).to_string();
+        let begin = "commit 4  39,464 records  3942/s";
+        let end = "horizon 2026-06-01 08:00:00Z  late 1  expired 0  duplicate 2  dead 3";
+        assert_eq!(shown(1 << 30, true), format!("{begin}  75 %, 1.0 GiB to read, 17m  {end}"));
+        assert!(shown(1 << 30, false).contains("75 %, 1,073,741,824 to read, 17m"));
+        assert_eq!(shown(1 << 19, true), format!("{begin}  {end}"), "half a second");
+        assert!(Backlog::new(0, 5, 0.0).is_none(), "nobody knows how long");
+        let members = stand(Backlog::new(3, 1 << 20, 1024.0), true).members();
+        assert_eq!((&members["bytes_to_read"], &members["seconds_left"]), (&json!(1 << 20), &json!(1024)));
+        assert_eq!((&members["horizon"], &members["dead_letter"]), (&json!("2026-06-01T08:00:00Z"), &json!(3)));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::out::note;
+use super::out::{note, warn};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::error::RunError;
@@ -38,7 +38,7 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
     signals.waiting(Waiting::Start);
     let run = Run::start(config, Arc::clone(&metrics))?;
     signals.waiting(Waiting::Commit(Arc::clone(&metrics)));
-    let mut progress = Progress::new(Arc::clone(&metrics), config.process);
+    let mut progress = Progress::new(Arc::clone(&metrics), config);
     let outcome = loop {
         if let Some(outcome) = run.wait(Duration::from_millis(200)) {
             break outcome;
@@ -135,7 +135,7 @@ async fn count(seen: &AtomicU32, waiting: &Mutex<Waiting>) {
             std::process::exit(0);
         }
         if seen.fetch_add(1, Ordering::Relaxed) > 0 {
-            note!("citystream: ended at once; what was not committed will be read again");
+            warn("ended at once; what was not committed will be read again");
             std::process::exit(INTERRUPTED);
         }
         note!("citystream: committing what has been read (once more to end at once)");
@@ -165,10 +165,10 @@ fn give_up(waiting: &Waiting) {
         Waiting::Commit(metrics) => {
             gave_up(metrics, &format!("store, disk or a peer has not answered for {seconds} s"));
         }
-        Waiting::Tables => note!(
-            "citystream: gave up on the Delta tables: the store has not taken them for {seconds} s; all that was read is \
-             committed, and the next run adds it to the tables"
-        ),
+        Waiting::Tables => warn(&format!(
+            "gave up on the Delta tables: the store has not taken them for {seconds} s; all that was read is committed, and \
+             the next run adds it to the tables"
+        )),
     }
     std::process::exit(0);
 }
@@ -176,5 +176,5 @@ fn give_up(waiting: &Waiting) {
 /// Says what the last commit was to hold.
 fn gave_up(metrics: &Metrics, why: &str) {
     let bytes = metrics.uncommitted.get();
-    note!("citystream: gave up on the last commit: {why}; {bytes} bytes that were read will be read again");
+    warn(&format!("gave up on the last commit: {why}; {bytes} bytes that were read will be read again"));
 }

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::feed::feed_line;
-use super::out::{put, say};
+use super::out::{self, put, say};
 use super::run::Signals;
 use super::times::start_after;
 use crate::config::{self, ApiArgs, Config};
@@ -281,6 +281,9 @@ fn step(text: &str) -> Result<(i64, i64), &'static str> {
 
 /// A bar over the records or the simulated time to come, where that is known.
 fn bar(pace: &Pace) -> ProgressBar {
+    if !out::may_draw() {
+        return ProgressBar::hidden();
+    }
     let (bar, template) = match pace.records.or(pace.span.map(|span| span.as_secs())) {
         Some(length) => (ProgressBar::new(length), "{bar:40} {percent} %  {msg}  {eta}"),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}"),

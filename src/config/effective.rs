@@ -69,6 +69,11 @@ impl Effective {
         }
     }
 
+    /// What somebody has set, as it was given, secrets masked.
+    pub fn given(&self) -> impl Iterator<Item = String> {
+        settings().filter(|setting| self.is_given(setting.name)).map(|setting| self.shown(setting.name))
+    }
+
     /// Lines of TOML, secrets masked; behind a value that somebody has set stands where.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();

@@ -126,7 +126,7 @@ fn overlay_variable(all: &mut Effective, variables: &Variables, variable: &str, 
 
 /// Refuses variables of ours that are nearly a setting's. Others may be anybody's: a cluster's manager sets some.
 fn refuse_misspelt(variables: &Variables) -> Result<(), RunError> {
-    let known: Vec<String> = keys().map(variable).chain(["LOG".to_owned()]).collect();
+    let known: Vec<String> = keys().map(variable).chain(["LOG", "LOG_FORMAT"].map(str::to_owned)).collect();
     for name in variables.keys() {
         let Some(name) = name.strip_prefix(PREFIX) else { continue };
         let bare = name.strip_suffix("_FILE").unwrap_or(name);
@@ -236,7 +236,18 @@ pub fn flags_from_environment(
 
 /// What is to be logged: `CITYSTREAM_LOG`, in the form of `RUST_LOG`.
 pub fn log_filter() -> Option<String> {
-    std::env::var("CITYSTREAM_LOG").ok()
+    std::env::var("CITYSTREAM_LOG").ok().filter(|text| !text.is_empty())
+}
+
+/// How the log looks: `CITYSTREAM_LOG_FORMAT`.
+pub fn log_format() -> Option<String> {
+    std::env::var("CITYSTREAM_LOG_FORMAT").ok().filter(|text| !text.is_empty())
+}
+
+/// Whether a terminal is to be written to in colours: not where `NO_COLOR` is set, nor where it has none.
+pub fn wants_colour() -> bool {
+    let is_set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    is_set("NO_COLOR").is_none() && is_set("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// The keys of the live APIs, which have no flag: a command line is for everyone to see.

@@ -25,7 +25,10 @@ pub use api_flags::ApiArgs;
 pub use effective::Effective;
 pub use flags::{Given, Settings, groups};
 use layers::original_credentials;
-pub use layers::{SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, merged, parse};
+pub use layers::{
+    SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
+    wants_colour,
+};
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]

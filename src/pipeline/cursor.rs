@@ -21,6 +21,8 @@ pub struct PartitionCursor {
     pub log_clock: Option<Micros>,
     first: NextOffset,
     next: NextOffset,
+    /// Up to where its progress has been shown.
+    shown: NextOffset,
     read: u64,
     idle: Idle,
     /// Shown once the end is known.
@@ -35,6 +37,7 @@ impl PartitionCursor {
             log_clock: added.position.log_clock,
             first: added.position.next,
             next: added.from,
+            shown: added.from,
             read: 0,
             idle: Idle::default(),
             lag: None,
@@ -77,6 +80,7 @@ impl PartitionCursor {
 
     /// Shows how far the partition is read. What is left in a drained one are markers and aborted records.
     pub fn show_lag(&mut self, end: Option<NextOffset>, is_drained: bool, metrics: &Metrics) {
+        metrics.pass((self.next.0 - std::mem::replace(&mut self.shown, self.next).0).max(0) as u64);
         let Some(end) = end else { return };
         let gauge = self.lag.get_or_insert_with(|| metrics.lag(self.partition));
         gauge.set(if is_drained { 0 } else { (end.0 - self.next.0).max(0) });
@@ -133,5 +137,8 @@ mod tests {
             cursor.show_lag(Some(NextOffset(end)), drained, &metrics);
             assert_eq!(metrics.lag(partition).get(), lag, "end {end}, drained {drained}");
         }
+        cursor.take(NextOffset(70), None);
+        cursor.show_lag(Some(NextOffset(100)), false, &metrics);
+        assert_eq!((metrics.passed(), metrics.left()), (30, 30));
     }
 }

@@ -1,6 +1,6 @@
 //! What a run tells the outside: counters and gauges for Prometheus and for the terminal, health and readiness.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Metrics {
     missed: IntCounterVec,
     /// Records read by this process, committed or not.
     pub read: IntCounter,
+    /// Offsets that this process has passed: of Kafka about its records, of a directory its bytes.
+    passed: AtomicU64,
     /// The last epoch closed on this process.
     pub epoch: IntGauge,
     horizon: IntGauge,
@@ -107,7 +109,7 @@ impl Metrics {
             drained: by_partition("citystream_drained", "1 where nothing is left to read")?,
             lag: by_partition(
                 "citystream_lag_offsets",
-                "Kafka: offsets that this process has still to read, up to the end as last told by the leader",
+                "Offsets that this process has still to read, up to the end as last told: records of Kafka, bytes of a directory",
             )?,
             horizon_lag: gauge(
                 "citystream_horizon_lag_seconds",
@@ -124,6 +126,7 @@ impl Metrics {
             records,
             missed,
             read,
+            passed: AtomicU64::new(0),
             commit_seconds,
             ready: AtomicBool::new(false),
             waits: OnceLock::new(),
@@ -145,6 +148,16 @@ impl Metrics {
     /// The lag of a partition, for who reads it.
     pub fn lag(&self, partition: Partition) -> IntGauge {
         self.lag.with_label_values(&[partition.topic.name(), &partition.index.to_string()])
+    }
+
+    /// More offsets have been passed.
+    pub fn pass(&self, offsets: u64) {
+        self.passed.fetch_add(offsets, Ordering::Relaxed);
+    }
+
+    /// Offsets passed so far.
+    pub fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
     }
 
     /// Offsets that this process has still to read, as far as leaders have told; 0 where nobody tells.

@@ -57,7 +57,7 @@ pub trait Reader {
         None
     }
 
-    /// The end of the partition as its owner last said it, without asking; `None` where offsets count no records.
+    /// The end of the partition as its owner last said it, without asking; `None` where nobody has said it.
     fn end(&self, _partition: Partition) -> Option<NextOffset> {
         None
     }

@@ -157,11 +157,7 @@ fn settings_that_differ_from_the_lakes_are_named_in_units() {
     plan.init();
     let output = plan.command(&["run", "--lateness", "20m", "--max-record", "1MiB"]).output().expect("the program");
     let said = String::from_utf8(output.stderr).expect("text");
-    assert!(
-        said.contains("lateness: 10m there, 20m here; use") || said.contains("lateness: 10m there, 20m here,"),
-        "{said}"
-    );
-    assert!(said.contains("max-record: 256KiB there, 1MiB here"), "{said}");
+    assert!(said.contains("lateness: 10m there, 20m here; max-record: 256KiB there, 1MiB here; use"), "{said}");
     assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
 }
 
@@ -211,5 +207,58 @@ fn a_store_without_credentials_is_one_line() {
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(said.contains("no S3 credentials") && said.contains("set AWS_ACCESS_KEY_ID"), "{said}");
         assert!(said.len() < 400 && !said.contains(['{', '(']) | said.contains("(un"), "{said}");
+    }
+}
+
+/// What the program shows on a terminal.
+fn on_a_terminal(words: &str, variables: &[(&str, &str)]) -> String {
+    let line = format!("{} {words}", env!("CARGO_BIN_EXE_citystream"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    script.envs(variables.iter().copied()).stdin(Stdio::null());
+    String::from_utf8(script.output().expect("script, of util-linux").stdout).expect("text")
+}
+
+#[test]
+fn colours_are_for_terminals_whose_user_wants_them() {
+    for words in ["run --help", "run --lateness soon", "check --source dir:nowhere --listen none --lake nowhere"] {
+        assert!(on_a_terminal(words, &[]).contains("\u{1b}["), "{words}");
+        for without in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let shown = on_a_terminal(words, &[without]);
+            assert!(!shown.contains('\u{1b}') && shown.len() > 40, "{words} {without:?}: {shown}");
+        }
+        let words: Vec<&str> = words.split(' ').collect();
+        let piped = citystream_with(&words, &[]);
+        assert!(![piped.stdout, piped.stderr].concat().contains(&0x1b), "{words:?}");
+    }
+}
+
+#[test]
+fn a_run_says_as_much_as_is_wanted_in_the_form_that_is_wanted() {
+    let log = JsonLog::new();
+    log.minute(0, 10);
+    let said = |flags: &[&str]| {
+        let plan = log.plan();
+        let output = plan.command(&[&["run", "--until-drained"], flags].concat()).output().expect("the program");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert_eq!(said(&["--quiet"]), "");
+    assert!(said(&[]).contains("commit 1  50 records"));
+    let more = said(&["-v"]);
+    assert!(more.contains("--until-drained true") && more.contains("is durable after"), "{more}");
+    let lines = said(&["--log-format", "json"]);
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()), "{lines:?}");
+    let last = lines.last().expect("progress");
+    assert_eq!((&last["message"], &last["records_committed"]), (&json!("progress"), &json!(50)));
+
+    let wrong = refused(&["run", "--lateness", "soon"], &[("CITYSTREAM_LOG_FORMAT", "json")]);
+    let wrong: serde_json::Value = serde_json::from_str(&wrong).expect("JSON");
+    assert_eq!(wrong["level"], "ERROR");
+    assert!(wrong["message"].as_str().is_some_and(|text| text.starts_with("--lateness soon")), "{wrong}");
+    for (variable, value) in [("CITYSTREAM_LOG_FORMAT", "xml"), ("CITYSTREAM_LOG", "a=b=c")] {
+        let said = refused(&["config"], &[(variable, value)]);
+        assert!(said.contains(&format!("{variable}={value}: expected")), "{said}");
     }
 }

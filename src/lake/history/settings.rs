@@ -138,7 +138,7 @@ fn confirm(lake: &Lake, settings: Settings, wanted: &RowSemantics) -> Result<Set
     if differ.is_empty() {
         return Ok(settings);
     }
-    Err(unusable(format!("{place} was made with other settings: {}; use those, or another --lake", differ.join(", "))))
+    Err(unusable(format!("{place} was made with other settings: {}; use those, or another --lake", differ.join("; "))))
 }
 
 /// Each value that differs, by the name of its setting: `lateness: 10m there, 20m here`.

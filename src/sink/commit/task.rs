@@ -124,7 +124,9 @@ impl CommitTask {
         }
         let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
-        self.metrics.commit_seconds.observe(asked.elapsed().as_secs_f64());
+        let seconds = asked.elapsed().as_secs_f64();
+        self.metrics.commit_seconds.observe(seconds);
+        tracing::debug!("commit {} of {} files is durable after {seconds:.3} s", commit.seq, commit.added.len());
         self.metrics.committed(&commit);
         if commit.seq != seq {
             return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));

@@ -47,4 +47,8 @@ impl Reader for JsonlReader {
     fn caught_up(&mut self, partition: Partition) -> bool {
         self.tails.get_mut(&partition).is_some_and(Tail::caught_up)
     }
+
+    fn end(&self, partition: Partition) -> Option<NextOffset> {
+        self.tails.get(&partition).and_then(Tail::end)
+    }
 }

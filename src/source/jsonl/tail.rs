@@ -119,6 +119,11 @@ impl Tail {
         self.ends.reached(at as i64, asked)
     }
 
+    /// How long the file was when that was last looked at.
+    pub(super) fn end(&self) -> Option<NextOffset> {
+        self.ends.latest().map(|end| NextOffset(end.at))
+    }
+
     /// A line without newline is not there yet: its writer may come back and cut it off.
     fn forget_torn_line(&mut self) {
         self.filled_to -= self.unread.len() as u64;
