@@ -203,6 +203,7 @@ impl Stage for Exposures {
             *fuel = fuel.saturating_sub(passages.len());
             let brought = self.in_epoch.entry(life).or_default();
             let held = brought.passages.bytes();
+            brought.passages.reserve(passages.len());
             brought.during.merge(&during);
             brought.before.merge(&before);
             for (vehicle, mut passage) in passages {

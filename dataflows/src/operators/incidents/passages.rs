@@ -96,10 +96,19 @@ pub struct Passages {
 impl Passages {
     /// Adds one.
     pub fn add(&mut self, passage: Passage) {
-        self.all.push(passage);
         if self.all.len() >= 2 * self.sorted + UNSORTED {
             self.sort();
         }
+        if self.all.len() == self.all.capacity() {
+            // Less than a vector takes by itself: these are most of the memory where many are at one place.
+            self.all.reserve_exact(self.all.len() / 4 + 4);
+        }
+        self.all.push(passage);
+    }
+
+    /// Makes room for so many, and no more.
+    pub fn reserve(&mut self, count: usize) {
+        self.all.reserve_exact(count);
     }
 
     /// Adds those of another; how many were added one by one.
