@@ -19,7 +19,6 @@ mod holding;
 mod hostile;
 mod kafka_edges;
 mod kill;
-mod lost_leader;
 mod memory;
 mod oracle;
 mod readers;

@@ -25,8 +25,8 @@ const UPLOADS: usize = 16;
 
 /// Work for the thread, done in order.
 pub enum Job {
-    /// Complete rows of one table.
-    Rows(Table, RecordBatch),
+    /// Complete rows of one table, of the commit of this number.
+    Rows(Table, RecordBatch, u64),
     /// Rows that another worker had too few of.
     Few(Remainder),
     /// Make durable files of everything so far.
@@ -61,7 +61,7 @@ impl Job {
     /// Bytes of changes, which are told no faster than they are written.
     fn bytes(&self) -> u64 {
         match self {
-            Job::Rows(Table::Derived(_), rows) => rows.get_array_memory_size() as u64,
+            Job::Rows(Table::Derived(_), rows, _) => rows.get_array_memory_size() as u64,
             _ => 0,
         }
     }
@@ -77,7 +77,8 @@ impl EncoderThread {
     ) -> Result<Self, RunError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (held, telling) = (Arc::clone(&access.held), Arc::clone(&access.held));
-        let mut worker = Worker { encoder: Encoder::new(EncoderOptions::default())?, access, run, number, files: 0 };
+        let encoder = Encoder::new(EncoderOptions::default())?;
+        let mut worker = Worker { encoder, access, run, number, files: 0, durable: Vec::new() };
         thread::spawn(move || {
             for job in inbox {
                 let bytes = job.bytes();
@@ -106,12 +107,18 @@ struct Worker {
     run: String,
     number: usize,
     files: u64,
+    /// What is durable before the seal: complete files do not wait for it.
+    durable: Vec<(Table, File)>,
 }
 
 impl Worker {
     fn act(&mut self, job: Job) -> Result<Option<Sealed>, RunError> {
         match job {
-            Job::Rows(table, rows) => self.encoder.append(table, rows)?,
+            Job::Rows(table, rows, seq) => {
+                self.encoder.append(table, rows)?;
+                let complete = self.encoder.take_files();
+                self.upload(seq, complete)?;
+            }
             Job::Few(few) => self.encoder.append_ipc(few.table, &few.ipc)?,
             Job::Seal { epoch, seq, send_few } => {
                 let (encoded, few) = if send_few {
@@ -120,22 +127,24 @@ impl Worker {
                 } else {
                     (self.encoder.seal_all()?, Vec::new())
                 };
-                let files = self.upload(seq, encoded)?;
-                return Ok(Some(Sealed { epoch, files, few }));
+                self.upload(seq, encoded)?;
+                return Ok(Some(Sealed { epoch, files: std::mem::take(&mut self.durable), few }));
             }
         }
         Ok(None)
     }
 
     /// Makes files durable under names that no other run, commit or encoder uses.
-    fn upload(&mut self, seq: u64, encoded: Vec<EncodedFile>) -> Result<Vec<(Table, File)>, RunError> {
+    fn upload(&mut self, seq: u64, encoded: Vec<EncodedFile>) -> Result<(), RunError> {
         let mut puts = Vec::new();
         for file in encoded {
             self.files += 1;
             let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, self.number, self.files);
             puts.push(put(&self.access, path, file));
         }
-        self.access.runtime.block_on(futures::stream::iter(puts).buffered(UPLOADS).try_collect())
+        let uploads = futures::stream::iter(puts).buffered(UPLOADS);
+        self.durable.extend(self.access.runtime.block_on(uploads.try_collect::<Vec<_>>())?);
+        Ok(())
     }
 }
 

@@ -221,7 +221,7 @@ impl Stage {
         for batch in rows {
             counts.add(&batch);
             let rows = complete(&batch, epoch, self.seq);
-            self.hand_over(rows.map(|rows| Job::Rows(batch.table, rows)));
+            self.hand_over(rows.map(|rows| Job::Rows(batch.table, rows, self.seq)));
         }
     }
 
