@@ -19,6 +19,7 @@ mod hostile;
 mod kafka_edges;
 mod kill;
 mod memory;
+mod monitoring;
 mod oracle;
 mod readers;
 mod real_servers;
