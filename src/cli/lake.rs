@@ -8,7 +8,7 @@ use super::{lake_sql, load};
 use crate::columns::tables;
 use crate::config::{Config, Settings};
 use crate::error::RunError;
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::explain;
 use crate::lake::history::{read, settings};
 use crate::lake::inspect::{status, verify};
@@ -45,11 +45,14 @@ pub enum LakeCommand {
     },
     /// Say why a row is what it is: its revisions, the records behind it, and the row derived once more.
     #[command(
-        after_help = "Examples:\n  citystream lake explain enriched_pings:0/42\n  citystream lake explain gps/0/42 --json"
+        after_help = "Examples:\n  citystream lake explain enriched_pings:0/42\n  citystream lake explain gps/0/42 --json\n  \
+                      citystream lake explain vehicle-7 2026-01-05T08:00:00Z"
     )]
     Explain {
-        /// A row, table:row_key, or a record, topic/partition/offset.
+        /// A row (table:row_key), a record (topic/partition/offset), or the id of an incident or a vehicle.
         target: String,
+        /// With a vehicle's id: the time whose nearest ping is meant.
+        time: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -84,8 +87,10 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
-        LakeCommand::Explain { target, json, records, settings } => {
-            show_explanation(&runtime, &load(&settings, file)?, &target, records, json)
+        LakeCommand::Explain { target, time, json, records, settings } => {
+            let config = load(&settings, file)?;
+            let target = explain::Target::parse(&target, time.as_deref(), &config.topics)?;
+            show_explanation(&runtime, &config, &target, records, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
@@ -138,18 +143,24 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
 fn show_explanation(
     runtime: &Runtime,
     config: &Config,
-    target: &str,
+    target: &explain::Target,
     records: usize,
     json: bool,
 ) -> Result<i32, RunError> {
-    let target = explain::Target::parse(target, &config.topics)?;
     let lake = open(runtime, config)?;
     let explanation = runtime.block_on(async {
         let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
-        explain::explain(&lake, &state, &target, records).await
+        let question = explain::Question { lake: &lake, state: &state, limit: records, command: command(config) };
+        question.explain(target).await
     })?;
     put!(if json { to_json(&explanation) } else { explanation.to_string() });
     Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
+}
+
+/// `lake explain` of the lake of a configuration, for a shell.
+fn command(config: &Config) -> String {
+    let endpoint = config.s3_endpoint.as_ref().map(|url| format!(" --s3-endpoint {}", shell_word(url)));
+    format!("citystream lake explain --lake {}{}", shell_word(&config.lake), endpoint.unwrap_or_default())
 }
 
 fn print_report(report: &verify::Report) {

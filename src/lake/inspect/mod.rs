@@ -1,5 +1,6 @@
 //! What people and programs ask of a lake: where it stands, how to read it, whether it is sound.
 
+pub mod scan;
 pub mod sql;
 pub mod status;
 pub mod verify;
