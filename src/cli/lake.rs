@@ -3,8 +3,9 @@
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
+use super::lake_tail::TailArgs;
 use super::out::{put, say};
-use super::{lake_sql, load};
+use super::{lake_dead_letters, lake_sql, lake_tail, load};
 use crate::columns::tables;
 use crate::config::{Config, Settings};
 use crate::error::RunError;
@@ -63,6 +64,30 @@ pub enum LakeCommand {
         #[command(flatten)]
         settings: Box<Settings>,
     },
+    /// Show the newest rows of a table.
+    #[command(
+        after_help = "Examples:\n  citystream lake tail raw_gps\n  citystream lake tail -f traffic_5m --columns window_start,h3_8,pings"
+    )]
+    Tail {
+        /// What is wanted of it.
+        #[command(flatten)]
+        tail: TailArgs,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Show what could not be read, by reason, with examples and where they are.
+    DeadLetters {
+        /// How many examples of each reason.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        examples: usize,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
     /// Print what to paste into DuckDB, Polars, Spark or Athena.
     Sql {
         /// The reader: duckdb, polars, spark or athena.
@@ -92,6 +117,15 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
             let target = explain::Target::parse(&target, time.as_deref(), &config.topics)?;
             show_explanation(&runtime, &config, &target, records, json)
         }
+        LakeCommand::Tail { tail, settings } => {
+            let lake = open_made(&runtime, &load(&settings, file)?)?;
+            lake_tail::show(&runtime, &lake, &tail)
+        }
+        LakeCommand::DeadLetters { examples, json, settings } => {
+            let config = load(&settings, file)?;
+            let lake = open_made(&runtime, &config)?;
+            lake_dead_letters::show(&runtime, &lake, &config.lake, examples, json)
+        }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
             let lake = open(&runtime, &config)?;
@@ -102,6 +136,15 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
 
 fn open(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
     Ok(runtime.block_on(Lake::open(&config.lake, &store_options(config)))?)
+}
+
+/// A lake that is one.
+fn open_made(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
+    let lake = open(runtime, config)?;
+    match runtime.block_on(settings::read(&lake))? {
+        Some(_) => Ok(lake),
+        None => Err(no_lake(&lake)),
+    }
 }
 
 fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
@@ -183,6 +226,7 @@ fn no_lake(lake: &Lake) -> RunError {
     ))
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
+/// JSON, and the end of a line.
+pub(super) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).map_or_else(|e| e.to_string(), |text| text + "\n")
 }

@@ -12,6 +12,12 @@ use super::row::Row;
 pub struct Shown(pub Vec<(String, Value)>);
 
 impl Shown {
+    /// Without a column.
+    pub fn without(mut self, column: &str) -> Shown {
+        self.0.retain(|(name, _)| name != column);
+        self
+    }
+
     /// A column, if it is not null.
     pub fn get(&self, column: &str) -> Option<&Value> {
         self.0.iter().find(|(name, _)| name == column).map(|(_, value)| value)

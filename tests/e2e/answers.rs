@@ -1,8 +1,10 @@
-//! P5 as people meet it: `lake explain` takes what one has, and what it proposes can be pasted into a shell.
+//! P5 as people meet it: `lake explain`, `lake tail` and `lake dead-letters` take what one has, and what they propose can be
+//! pasted into a shell.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::Plan;
 use crate::common::json_log::JsonLog;
@@ -53,12 +55,22 @@ fn p5_explain_takes_what_people_have() {
     let window = explained(&plan, &["vehicle_15m:bus-7/2026-06-01T08:00:00Z"]);
     assert!(window.starts_with("vehicle_15m:bus-7/17803008") && window.contains("the same row"), "{window}");
 
-    let proposed = [ping, explained(&plan, &["gps/0/49"])];
+    let letters = plan.manage(&["lake", "dead-letters", "--json"]);
+    let letters: Value = serde_json::from_slice(&letters.stdout).expect("JSON");
+    assert_eq!((&letters[0]["reason"], &letters[0]["count"]), (&json!("wrong_type"), &json!(1)), "{letters}");
+    let letter = explained(&plan, &[letters[0]["examples"][0]["at"].as_str().expect("a place")]);
+    assert!(
+        letter.contains("a dead letter: the record is no JSON object") && letter.contains("\"no record\""),
+        "{letter}"
+    );
+    let (by_reason, _) = answer(&plan, &["lake", "dead-letters"]);
+    assert!(by_reason.starts_with("wrong_type 1: a record that is no JSON object"), "{by_reason}");
+
+    let proposed = [ping, explained(&plan, &["gps/0/49"]), by_reason];
     let proposed: Vec<&str> =
         proposed.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("see also: ")).collect();
     assert!(proposed.len() > 4, "{proposed:?}");
-    // A record names the rows that it may count in; without weather there is none of its region.
-    for command in proposed.into_iter().filter(|command| !command.contains("environment_15m")) {
+    for command in proposed {
         pasted(&plan, command);
     }
 }
@@ -86,4 +98,33 @@ fn p5_what_is_not_there_is_answered_with_the_form_and_the_nearest() {
     }
     let (said, code) = answer(&plan, &["lake", "explain", "gps/0/50"]);
     assert!(code == Some(2) && said.contains("no record gps/0/50"), "{said}");
+}
+
+#[test]
+fn tail_shows_the_newest_rows_and_those_to_come() {
+    let log = JsonLog::new();
+    let plan = city(&log);
+    plan.drain(1, 1);
+    let (rows, _) = answer(&plan, &["lake", "tail", "raw_gps", "--rows", "2", "--json"]);
+    let times: Vec<Value> =
+        rows.lines().map(|row| serde_json::from_str::<Value>(row).expect("JSON")["event_time"].clone()).collect();
+    assert_eq!(times, ["2026-06-01T08:01:00Z", "2026-06-01T08:02:00Z"]);
+    let (text, _) = answer(&plan, &["lake", "tail", "vehicle_15m", "--columns", "vehicle_id,pings"]);
+    assert_eq!(text, "vehicle_id  pings\nbus-7       3\n");
+    let (commits, _) = answer(&plan, &["lake", "tail", "commits"]);
+    assert_eq!(commits.lines().count(), plan.lake().commits().len() + 1, "{commits}");
+    let (unknown, code) = answer(&plan, &["lake", "tail", "raw_gps", "--columns", "sped_kmh"]);
+    assert!(code == Some(2) && unknown.contains("speed_kmh, "), "{unknown}");
+    let (unknown, code) = answer(&plan, &["lake", "tail", "raw_gpss"]);
+    assert!(code == Some(2) && unknown.contains("raw_gps, "), "{unknown}");
+
+    let mut tail = plan.command(&["lake", "tail", "-f", "raw_gps", "--rows", "1", "--json"]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(tail.stdout.take().expect("its output")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert!(next().contains("2026-06-01T08:02:00Z"));
+    log.with("gps", "bus-7", 140.0, &json!({"speed": 30.0}));
+    plan.drain(1, 1);
+    assert!(next().contains("2026-06-01T08:02:20Z"));
+    tail.kill().and_then(|()| tail.wait()).expect("it ends");
 }
