@@ -3,13 +3,14 @@
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
+use super::lake_tail::TailArgs;
 use super::out::{put, say};
-use super::{lake_sql, load};
+use super::{lake_dead_letters, lake_sql, lake_tail, load};
 use crate::columns::tables;
 use crate::config::groups::{LAKE, NEW, RECORDS, ROWS, SOURCE, TOPICS};
 use crate::config::{Config, Given};
 use crate::error::RunError;
-use crate::escape::escaped;
+use crate::escape::{escaped, shell_word};
 use crate::explain;
 use crate::lake::history::{read, settings};
 use crate::lake::inspect::{status, verify};
@@ -51,8 +52,10 @@ pub enum LakeCommand {
     /// Say why a row is what it is: its revisions, the records behind it, and the row derived once more.
     #[command(after_help = EXPLAIN)]
     Explain {
-        /// A row, table:row_key, or a record, topic/partition/offset.
+        /// A row (table:row_key), a record (topic/partition/offset), or the id of an incident or a vehicle.
         target: String,
+        /// With a vehicle's id: the time whose nearest ping is meant.
+        time: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -62,6 +65,29 @@ pub enum LakeCommand {
         /// Settings.
         #[command(flatten)]
         settings: Given<{ LAKE | TOPICS }>,
+    },
+    /// Show the newest rows of a table.
+    #[command(after_help = TAIL)]
+    Tail {
+        /// What is wanted of it.
+        #[command(flatten)]
+        tail: TailArgs,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<LAKE>,
+    },
+    /// Show what could not be read, by reason, with examples and where they are.
+    #[command(after_help = DEAD_LETTERS)]
+    DeadLetters {
+        /// How many examples of each reason.
+        #[arg(long, value_name = "N", default_value = "3", value_parser = units::count::<u32>)]
+        examples: u32,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<LAKE>,
     },
     /// Print what to paste into DuckDB, Polars, Spark or Athena.
     #[command(after_help = SQL)]
@@ -106,7 +132,18 @@ Examples:
 const EXPLAIN: &str = "\
 Examples:
   citystream lake explain --lake ./lake enriched_pings:0/42
-  citystream lake explain --lake ./lake gps/0/42 --json";
+  citystream lake explain --lake ./lake gps/0/42 --json
+  citystream lake explain --lake ./lake vehicle-7 2026-01-05T08:00:00Z";
+
+const TAIL: &str = "\
+Examples:
+  citystream lake tail --lake ./lake raw_gps
+  citystream lake tail --lake ./lake -f traffic_5m --columns window_start,pings";
+
+const DEAD_LETTERS: &str = "\
+Examples:
+  citystream lake dead-letters --lake ./lake
+  citystream lake dead-letters --lake ./lake --examples 10 --json";
 
 const SQL: &str = "\
 Examples:
@@ -127,8 +164,19 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
-        LakeCommand::Explain { target, json, records, settings } => {
-            show_explanation(&runtime, &load(&settings, file)?, &target, records as usize, json)
+        LakeCommand::Explain { target, time, json, records, settings } => {
+            let config = load(&settings, file)?;
+            let target = explain::Target::parse(&target, time.as_deref(), &config.topics)?;
+            show_explanation(&runtime, &config, &target, records as usize, json)
+        }
+        LakeCommand::Tail { tail, settings } => {
+            let lake = open_made(&runtime, &load(&settings, file)?)?;
+            lake_tail::show(&runtime, &lake, &tail)
+        }
+        LakeCommand::DeadLetters { examples, json, settings } => {
+            let config = load(&settings, file)?;
+            let lake = open_made(&runtime, &config)?;
+            lake_dead_letters::show(&runtime, &lake, &config.lake, examples as usize, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
@@ -140,6 +188,15 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
 
 fn open(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
     Ok(runtime.block_on(Lake::open(&config.lake, &store_options(config)))?)
+}
+
+/// A lake that is one.
+fn open_made(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
+    let lake = open(runtime, config)?;
+    match runtime.block_on(settings::read(&lake))? {
+        Some(_) => Ok(lake),
+        None => Err(no_lake(&lake)),
+    }
 }
 
 fn init(runtime: &Runtime, config: &Config) -> Result<i32, RunError> {
@@ -181,18 +238,24 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
 fn show_explanation(
     runtime: &Runtime,
     config: &Config,
-    target: &str,
+    target: &explain::Target,
     records: usize,
     json: bool,
 ) -> Result<i32, RunError> {
-    let target = explain::Target::parse(target, &config.topics)?;
     let lake = open(runtime, config)?;
     let explanation = runtime.block_on(async {
         let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
-        explain::explain(&lake, &state, &target, records).await
+        let question = explain::Question { lake: &lake, state: &state, limit: records, command: command(config) };
+        question.explain(target).await
     })?;
     put!(if json { to_json(&explanation) } else { explanation.to_string() });
     Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
+}
+
+/// `lake explain` of the lake of a configuration, for a shell.
+fn command(config: &Config) -> String {
+    let endpoint = config.s3_endpoint.as_ref().map(|url| format!(" --s3-endpoint {}", shell_word(url)));
+    format!("citystream lake explain --lake {}{}", shell_word(&config.lake), endpoint.unwrap_or_default())
 }
 
 fn print_report(report: &verify::Report) {
@@ -215,6 +278,7 @@ fn no_lake(lake: &Lake) -> RunError {
     ))
 }
 
-fn to_json(value: &impl serde::Serialize) -> String {
+/// JSON, and the end of a line.
+pub(super) fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).map_or_else(|e| e.to_string(), |text| text + "\n")
 }

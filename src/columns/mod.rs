@@ -5,5 +5,6 @@ pub mod extract;
 pub mod names;
 pub mod render;
 pub mod row;
+pub mod show;
 pub mod tables;
 pub mod text_hash;

@@ -3,20 +3,21 @@
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use citystream_dataflows::tables::{Derived, Fields};
+use citystream_dataflows::tables::{Derived, Fields, record_key};
+use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::Topic;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::rederive::rederive;
-use super::scan::{rows, scan};
-use super::show::{Shown, show};
 use super::sources::{Source, Sources};
-use super::target::Target;
+use super::target::{Target, form, row_name};
 use crate::columns::row::Row;
-use crate::columns::tables::Table;
+use crate::columns::show::{Shown, show};
+use crate::columns::tables::{EVENT_TIME, ROW_KEY, Reason, Table};
 use crate::error::RunError;
 use crate::escape::{escaped, shell_word};
+use crate::lake::inspect::scan::{rows, scan};
 use crate::lake::{Lake, State};
 
 /// What is known of a record or a row.
@@ -24,6 +25,9 @@ use crate::lake::{Lake, State};
 pub struct Explanation {
     /// What was asked for.
     pub target: String,
+    /// What it is, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// The row as it stands; `None` if there is none.
     pub row: Option<Shown>,
     /// How the row came to stand so, oldest first.
@@ -34,8 +38,11 @@ pub struct Explanation {
     pub records: Vec<Record>,
     /// Whether the row derived once more from these records is the same; `None` if there is no row.
     pub rederived: Option<bool>,
-    /// For a record: rows of derived tables to ask for.
+    /// What else to ask for.
     pub see: Vec<String>,
+    /// The command that asks, without a target.
+    #[serde(skip)]
+    pub command: String,
 }
 
 /// One commit's change of a row.
@@ -62,67 +69,128 @@ pub struct Record {
     pub row: Shown,
 }
 
-/// Explains a target with at most `limit` records.
-///
-/// # Errors
-/// A target that the lake does not have, or a lake that cannot be read.
-pub async fn explain(lake: &Lake, state: &State, target: &Target, limit: usize) -> Result<Explanation, RunError> {
-    let source = Source { lake, state };
-    match target {
-        Target::Row { table, key } => row(&source, *table, key, limit).await,
-        Target::Record { topic, partition, offset } => {
-            let table = Table::Raw(*topic);
-            let is_it = |row: Row<'_>| row.int("partition") == Some(*partition) && row.long("offset") == Some(*offset);
-            let found = [(table, scan(lake, state, table, |_| true, is_it).await?)];
-            let name = format!("{}/{partition}/{offset}", topic.name());
-            let records = records(&found, limit);
-            if records.is_empty() {
-                return Err(RunError::Usage(format!(
-                    "the lake has no row of {name}; dead letters are in the table dead_letters"
-                )));
-            }
-            let see = rows(&found[0].1).flat_map(|row| see(*topic, row)).collect();
-            Ok(Explanation {
-                target: name,
-                row: records.first().map(|record| record.row.clone()),
-                revisions: Vec::new(),
-                behind: Vec::new(),
-                records: Vec::new(),
-                rederived: None,
-                see,
-            })
+/// A lake that is asked, as a commit left it.
+pub struct Question<'a> {
+    /// The lake.
+    pub lake: &'a Lake,
+    /// After the commit.
+    pub state: &'a State,
+    /// How many records of each table are shown.
+    pub limit: usize,
+    /// The command that asks this lake, for a shell, without a target.
+    pub command: String,
+}
+
+/// Suggestions of a kind, at most.
+pub(super) const MANY: usize = 10;
+
+impl Question<'_> {
+    /// Explains a target.
+    ///
+    /// # Errors
+    /// A target that the lake does not have, or a lake that cannot be read.
+    pub async fn explain(&self, target: &Target) -> Result<Explanation, RunError> {
+        match target {
+            Target::Row { table, key } => self.row(*table, key).await,
+            Target::Record { topic, partition, offset } => self.record(*topic, &format!("{partition}/{offset}")).await,
+            Target::Name(name) => self.about(name).await,
+            Target::At(vehicle, time) => self.at(vehicle, *time).await,
         }
+    }
+
+    /// What to type for a target.
+    pub(super) fn proposal(&self, target: &str) -> String {
+        format!("{} {}", self.command, shell_word(target))
+    }
+
+    /// A record, or what there is of one that could not be read.
+    pub(super) async fn record(&self, topic: Topic, place: &str) -> Result<Explanation, RunError> {
+        let is_it = |row: Row<'_>| record_key(&row).as_deref() == Some(place);
+        let table = Table::Raw(topic);
+        let found = scan(self.lake, self.state, table, |_| true, is_it).await?;
+        let target = format!("{}/{place}", topic.name());
+        if let Some(row) = rows(&found).next() {
+            let says = row.text("disposition").and_then(fate).map(str::to_owned);
+            let see = self.there(counts_in(topic, row), row.long(EVENT_TIME)).await?;
+            return Ok(Explanation { row: Some(show(row)), says, see, ..self.empty(target) });
+        }
+        let its = |row: Row<'_>| is_it(row) && row.text("topic") == Some(topic.name());
+        let found = scan(self.lake, self.state, Table::DeadLetters, |_| true, its).await?;
+        let Some(row) = rows(&found).next() else {
+            return Err(RunError::Usage(format!("the lake has no record {target}, and no dead letter of it")));
+        };
+        let meaning = row.text("reason").and_then(Reason::from_name).map_or("could not be read", Reason::meaning);
+        let says = Some(format!("a dead letter: the record {meaning}"));
+        Ok(Explanation { row: Some(show(row)), says, ..self.empty(target) })
+    }
+
+    fn empty(&self, target: String) -> Explanation {
+        Explanation {
+            target,
+            says: None,
+            row: None,
+            revisions: Vec::new(),
+            behind: Vec::new(),
+            records: Vec::new(),
+            rederived: None,
+            see: Vec::new(),
+            command: self.command.clone(),
+        }
+    }
+
+    /// A row of a derived table.
+    pub(super) async fn row(&self, table: Derived, key: &str) -> Result<Explanation, RunError> {
+        let is_it = |row: Row<'_>| row.text(ROW_KEY) == Some(key);
+        let changes = scan(self.lake, self.state, Table::Derived(table), |_| true, is_it).await?;
+        let source = Source { lake: self.lake, state: self.state };
+        let Some(sources) = source.behind(table, key).await? else { return Err(self.no_row(table, key).await?) };
+        let revisions = revisions(table, &changes, &sources);
+        let Some(last) = revisions.last() else { return Err(self.no_row(table, key).await?) };
+        let standing = last.row.clone();
+        let again = rederive(table, &sources)?;
+        let again = rows(&again).find(|row| is_it(*row)).map(|row| own(show(row)));
+        Ok(Explanation {
+            rederived: standing.as_ref().map(|row| Some(row) == again.as_ref()),
+            row: standing,
+            revisions,
+            behind: sources.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
+            records: records(&sources, self.limit),
+            ..self.empty(row_name(table, key))
+        })
+    }
+
+    /// A row that is not there and never was: what a key looks like, and the nearest.
+    async fn no_row(&self, table: Derived, key: &str) -> Result<RunError, RunError> {
+        let nearest = self.nearest_key(table, key).await?.map(|target| self.proposal(&target));
+        let nearest = nearest.map(|command| format!("; the nearest: {command}")).unwrap_or_default();
+        let (name, form) = (table.name(), form(table));
+        Ok(RunError::Usage(format!(
+            "{name} has no row {key:?} and never had one; its keys are {form}, a time in microseconds or as \
+             2026-01-05T08:00:00Z{nearest}"
+        )))
+    }
+}
+
+/// Why a record that is in its table counts in no derived one.
+fn fate(disposition: &str) -> Option<&'static str> {
+    match Disposition::from_name(disposition)? {
+        Disposition::OnTime => None,
+        Disposition::Late => {
+            Some("late: the log received it more than --lateness after the time it carries; it changes no row")
+        }
+        Disposition::Expired => {
+            Some("expired: its partition was silent, and the horizon had passed it; it changes no row")
+        }
+        Disposition::Duplicate => Some("a duplicate of an earlier record of its partition; it changes no row"),
     }
 }
 
 /// The rows that an on-time record is behind, as far as its columns say.
-fn see(topic: Topic, row: Row<'_>) -> Vec<String> {
+pub(super) fn counts_in(topic: Topic, row: Row<'_>) -> Vec<(Derived, String)> {
     if row.text("disposition") != Some("on_time") {
         return Vec::new();
     }
-    let key = |table: Derived| Some(format!("{}:{}", table.name(), (table.key_of)(topic, &row)?));
-    Derived::all().filter_map(key).collect()
-}
-
-async fn row(source: &Source<'_>, table: Derived, key: &str, limit: usize) -> Result<Explanation, RunError> {
-    let is_it = |row: Row<'_>| row.text("row_key") == Some(key);
-    let changes = scan(source.lake, source.state, Table::Derived(table), |_| true, is_it).await?;
-    let name = table.name();
-    let unknown = || RunError::Usage(format!("{name} has no row {key:?} and never had one"));
-    let sources = source.behind(table, key).await?.ok_or_else(unknown)?;
-    let revisions = revisions(table, &changes, &sources);
-    let standing = revisions.last().ok_or_else(unknown)?.row.clone();
-    let again = rederive(table, &sources)?;
-    let again = rows(&again).find(|row| is_it(*row)).map(|row| own(show(row)));
-    Ok(Explanation {
-        target: format!("{name}:{key}"),
-        rederived: standing.as_ref().map(|row| Some(row) == again.as_ref()),
-        row: standing,
-        revisions,
-        behind: sources.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
-        records: records(&sources, limit),
-        see: Vec::new(),
-    })
+    Derived::all().filter_map(|table| Some((table, (table.key_of)(topic, &row)?))).collect()
 }
 
 fn count(batches: &[RecordBatch]) -> usize {
@@ -194,6 +262,9 @@ fn records(sources: &[(Table, Vec<RecordBatch>)], limit: usize) -> Vec<Record> {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", escaped(&self.target))?;
+        if let Some(says) = &self.says {
+            writeln!(f, "  {}", escaped(says))?;
+        }
         match &self.row {
             None => writeln!(f, "  is no more")?,
             Some(row) => row.0.iter().try_for_each(|(column, value)| writeln!(f, "  {column:<22} {}", plain(value)))?,
@@ -224,7 +295,7 @@ impl fmt::Display for Explanation {
             Some(false) => writeln!(f, "derived once more from these records: ANOTHER ROW")?,
             None => {}
         }
-        self.see.iter().try_for_each(|see| writeln!(f, "see also: citystream lake explain {}", shell_word(see)))
+        self.see.iter().try_for_each(|see| writeln!(f, "see also: {} {}", self.command, shell_word(see)))
     }
 }
 
@@ -242,6 +313,13 @@ impl Explanation {
     }
 }
 
+/// Letters of a value that are shown, at most.
+const LONG: usize = 2000;
+
 fn plain(value: &Value) -> String {
-    escaped(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match text.char_indices().nth(LONG) {
+        None => escaped(&text),
+        Some((end, _)) => format!("{}... and {} bytes (--json has them)", escaped(&text[..end]), text.len() - end),
+    }
 }

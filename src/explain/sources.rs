@@ -3,11 +3,11 @@
 use arrow::array::RecordBatch;
 use citystream_dataflows::tables::{Derived, Fields, From, Select, When};
 
-use super::scan::{overlaps, rows, scan};
 use crate::columns::row::Row;
 use crate::columns::tables::{EVENT_TIME, QUALITY_WINDOW, Table};
 use crate::error::RunError;
 use crate::lake::history::commit::File;
+use crate::lake::inspect::scan::{overlaps, rows, scan};
 use crate::lake::{Lake, State};
 
 /// What stands behind a row: rows of the tables of records.
@@ -57,13 +57,13 @@ impl Source<'_> {
                     let time = row.long(EVENT_TIME).filter(|time| (from..until).contains(time));
                     time.is_some() && row.text("disposition") == Some("on_time") && its(&row) && (select.wanted)(&row)
                 };
-                scan(self.lake, self.state, table, |file| overlaps(file, from, until), wanted).await
+                Ok(scan(self.lake, self.state, table, |file| overlaps(file, from, until), wanted).await?)
             }
             When::Counted(from, until) => {
                 let may = |file: &File| file.counted().is_none_or(|(first, last)| first < until && last >= from);
                 let is_in = |row: &Row<'_>| row.long(QUALITY_WINDOW).is_some_and(|time| (from..until).contains(&time));
                 let wanted = |row: Row<'_>| is_in(&row) && its(&row) && (select.wanted)(&row);
-                scan(self.lake, self.state, table, may, wanted).await
+                Ok(scan(self.lake, self.state, table, may, wanted).await?)
             }
         }
     }

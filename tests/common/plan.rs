@@ -32,11 +32,6 @@ impl Plan {
         Plan::new(String::new()).local_lake().kafka(&servers.kafka, topics)
     }
 
-    /// From these topics, on a broker of the test's own, into a fresh local lake.
-    pub(crate) fn from_topics(topics: &Topics) -> Plan {
-        Plan::new(String::new()).local_lake().kafka(topics.bootstrap(), topics)
-    }
-
     /// From a directory of JSON lines into a fresh local lake.
     pub(crate) fn files(source: &Path) -> Plan {
         Plan::new(String::new()).local_lake().flag("source", &format!("dir:{}", source.display()))

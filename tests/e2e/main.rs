@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod answers;
 mod bad_input;
 mod broker_away;
 mod command_line;
@@ -20,6 +21,7 @@ mod hostile;
 mod kafka_edges;
 mod kill;
 mod memory;
+mod monitoring;
 mod oracle;
 mod readers;
 mod real_servers;

@@ -30,6 +30,12 @@ const TOXIPROXY: GoProgram = GoProgram {
     version: "v2.5.0",
     built_as: "server",
 };
+const PROMTOOL: GoProgram = GoProgram {
+    name: "promtool",
+    package: "github.com/prometheus/prometheus/cmd/promtool",
+    version: "v0.316.0",
+    built_as: "promtool",
+};
 const MINIO: GoProgram = GoProgram {
     name: "minio",
     package: "github.com/minio/minio",
@@ -44,10 +50,8 @@ pub struct Wanted {
     pub kafka: bool,
     /// versitygw.
     pub s3: bool,
-    /// MinIO too, for a second opinion.
-    pub minio: bool,
-    /// Spark.
-    pub spark: bool,
+    /// What `--full` needs too: MinIO, Spark, promtool.
+    pub full: bool,
 }
 
 /// Provisions what is missing. Returns at once where nothing is.
@@ -61,10 +65,9 @@ pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
     if wanted.s3 {
         go_program(stack, &VERSITYGW)?;
     }
-    if wanted.minio {
+    if wanted.full {
         go_program(stack, &MINIO)?;
-    }
-    if wanted.spark {
+        go_program(stack, &PROMTOOL)?;
         DELTA.provision(stack)?;
         spark(stack)?;
     }
@@ -77,8 +80,12 @@ pub fn complete(stack: &Stack, wanted: Wanted) -> bool {
         && has_python(stack)
         && stack.bin(TOXIPROXY.name).exists()
         && (!wanted.s3 || stack.bin(VERSITYGW.name).exists())
-        && (!wanted.minio || stack.bin(MINIO.name).exists())
-        && (!wanted.spark || (DELTA.are_there(stack) && has_spark(stack)))
+        && (!wanted.full || has_full(stack))
+}
+
+fn has_full(stack: &Stack) -> bool {
+    let built = [MINIO, PROMTOOL].iter().all(|program| stack.bin(program.name).exists());
+    built && DELTA.are_there(stack) && has_spark(stack)
 }
 
 /// Builds a Go program. `go` checks every module that it downloads against the public checksum database and fails where

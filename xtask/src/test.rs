@@ -81,8 +81,7 @@ pub(crate) fn prepare(stack: &Stack, full: bool) -> Result<()> {
     let wanted = Wanted {
         kafka: env::var_os("KAFKA_BOOTSTRAP_SERVERS").is_none(),
         s3: env::var_os("AWS_ENDPOINT_URL").is_none(),
-        minio: full,
-        spark: full,
+        full,
     };
     if complete(stack, wanted) {
         return Ok(());

@@ -7,9 +7,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::columns::row::Row;
 use crate::columns::tables::Table;
-use crate::error::RunError;
 use crate::lake::history::commit::File;
-use crate::lake::{Lake, State};
+use crate::lake::history::read::ReadError;
+use crate::lake::history::{State, Violation};
+use crate::lake::store::Lake;
 
 /// The rows of a table that are wanted, from files that may hold them.
 ///
@@ -21,22 +22,31 @@ pub async fn scan(
     table: Table,
     may_hold: impl Fn(&File) -> bool,
     wanted: impl Fn(Row<'_>) -> bool,
-) -> Result<Vec<RecordBatch>, RunError> {
+) -> Result<Vec<RecordBatch>, ReadError> {
     let mut found = Vec::new();
     for file in state.files.get(table.name()).into_iter().flatten().filter(|file| may_hold(file)) {
-        let broken = |why: String| RunError::Integrity(format!("P2: {}: {why}", file.path));
-        let bytes = lake.get(&file.path).await?.ok_or_else(|| broken("in the commits, but not in the lake".into()))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
-        for batch in reader.map_err(|error| broken(error.to_string()))? {
-            let batch = batch.map_err(|error| broken(error.to_string()))?;
+        for batch in read(lake, &file.path).await? {
             let mask: BooleanArray =
                 (0..batch.num_rows()).map(|row| Some(wanted(Row { batch: &batch, row }))).collect();
             if mask.true_count() > 0 {
-                found.push(filter_record_batch(&batch, &mask).map_err(|error| broken(error.to_string()))?);
+                let rows = filter_record_batch(&batch, &mask);
+                found.push(rows.map_err(|error| Violation(format!("P2: {}: {error}", file.path)))?);
             }
         }
     }
     Ok(found)
+}
+
+/// The rows of a file that the commits name.
+///
+/// # Errors
+/// It is missing or cannot be read.
+pub async fn read(lake: &Lake, path: &str) -> Result<Vec<RecordBatch>, ReadError> {
+    let broken = |why: String| Violation(format!("P2: {path}: {why}"));
+    let bytes = lake.get(path).await?.ok_or_else(|| broken("in the commits, but not in the lake".into()))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+    let batches = reader.map_err(|error| broken(error.to_string()))?.collect::<Result<_, _>>();
+    Ok(batches.map_err(|error| broken(error.to_string()))?)
 }
 
 /// Whether a file may hold event times in `from..until`.

@@ -5,13 +5,19 @@ use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMic
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::columns::row::Row;
+use super::row::Row;
 
 /// A row's columns in the order of their table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown(pub Vec<(String, Value)>);
 
 impl Shown {
+    /// Without a column.
+    pub fn without(mut self, column: &str) -> Shown {
+        self.0.retain(|(name, _)| name != column);
+        self
+    }
+
     /// A column, if it is not null.
     pub fn get(&self, column: &str) -> Option<&Value> {
         self.0.iter().find(|(name, _)| name == column).map(|(_, value)| value)
@@ -40,7 +46,7 @@ fn value(column: &dyn Array, row: usize) -> Value {
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Boolean => column.as_boolean().value(row).into(),
         DataType::Timestamp(..) => time(column.as_primitive::<TimestampMicrosecondType>().value(row)),
-        DataType::Binary => String::from_utf8_lossy(column.as_binary::<i32>().value(row)).into(),
+        DataType::Binary => text_of(column.as_binary::<i32>().value(row)).into(),
         DataType::List(_) => {
             let members = column.as_list::<i32>().value(row);
             (0..members.len()).map(|member| value(members.as_ref(), member)).collect()
@@ -49,6 +55,13 @@ fn value(column: &dyn Array, row: usize) -> Value {
     }
 }
 
-fn time(micros: i64) -> Value {
+/// A time as ISO 8601.
+pub fn time(micros: i64) -> Value {
     jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.into(), |time| time.to_string().into())
+}
+
+/// Bytes as text; those that are none as `\xff`.
+pub fn text_of(bytes: &[u8]) -> String {
+    let chunks = bytes.utf8_chunks();
+    chunks.map(|chunk| format!("{}{}", chunk.valid(), chunk.invalid().escape_ascii())).collect()
 }

@@ -1,0 +1,57 @@
+//! `citystream lake dead-letters`: what could not be read, by reason.
+
+use tokio::runtime::Runtime;
+
+use super::out::{put, say};
+use crate::error::RunError;
+use crate::escape::{escaped, shell_word};
+use crate::lake::history::read;
+use crate::lake::inspect::dead_letters::{DeadLetter, OfReason, by_reason};
+use crate::lake::{Lake, State};
+
+/// Letters of a payload that are shown, at most.
+const LONG: usize = 200;
+
+/// Prints the dead letters of a lake with so many examples of each reason. `place` is the lake as the user says it.
+pub fn show(runtime: &Runtime, lake: &Lake, place: &str, examples: usize, json: bool) -> Result<i32, RunError> {
+    let state: Option<State> = runtime.block_on(read::state(lake))?;
+    let reasons = match &state {
+        Some(state) => runtime.block_on(by_reason(lake, state, examples))?,
+        None => Vec::new(),
+    };
+    if json {
+        put!(super::lake::to_json(&reasons));
+        return Ok(0);
+    }
+    if reasons.is_empty() {
+        say!("no dead letters");
+        return Ok(0);
+    }
+    reasons.iter().for_each(of_reason);
+    let last = reasons.iter().flat_map(|reason| &reason.examples).next_back();
+    if let Some(DeadLetter { at, .. }) = last {
+        say!("see also: citystream lake explain --lake {} {}", shell_word(place), shell_word(at));
+    }
+    Ok(0)
+}
+
+fn of_reason(reason: &OfReason) {
+    let OfReason { reason, meaning, count, by_topic, examples } = reason;
+    let topics: Vec<String> = by_topic.iter().map(|(topic, count)| format!("{topic} {count}")).collect();
+    say!("{} {count}: a record that {meaning} ({})", escaped(reason), escaped(&topics.join(", ")));
+    for DeadLetter { at, log_time, detail, payload, .. } in examples {
+        let time = log_time.as_str().unwrap_or("-");
+        say!("  {}  {time}  {}", escaped(at), escaped(detail.as_deref().unwrap_or("")).trim_end());
+        if let Some(payload) = payload {
+            say!("      {}", cut(payload));
+        }
+    }
+}
+
+/// The beginning of a text, escaped.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONG) {
+        None => escaped(text),
+        Some((end, _)) => format!("{}... and {} bytes", escaped(&text[..end]), text.len() - end),
+    }
+}
