@@ -17,6 +17,8 @@ mod simulate;
 mod times;
 mod topics;
 
+use std::error::Error;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -178,15 +180,16 @@ pub fn main() -> i32 {
 
 /// Says what is wrong with the command line; flags that are none of its words are named with their variables.
 fn usage(error: &clap::Error, from_variables: &[(String, String)]) -> i32 {
-    // Nothing can be done about a closed terminal.
-    let _ = error.print();
     let about = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(flag)) => flag.as_str(),
         _ => "",
     };
-    for (flag, variable) in from_variables.iter().filter(|(flag, _)| about.split(' ').next() == Some(flag)) {
-        note!("{flag} is from {variable}");
+    if let Some(line) = wrong_value(error, about, from_variables) {
+        out::complain(&escaped(&line));
+        return error.exit_code();
     }
+    // Nothing can be done about a closed terminal.
+    let _ = error.print();
     if error.kind() == ErrorKind::InvalidValue && std::env::args_os().any(|word| word == "-h") {
         note!("-h is the hostfile, as in timely; help is --help");
     }
@@ -197,6 +200,19 @@ fn usage(error: &clap::Error, from_variables: &[(String, String)]) -> i32 {
         }
     }
     error.exit_code()
+}
+
+/// A value that a flag does not take, as the user gave it, and what was expected: one line, as for settings.
+fn wrong_value(error: &clap::Error, about: &str, from_variables: &[(String, String)]) -> Option<String> {
+    if error.kind() != ErrorKind::ValueValidation {
+        return None;
+    }
+    let (Some(ContextValue::String(value)), Some(why)) = (error.get(ContextKind::InvalidValue), error.source()) else {
+        return None;
+    };
+    let flag = about.split(' ').next()?;
+    let from = from_variables.iter().find(|(of, _)| of == flag);
+    Some(from.map_or_else(|| format!("{flag} {value}: {why}"), |(_, variable)| format!("{variable}={value}: {why}")))
 }
 
 /// Vehicle traces are personal data: new files are for owner and group, and not more open than the user has them.

@@ -67,6 +67,8 @@ pub async fn discover(
     found: mpsc::Sender<Vec<Added>>,
 ) {
     let begun = Instant::now();
+    // Once is enough, until it works again.
+    let mut is_told = false;
     if let Some(GiveUp { after, topics }) = give_up.as_ref().filter(|_| watch.read.is_empty()) {
         tracing::warn!("nothing to read yet: waiting {} s for a partition of {topics}", after.as_secs_f64());
     }
@@ -83,11 +85,15 @@ pub async fn discover(
         let asked = Arc::clone(&catalog);
         match tokio::task::spawn_blocking(move || asked.discover()).await {
             Ok(Ok(available)) => match watch.look(available).map(|added| found.send(added)) {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => is_told = false,
                 Ok(Err(_)) => return,
                 Err(error) => return fatal.raise(error),
             },
-            Ok(Err(error)) => tracing::warn!("looking for new partitions: {error}"),
+            Ok(Err(error)) if is_told => tracing::debug!("looking for new partitions: {error}"),
+            Ok(Err(error)) => {
+                is_told = true;
+                tracing::warn!("looking for new partitions: {error}");
+            }
             Err(_) => return,
         }
     }
