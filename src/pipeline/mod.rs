@@ -81,7 +81,13 @@ impl Run {
         let process = Arc::new(Process {
             policy: config.policy,
             reading: Arc::new(reading),
-            lake: LakeAccess { lake, runtime: runtime.handle().clone(), fatal: fatal.clone(), held: Arc::clone(&held) },
+            lake: LakeAccess {
+                lake,
+                runtime: runtime.handle().clone(),
+                fatal: fatal.clone(),
+                held: Arc::clone(&held),
+                file_bytes: (budget / 4).clamp(4 << 20, 128 << 20) as usize,
+            },
             names: Arc::new(Names::new(lookback::reach(&derived), &held)),
             derived,
             held,

@@ -90,6 +90,8 @@ pub struct LakeAccess {
     pub fatal: Fatal,
     /// Where it is told what waits to be written.
     pub held: Arc<Held>,
+    /// Bytes after which a file is complete: of a commit's, this much waits in memory for each table and date.
+    pub file_bytes: usize,
 }
 
 /// Bytes read in this process and not yet committed, against a limit.

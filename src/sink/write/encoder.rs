@@ -30,7 +30,7 @@ pub struct EncoderOptions {
 
 impl Default for EncoderOptions {
     fn default() -> EncoderOptions {
-        EncoderOptions { target_bytes: 32 << 20, few_rows: 20_000 }
+        EncoderOptions { target_bytes: 128 << 20, few_rows: 20_000 }
     }
 }
 

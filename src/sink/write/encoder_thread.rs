@@ -77,7 +77,8 @@ impl EncoderThread {
     ) -> Result<Self, RunError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (held, telling) = (Arc::clone(&access.held), Arc::clone(&access.held));
-        let encoder = Encoder::new(EncoderOptions::default())?;
+        let options = EncoderOptions { target_bytes: access.file_bytes, ..EncoderOptions::default() };
+        let encoder = Encoder::new(options)?;
         let mut worker = Worker { encoder, access, run, number, files: 0, durable: Vec::new() };
         thread::spawn(move || {
             for job in inbox {
