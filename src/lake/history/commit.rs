@@ -37,8 +37,8 @@ pub struct Commit {
     pub removed: BTreeMap<String, Vec<String>>,
     /// The counts of this commit, by topic.
     pub ledger: BTreeMap<Topic, Ledger>,
-    /// How its Delta versions are written: [`DELTA_FORMAT`], or 0 where an earlier release wrote it. A version keeps its bytes
-    /// for ever, so each commit keeps its form.
+    /// How its Delta versions are written: 1, or 0 where an earlier release wrote it. A version keeps its bytes for ever, so
+    /// each commit keeps its form.
     #[serde(default)]
     pub delta_format: u32,
 }
