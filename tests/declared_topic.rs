@@ -172,13 +172,13 @@ fn a_declared_topic_is_read_into_its_raw_table() {
         let at = h3o::LatLng::new(lat, lon).unwrap();
         u64::from(at.to_cell(h3o::Resolution::Eight))
     };
-    let first = format!("P1 51.75 -1.25 {} 100 12 open  lots on_time", cell(51.75, -1.25));
-    let second = format!(r#"P2 51.5 -0.5 {} 80   {{"heated":true,"freeSpaces":-3}} lots on_time"#, cell(51.5, -0.5));
+    let first = format!("P1 51.75 -1.25 {} 100 12 open  parking on_time", cell(51.75, -1.25));
+    let second = format!(r#"P2 51.5 -0.5 {} 80   {{"heated":true,"freeSpaces":-3}} parking on_time"#, cell(51.5, -0.5));
     assert_eq!(place.rows("raw_parking", &seen), [first, second]);
     let dead = [
-        "lots missing_field capacity",
-        "lots missing_field capacity: 0 does not fit, and is required",
-        "lots wrong_type capacity: \"many\" is not a number",
+        "parking missing_field capacity",
+        "parking missing_field capacity: 0 does not fit, and is required",
+        "parking wrong_type capacity: \"many\" is not a number",
     ];
     assert_eq!(place.rows("dead_letters", &["topic", "reason", "detail"]), dead);
 

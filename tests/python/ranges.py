@@ -68,7 +68,18 @@ class Truth:
         found = rows.filter(compute.and_(compute.greater_equal(column, low), compute.less(column, high)))
         return found.num_rows, compute.sum(found["epoch"]).as_py()
 
-    @functools.cache
+    def holding(self, question):
+        """How many files hold values about the range: statistics of times are in milliseconds."""
+        count = 0
+        for part in self.parts(question.table, question.column):
+            ends = compute.min_max(part[question.column]).as_py()
+            margin = datetime.timedelta(milliseconds=1) if isinstance(ends["min"], datetime.datetime) else 0
+            count += ends["min"] - margin < question.high and ends["max"] + margin >= question.low
+        return count
+
     def rows(self, table, column):
-        parts = [pyarrow.parquet.ParquetFile(path).read([*{column, "epoch"}]) for path in self.files[table]]
-        return pyarrow.concat_tables(parts)
+        return pyarrow.concat_tables(self.parts(table, column))
+
+    @functools.cache
+    def parts(self, table, column):
+        return [pyarrow.parquet.ParquetFile(path).read([*{column, "epoch"}]) for path in self.files[table]]
