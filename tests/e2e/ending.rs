@@ -177,14 +177,23 @@ fn p6_a_hangup_ends_a_run_in_order_unless_it_is_to_outlive_the_terminal() {
     let log = JsonLog::new();
     log.append("gps", 0, 1.0, &record("a", "bus", 1.0));
     let plan = log.plan();
-    let mut run = plan.start(1, 1);
-    wait_until("it commits", SOON, || plan.lake().read() == 1);
-    run.signal_all("HUP");
-    assert_eq!(run.wait(SOON), [0], "{}", run.said(0));
     let program = plan.command(&["run", "-w", "1"]);
-    let mut under = std::process::Command::new("nohup");
-    under.arg(program.get_program()).args(program.get_args()).current_dir(plan.dir());
-    let mut child = under.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nohup");
+    let under = |wrapper: &[&str]| {
+        let mut command = std::process::Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(program.get_program()).args(program.get_args()).current_dir(plan.dir());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect(wrapper[0])
+    };
+    // Whatever these tests run under themselves.
+    let mut child = under(&["env", "--default-signal=HUP"]);
+    wait_until("it commits", SOON, || plan.lake().read() == 1);
+    cluster::send(child.id(), "HUP");
+    let mut ended = None;
+    wait_until("it ends", SOON, || {
+        ended = child.try_wait().expect("a child");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+    let mut child = under(&["nohup"]);
     wait_until("the second run has claimed the lake", SOON, || plan.lake().claims().len() == 2);
     cluster::send(child.id(), "HUP");
     std::thread::sleep(Duration::from_secs(1));

@@ -81,7 +81,7 @@ impl Encoder {
         for (day, rows) in by_day(batch, table.day_column())? {
             let group = self.groups.entry((table, day)).or_insert_with(|| Group::new(table));
             group.push(rows);
-            if group.is_full() {
+            if group.is_full(self.options.target_bytes) {
                 let file = group.flush(&self.properties[table.index()], self.options.target_bytes)?;
                 self.keep(table, day, file);
             }

@@ -80,8 +80,9 @@ impl Group {
         self.batches.push(batch);
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES
+    /// Whether no more rows are to wait; where files are small, so are row groups.
+    pub(super) fn is_full(&self, target: usize) -> bool {
+        self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES.min(target)
     }
 
     /// Writes all rows that wait. Returns the file when it has reached `target` bytes.

@@ -184,9 +184,9 @@ fn long_rows_do_not_wait_for_as_many() {
     let mut columns = dead.columns().to_vec();
     columns[schema(Table::DeadLetters).index_of("payload").unwrap()] = std::sync::Arc::new(long);
     waiting.push(dead);
-    assert!(!waiting.is_full());
+    assert!(!waiting.is_full(128 << 20));
     waiting.push(RecordBatch::try_new(schema(Table::DeadLetters), columns).unwrap());
-    assert!(waiting.is_full());
+    assert!(waiting.is_full(128 << 20));
 }
 
 #[test]
