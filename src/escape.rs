@@ -9,6 +9,14 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
+/// The beginning of a text with so many letters, escaped, and how much is left out, with a word on where that is.
+pub fn beginning(text: &str, letters: usize, elsewhere: &str) -> String {
+    match text.char_indices().nth(letters) {
+        None => escaped(text),
+        Some((end, _)) => format!("{}... and {} bytes{elsewhere}", escaped(&text[..end]), text.len() - end),
+    }
+}
+
 /// The text as one word of a shell's command line.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);

@@ -15,6 +15,7 @@ mod process;
 mod produce;
 mod sink;
 mod source;
+mod spelling;
 mod timestamps;
 mod units;
 

@@ -176,7 +176,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::DeadLetters { examples, json, settings } => {
             let config = load(&settings, file)?;
             let lake = open_made(&runtime, &config)?;
-            lake_dead_letters::show(&runtime, &lake, &config.lake, examples as usize, json)
+            lake_dead_letters::show(&runtime, &lake, &explain_command(&config), examples as usize, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
@@ -245,7 +245,8 @@ fn show_explanation(
     let lake = open(runtime, config)?;
     let explanation = runtime.block_on(async {
         let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
-        let question = explain::Question { lake: &lake, state: &state, limit: records, command: command(config) };
+        let question =
+            explain::Question { lake: &lake, state: &state, limit: records, command: explain_command(config) };
         question.explain(target).await
     })?;
     put!(if json { to_json(&explanation) } else { explanation.to_string() });
@@ -253,7 +254,7 @@ fn show_explanation(
 }
 
 /// `lake explain` of the lake of a configuration, for a shell.
-fn command(config: &Config) -> String {
+fn explain_command(config: &Config) -> String {
     let endpoint = config.s3_endpoint.as_ref().map(|url| format!(" --s3-endpoint {}", shell_word(url)));
     format!("citystream lake explain --lake {}{}", shell_word(&config.lake), endpoint.unwrap_or_default())
 }

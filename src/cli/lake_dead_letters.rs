@@ -4,7 +4,7 @@ use tokio::runtime::Runtime;
 
 use super::out::{put, say};
 use crate::error::RunError;
-use crate::escape::{escaped, shell_word};
+use crate::escape::{beginning, escaped, shell_word};
 use crate::lake::history::read;
 use crate::lake::inspect::dead_letters::{DeadLetter, OfReason, by_reason};
 use crate::lake::{Lake, State};
@@ -12,8 +12,9 @@ use crate::lake::{Lake, State};
 /// Letters of a payload that are shown, at most.
 const LONG: usize = 200;
 
-/// Prints the dead letters of a lake with so many examples of each reason. `place` is the lake as the user says it.
-pub fn show(runtime: &Runtime, lake: &Lake, place: &str, examples: usize, json: bool) -> Result<i32, RunError> {
+/// Prints the dead letters of a lake with so many examples of each reason. `explain` is the
+/// command that explains them, without a target.
+pub fn show(runtime: &Runtime, lake: &Lake, explain: &str, examples: usize, json: bool) -> Result<i32, RunError> {
     let state: Option<State> = runtime.block_on(read::state(lake))?;
     let reasons = match &state {
         Some(state) => runtime.block_on(by_reason(lake, state, examples))?,
@@ -30,7 +31,7 @@ pub fn show(runtime: &Runtime, lake: &Lake, place: &str, examples: usize, json: 
     reasons.iter().for_each(of_reason);
     let last = reasons.iter().flat_map(|reason| &reason.examples).next_back();
     if let Some(DeadLetter { at, .. }) = last {
-        say!("see also: citystream lake explain --lake {} {}", shell_word(place), shell_word(at));
+        say!("see also: {explain} {}", shell_word(at));
     }
     Ok(0)
 }
@@ -43,15 +44,7 @@ fn of_reason(reason: &OfReason) {
         let time = log_time.as_str().unwrap_or("-");
         say!("  {}  {time}  {}", escaped(at), escaped(detail.as_deref().unwrap_or("")).trim_end());
         if let Some(payload) = payload {
-            say!("      {}", cut(payload));
+            say!("      {}", beginning(payload, LONG, ""));
         }
-    }
-}
-
-/// The beginning of a text, escaped.
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONG) {
-        None => escaped(text),
-        Some((end, _)) => format!("{}... and {} bytes", escaped(&text[..end]), text.len() - end),
     }
 }

@@ -117,11 +117,11 @@ impl<'a> Screen<'a> {
         }
         let width = |name: &String| rows.iter().map(|row| cell(row, name).chars().count()).max().unwrap_or(0);
         let all = names.len();
-        let mut columns: Vec<(String, usize)> = names
-            .into_iter()
-            .map(|name| (width(&name).max(name.len()), name))
-            .map(|(width, name)| (name, width))
-            .collect();
+        let with_width = |name: String| {
+            let width = width(&name).max(name.len());
+            (name, width)
+        };
+        let mut columns: Vec<(String, usize)> = names.into_iter().map(with_width).collect();
         if let Some(room) = self.room.filter(|_| self.args.columns.is_empty()) {
             let mut used = 0;
             columns.retain(|(_, width)| {

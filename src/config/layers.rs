@@ -17,6 +17,7 @@ use super::effective::{Effective, Origin};
 use super::flags::{LIST as KAFKA, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
+use crate::spelling;
 
 /// The original program's names, and the usual ones of the services; those of the topics are `GPS_TOPIC` and so on.
 const ALIASES: [(&str, &str); 2] =
@@ -133,7 +134,7 @@ fn refuse_misspelt(variables: &Variables) -> Result<(), RunError> {
         if known.iter().any(|known| known == name || known == bare) {
             continue;
         }
-        if let Some(meant) = nearest(bare, known.iter().map(String::as_str)) {
+        if let Some(meant) = meant(bare, known.iter().map(String::as_str)) {
             return Err(usage(format!("{PREFIX}{name} is no setting: did you mean {PREFIX}{meant}?")));
         }
     }
@@ -141,10 +142,8 @@ fn refuse_misspelt(variables: &Variables) -> Result<(), RunError> {
 }
 
 /// The name that a misspelt one is nearly.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |other: &str| strsim::damerau_levenshtein(name, other);
-    let (apart, meant) = known.map(|known| (distance(known), known)).min()?;
-    (apart <= 1 + usize::from(name.len() > 5)).then_some(meant)
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    spelling::nearest(name, known, 1 + usize::from(name.len() > 5))
 }
 
 fn settings_file(given: Option<&str>) -> Result<SettingsFile, RunError> {
@@ -164,7 +163,7 @@ pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
     let mut values: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
     for (key, value) in &mut values {
         if !keys().any(|known| known == key) {
-            let meant = nearest(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
+            let meant = meant(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
             let help = if meant.is_empty() { "; `citystream run --help` lists them" } else { "" };
             return Err(usage(format!("{path}: no setting is called `{key}`{meant}{help}")));
         }
@@ -298,7 +297,7 @@ mod tests {
     #[test]
     fn a_misspelt_variable_is_told_from_anybody_elses() {
         let known = || keys().map(variable).collect::<Vec<_>>();
-        let meant = |name: &str| nearest(name, known().iter().map(String::as_str)).map(str::to_owned);
+        let meant = |name: &str| meant(name, known().iter().map(String::as_str)).map(str::to_owned);
         assert_eq!(meant("LATENES").as_deref(), Some("LATENESS"));
         assert_eq!(meant("COMIT_INTERVAL").as_deref(), Some("COMMIT_INTERVAL"));
         for anybodys in ["SERVICE_HOST", "PORT", "PORT_9090_TCP", "SEED", "REQUIRE_SERVERS", "STACK_DIR", "TEST_BUCKET"]

@@ -15,6 +15,7 @@ use crate::columns::tables::{EVENT_TIME, ROW_KEY, Table};
 use crate::error::RunError;
 use crate::lake::history::commit::File;
 use crate::lake::inspect::scan::{overlaps, rows, scan};
+use crate::spelling;
 
 /// A ping: its time, its topic, its place, the rows that it may count in.
 type Ping = (Micros, Topic, String, Vec<(Derived, String)>);
@@ -180,8 +181,7 @@ fn apart(one: &str, other: &str) -> Vec<u64> {
 
 /// The text that may have been meant.
 fn alike<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (apart, meant) = known.map(|known| (strsim::damerau_levenshtein(text, known), known)).min()?;
-    (apart <= text.chars().count() / 3 + 1).then_some(meant)
+    spelling::nearest(text, known, text.chars().count() / 3 + 1)
 }
 
 #[cfg(test)]

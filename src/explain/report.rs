@@ -16,7 +16,7 @@ use crate::columns::row::Row;
 use crate::columns::show::{Shown, show};
 use crate::columns::tables::{EVENT_TIME, ROW_KEY, Reason, Table};
 use crate::error::RunError;
-use crate::escape::{escaped, shell_word};
+use crate::escape::{beginning, escaped, shell_word};
 use crate::lake::inspect::scan::{rows, scan};
 use crate::lake::{Lake, State};
 
@@ -318,8 +318,5 @@ const LONG: usize = 2000;
 
 fn plain(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match text.char_indices().nth(LONG) {
-        None => escaped(&text),
-        Some((end, _)) => format!("{}... and {} bytes (--json has them)", escaped(&text[..end]), text.len() - end),
-    }
+    beginning(&text, LONG, " (--json has them)")
 }

@@ -24,6 +24,7 @@ use crate::records::measures::{distance_mm, quantised};
 use crate::records::{Ping, Point, Reading, Stamp, TextId, VehicleRecord};
 use crate::time::bindings::Topic;
 use crate::time::closes::{CloseKind, EpochClose};
+use crate::time::every::Every;
 use crate::time::{Epoch, MINUTE, Micros};
 
 /// The table.
@@ -150,7 +151,8 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<V
     let by_vehicle = Exchange::new(|record: &VehicleRecord| record.vehicle.spread());
     let records = Inbox::new(&mut builder, city.vehicles.clone(), by_vehicle);
     let windows = Windows::new(LENGTH);
-    let stage = VehicleStage { pings, records, fleet: IdMap::default(), windows, freed: Micros::MIN, tracks: 0 };
+    let stage =
+        VehicleStage { pings, records, fleet: IdMap::default(), windows, freeing: Every::new(MINUTE), tracks: 0 };
     conduct(builder, city.closes.clone(), stage).0
 }
 
@@ -159,7 +161,7 @@ struct VehicleStage {
     records: Inbox<VehicleRecord>,
     fleet: IdMap<TextId, Tracks>,
     windows: Windows<Trip>,
-    freed: Micros,
+    freeing: Every,
     /// Bytes of tracks.
     tracks: usize,
 }
@@ -209,10 +211,7 @@ impl Stage for VehicleStage {
             return false;
         }
         // Once a minute is often enough: it visits every vehicle.
-        if let Some(horizon) =
-            close.horizon.filter(|h| close.kind != CloseKind::Open && *h >= self.freed.saturating_add(MINUTE))
-        {
-            self.freed = horizon;
+        if let Some(horizon) = close.horizon.filter(|h| close.kind != CloseKind::Open && self.freeing.is_due(*h)) {
             self.tracks = 0;
             self.fleet.retain(|_, tracks| {
                 tracks.fixes.free_before(horizon - STEP);

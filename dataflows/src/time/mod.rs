@@ -5,6 +5,7 @@ pub mod bindings;
 pub mod by_epoch;
 pub mod closes;
 pub mod disposition;
+pub mod every;
 pub mod holding;
 pub mod progress;
 pub mod ticks;

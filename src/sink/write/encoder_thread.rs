@@ -118,7 +118,9 @@ impl Worker {
             Job::Rows(table, rows, seq) => {
                 self.encoder.append(table, rows)?;
                 let complete = self.encoder.take_files();
-                self.upload(seq, complete)?;
+                if !complete.is_empty() {
+                    self.upload(seq, complete)?;
+                }
             }
             Job::Few(few) => self.encoder.append_ipc(few.table, &few.ipc)?,
             Job::Seal { epoch, seq, send_few } => {

@@ -17,6 +17,7 @@ use crate::records::changes::{Change, EnrichedPing};
 use crate::records::hash::IdMap;
 use crate::records::{Phase, Ping, Point, Stamp, Status, TextId, Traffic, Weather};
 use crate::time::closes::{CloseKind, EpochClose};
+use crate::time::every::Every;
 use crate::time::{HOUR, MINUTE, Micros};
 
 /// See the module.
@@ -36,8 +37,9 @@ pub struct State {
     reaching: usize,
     /// How far the writing of the first dirty cell has come.
     chunk: usize,
-    freed: Option<Micros>,
-    swept: Option<Micros>,
+    /// When what is final is freed, and numbers.
+    freeing: Every,
+    sweeping: Every,
 }
 
 /// A cell of resolution 5.
@@ -63,8 +65,8 @@ impl State {
             pings: Amount::default(),
             reaching: 0,
             chunk: 0,
-            freed: None,
-            swept: None,
+            freeing: Every::new(MINUTE),
+            sweeping: Every::new(HOUR),
         }
     }
 
@@ -247,13 +249,10 @@ impl State {
             self.write(c8, close.kind == CloseKind::Recovery, fuel, out);
         }
         // Once a minute is often enough: it visits every cell.
-        let freed = self.freed;
-        if let Some(horizon) = close.horizon.filter(|h| freed.is_none_or(|freed| *h >= freed + MINUTE)) {
-            self.freed = Some(horizon);
+        if let Some(horizon) = close.horizon.filter(|h| self.freeing.is_due(*h)) {
             self.free_before(horizon);
             // Once an hour: it visits every ping.
-            if self.swept.is_none_or(|swept| horizon >= swept + HOUR) {
-                self.swept = Some(horizon);
+            if self.sweeping.is_due(horizon) {
                 self.free_numbers();
             }
         }

@@ -22,6 +22,7 @@ use crate::records::TextId;
 use crate::records::changes::{Change, VehicleExposure};
 use crate::records::hash::IdMap;
 use crate::time::closes::{CloseKind, EpochClose};
+use crate::time::every::Every;
 use crate::time::{Epoch, HOUR, MINUTE, Micros};
 
 /// What a commit adds to the exposure of a life.
@@ -56,8 +57,8 @@ pub fn exposures<'scope>(
         telling: Vec::new(),
         vehicles: Numbers::default(),
         passages: 0,
-        freed: None,
-        swept: None,
+        freeing: Every::new(MINUTE),
+        sweeping: Every::new(HOUR),
     };
     conduct(builder, closes, stage)
 }
@@ -76,9 +77,9 @@ struct Exposures {
     vehicles: Numbers<TextId>,
     /// Bytes of passages.
     passages: usize,
-    /// The horizon at which circles were last freed, and numbers.
-    freed: Option<Micros>,
-    swept: Option<Micros>,
+    /// When circles are freed, and numbers.
+    freeing: Every,
+    sweeping: Every,
 }
 
 /// Who passed a life, as it was last told.
@@ -177,8 +178,7 @@ impl Exposures {
             keep
         });
         // Once an hour: it visits all who passed.
-        if self.swept.is_none_or(|swept| horizon >= swept + HOUR) {
-            self.swept = Some(horizon);
+        if self.sweeping.is_due(horizon) {
             let passages = self.lives.values().flat_map(|passers| &passers.told);
             self.vehicles.keep_only(passages.map(|passage| passage.vehicle));
         }
@@ -225,8 +225,7 @@ impl Stage for Exposures {
             return false;
         }
         // Once a minute is often enough: it visits every circle.
-        if let Some(horizon) = close.horizon.filter(|h| self.freed.is_none_or(|freed| *h >= freed + MINUTE)) {
-            self.freed = Some(horizon);
+        if let Some(horizon) = close.horizon.filter(|h| self.freeing.is_due(*h)) {
             self.free_before(horizon);
         }
         true

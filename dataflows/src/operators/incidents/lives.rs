@@ -15,6 +15,7 @@ use crate::records::changes::{Exposure, Life};
 use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Stamp, Status, TextId};
 use crate::time::closes::{CloseKind, EpochClose};
+use crate::time::every::Every;
 use crate::time::{Epoch, MINUTE, Micros};
 
 /// What becomes of a life.
@@ -39,8 +40,14 @@ pub fn lives<'scope>(
     let mut builder = OperatorBuilder::new("lives".to_owned(), closes.scope());
     let statuses = Inbox::new(&mut builder, statuses, Exchange::new(|s: &Status| s.incident.spread()));
     let seeds = Inbox::new(&mut builder, seeds, Exchange::new(|s: &Seed| s.life.incident.spread()));
-    let stage =
-        Lives { statuses, seeds, stories: IdMap::default(), touched: IdSet::default(), swept: Micros::MIN, held: 0 };
+    let stage = Lives {
+        statuses,
+        seeds,
+        stories: IdMap::default(),
+        touched: IdSet::default(),
+        freeing: Every::new(MINUTE),
+        held: 0,
+    };
     conduct(builder, closes, stage)
 }
 
@@ -49,7 +56,7 @@ struct Lives {
     seeds: Inbox<Seed>,
     stories: IdMap<TextId, Story>,
     touched: IdSet<TextId>,
-    swept: Micros,
+    freeing: Every,
     /// Bytes of statuses and lives.
     held: usize,
 }
@@ -92,8 +99,7 @@ impl Stage for Lives {
             }
         }
         // Once a minute is often enough: it visits every incident.
-        if let Some(horizon) = close.horizon.filter(|h| *h >= self.swept.saturating_add(MINUTE)) {
-            self.swept = horizon;
+        if let Some(horizon) = close.horizon.filter(|h| self.freeing.is_due(*h)) {
             self.held = 0;
             self.stories.retain(|_, story| {
                 let keep = story.keep(horizon, &mut out.rows);

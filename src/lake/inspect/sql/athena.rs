@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::{plain, quoted};
+use super::{plain_views, quoted, with_commits};
 use crate::lake::history::layout;
 use crate::lake::store::Lake;
 
@@ -12,15 +12,10 @@ pub fn athena(lake: &Lake, tables: &[(&str, SchemaRef)]) -> String {
         "-- Athena: once, one statement at a time; each query reads the newest version. For one commit of all tables add\n\
          -- `seq <= N` to what is read of the change logs and tables of records (N: select max(seq) from commits).\n",
     );
-    for table in tables.iter().map(|(table, _)| *table).chain([layout::COMMITS_TABLE]) {
+    for table in with_commits(tables) {
         let address = quoted(&lake.address(&layout::table(table)));
         sql +=
             &format!("CREATE EXTERNAL TABLE {table} LOCATION '{address}/' TBLPROPERTIES ('table_type' = 'DELTA');\n");
     }
-    for (table, schema) in tables {
-        if let Some(name) = layout::plain_table(table) {
-            sql += &format!("CREATE OR REPLACE VIEW {name} AS {};\n", plain(table, schema, '"'));
-        }
-    }
-    sql
+    sql + &plain_views("CREATE OR REPLACE VIEW", tables, '"')
 }

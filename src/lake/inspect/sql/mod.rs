@@ -40,6 +40,20 @@ fn plain(table: &str, schema: &SchemaRef, quote: char) -> String {
     )
 }
 
+/// Statements that make the derived tables known, as `create` says.
+fn plain_views(create: &str, tables: &[(&str, SchemaRef)], quote: char) -> String {
+    let view = |(table, schema): &(&str, SchemaRef)| {
+        let name = layout::plain_table(table)?;
+        Some(format!("{create} {name} AS {};\n", plain(table, schema, quote)))
+    };
+    tables.iter().filter_map(view).collect()
+}
+
+/// The names of the tables, and of that of the commits.
+fn with_commits<'a>(tables: &[(&'a str, SchemaRef)]) -> impl Iterator<Item = &'a str> {
+    tables.iter().map(|(table, _)| *table).chain([layout::COMMITS_TABLE])
+}
+
 fn quoted(text: &str) -> String {
     text.replace('\'', "''")
 }
@@ -69,7 +83,7 @@ mod tests {
         let sql = duckdb(&lake, &options, &tables);
         assert!(!sql.contains("INSTALL") && !sql.contains("//"), "{sql}");
         assert!(layout::record_tables().all(|table| sql.contains(&format!("VIEW {table} "))));
-        assert!(sql.contains("NULL::TIMESTAMPTZ AS \"event_time\""));
+        assert!(sql.contains("NULL::TIMESTAMPTZ AS \"event_time\"") && sql.contains("SET TimeZone = 'UTC';"), "{sql}");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::row;
+use super::{row, with_commits};
 use crate::lake::history::layout;
 use crate::lake::store::Lake;
 use crate::lake::store::s3::StoreOptions;
@@ -11,7 +11,7 @@ use crate::lake::store::s3::StoreOptions;
 pub fn polars(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
     let (location, storage) = (lake.location(), storage(lake, options));
     let all = layout::TABLES;
-    let names: Vec<&str> = tables.iter().map(|(table, _)| *table).chain([layout::COMMITS_TABLE]).collect();
+    let names: Vec<&str> = with_commits(tables).collect();
     let mut text = format!(
         "# Polars (pip install polars deltalake): a lazy frame of each table, all of one commit; its number is the version.\n\
          import polars as pl\n\

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::plain;
+use super::{plain_views, with_commits};
 use crate::lake::history::layout;
 use crate::lake::store::Lake;
 
@@ -12,15 +12,10 @@ pub fn spark(lake: &Lake, seq: u64, tables: &[(&str, SchemaRef)]) -> String {
         "-- Spark with io.delta:delta-spark: commit {seq} of the lake as views; `lake sql` again shows the newest one.\n\
          SET TIME ZONE 'UTC';\n"
     );
-    for table in tables.iter().map(|(table, _)| *table).chain([layout::COMMITS_TABLE]) {
+    for table in with_commits(tables) {
         let address = lake.address(&layout::table(table)).replacen("s3://", "s3a://", 1).replace('`', "``");
         sql +=
             &format!("CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM delta.`{address}` VERSION AS OF {seq};\n");
     }
-    for (table, schema) in tables {
-        if let Some(name) = layout::plain_table(table) {
-            sql += &format!("CREATE OR REPLACE TEMP VIEW {name} AS {};\n", plain(table, schema, '`'));
-        }
-    }
-    sql
+    sql + &plain_views("CREATE OR REPLACE TEMP VIEW", tables, '`')
 }
