@@ -39,7 +39,7 @@ use topics::TopicsCommand;
 /// Five Kafka topics in; correct, explainable tables out, committed atomically.
 #[derive(Debug, Parser)]
 #[command(name = "citystream", version = manual::VERSION, long_version = manual::LONG_VERSION, styles = STYLES)]
-#[command(arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, after_help = EXAMPLES, color = out::colours())]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

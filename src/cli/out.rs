@@ -5,6 +5,7 @@ use std::fmt::Arguments;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use clap::ColorChoice;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -56,6 +57,11 @@ pub fn manner() -> Manner {
 pub fn may_draw() -> bool {
     let Manner { quiet, json } = manner();
     !quiet && !json && std::io::stderr().is_terminal()
+}
+
+/// The colours of help and of what is wrong with a command line. clap alone would paint any terminal of a `CI`, a dumb one too.
+pub fn colours() -> ColorChoice {
+    if config::wants_colour() { ColorChoice::Auto } else { ColorChoice::Never }
 }
 
 /// Whether colours are seen there, and wanted.

@@ -13,7 +13,7 @@ fn command(words: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_citystream"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if ["CITYSTREAM_", "KAFKA_", "AWS_"].iter().any(|prefix| name.starts_with(prefix)) {
+        if ["CITYSTREAM_", "KAFKA_", "AWS_", "CLICOLOR"].iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(&*name);
         }
     }
@@ -226,7 +226,7 @@ fn colours_are_for_terminals_whose_user_wants_them() {
     for words in ["run --help", "run --lateness soon", "check --source dir:nowhere --listen none --lake nowhere"] {
         assert!(on_a_terminal(words, &[]).contains("\u{1b}["), "{words}");
         for without in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-            let shown = on_a_terminal(words, &[without]);
+            let shown = on_a_terminal(words, &[without, ("CI", "true")]);
             assert!(!shown.contains('\u{1b}') && shown.len() > 40, "{words} {without:?}: {shown}");
         }
         let words: Vec<&str> = words.split(' ').collect();
