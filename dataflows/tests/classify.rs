@@ -192,7 +192,16 @@ fn feed_tick(ticks: &mut InputHandleVec<Epoch, Tick>, index: usize, tick: Tick) 
 }
 
 fn plain_tick(epoch: Epoch) -> Tick {
-    Tick { epoch, seal: None, limit: None, added: Vec::new(), start: None, last: false, ends_log: false }
+    Tick {
+        epoch,
+        seal: None,
+        limit: None,
+        added: Vec::new(),
+        start: None,
+        last: false,
+        is_idle: false,
+        ends_log: false,
+    }
 }
 
 fn start(log: &Log) -> Tick {

@@ -32,6 +32,7 @@ pub fn print(given: &Table, file: Option<&str>, json: bool) -> Result<i32, RunEr
 /// What a setting is that depends on others, or on the machine.
 fn settled(config: &Config, key: &str) -> Option<String> {
     match key {
+        "epoch" => Some(show_time(config.epoch)),
         "commit-interval" => Some(show_time(config.commit_interval)),
         "state-memory" => Some(show_size(config.state_memory)),
         "listen" => Some(config.listen.clone().unwrap_or_else(|| "none".to_owned())),

@@ -141,7 +141,7 @@ const RECORD_SETTINGS: &[Declared] = &[
 
 const PACE_SETTINGS: &[Declared] = &[
     ("idle", "TIME", Some("30s"), "After how long without a record a partition holds the horizon no longer"),
-    ("epoch", "TIME", Some("250ms"), "Length of an epoch"),
+    ("epoch", "TIME", None, "Length of an epoch [default: a twentieth of --commit-interval, at least 250ms]"),
     ("commit-interval", "TIME", None, "Time between commits [default: 2s on a local lake, 60s on S3]"),
     (
         "memory",

@@ -329,9 +329,9 @@ mod tests {
         let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let flags = Table::from_iter([("lateness".to_owned(), "3m".into())]);
         let all = merged(&flags, file, &variables).unwrap();
-        let shown = ["lateness", "idle", "gps-topic", "slack", "epoch"].map(|key| all.shown(key));
+        let shown = ["lateness", "idle", "gps-topic", "slack", "max-ahead"].map(|key| all.shown(key));
         let expected =
-            ["--lateness 3m", "CITYSTREAM_IDLE=2m", "GPS_TOPIC=b", "my.toml: slack = \"1m\"", "--epoch 250ms"];
+            ["--lateness 3m", "CITYSTREAM_IDLE=2m", "GPS_TOPIC=b", "my.toml: slack = \"1m\"", "--max-ahead 24h"];
         assert_eq!(shown, expected);
     }
 }

@@ -180,6 +180,10 @@ impl Values<'_> {
     }
 }
 
+/// Of so many epochs is a commit, about, as long as they are no shorter than this.
+const EPOCHS_A_COMMIT: u32 = 20;
+const SHORT_EPOCH: Duration = Duration::from_millis(250);
+
 impl Config {
     /// Checks merged settings.
     ///
@@ -193,6 +197,10 @@ impl Config {
         let commit_interval = match values.optional("commit-interval") {
             Some(_) => values.time("commit-interval")?,
             None => Duration::from_secs(if lake.starts_with("s3://") { 60 } else { 2 }),
+        };
+        let epoch = match values.optional("epoch") {
+            Some(_) => values.time("epoch")?,
+            None => (commit_interval / EPOCHS_A_COMMIT).max(SHORT_EPOCH),
         };
         let (processes, process) = which_process(&values)?;
         let config = Config {
@@ -220,7 +228,7 @@ impl Config {
             },
             idle: values.time("idle")?,
             max_record: values.size("max-record")? as usize,
-            epoch: values.time("epoch")?,
+            epoch,
             commit_interval,
             memory: values.size("memory")?,
             state_memory: match values.optional("state-memory") {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! reports ---- loop ---+
-//! full ------- loop ---+
+//! words ------ loop ---+
 //! committed -- loop ---+-> clock (worker 0) -> ticks -> broadcast
 //! ```
 //!
@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Epoch;
-use citystream_dataflows::time::ticks::{Added, Committed, Full, Report, Tick};
+use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, Word};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -38,13 +38,13 @@ const LOOK: Duration = Duration::from_millis(5);
 pub fn clock<'scope>(
     clock: Option<ClockStart>,
     reports: StreamVec<'scope, Epoch, Report>,
-    full: StreamVec<'scope, Epoch, Full>,
+    words: StreamVec<'scope, Epoch, Word>,
     committed: StreamVec<'scope, Epoch, Committed>,
 ) -> StreamVec<'scope, Epoch, Tick> {
     let scope = reports.scope();
     let mut builder = OperatorBuilder::new("clock".to_owned(), scope);
     let mut reports = builder.new_input_connection(reports, Pipeline, []);
-    let mut full = builder.new_input_connection(full, Exchange::new(|_: &Full| 0), []);
+    let mut words = builder.new_input_connection(words, Exchange::new(|_: &Word| 0), []);
     let mut committed = builder.new_input_connection(committed, Pipeline, []);
     let (output, ticks) = builder.new_output_connection::<Vec<Tick>, _>([]);
     let mut output = OutputBuilder::from(output);
@@ -58,9 +58,9 @@ pub fn clock<'scope>(
                 let (Some((clock, _)), Some(time)) = (&mut clock, time.least()) else { return batch.clear() };
                 batch.drain(..).for_each(|report| clock.pacer.reported(time - 1, report));
             });
-            full.for_each(|time, batch| {
+            words.for_each(|time, batch| {
                 let (Some((clock, _)), Some(time)) = (&mut clock, time.least()) else { return batch.clear() };
-                batch.drain(..).for_each(|full| clock.pacer.full(time - 1, full));
+                batch.drain(..).for_each(|word| clock.pacer.said(time - 1, word));
             });
             committed.for_each(|_, batch| {
                 let Some((clock, _)) = &mut clock else { return batch.clear() };
@@ -70,9 +70,10 @@ pub fn clock<'scope>(
             discovered.try_iter().for_each(|found| pacer.discovered(found));
             // Plan.
             let answered = frontiers[0].frontier().first().map_or(Epoch::MAX, |time| time.saturating_sub(1));
-            pacer.answered_before(answered);
+            let now = Instant::now();
+            pacer.answered_before(answered, now);
             // Act, emit, downgrade.
-            if let Some(tick) = pacer.tick(Instant::now()) {
+            if let Some(tick) = pacer.tick(now) {
                 let epoch = tick.epoch;
                 let at = capability.delayed(&epoch);
                 output.activate().session(&at).give(tick);

@@ -24,6 +24,8 @@ pub struct PartitionCursor {
     /// Up to where its progress has been shown.
     shown: NextOffset,
     read: u64,
+    /// Whether it may be far from others, as nobody has told a limit since it was added.
+    is_new: bool,
     idle: Idle,
     /// Shown once the end is known.
     lag: Option<IntGauge>,
@@ -39,6 +41,7 @@ impl PartitionCursor {
             next: added.from,
             shown: added.from,
             read: 0,
+            is_new: true,
             idle: Idle::default(),
             lag: None,
         }
@@ -58,6 +61,23 @@ impl PartitionCursor {
         is_drained
     }
 
+    /// How much it may give now, of `share`: nothing beyond the limit; a share an epoch while it is new, so that all partitions
+    /// of a backlog begin together.
+    pub fn quota(&self, limit: Option<Micros>, share: usize) -> usize {
+        let left = if self.is_new { share.saturating_sub(self.read as usize) } else { share };
+        if self.is_beyond(limit) { 0 } else { left }
+    }
+
+    /// Whether it has to wait for others.
+    pub fn is_beyond(&self, limit: Option<Micros>) -> bool {
+        self.log_clock.zip(limit).is_some_and(|(clock, limit)| clock > limit)
+    }
+
+    /// An epoch opens under this limit.
+    pub fn open(&mut self, limit: Option<Micros>) {
+        self.is_new &= limit.is_none();
+    }
+
     /// What the open epoch has taken, as it closes; the next one begins where it ends.
     pub fn close(&mut self, reader: &mut dyn Reader, quiet_after: Duration, now: Instant) -> Binding {
         let standing = if self.look(reader, now) {
@@ -73,6 +93,7 @@ impl PartitionCursor {
         if let Some(passed) = reader.passed(self.partition).filter(|_| standing.is_drained()) {
             self.next = self.next.max(passed);
         }
+        self.is_new &= standing == Standing::Behind;
         let PartitionCursor { partition, first, next, read, log_clock, .. } = *self;
         (self.first, self.read) = (next, 0);
         Binding { partition, first, next, read, log_clock, standing }

@@ -40,11 +40,11 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
     let committed_probe = Handle::new();
     worker.dataflow_named("citystream", |scope| {
         let (reports_loop, reports_back) = scope.feedback(1);
-        let (full_loop, full_back) = scope.feedback(1);
+        let (words_loop, words_back) = scope.feedback(1);
         let (committed_loop, committed_back) = scope.feedback(1);
 
-        let ticks = clock(clock_start, reports_back, full_back, committed_back);
-        let Readings { rows, reports, full } =
+        let ticks = clock(clock_start, reports_back, words_back, committed_back);
+        let Readings { rows, reports, words } =
             read(Arc::clone(&process.reading), committed_probe.clone(), ticks.clone());
         let recovered = recover(process.lake.clone(), process.derived.clone(), ticks.clone());
         let decided = (process.policy, Arc::clone(&process.held));
@@ -70,7 +70,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         let committed = commit((process.policy, process.fatal.clone()), commits, written, reports.clone(), ticks);
 
         reports.connect_loop(reports_loop);
-        full.connect_loop(full_loop);
+        words.connect_loop(words_loop);
         committed.probe_with(&committed_probe).connect_loop(committed_loop);
     });
 }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod clock;
 mod cursor;
 pub mod derive;
+mod epoch_length;
 pub mod graph;
 pub mod pacer;
 pub mod partitions;

@@ -1,24 +1,28 @@
-//! When an epoch closes and when a commit ends: the clock's decisions, apart from its operator.
+//! When an epoch closes and when a commit ends: the clock's decisions, apart from its operator. How long an epoch is stands
+//! in [`EpochLength`].
 //!
 //! Bounded by construction: at most `OPEN_EPOCHS` epochs are unanswered, one commit is in flight, and with a
 //! spent budget nothing is minted until that commit has landed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use citystream_dataflows::time::bindings::Standing;
 use citystream_dataflows::time::progress::Progress;
-use citystream_dataflows::time::ticks::{Added, Full, Report, Start, Tick};
+use citystream_dataflows::time::ticks::{Added, Report, Start, Tick, Word};
 use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
+
+use super::epoch_length::EpochLength;
 
 /// Epochs minted and not yet answered by every worker.
 const OPEN_EPOCHS: u64 = 8;
-/// An epoch that can take no more ends early, but not before this part of its length.
-const EARLY: u32 = 10;
+/// No epoch is longer than this part of the time between commits, unless one is asked for.
+const OF_COMMIT: u32 = 2;
 
 /// How often epochs and commits end.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The length of an epoch.
+    /// The length of an epoch, at least.
     pub epoch: Duration,
     /// The time between commits.
     pub commit: Duration,
@@ -28,6 +32,8 @@ pub struct Pace {
     pub until_drained: bool,
     /// And say then that the log has ended.
     pub ends_log: bool,
+    /// The workers of all processes.
+    pub peers: usize,
 }
 
 /// The state of the clock.
@@ -37,17 +43,19 @@ pub struct Pacer {
     progress: Progress,
     start: Option<Start>,
     added: Vec<Added>,
-    /// Minted and not yet answered.
-    open: VecDeque<Tick>,
+    /// Minted and not yet answered, and when.
+    open: VecDeque<(Tick, Instant)>,
     reports: BTreeMap<Epoch, Vec<Report>>,
     next: Epoch,
     /// The last commit that landed.
     seq: u64,
     sealing: bool,
     sealed_at: Instant,
-    ticked_at: Option<Instant>,
-    /// The last epoch of which a worker said that it can take no more, and under which limit.
-    full: Option<(Epoch, Option<Micros>)>,
+    length: EpochLength,
+    /// Nobody has read anything in the last epoch that was answered.
+    is_idle: bool,
+    /// The workers that have something to read, after that epoch.
+    behind: BTreeSet<usize>,
     /// Offsets or the horizon have moved since the last seal, as far as answers have come.
     changed: bool,
     /// The last epoch that was sealed.
@@ -75,8 +83,9 @@ impl Pacer {
             next: last + 1,
             sealing: false,
             sealed_at: Instant::now(),
-            ticked_at: None,
-            full: None,
+            length: EpochLength::new(pace.epoch, pace.commit / OF_COMMIT),
+            is_idle: false,
+            behind: BTreeSet::new(),
             changed: unrecorded,
             sealed_epoch: None,
             uncommitted: BTreeMap::new(),
@@ -105,18 +114,18 @@ impl Pacer {
         self.reports.entry(epoch).or_default().push(report);
     }
 
-    /// Takes one worker's word that an epoch can take no more. That it has records outweighs what others say.
-    pub fn full(&mut self, epoch: Epoch, full: Full) {
-        let said = self.full.filter(|(of, _)| *of >= epoch);
-        if said.is_none_or(|(of, under)| of == epoch && under.is_some()) {
-            self.full = Some((epoch, full.under));
+    /// Takes one worker's word of an epoch.
+    pub fn said(&mut self, epoch: Epoch, word: Word) {
+        if epoch == self.next {
+            self.length.said(word);
         }
     }
 
     /// All answers to the epochs before `epoch` have been taken.
-    pub fn answered_before(&mut self, epoch: Epoch) {
-        while self.open.front().is_some_and(|t| t.epoch < epoch) {
-            let Some(tick) = self.open.pop_front() else { break };
+    pub fn answered_before(&mut self, epoch: Epoch, now: Instant) {
+        while self.open.front().is_some_and(|(tick, _)| tick.epoch < epoch) {
+            let Some((tick, minted)) = self.open.pop_front() else { break };
+            self.length.answered(now.duration_since(minted));
             let reports = self.reports.remove(&tick.epoch).unwrap_or_default();
             let horizon = self.progress.horizon();
             let mut bindings = reports.iter().flat_map(|r| &r.bindings);
@@ -125,7 +134,15 @@ impl Pacer {
             let moved = tick.start.is_none() && horizon != self.progress.horizon();
             // What a seal has taken is no reason for another: that one would have nothing to say (C1).
             self.changed |= (read || moved) && self.sealed_epoch.is_none_or(|sealed| tick.epoch > sealed);
+            self.is_idle = !read && tick.start.is_none();
+            self.behind = self.behind();
         }
+    }
+
+    fn behind(&self) -> BTreeSet<usize> {
+        let positions = self.progress.positions();
+        let behind = positions.iter().filter(|position| position.standing == Standing::Behind);
+        behind.map(|position| position.partition.owner(self.pace.peers)).collect()
     }
 
     /// Commit `seq` has landed.
@@ -144,9 +161,8 @@ impl Pacer {
         let behind = self.open.len() as u64 >= OPEN_EPOCHS;
         // A bounded run that has read everything does not wait for the time to pass.
         let hurry = !self.sealing && self.is_drained();
-        let length = if self.is_full() { self.pace.epoch / EARLY } else { self.pace.epoch };
-        let early = self.ticked_at.is_some_and(|at| now < at + length);
-        if self.ended || behind || (early && !hurry) {
+        let is_over = hurry || self.length.is_over(now, &self.behind, self.limit());
+        if self.ended || behind || !is_over {
             return None;
         }
         let used = self.uncommitted.values().max().copied().unwrap_or(0);
@@ -169,6 +185,7 @@ impl Pacer {
             added: std::mem::take(&mut self.added),
             start: self.start.take(),
             last,
+            is_idle: self.is_idle && !self.changed && !self.pace.until_drained,
             ends_log: last && self.pace.ends_log && self.is_drained(),
         };
         if seal.is_some() {
@@ -178,9 +195,9 @@ impl Pacer {
             self.changed = false;
         }
         self.ended = last;
-        self.ticked_at = Some(now);
+        self.length.open(now, tick.is_idle);
         self.next += 1;
-        self.open.push_back(tick.clone());
+        self.open.push_back((tick.clone(), now));
         tick
     }
 
@@ -188,13 +205,6 @@ impl Pacer {
     fn limit(&self) -> Option<Micros> {
         let is_crowded = self.crowded.is_some_and(|epoch| epoch + OPEN_EPOCHS >= self.next);
         if is_crowded { self.progress.narrow_limit() } else { self.progress.limit() }
-    }
-
-    /// Whether the open epoch can take no more, and the next one can.
-    fn is_full(&self) -> bool {
-        let limit = self.limit();
-        let is_over = |under: Micros| limit.is_none_or(|limit| limit > under);
-        self.full.is_some_and(|(epoch, under)| epoch == self.next && under.is_none_or(is_over))
     }
 
     /// With `until_drained`: everything there was has been read.
@@ -212,6 +222,8 @@ impl Pacer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::OnceLock;
+
     use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Standing, Topic};
 
     use super::*;
@@ -221,7 +233,7 @@ mod tests {
 
     fn pacer(until_drained: bool) -> Pacer {
         let commit = Duration::from_secs(3600);
-        let pace = Pace { epoch: Duration::ZERO, commit, budget: BUDGET, until_drained, ends_log: false };
+        let pace = Pace { epoch: Duration::ZERO, commit, budget: BUDGET, until_drained, ends_log: false, peers: 2 };
         let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
         let start = Start {
             run: "run".into(),
@@ -254,11 +266,17 @@ mod tests {
                 bindings: vec![binding],
             },
         );
-        pacer.answered_before(tick.epoch + 1);
+        pacer.answered_before(tick.epoch + 1, now());
+    }
+
+    /// Time stands still: an epoch may end as soon as it has begun.
+    fn now() -> Instant {
+        static NOW: OnceLock<Instant> = OnceLock::new();
+        *NOW.get_or_init(Instant::now)
     }
 
     fn tick(pacer: &mut Pacer) -> Option<Tick> {
-        pacer.tick(Instant::now())
+        pacer.tick(now())
     }
 
     /// The first tick only says what is to be read: its epoch holds nothing.
@@ -275,7 +293,7 @@ mod tests {
                 bindings: Vec::new(),
             },
         );
-        pacer.answered_before(first.epoch + 1);
+        pacer.answered_before(first.epoch + 1, now());
     }
 
     #[test]
@@ -292,39 +310,6 @@ mod tests {
         let mut pacer = pacer(false);
         let minted = std::iter::from_fn(|| tick(&mut pacer)).take(100).count();
         assert_eq!(minted as u64, OPEN_EPOCHS);
-    }
-
-    #[test]
-    fn an_epoch_that_can_take_no_more_ends_early_if_the_next_one_can() {
-        let mut pacer = pacer(false);
-        pacer.pace.epoch = Duration::from_secs(10);
-        let mut now = Instant::now();
-        let mut tick_after = |pacer: &mut Pacer, time| {
-            now += time;
-            pacer.tick(now)
-        };
-        let first = tick_after(&mut pacer, Duration::ZERO).unwrap();
-        pacer.full(first.epoch + 1, Full { under: None });
-        assert_eq!(tick_after(&mut pacer, Duration::from_millis(900)), None, "not before a tenth of its length");
-        let second = tick_after(&mut pacer, Duration::from_millis(200)).unwrap();
-        assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "nobody has said so of this one");
-        pacer.reported(
-            first.epoch,
-            Report {
-                process: 0,
-                uncommitted: 0,
-                stop: false,
-                many_dates: false,
-                is_crowded: false,
-                bindings: Vec::new(),
-            },
-        );
-        answer(&mut pacer, &second, 10, 0, false);
-        let limit = pacer.progress.limit();
-        pacer.full(second.epoch + 1, Full { under: limit });
-        assert_eq!(tick_after(&mut pacer, Duration::from_secs(2)), None, "the next one has the same limit");
-        pacer.full(second.epoch + 1, Full { under: limit.map(|limit| limit - 1) });
-        assert!(tick_after(&mut pacer, Duration::ZERO).is_some());
     }
 
     #[test]
@@ -391,7 +376,7 @@ mod tests {
                     bindings: vec![binding],
                 },
             );
-            pacer.answered_before(tick.epoch + 1);
+            pacer.answered_before(tick.epoch + 1, now());
         }
     }
 

@@ -3,13 +3,13 @@
 //! ```text
 //! ticks -- broadcast --> read -> rows     (stay on this worker)
 //!                             -> reports  (broadcast: bindings, bytes, the wish to stop)
-//!                             -> full     (to the clock: this epoch can take no more)
+//!                             -> words    (to the clock: this epoch can take no more, or has a record)
 //! ```
 //!
 //! Every worker holds a capability for the epoch that is open and moves it past a tick's epoch once that epoch's
 //! rows and report are sent. A record belongs to the epoch that is open when it is taken. Partitions are polled in
-//! turn, in small shares, so that the worker's other operators run; one beyond the tick's limit is left alone, and
-//! all of them once the budget is spent or the epoch has its share. A source error is raised and keeps the
+//! small shares, so that the worker's other operators run, and the one that is furthest behind first; one beyond the tick's limit
+//! is left alone, and all of them once the budget is spent or the epoch has its share. A source error is raised and keeps the
 //! capability: the frontier never passes what could not be read.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::time::ticks::{Full, Report, Tick};
+use citystream_dataflows::time::ticks::{Report, Said, Tick, Word};
 use citystream_dataflows::time::{DAY, Epoch, Micros};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -37,8 +37,11 @@ use crate::source::{Reader, SourceError};
 const QUANTUM: usize = 2048;
 /// Input bytes after which an open epoch's rows are sent on.
 const BATCH: usize = 4 << 20;
-/// How long an operator that found nothing rests.
+/// Records taken of one partition at a time.
+const SHARE: usize = QUANTUM / 4;
+/// How long an operator that found nothing rests: twice as long each time, up to the longest.
 const REST: Duration = Duration::from_millis(2);
+const LONGEST_REST: Duration = Duration::from_millis(16);
 /// How long no partition is looked at, at most, while no epoch closes.
 const LOOK: Duration = Duration::from_millis(500);
 /// Of so many log dates are a commit's records, at most: each date makes a file of each table.
@@ -50,8 +53,8 @@ pub struct Readings<'scope> {
     pub rows: StreamVec<'scope, Epoch, RawBatch>,
     /// Answers to ticks, on every worker.
     pub reports: StreamVec<'scope, Epoch, Report>,
-    /// Word that the open epoch can take no more.
-    pub full: StreamVec<'scope, Epoch, Full>,
+    /// What is said of the open epoch.
+    pub words: StreamVec<'scope, Epoch, Word>,
 }
 
 /// Rows and reports of this worker's partitions; see the module. `committed` tells what no longer counts against
@@ -67,14 +70,15 @@ pub fn read<'scope>(
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (rows, row_stream) = builder.new_output_connection::<Vec<RawBatch>, _>([]);
     let (reports, report_stream) = builder.new_output_connection::<Vec<Report>, _>([]);
-    let (full, full_stream) = builder.new_output_connection::<Vec<Full>, _>([]);
-    let (mut rows, mut reports, mut full) =
-        (OutputBuilder::from(rows), OutputBuilder::from(reports), OutputBuilder::from(full));
+    let (words, word_stream) = builder.new_output_connection::<Vec<Word>, _>([]);
+    let (mut rows, mut reports, mut words) =
+        (OutputBuilder::from(rows), OutputBuilder::from(reports), OutputBuilder::from(words));
     let activator = scope.activator_for(builder.operator_info().address);
 
     builder.build(move |capabilities| {
         let mut open = Some(Capabilities::new(capabilities));
         let mut source = OpenEpoch::new(reading, worker, peers);
+        let mut rest = REST;
         move |_| {
             // Read.
             let mut closing = Vec::new();
@@ -98,40 +102,50 @@ pub fn read<'scope>(
                     return source.reading.fatal.raise(error);
                 }
             }
-            match source.poll_some() {
+            let polled = match source.poll_some() {
+                Ok(polled) => polled,
                 Err(error) => return source.reading.fatal.raise(error),
-                Ok(true) => activator.activate(),
-                Ok(false) => {
-                    full.activate().session(&held.full).give_iterator(source.is_full().into_iter());
-                    activator.activate_after(REST);
-                }
+            };
+            words.activate().session(&held.words).give_iterator(source.word(&polled).into_iter());
+            rest = if polled.records > 0 { REST } else { (rest * 2).min(LONGEST_REST) };
+            if polled.is_more {
+                activator.activate()
+            } else {
+                activator.activate_after(rest)
             }
             if source.rows.bytes() > BATCH {
                 rows.session(&held.rows).give_iterator(source.take_rows().into_iter());
             }
         }
     });
-    Readings { rows: row_stream, reports: report_stream.broadcast(), full: full_stream }
+    Readings { rows: row_stream, reports: report_stream.broadcast(), words: word_stream }
 }
 
 /// The capabilities of the open epoch.
 struct Capabilities {
     rows: Capability<Epoch>,
     reports: Capability<Epoch>,
-    full: Capability<Epoch>,
+    words: Capability<Epoch>,
 }
 
 impl Capabilities {
     fn new(mut minted: Vec<Capability<Epoch>>) -> Self {
-        let (full, reports) = (minted.remove(2), minted.remove(1));
-        Capabilities { rows: minted.remove(0), reports, full }
+        let (words, reports) = (minted.remove(2), minted.remove(1));
+        Capabilities { rows: minted.remove(0), reports, words }
     }
 
     fn downgrade(&mut self, epoch: Epoch) {
         self.rows.downgrade(&epoch);
         self.reports.downgrade(&epoch);
-        self.full.downgrade(&epoch);
+        self.words.downgrade(&epoch);
     }
+}
+
+/// What one turn found.
+struct Polled {
+    records: usize,
+    /// Whether there may be more at hand.
+    is_more: bool,
 }
 
 /// What this worker has read since the last tick.
@@ -143,14 +157,15 @@ struct OpenEpoch {
     /// From the first tick on.
     decoder: Option<Decoder>,
     rows: Rows,
+    /// Who is furthest behind first.
     cursors: Vec<PartitionCursor>,
-    /// The cursor to poll next.
-    next_partition: usize,
     /// When it was last looked whether cursors are idle.
     looked: Instant,
     limit: Option<Micros>,
-    /// Whether this worker has said that the open epoch is full.
-    said_full: bool,
+    /// Whether the open epoch waits for a record.
+    is_idle: bool,
+    /// Whether this worker has said its word of the open epoch.
+    has_said: bool,
     /// The log dates of what was taken since the last seal, as days.
     dates: BTreeSet<i64>,
     /// How many of them may be.
@@ -171,10 +186,10 @@ impl OpenEpoch {
             decoder: None,
             rows,
             cursors: Vec::new(),
-            next_partition: 0,
             looked: Instant::now(),
             limit: None,
-            said_full: false,
+            is_idle: false,
+            has_said: false,
             dates: BTreeSet::new(),
             most_dates: (DATES / peers).max(4),
             taken: 0,
@@ -216,7 +231,9 @@ impl OpenEpoch {
             self.dates.clear();
         }
         self.limit = tick.limit;
-        self.said_full = false;
+        self.is_idle = tick.is_idle;
+        self.has_said = false;
+        self.cursors.iter_mut().for_each(|cursor| cursor.open(tick.limit));
         if let Some(start) = &tick.start {
             self.decoder = Some(Decoder::new(self.reading.decode.clone(), TextHasher::new(start.key)));
         }
@@ -247,18 +264,24 @@ impl OpenEpoch {
         }
     }
 
-    /// Polls each partition at most once; true if there may be more at hand.
-    fn poll_some(&mut self) -> Result<bool, SourceError> {
+    /// Polls each partition at most once.
+    fn poll_some(&mut self) -> Result<Polled, SourceError> {
         self.look();
-        let (mut left, mut more) = (QUANTUM, false);
-        for _ in 0..self.cursors.len() {
+        self.cursors.sort_by_key(|cursor| cursor.log_clock);
+        let mut polled = Polled { records: 0, is_more: false };
+        for index in 0..self.cursors.len() {
+            let left = QUANTUM - polled.records;
             if left == 0 || self.is_full_of_rows() || self.reading.budget.is_spent() {
                 break;
             }
-            self.next_partition = (self.next_partition + 1) % self.cursors.len();
-            more |= self.poll(self.next_partition, &mut left)?;
+            let quota = self.cursors[index].quota(self.limit, SHARE.min(left));
+            if quota > 0 {
+                let records = self.poll(index, quota)?;
+                polled.records += records;
+                polled.is_more |= records == quota;
+            }
         }
-        Ok(more)
+        Ok(polled)
     }
 
     /// Whether the open epoch takes no more, however much there is.
@@ -270,28 +293,29 @@ impl OpenEpoch {
         self.dates.len() >= self.most_dates
     }
 
-    /// After a poll that found no more at hand: whether that is because of the epoch's share or the limit. Said once.
-    fn is_full(&mut self) -> Option<Full> {
-        let limited = self.cursors.iter().any(|cursor| is_beyond(cursor.log_clock, self.limit));
-        let is_full = self.is_full_of_rows() || limited;
-        if !is_full || std::mem::replace(&mut self.said_full, true) {
+    /// What is to be said of the open epoch after a turn: once, if at all.
+    fn word(&mut self, polled: &Polled) -> Option<Word> {
+        let has_to_wait = |cursor: &PartitionCursor| cursor.quota(self.limit, SHARE) == 0;
+        let said = if self.is_idle && (polled.records > 0 || self.reading.is_stopping()) {
+            Said::Record
+        } else if self.is_full_of_rows() {
+            Said::Share
+        } else if !polled.is_more && self.cursors.iter().any(has_to_wait) {
+            self.limit.filter(|_| self.taken == 0).map_or(Said::Limit, Said::Beyond)
+        } else {
             return None;
-        }
-        Some(Full { under: self.limit.filter(|_| self.taken == 0) })
+        };
+        (!std::mem::replace(&mut self.has_said, true)).then_some(Word { worker: self.worker, said })
     }
 
-    /// Takes a share of one partition; true if it was a whole one.
-    fn poll(&mut self, index: usize, left: &mut usize) -> Result<bool, SourceError> {
+    /// Takes at most `quota` records of one partition; tells how many.
+    fn poll(&mut self, index: usize, quota: usize) -> Result<usize, SourceError> {
         let most_dates = self.most_dates;
         let OpenEpoch { reader: Some(reader), decoder: Some(decoder), cursors, rows, limit, reading, dates, .. } = self
         else {
-            return Ok(false);
+            return Ok(0);
         };
         let cursor = &mut cursors[index];
-        if is_beyond(cursor.log_clock, *limit) {
-            return Ok(false);
-        }
-        let share = (*left).min(QUANTUM / 4);
         let mut polled = 0;
         let before = rows.bytes();
         reader.poll(cursor.partition, &mut |record| {
@@ -303,19 +327,13 @@ impl OpenEpoch {
                 dates.insert(day);
             }
             polled += 1;
-            let is_enough = polled == share || is_beyond(cursor.log_clock, *limit) || dates.len() >= most_dates;
+            let is_enough = polled == quota || cursor.is_beyond(*limit) || dates.len() >= most_dates;
             if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        *left -= polled;
         reading.metrics.read.inc_by(polled as u64);
         let bytes = (rows.bytes() - before) as u64;
         reading.budget.take(bytes);
         self.taken += bytes;
-        Ok(polled == share)
+        Ok(polled)
     }
-}
-
-/// Whether a partition has to wait for others.
-fn is_beyond(log_clock: Option<Micros>, limit: Option<Micros>) -> bool {
-    log_clock.zip(limit).is_some_and(|(clock, limit)| clock > limit)
 }

@@ -119,6 +119,7 @@ pub fn open(
         budget: process.reading.budget.limit(),
         until_drained: config.until_drained,
         ends_log: config.is_final,
+        peers: config.processes * config.workers,
     };
     let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
     let (found, discovered) = mpsc::channel();

@@ -24,9 +24,10 @@ impl Partition {
     /// The greatest number of a partition: state in reach holds it in 16 bits.
     pub const MAX_INDEX: i32 = u16::MAX as i32;
 
-    /// The worker that reads this partition: a function of its id alone, so that a new partition moves no other.
+    /// The worker that reads this partition: a function of its id alone, so that a new partition moves no other. Topics
+    /// begin at different workers, so that each worker has some of all.
     pub fn owner(self, peers: usize) -> usize {
-        (self.topic.index() + self.index as usize * Topic::count()) % peers
+        (self.index as usize + self.topic.index() * peers.div_ceil(Topic::count())) % peers
     }
 }
 

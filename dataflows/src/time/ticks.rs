@@ -21,6 +21,8 @@ pub struct Tick {
     pub start: Option<Start>,
     /// Whether no epoch follows.
     pub last: bool,
+    /// Whether the next epoch is long unless somebody has a record, and says so.
+    pub is_idle: bool,
     /// Whether the log ends with this epoch: all is sealed by it, and what may come later expires.
     pub ends_log: bool,
 }
@@ -70,11 +72,26 @@ pub struct Report {
     pub bindings: Vec<Binding>,
 }
 
-/// One worker's word, before the tick, that the open epoch can take no more of what there is.
+/// One worker's word of the epoch that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Full {
-    /// Nothing could be taken under this limit; `None` if the epoch has records.
-    pub under: Option<Micros>,
+pub struct Word {
+    /// The worker.
+    pub worker: usize,
+    /// What it says.
+    pub said: Said,
+}
+
+/// Why an epoch need not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// There is a record, where there was nothing to read.
+    Record,
+    /// The worker has taken its share of an epoch.
+    Share,
+    /// The worker has taken all that it may under the limit, and some of it in this epoch.
+    Limit,
+    /// The worker has taken nothing, as all that there is lies beyond this limit.
+    Beyond(Micros),
 }
 
 /// An on-time row of an earlier run that a record still to come may repeat.

@@ -141,6 +141,7 @@ mod tests {
             added: Vec::new(),
             start: (epoch == 1).then_some(start),
             last: false,
+            is_idle: false,
             ends_log: false,
         }
     }

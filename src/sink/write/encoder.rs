@@ -2,8 +2,9 @@
 //!
 //! Rows wait in groups by table and date (raw rows: of log time, derived rows: of event time). A group of 128 Ki rows is sorted by event
 //! time (dead letters by log time) and becomes a row group of the group's open file; a file that has reached its
-//! target is closed and the next begins. [`Encoder::seal`] closes all of them; groups with few rows come out as
-//! [`Remainder`]s for one encoder per table to collect, so that a short commit makes no swarm of tiny files.
+//! target is closed and the next begins. [`Encoder::seal`] closes all of them. What is too little for a file of its own comes
+//! out as [`Remainder`]s, most of it encoded already, for one encoder a table to collect: so a short commit makes no swarm of
+//! tiny files, and who collects has little to do.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,12 @@ use arrow::array::{RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
 use citystream_dataflows::time::{DAY, Micros};
 use parquet::file::properties::WriterProperties;
 
 use super::group::{EncodedFile, Finished, Group};
+use super::join::joined;
 use super::{EncodeError, properties};
 use crate::columns::row::column;
 use crate::columns::tables::Table;
@@ -24,30 +27,34 @@ use crate::columns::tables::Table;
 pub struct EncoderOptions {
     /// The bytes after which a file is closed, about.
     pub target_bytes: usize,
-    /// Groups with fewer rows than this, and no file yet, are left as remainders by [`Encoder::seal`].
+    /// Smaller files are left as remainders by [`Encoder::seal`].
+    pub small_bytes: usize,
+    /// Fewer rows of a group are left as they are: encoded, they would be mostly envelope.
     pub few_rows: usize,
 }
 
 impl Default for EncoderOptions {
     fn default() -> EncoderOptions {
-        EncoderOptions { target_bytes: 128 << 20, few_rows: 20_000 }
+        EncoderOptions { target_bytes: 128 << 20, small_bytes: 8 << 20, few_rows: 2048 }
     }
 }
 
-/// What an Arrow IPC stream takes beside its rows, about.
-const ENVELOPE: usize = 16 << 10;
-
-/// Too few rows for a file of their own.
+/// Too little for a file of its own.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Remainder {
-    /// Their table.
-    pub table: Table,
-    /// Their date, `YYYY-MM-DD`.
-    pub date: String,
-    /// The rows as an Arrow IPC stream, for [`Encoder::append_ipc`].
-    pub ipc: Vec<u8>,
-    /// How many rows.
-    pub rows: u64,
+pub enum Remainder {
+    /// Few rows of one table and date, as an Arrow IPC stream.
+    Rows(Table, Bytes),
+    /// A small file.
+    File(EncodedFile),
+}
+
+impl Remainder {
+    /// Its table.
+    pub fn table(&self) -> Table {
+        match self {
+            Remainder::Rows(table, _) | Remainder::File(EncodedFile { table, .. }) => *table,
+        }
+    }
 }
 
 /// All rows since the last seal.
@@ -55,7 +62,7 @@ pub struct Remainder {
 pub struct Sealed {
     /// Files.
     pub files: Vec<EncodedFile>,
-    /// Groups with few rows.
+    /// What is too little for files of their own.
     pub remainders: Vec<Remainder>,
 }
 
@@ -89,10 +96,15 @@ impl Encoder {
         Ok(())
     }
 
-    /// Takes the rows of a [`Remainder`].
-    pub fn append_ipc(&mut self, table: Table, ipc: &[u8]) -> Result<(), EncodeError> {
-        for batch in StreamReader::try_new(ipc, None)? {
-            self.append(table, batch?)?;
+    /// Takes what another encoder had too little of.
+    pub fn append_remainder(&mut self, remainder: Remainder) -> Result<(), EncodeError> {
+        match remainder {
+            Remainder::Rows(table, ipc) => {
+                for batch in StreamReader::try_new(&*ipc, None)? {
+                    self.append(table, batch?)?;
+                }
+            }
+            Remainder::File(file) => self.finished.push(file),
         }
         Ok(())
     }
@@ -102,25 +114,30 @@ impl Encoder {
         std::mem::take(&mut self.finished)
     }
 
-    /// Makes files of all groups but those with few rows; the encoder is empty afterwards.
+    /// Makes files of all groups that have enough for one; the encoder is empty afterwards.
     pub fn seal(&mut self) -> Result<Sealed, EncodeError> {
         let mut remainders = Vec::new();
         for ((table, day), mut group) in std::mem::take(&mut self.groups) {
             if group.has_file() || group.rows() >= self.options.few_rows {
                 self.seal_group(table, day, group)?;
             } else if group.rows() > 0 {
-                remainders.push(remainder(table, day, &mut group)?);
+                remainders.push(few_rows(table, &mut group)?);
             }
         }
-        Ok(Sealed { files: self.take_files(), remainders })
+        let enough = self.options.small_bytes;
+        let (files, small): (Vec<_>, Vec<_>) =
+            self.take_files().into_iter().partition(|file| file.data.len() >= enough);
+        remainders.extend(small.into_iter().map(Remainder::File));
+        Ok(Sealed { files, remainders })
     }
 
-    /// Makes files of everything; the encoder is empty afterwards.
+    /// Makes files of everything, as few as the target allows; the encoder is empty afterwards.
     pub fn seal_all(&mut self) -> Result<Vec<EncodedFile>, EncodeError> {
         for ((table, day), group) in std::mem::take(&mut self.groups) {
             self.seal_group(table, day, group)?;
         }
-        Ok(self.take_files())
+        let parts = self.take_files();
+        joined(parts, self.options.target_bytes, |table| &self.properties[table.index()])
     }
 
     /// Memory held, about.
@@ -142,15 +159,11 @@ impl Encoder {
     }
 }
 
-fn remainder(table: Table, day: i64, group: &mut Group) -> Result<Remainder, EncodeError> {
+fn few_rows(table: Table, group: &mut Group) -> Result<Remainder, EncodeError> {
     let batch = group.take()?;
-    // A vector that grows holds up to twice what it needs.
-    let room = batch.get_array_memory_size() + ENVELOPE;
-    let mut writer = StreamWriter::try_new(Vec::with_capacity(room), &batch.schema())?;
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
     writer.write(&batch)?;
-    let mut ipc = writer.into_inner()?;
-    ipc.shrink_to_fit();
-    Ok(Remainder { table, date: date(day), ipc, rows: batch.num_rows() as u64 })
+    Ok(Remainder::Rows(table, writer.into_inner()?.into()))
 }
 
 /// The rows by the day of a column of times; nearly always it is one.

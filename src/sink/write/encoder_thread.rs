@@ -27,7 +27,7 @@ const UPLOADS: usize = 16;
 pub enum Job {
     /// Complete rows of one table, of the commit of this number.
     Rows(Table, RecordBatch, u64),
-    /// Rows that another worker had too few of.
+    /// What another worker had too little of.
     Few(Remainder),
     /// Make durable files of everything so far.
     Seal {
@@ -35,7 +35,7 @@ pub enum Job {
         epoch: Epoch,
         /// The number of the commit.
         seq: u64,
-        /// Whether to send on tables with few rows instead of making small files of them.
+        /// Whether to send on what is too little, instead of making small files of it.
         send_few: bool,
     },
 }
@@ -45,9 +45,11 @@ pub enum Job {
 pub struct Sealed {
     /// The sealing epoch.
     pub epoch: Epoch,
+    /// The number of the commit.
+    pub seq: u64,
     /// The files, by table.
     pub files: Vec<(Table, File)>,
-    /// Rows for another worker to write.
+    /// For another worker to write.
     pub few: Vec<Remainder>,
 }
 
@@ -77,7 +79,8 @@ impl EncoderThread {
     ) -> Result<Self, RunError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (held, telling) = (Arc::clone(&access.held), Arc::clone(&access.held));
-        let options = EncoderOptions { target_bytes: access.file_bytes, ..EncoderOptions::default() };
+        let (defaults, target_bytes) = (EncoderOptions::default(), access.file_bytes);
+        let options = EncoderOptions { target_bytes, small_bytes: defaults.small_bytes.min(target_bytes), ..defaults };
         let encoder = Encoder::new(options)?;
         let mut worker = Worker { encoder, access, run, number, files: 0, durable: Vec::new() };
         thread::spawn(move || {
@@ -122,7 +125,7 @@ impl Worker {
                     self.upload(seq, complete)?;
                 }
             }
-            Job::Few(few) => self.encoder.append_ipc(few.table, &few.ipc)?,
+            Job::Few(few) => self.encoder.append_remainder(few)?,
             Job::Seal { epoch, seq, send_few } => {
                 let (encoded, few) = if send_few {
                     let sealed = self.encoder.seal()?;
@@ -131,7 +134,7 @@ impl Worker {
                     (self.encoder.seal_all()?, Vec::new())
                 };
                 self.upload(seq, encoded)?;
-                return Ok(Some(Sealed { epoch, files: std::mem::take(&mut self.durable), few }));
+                return Ok(Some(Sealed { epoch, seq, files: std::mem::take(&mut self.durable), few }));
             }
         }
         Ok(None)

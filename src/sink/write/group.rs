@@ -13,7 +13,7 @@ use crate::columns::row::column;
 use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW, ROW_KEY, Table, schema};
 
 /// One Parquet file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct EncodedFile {
     /// Its table.
     pub table: Table,
@@ -222,4 +222,9 @@ impl OpenFile {
 
 fn widened(range: Option<(Micros, Micros)>, least: Micros, greatest: Micros) -> (Micros, Micros) {
     range.map_or((least, greatest), |(first, last)| (first.min(least), last.max(greatest)))
+}
+
+/// The range that holds both.
+pub(super) fn widest(one: Option<(Micros, Micros)>, other: Option<(Micros, Micros)>) -> Option<(Micros, Micros)> {
+    other.map_or(one, |(least, greatest)| Some(widened(one, least, greatest)))
 }

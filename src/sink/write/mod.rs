@@ -1,13 +1,14 @@
 //! Rows to durable Parquet files, and the descriptions of those files downstream.
 //!
 //! Two operators, `write` and `gather`, each with an [encoder thread](encoder_thread) of its own: `write` makes files of
-//! what its worker has plenty of and sends the rest to one worker a table, where `gather` makes one file of all of it. The
-//! thread's [encoder] sorts rows by event time into bounded row groups, by table and date.
+//! what its worker has plenty of and sends the rest, encoded, to one worker a table, where `gather` [joins](join) it to one
+//! file. The thread's [encoder] sorts rows by event time into bounded row groups, by table and date.
 
 pub mod complete;
 pub mod encoder;
 pub mod encoder_thread;
 mod group;
+mod join;
 mod operators;
 mod properties;
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! batches ---- pipeline -> write -> written (to worker 0)
-//! ticks ---- broadcast -->       -> few (by table) -> gather -> written (to worker 0)
-//!                                   ticks ---------->
+//! ticks ---- broadcast -->       -> few (to a writer a table) -> gather -> written (to worker 0)
+//!                                   ticks --------------------->
 //! ```
 //!
 //! Both hold a capability for the first epoch that is not yet durable. Once their input is complete up to a sealing
@@ -43,6 +43,12 @@ pub struct Written {
     pub counts: BTreeMap<Topic, Ledger>,
 }
 
+/// With so many workers worker 0, which keeps time and commits, gathers nothing.
+const CROWD: usize = 8;
+
+/// Where it goes, and what.
+type Few = (u64, Remainder);
+
 type Capabilities = Option<Vec<Capability<Epoch>>>;
 
 /// Writes what this worker has plenty of; see the module.
@@ -50,18 +56,19 @@ pub fn write<'scope>(
     access: LakeAccess,
     rows: StreamVec<'scope, Epoch, Batch>,
     ticks: StreamVec<'scope, Epoch, Tick>,
-) -> (StreamVec<'scope, Epoch, Written>, StreamVec<'scope, Epoch, Remainder>) {
+) -> (StreamVec<'scope, Epoch, Written>, StreamVec<'scope, Epoch, Few>) {
     let scope = rows.scope();
     let mut builder = OperatorBuilder::new("write".to_owned(), scope);
     let mut rows = builder.new_input_connection(rows, Pipeline, []);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (written, written_stream) = builder.new_output_connection::<Vec<Written>, _>([]);
-    let (few, few_stream) = builder.new_output_connection::<Vec<Remainder>, _>([]);
+    let (few, few_stream) = builder.new_output_connection::<Vec<Few>, _>([]);
     let (mut written, mut few) = (OutputBuilder::from(written), OutputBuilder::from(few));
     let wake = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     let encoder = scope.index();
-    // A worker alone has nobody to send them to.
-    let send_few = scope.peers() > 1;
+    let peers = scope.peers();
+    // A worker alone has nobody to send it to.
+    let send_few = peers > 1;
 
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
@@ -92,7 +99,8 @@ pub fn write<'scope>(
                 let counts = counts.take(sealed.epoch);
                 let (at, few_at) = (caps[0].delayed(&sealed.epoch), caps[1].delayed(&sealed.epoch));
                 written.activate().session(&at).give(Written { files: sealed.files, counts });
-                few.activate().session(&few_at).give_iterator(sealed.few.into_iter());
+                let addressed = |few: Remainder| (writer(few.table(), sealed.seq, peers), few);
+                few.activate().session(&few_at).give_iterator(sealed.few.into_iter().map(addressed));
                 pass(&mut held, sealed.epoch, stage.last);
             }
         }
@@ -100,16 +108,22 @@ pub fn write<'scope>(
     (written_stream, few_stream)
 }
 
+/// The worker that gathers a table's files of a commit: in turn, and not where the clock is as soon as there are enough others.
+fn writer(table: Table, seq: u64, peers: usize) -> u64 {
+    let spared = usize::from(peers >= CROWD);
+    let turn = (seq as usize).wrapping_mul(Table::all().count()).wrapping_add(table.index());
+    (spared + turn % (peers - spared)) as u64
+}
+
 /// Writes what no worker had plenty of, all of a table on one worker; see the module.
 pub fn gather<'scope>(
     access: LakeAccess,
-    few: StreamVec<'scope, Epoch, Remainder>,
+    few: StreamVec<'scope, Epoch, Few>,
     ticks: StreamVec<'scope, Epoch, Tick>,
 ) -> StreamVec<'scope, Epoch, Written> {
     let scope = few.scope();
     let mut builder = OperatorBuilder::new("gather".to_owned(), scope);
-    let by_table = Exchange::new(|few: &Remainder| few.table.index() as u64);
-    let mut few = builder.new_input_connection(few, by_table, []);
+    let mut few = builder.new_input_connection(few, Exchange::new(|(writer, _): &Few| *writer), []);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (written, stream) = builder.new_output_connection::<Vec<Written>, _>([]);
     let mut written = OutputBuilder::from(written);
@@ -119,7 +133,7 @@ pub fn gather<'scope>(
     builder.build(move |capabilities| {
         let mut held: Capabilities = Some(capabilities);
         let mut stage = Stage::new(access, encoder, wake);
-        let mut waiting: ByEpoch<Vec<Remainder>> = ByEpoch::default();
+        let mut waiting: ByEpoch<Vec<Few>> = ByEpoch::default();
         move |frontiers| {
             // Read.
             few.for_each(|time, batch| {
@@ -130,7 +144,7 @@ pub fn gather<'scope>(
             ticks.for_each(|_, batch| stage.learn(batch));
             // Plan and act.
             while let Some(tick) = stage.next(frontiers) {
-                for few in waiting.take(tick.epoch) {
+                for (_, few) in waiting.take(tick.epoch) {
                     stage.hand_over(Ok::<_, RunError>(Job::Few(few)));
                 }
                 stage.seal(&tick, false);

@@ -11,8 +11,9 @@ use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::Micros;
 use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 
-use super::encoder::date;
+use super::encoder::{Remainder, date};
 use super::*;
 use crate::columns::decode::{DecodeOptions, Decoder, Incoming};
 use crate::columns::text_hash::testing::hasher;
@@ -102,7 +103,7 @@ fn expected(rows: i64) -> BTreeMap<Table, Vec<i64>> {
 
 #[test]
 fn every_row_is_in_one_file_of_its_log_date_and_row_groups_are_sorted() {
-    let mut encoder = Encoder::new(EncoderOptions { target_bytes: 32 << 10, few_rows: 1 }).unwrap();
+    let mut encoder = Encoder::new(EncoderOptions { target_bytes: 32 << 10, small_bytes: 0, few_rows: 1 }).unwrap();
     let rows = 400_000;
     for first in (0..rows).step_by(10_000) {
         for (table, batch) in batches(first, 10_000) {
@@ -133,27 +134,73 @@ fn sorted_groups(file: &EncodedFile) {
 }
 
 #[test]
-fn few_rows_travel_as_remainders_and_become_one_file_a_date() {
-    let mut workers: Vec<Encoder> =
-        (0..3).map(|_| Encoder::new(EncoderOptions { target_bytes: 64 << 20, few_rows: 2000 }).unwrap()).collect();
+fn what_is_too_little_travels_and_becomes_one_file_a_date() {
+    // As rows; as files; the dead letters as rows and all else as files.
+    for (rows, few_rows) in [(9000, usize::MAX), (9000, 0), (90_000, 2048)] {
+        let options = EncoderOptions { target_bytes: 64 << 20, small_bytes: 8 << 20, few_rows };
+        let mut workers: Vec<Encoder> = (0..3).map(|_| Encoder::new(options).unwrap()).collect();
+        let mut collector = Encoder::new(EncoderOptions::default()).unwrap();
+        for first in (0..rows).step_by(100) {
+            for (table, batch) in batches(first, 100) {
+                workers[first as usize / 100 % 3].append(table, batch).unwrap();
+            }
+        }
+        for worker in &mut workers {
+            let sealed = worker.seal().unwrap();
+            assert!(sealed.files.is_empty() && worker.bytes() == 0);
+            for remainder in sealed.remainders {
+                let expected = few_rows > 2048 || (few_rows > 0 && remainder.table() == Table::DeadLetters);
+                assert_eq!(matches!(remainder, Remainder::Rows(..)), expected);
+                collector.append_remainder(remainder).unwrap();
+            }
+        }
+        let files = collector.seal_all().unwrap();
+        assert_eq!(files.len(), 4, "two tables on two dates");
+        assert!(check(&files) == expected(rows));
+        files.iter().for_each(sorted_groups);
+        assert!(collector.seal_all().unwrap().is_empty() && collector.seal().unwrap().files.is_empty());
+    }
+}
+
+#[test]
+fn a_joined_file_has_the_statistics_and_the_page_index_of_its_parts() {
+    let encode = |first| {
+        let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
+        batches(first, 5000).into_iter().for_each(|(table, batch)| encoder.append(table, batch).unwrap());
+        encoder.seal_all().unwrap()
+    };
+    let (first, second) = (encode(0), encode(5000));
     let mut collector = Encoder::new(EncoderOptions::default()).unwrap();
-    for first in (0..9000).step_by(100) {
-        for (table, batch) in batches(first, 100) {
-            workers[first as usize / 100 % 3].append(table, batch).unwrap();
-        }
+    for file in first.iter().chain(&second) {
+        collector.append_remainder(Remainder::File(file.clone())).unwrap();
     }
-    for worker in &mut workers {
-        let sealed = worker.seal().unwrap();
-        assert!(sealed.files.is_empty());
-        for remainder in sealed.remainders {
-            assert!(remainder.rows < 2000 && remainder.date.starts_with("2026-11-2"));
-            collector.append_ipc(remainder.table, &remainder.ipc).unwrap();
-        }
+    for whole in collector.seal_all().unwrap() {
+        let parts = first.iter().chain(&second).filter(|part| (part.table, &part.date) == (whole.table, &whole.date));
+        let (mut parts, mut groups): (Vec<_>, _) = (parts.flat_map(index).collect(), index(&whole));
+        parts.sort();
+        groups.sort();
+        assert_eq!(parts, groups);
     }
-    let files = collector.seal_all().unwrap();
-    assert_eq!(files.len(), 4, "two tables on two dates");
-    assert!(check(&files) == expected(9000));
-    assert!(collector.seal_all().unwrap().is_empty() && collector.seal().unwrap().files.is_empty());
+}
+
+/// Of each row group and column: statistics, what its pages hold, and what each page's bytes are.
+fn index(file: &EncodedFile) -> Vec<String> {
+    let metadata = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+    let metadata = metadata.parse_and_finish(&file.data).unwrap();
+    let groups = metadata.row_groups().iter().enumerate();
+    let of = |(number, group): (usize, &RowGroupMetaData)| {
+        let pages = metadata.page_index_for_row_group(number);
+        let columns = group.columns().iter().enumerate().map(|(index, column)| {
+            let places = pages.offset_index(index).unwrap().page_locations().iter();
+            let bytes = places.map(|page| {
+                let from = page.offset as usize;
+                (page.first_row_index, file.data.slice(from..from + page.compressed_page_size as usize))
+            });
+            format!("{:?} {:?} {:?}", column.statistics(), pages.column_index(index), bytes.collect::<Vec<_>>())
+        });
+        columns.collect()
+    };
+    groups.map(of).collect()
 }
 
 #[test]
