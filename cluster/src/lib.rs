@@ -18,8 +18,10 @@ mod frame;
 pub mod hostfile;
 mod identity;
 mod mesh;
+mod messages;
 mod panics;
 mod run;
+mod stream;
 mod topology;
 mod watch;
 

@@ -1,44 +1,19 @@
-//! Panics as one line. A lost peer makes timely panic in every network thread and worker: that is said once, by
-//! [`RunError::PeerLost`](crate::RunError::PeerLost), so those panics say nothing.
+//! Panics as one line.
 
 use std::any::Any;
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// How the panics begin with which timely passes on that a connection or another thread has ended.
-const FOLLOWING: [&str; 6] = [
-    "timely communication error:",
-    "MergeQueue poisoned",
-    "MergeQueue mutex poisoned",
-    "Failed to receive MergeQueue",
-    "Send thread panic",
-    "Recv thread panic",
-];
-
 /// Replaces the panic hook of the process: every panic becomes one line for `say`, such as
-/// `internal error: index out of bounds (timely:work-0, src/x.rs:12)`; those that only follow from the end of
-/// another thread or process say nothing.
+/// `internal error: index out of bounds (timely:work-0, src/x.rs:12)`. A lost peer makes nothing panic.
 pub fn install_panic_hook(say: impl Fn(&str) + Send + Sync + 'static) {
-    panic::set_hook(Box::new(move |info| {
-        if let Some(line) = line(info) {
-            say(&line);
-        }
-    }));
+    panic::set_hook(Box::new(move |info| say(&line(info))));
 }
 
-fn line(info: &PanicHookInfo<'_>) -> Option<String> {
-    let message = message(info.payload());
-    if follows(&message) {
-        return None;
-    }
+fn line(info: &PanicHookInfo<'_>) -> String {
     let place = info.location().map_or_else(|| "unknown place".to_owned(), |l| format!("{}:{}", l.file(), l.line()));
     let thread = thread::current().name().unwrap_or("unnamed").to_owned();
-    Some(format!("internal error: {} ({thread}, {place})", message.replace('\n', " ")))
-}
-
-/// Whether a panic only passes on that something else has ended.
-pub(crate) fn follows(message: &str) -> bool {
-    FOLLOWING.iter().any(|start| message.starts_with(start))
+    format!("internal error: {} ({thread}, {place})", message(info.payload()).replace('\n', " "))
 }
 
 /// What a panic said.

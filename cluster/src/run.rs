@@ -7,9 +7,9 @@
 use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use timely::WorkerConfig;
 use timely::communication::allocator::zero_copy::allocator::TcpBuilder;
@@ -19,11 +19,10 @@ use timely::communication::{Allocator, Hooks};
 use timely::worker::Worker;
 
 use crate::mesh::Mesh;
-use crate::panics::{follows, message};
-use crate::watch::{OnLost, PeerLost, Watch, Watched};
-
-/// How long after a worker's end the loss that caused it may take to be noticed.
-const NOTICE: Duration = Duration::from_secs(2);
+use crate::messages::Messages;
+use crate::panics::message;
+use crate::stream::Watched;
+use crate::watch::{PeerLost, Watch};
 
 /// Why a run ended without its result.
 #[derive(Debug, thiserror::Error)]
@@ -52,18 +51,24 @@ pub enum RunError<E> {
     Start(String),
 }
 
-/// How a worker ended.
-enum End<T, E> {
-    Returned(Result<T, E>),
-    Panicked(String),
+/// What happens in a run.
+enum Event<T, E> {
+    /// A worker has returned this, and its dataflows are complete.
+    Done(usize, T),
+    /// A worker has failed.
+    Failed(RunError<E>),
+    /// A peer is lost.
+    Lost(PeerLost),
+    /// All was sent, and all peers have said goodbye; or a network thread has panicked.
+    Parted(Result<(), String>),
 }
 
 impl Mesh {
     /// Runs `work` on each worker of this process, then the dataflows it has built until they are complete; gives what
     /// the workers returned, in their order, when all peers have taken all that was sent to them.
     ///
-    /// `on_lost` is called once, at once, when a peer is lost, on a network thread: workers may be busy for longer. A
-    /// worker that returns an error ends the run without completing its dataflows.
+    /// `on_lost` is called once, at once, when a peer is lost: workers may be busy for longer. A worker that returns an
+    /// error ends the run without completing its dataflows.
     pub fn run<T, E, F>(
         self,
         config: WorkerConfig,
@@ -75,37 +80,34 @@ impl Mesh {
         E: Send + 'static,
         F: Fn(&mut Worker) -> Result<T, E> + Send + Sync + 'static,
     {
-        let watch = Watch::new(Box::new(on_lost) as OnLost);
+        let start = |error: std::io::Error| RunError::Start(error.to_string());
+        let watch = Watch::new();
         let first = self.topology.index() * self.topology.workers();
-        let cut = self.links.iter().flatten().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>();
-        let cut = cut.map_err(|e| RunError::Start(e.to_string()))?;
-        let (seats, network) = self.seats(&watch).map_err(|e| RunError::Start(e.to_string()))?;
+        let links = self.links.iter().flatten().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>();
+        let links = links.map_err(start)?;
+        let (seats, network) = self.seats(&watch).map_err(start)?;
         let count = seats.len();
         let work = Arc::new(work);
-        let (report, ends) = channel();
+        let (report, events) = channel();
+        let lost = report.clone();
+        watch.tell(move |peer| {
+            on_lost(peer);
+            // Nobody listens once the run has ended.
+            let _ = lost.send(Event::Lost(peer.clone()));
+        });
         for (index, seat) in seats.into_iter().enumerate() {
             let (work, config, report) = (Arc::clone(&work), config.clone(), report.clone());
-            let body = move || sit(seat, config, &*work, index, &report);
+            let body = move || sit(seat, config, &*work, (index, first + index), &report);
             let builder = thread::Builder::new().name(format!("timely:work-{}", first + index));
-            builder.spawn(body).map_err(|e| RunError::Start(e.to_string()))?;
+            builder.spawn(body).map_err(start)?;
         }
-        drop(report);
-        let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
-        for (index, end) in ends.iter().take(count) {
-            match judge(end, first + index, &watch) {
-                Ok(value) => results[index] = Some(value),
-                Err(error) => {
-                    // Waiting for the network threads would be waiting for peers that cannot go on either: they are
-                    // told, and the threads are left to the end of the process.
-                    watch.close();
-                    cut.iter().for_each(|link| drop(link.shutdown(Shutdown::Both)));
-                    std::mem::forget(network);
-                    return Err(error);
-                }
-            }
+        let ended = finish(&events, &report, count, network);
+        watch.close();
+        if ended.is_err() {
+            // The peers are told; threads are left to the end of the process.
+            links.iter().for_each(|link| drop(link.shutdown(Shutdown::Both)));
         }
-        part(network, &watch)?;
-        Ok(results.into_iter().flatten().collect())
+        ended
     }
 
     /// What each worker thread starts from, and the network threads.
@@ -120,12 +122,54 @@ impl Mesh {
             return Ok((local.into_iter().map(Seat::Process).collect(), None));
         }
         let watched = |(process, link): (usize, Option<_>)| {
-            link.map(|link| Watched::new(link, process, topology.address(process), Arc::clone(watch)))
+            let messages = Messages::between(process, topology.index(), workers);
+            link.map(|link| Watched::new(link, process, topology.address(process), messages, Arc::clone(watch)))
         };
         let links = self.links.into_iter().enumerate().map(watched).collect();
         let (tcp, guard) = initialize_networking_from_sockets(local, links, topology.index(), workers, hooks)?;
         Ok((tcp.into_iter().map(Seat::Tcp).collect(), Some(guard)))
     }
+}
+
+/// Waits until all workers have returned, and until the peers have taken everything and have said goodbye.
+fn finish<T: Send + 'static, E: Send + 'static>(
+    events: &Receiver<Event<T, E>>,
+    report: &Sender<Event<T, E>>,
+    count: usize,
+    network: Option<CommsGuard>,
+) -> Result<Vec<T>, RunError<E>> {
+    let mut network = Some(network);
+    let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    // It ends before the events do: `report` is held here.
+    for event in events {
+        match event {
+            Event::Done(index, value) => results[index] = Some(value),
+            Event::Failed(error) => return Err(forget(network, error)),
+            Event::Lost(lost) => return Err(forget(network, RunError::PeerLost(lost))),
+            Event::Parted(Ok(())) => break,
+            Event::Parted(Err(why)) => return Err(RunError::Start(why)),
+        }
+        if results.iter().all(Option::is_some)
+            && let Some(network) = network.take()
+        {
+            part(network, report.clone());
+        }
+    }
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// Waits for the network threads on a thread of its own: one that has lost its peer never ends.
+fn part<T: Send + 'static, E: Send + 'static>(network: Option<CommsGuard>, report: Sender<Event<T, E>>) {
+    thread::spawn(move || {
+        let parted = catch_unwind(AssertUnwindSafe(|| drop(network))).map_err(|panic| message(&*panic));
+        let _ = report.send(Event::Parted(parted));
+    });
+}
+
+/// Dropping the guard would wait for the network threads, and those for peers that cannot go on either.
+fn forget<E>(network: Option<Option<CommsGuard>>, error: RunError<E>) -> RunError<E> {
+    std::mem::forget(network);
+    error
 }
 
 /// What may cross to a worker's thread; the allocator itself may not.
@@ -145,51 +189,37 @@ impl Seat {
     }
 }
 
-/// The life of a worker's thread.
-fn sit<T, E, F>(seat: Seat, config: WorkerConfig, work: &F, index: usize, report: &Sender<(usize, End<T, E>)>)
-where
+/// The life of a worker's thread; the worker is known here and among those of all processes.
+fn sit<T, E, F>(
+    seat: Seat,
+    config: WorkerConfig,
+    work: &F,
+    (index, worker): (usize, usize),
+    report: &Sender<Event<T, E>>,
+) where
     F: Fn(&mut Worker) -> Result<T, E>,
 {
-    // All that belongs to the worker is dropped inside, while the thread still panics: that tells its neighbours.
+    let mut seated = Worker::new(config, seat.allocator(), Some(Instant::now()));
     let end = catch_unwind(AssertUnwindSafe(|| {
-        let mut worker = Worker::new(config, seat.allocator(), Some(Instant::now()));
-        let result = work(&mut worker);
-        if result.is_err() {
-            let _ = report.send((index, End::Returned(result)));
-            return None;
+        let value = work(&mut seated)?;
+        while seated.has_dataflows() {
+            seated.step_or_park(None);
         }
-        while worker.has_dataflows() {
-            worker.step_or_park(None);
-        }
-        Some(result)
+        Ok(value)
     }));
-    let _ = match end {
-        Ok(None) => Ok(()),
-        Ok(Some(result)) => report.send((index, End::Returned(result))),
-        Err(payload) => report.send((index, End::Panicked(message(&*payload)))),
+    let failed = match end {
+        Ok(Ok(value)) => {
+            // Sends what it still holds, and lets the network threads say goodbye.
+            drop(seated);
+            let _ = report.send(Event::Done(index, value));
+            return;
+        }
+        Ok(Err(error)) => RunError::Failed { worker, error },
+        Err(panic) => RunError::Panicked { worker, message: message(&*panic) },
     };
-}
-
-fn judge<T, E>(end: End<T, E>, worker: usize, watch: &Watch) -> Result<T, RunError<E>> {
-    let message = match end {
-        End::Returned(result) => return result.map_err(|error| RunError::Failed { worker, error }),
-        End::Panicked(message) => message,
-    };
-    let patience = if follows(&message) { NOTICE } else { Duration::ZERO };
-    Err(match watch.lost_within(patience) {
-        Some(lost) => RunError::PeerLost(lost),
-        None => RunError::Panicked { worker, message },
-    })
-}
-
-/// Waits until the peers have taken everything and have said goodbye.
-fn part<E>(network: Option<CommsGuard>, watch: &Watch) -> Result<(), RunError<E>> {
-    // The guard panics if a network thread has: a peer that was lost after our workers were done.
-    let parted = catch_unwind(AssertUnwindSafe(|| drop(network)));
-    let patience = if parted.is_err() { NOTICE } else { Duration::ZERO };
-    match (watch.lost_within(patience), parted) {
-        (Some(lost), _) => Err(RunError::PeerLost(lost)),
-        (None, Ok(())) => Ok(()),
-        (None, Err(payload)) => Err(RunError::Start(message(&*payload))),
+    let _ = report.send(Event::Failed(failed));
+    // A worker that failed is not dropped: that would tell its neighbours to panic, or the peers that all is well.
+    loop {
+        thread::park();
     }
 }

@@ -1,17 +1,7 @@
-//! Who was lost: the sockets that timely gets are wrapped, so that the cause is known and not guessed from a panic.
-//!
-//! Timely reports a lost peer by a panic in the network thread, which then poisons the queues of the workers. The
-//! wrapper sees what the thread saw. A failed read or write is a loss at once. An end of stream is one only if the
-//! thread panics over it: after timely's last message it is how a peer says goodbye.
+//! Who was lost, known once and told once.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
-
-use timely::communication::allocator::zero_copy::stream::Stream;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A process that was connected is gone: the run of all others ends (exit code 4).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,128 +15,102 @@ pub struct PeerLost {
     pub cause: String,
 }
 
-/// What to do at once when a peer is lost; called at most once, on a network thread.
-pub(crate) type OnLost = Box<dyn Fn(&PeerLost) + Send + Sync>;
+/// What to do when a peer is lost.
+type OnLost = Box<dyn FnOnce(&PeerLost) + Send>;
 
 /// What is known of the peers of one mesh.
-pub(crate) struct Watch {
-    lost: Mutex<Option<PeerLost>>,
-    changed: Condvar,
-    /// Set when this process ends the run itself: what the sockets say then is no news.
-    closed: AtomicBool,
-    on_lost: OnLost,
+pub(crate) struct Watch(Mutex<State>);
+
+enum State {
+    /// All are there, and nobody has asked to be told.
+    Unheard,
+    /// All are there, and this is to be done when one is not.
+    Heard(OnLost),
+    /// The first that was lost.
+    Lost(PeerLost),
+    /// This process ends the run itself: what is seen of the peers then is no news.
+    Closed,
 }
 
 impl Watch {
-    /// A watch that calls `on_lost` for the first peer that is lost.
-    pub(crate) fn new(on_lost: OnLost) -> Arc<Self> {
-        Arc::new(Watch { lost: Mutex::new(None), changed: Condvar::new(), closed: AtomicBool::new(false), on_lost })
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Watch(Mutex::new(State::Unheard)))
     }
 
-    /// The first peer that was lost; waits so long for one to be noticed.
-    pub(crate) fn lost_within(&self, patience: Duration) -> Option<PeerLost> {
-        let waited = self.changed.wait_timeout_while(self.lock(), patience, |lost| lost.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
+    /// Calls `on_lost`, once, when the first peer is lost; at once if one is already.
+    pub(crate) fn tell(&self, on_lost: impl FnOnce(&PeerLost) + Send + 'static) {
+        let mut state = self.lock();
+        match &*state {
+            State::Lost(lost) => {
+                let lost = lost.clone();
+                drop(state);
+                on_lost(&lost);
+            }
+            _ => *state = State::Heard(Box::new(on_lost)),
+        }
+    }
+
+    /// A peer is lost.
+    pub(crate) fn report(&self, lost: &PeerLost) {
+        let mut state = self.lock();
+        if matches!(*state, State::Unheard | State::Heard(_))
+            && let State::Heard(on_lost) = mem::replace(&mut *state, State::Lost(lost.clone()))
+        {
+            drop(state);
+            on_lost(lost);
+        }
     }
 
     /// From now on nothing counts as a loss.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        *self.lock() = State::Closed;
     }
 
-    fn report(&self, lost: PeerLost) {
-        let mut known = self.lock();
-        if known.is_none() && !self.closed.load(Ordering::SeqCst) {
-            *known = Some(lost.clone());
-            drop(known);
-            self.changed.notify_all();
-            (self.on_lost)(&lost);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<PeerLost>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A socket to a peer that reports the peer's loss.
-pub(crate) struct Watched {
-    stream: TcpStream,
-    process: usize,
-    address: String,
-    ended: bool,
-    watch: Arc<Watch>,
-}
-
-impl Watched {
-    /// Watches a link to `process`.
-    pub(crate) fn new(stream: TcpStream, process: usize, address: &str, watch: Arc<Watch>) -> Self {
-        Watched { stream, process, address: address.to_owned(), ended: false, watch }
-    }
-
-    fn report(&self, cause: String) {
-        self.watch.report(PeerLost { process: self.process, address: self.address.clone(), cause });
-    }
-
-    fn seen<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result
-            && error.kind() != ErrorKind::Interrupted
-        {
-            self.report(error.to_string());
-        }
-        result
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
     }
 }
 
-impl Read for Watched {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.stream.read(buffer) {
-                // Timely would take an interrupted call for the end.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => {
-                    self.ended = matches!(result, Ok(0));
-                    return self.seen(result);
-                }
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    fn lost(process: usize) -> PeerLost {
+        PeerLost { process, address: String::new(), cause: String::new() }
+    }
+
+    #[test]
+    fn the_first_loss_is_told_once_before_and_after_somebody_listens() {
+        for early in [true, false] {
+            let (watch, (tell, told)) = (Watch::new(), channel());
+            if early {
+                watch.report(&lost(1));
             }
+            watch.tell(move |lost| {
+                let _ = tell.send(lost.process);
+            });
+            watch.report(&lost(if early { 2 } else { 1 }));
+            watch.report(&lost(3));
+            assert_eq!(told.iter().collect::<Vec<_>>(), [1]);
         }
     }
-}
 
-impl Write for Watched {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.stream.write(bytes);
-        self.seen(result)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let result = self.stream.flush();
-        self.seen(result)
-    }
-}
-
-impl Stream for Watched {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(Watched::new(self.stream.try_clone()?, self.process, &self.address, Arc::clone(&self.watch)))
-    }
-
-    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.stream.set_nonblocking(nonblocking)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match self.stream.shutdown(how) {
-            // The peer has said goodbye and closed: there is nothing left to shut down.
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if self.ended && thread::panicking() {
-            self.report("it closed the connection".to_owned());
-        }
+    #[test]
+    fn the_end_of_a_run_is_no_loss() {
+        let (watch, (tell, told)) = (Watch::new(), channel());
+        watch.tell(move |lost| {
+            let _ = tell.send(lost.process);
+        });
+        watch.close();
+        watch.report(&lost(1));
+        assert!(told.iter().next().is_none());
     }
 }
