@@ -97,7 +97,9 @@ impl From<Violation> for RunError {
 impl From<ClusterError> for RunError {
     fn from(error: ClusterError) -> Self {
         match error {
-            ClusterError::PortTaken { .. } | ClusterError::Listen { .. } => RunError::Usage(error.to_string()),
+            ClusterError::PortTaken { .. } | ClusterError::Listen { .. } | ClusterError::Exposed { .. } => {
+                RunError::Usage(error.to_string())
+            }
             _ => RunError::Failed(error.to_string()),
         }
     }

@@ -3,7 +3,7 @@
 //! Whatever may pass is tried again: nobody listens yet, the name is not known yet, a stranger or an ending process
 //! answers. Whatever will not pass ends the start: another configuration, or being sent away.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{ClusterError, Mismatch};
 use crate::frame::{self, FrameError, Kind};
-use crate::identity::Identity;
+use crate::handshake::{Claim, Claims, Me, Settings, Side};
 
 /// How long one attempt to connect may take.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// How long the answer to a hello may take.
+/// How long the handshake may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The pauses between attempts: from the first to the last, doubling.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -25,7 +25,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_m
 /// What one call needs to know.
 pub(crate) struct Call {
     /// Who calls.
-    pub(crate) mine: Identity,
+    pub(crate) me: Me,
     /// Who is called.
     pub(crate) process: usize,
     /// Where.
@@ -45,6 +45,18 @@ pub(crate) type Outcome = Result<(usize, TcpStream), ClusterError>;
 enum Attempt {
     Again(String),
     Never(ClusterError),
+}
+
+impl From<FrameError> for Attempt {
+    fn from(error: FrameError) -> Self {
+        Attempt::Again(format!("it was reached, but {error}"))
+    }
+}
+
+impl From<io::Error> for Attempt {
+    fn from(error: io::Error) -> Self {
+        FrameError::from(error).into()
+    }
 }
 
 impl Call {
@@ -71,8 +83,13 @@ impl Call {
 
     fn attempt(&self) -> Result<TcpStream, Attempt> {
         let mut stream = self.open().map_err(|e| Attempt::Again(e.to_string()))?;
-        let answer = greet(&mut stream, &self.mine, self.deadline);
-        self.judge(answer).map(|()| stream)
+        let mut link = Link { stream: &mut stream, deadline: self.deadline.min(Instant::now() + ANSWER) };
+        let from = self.prove(&mut link)?;
+        if from as usize != self.process {
+            return Err(self.mismatch(Mismatch::Index { theirs: from }));
+        }
+        self.compare(&mut link)?;
+        Ok(stream)
     }
 
     /// A connection to any of the addresses that the name stands for.
@@ -91,38 +108,87 @@ impl Call {
         Err(last)
     }
 
-    fn judge(&self, answer: Result<(Kind, Vec<u8>), FrameError>) -> Result<(), Attempt> {
-        let mismatch = |mismatch| {
-            let peer = format!("process {} at {}", self.process, self.address);
-            Attempt::Never(ClusterError::Mismatch { peer, mismatch })
-        };
-        match answer {
-            Err(FrameError::Version(theirs)) => Err(mismatch(Mismatch::Version { ours: frame::VERSION, theirs })),
-            Err(error) => Err(Attempt::Again(format!("it was reached, but {error}"))),
-            Ok((Kind::Refuse, reason)) => Err(Attempt::Never(ClusterError::Refused {
+    /// Proves the secret, and has it proved; which process the other one is.
+    fn prove(&self, link: &mut Link<'_>) -> Result<u32, Attempt> {
+        let hello = Claim::draw(self.me.index, self.process as u32).map_err(|e| io::Error::other(e.to_string()))?;
+        frame::write(link, Kind::Hello, &hello.encode())?;
+        let challenge = Claim::decode(&link.expect(Kind::Challenge)?).ok_or(FrameError::Stranger)?;
+        let claims = Claims { hello, challenge };
+        frame::write(link, Kind::Proof, &claims.prove(Side::Caller, &self.me.secret))?;
+        let proof = link.expect(Kind::Proof).map_err(|error| match error {
+            // It says no more to who has not proved the secret.
+            FrameError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => FrameError::Unproved,
+            error => error,
+        })?;
+        if !claims.is_proved(Side::Listener, &self.me.secret, &proof) {
+            return Err(FrameError::Unproved.into());
+        }
+        Ok(challenge.from)
+    }
+
+    /// Tells the settings, and compares those that the other one tells.
+    fn compare(&self, link: &mut Link<'_>) -> Result<(), Attempt> {
+        frame::write(link, Kind::Settings, &self.me.settings.encode())?;
+        match frame::read(link, frame::SHORT)? {
+            (Kind::Settings, payload) => {
+                let theirs = Settings::decode(&payload).ok_or(FrameError::Stranger)?;
+                self.me.settings.agrees(&theirs).map_err(|mismatch| self.mismatch(mismatch))
+            }
+            (Kind::Refuse, reason) => Err(Attempt::Never(ClusterError::Refused {
                 process: self.process,
                 address: self.address.clone(),
                 reason: String::from_utf8_lossy(&reason).into_owned(),
             })),
-            Ok((Kind::Hello, payload)) => {
-                let theirs = Identity::decode(&payload)
-                    .ok_or_else(|| Attempt::Again("it was reached, but it is not a citystream process".into()))?;
-                self.mine.agrees(&theirs).map_err(mismatch)?;
-                if theirs.index as usize != self.process {
-                    return Err(mismatch(Mismatch::Index { theirs: theirs.index }));
-                }
-                Ok(())
+            _ => Err(FrameError::Stranger.into()),
+        }
+    }
+
+    fn mismatch(&self, mismatch: Mismatch) -> Attempt {
+        let peer = format!("process {} at {}", self.process, self.address);
+        Attempt::Never(ClusterError::Mismatch { peer, mismatch })
+    }
+}
+
+/// A connection that is given up at a moment, however slowly it goes on.
+struct Link<'a> {
+    stream: &'a mut TcpStream,
+    deadline: Instant,
+}
+
+impl Link<'_> {
+    /// The payload of the frame that has to come.
+    fn expect(&mut self, wanted: Kind) -> Result<Vec<u8>, FrameError> {
+        match frame::read(self, frame::SHORT)? {
+            (kind, payload) if kind == wanted => Ok(payload),
+            _ => Err(FrameError::Stranger),
+        }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")) } else { Ok(left) }
+    }
+}
+
+impl Read for Link<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        match self.stream.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer"))
             }
-            Ok(_) => Err(Attempt::Again("it was reached, but it does not know the handshake".into())),
+            result => result,
         }
     }
 }
 
-/// Says hello and reads the answer.
-fn greet(stream: &mut TcpStream, mine: &Identity, deadline: Instant) -> Result<(Kind, Vec<u8>), FrameError> {
-    let left = deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), ANSWER);
-    stream.set_read_timeout(Some(left))?;
-    stream.set_write_timeout(Some(left))?;
-    frame::write(stream, Kind::Hello, &mine.encode())?;
-    frame::read(stream, frame::SHORT)
+impl Write for Link<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -26,6 +26,18 @@ pub enum ClusterError {
         /// The system's words.
         reason: String,
     },
+    /// Strangers could join.
+    #[error(
+        "process {process} is at {address}, which is no loopback address, and there is no secret to keep strangers out: set \
+         CITYSTREAM_CLUSTER_SECRET, or _FILE, for all processes (`openssl rand -hex 32` makes one), or --insecure-cluster where \
+         nobody else reaches these addresses"
+    )]
+    Exposed {
+        /// The first such process.
+        process: usize,
+        /// Its address.
+        address: String,
+    },
     /// Some peers were not there in time.
     #[error("not connected within {}: {}", Seconds(*waited), List(missing))]
     Unreachable {
@@ -93,14 +105,6 @@ pub enum Mismatch {
     /// Other settings.
     #[error("its settings differ (compare `citystream config` on both)")]
     Settings,
-    /// Another version of the handshake.
-    #[error("it speaks version {theirs} of the handshake, this one {ours}: run the same citystream everywhere")]
-    Version {
-        /// This process's version.
-        ours: u16,
-        /// The peer's version.
-        theirs: u16,
-    },
     /// Another process answers there.
     #[error("it says that it is process {theirs}: the hostfiles differ, or two processes share an index")]
     Index {

@@ -1,15 +1,14 @@
 //! The frames that processes exchange before timely takes the sockets over.
 //!
 //! `magic (8) | version (2) | kind (2) | length (4) | payload`, big-endian. The version stands before anything whose
-//! meaning may change, so that two releases can tell each other what is wrong. A hello of a later version may be
-//! longer (a generation, a proof of a shared secret).
+//! meaning may change, so that two releases can tell each other what is wrong.
 
 use std::io::{self, Read, Write};
 
 /// What every frame starts with; no HTTP, TLS or SSH client does.
 pub(crate) const MAGIC: [u8; 8] = *b"CITYSTRM";
 /// The version of all that is written here.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 /// The bytes before the payload.
 pub(crate) const HEADER: usize = 16;
 /// The longest payload of a handshake: what a stranger can make us hold.
@@ -18,25 +17,25 @@ pub(crate) const SHORT: usize = 4096;
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Who this is.
-    Hello,
+    /// Who the caller says it is.
+    Hello = 1,
     /// You do not belong here, or: I give up. The payload says why.
     Refuse,
     /// All of my links are there.
     Ready,
+    /// Who the listener says it is.
+    Challenge,
+    /// I have the secret.
+    Proof,
+    /// What must be equal.
+    Settings,
 }
 
 impl Kind {
-    fn code(self) -> u16 {
-        match self {
-            Kind::Hello => 1,
-            Kind::Refuse => 2,
-            Kind::Ready => 3,
-        }
-    }
+    const ALL: [Kind; 6] = [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Challenge, Kind::Proof, Kind::Settings];
 
     fn of(code: u16) -> Option<Kind> {
-        [Kind::Hello, Kind::Refuse, Kind::Ready].into_iter().find(|kind| kind.code() == code)
+        Kind::ALL.into_iter().find(|kind| *kind as u16 == code)
     }
 }
 
@@ -56,8 +55,11 @@ pub(crate) enum FrameError {
     #[error("it is not a citystream process")]
     Stranger,
     /// One of ours, of another release.
-    #[error("it speaks version {0} of the handshake")]
+    #[error("it speaks version {0} of the handshake, this one {VERSION}: run the same citystream everywhere")]
     Version(u16),
+    /// One of ours, as it says, but of another cluster.
+    #[error("it did not prove the cluster's secret: is CITYSTREAM_CLUSTER_SECRET the same for all processes?")]
+    Unproved,
     /// The connection failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -68,7 +70,7 @@ pub(crate) fn encode(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + payload.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_be_bytes());
-    bytes.extend(kind.code().to_be_bytes());
+    bytes.extend((kind as u16).to_be_bytes());
     bytes.extend((payload.len() as u32).to_be_bytes());
     bytes.extend(payload);
     bytes
@@ -89,6 +91,20 @@ pub(crate) fn header(bytes: &[u8; HEADER], most: usize) -> Result<Header, FrameE
         return Err(FrameError::Stranger);
     }
     Ok(Header { kind, length })
+}
+
+/// The payload of the frame that has to come, of a kind and a length, from the bytes that are there; `None` while more is to
+/// come. A stranger shows with its first byte.
+pub(crate) fn expected(bytes: &[u8], kind: Kind, length: usize) -> Result<Option<&[u8]>, FrameError> {
+    let common = bytes.len().min(MAGIC.len());
+    if bytes[..common] != MAGIC[..common] {
+        return Err(FrameError::Stranger);
+    }
+    let Some((first, payload)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
+    if header(first, SHORT)? != (Header { kind, length }) {
+        return Err(FrameError::Stranger);
+    }
+    Ok(payload.get(..length))
 }
 
 /// Writes a frame.
@@ -113,7 +129,7 @@ mod tests {
 
     #[test]
     fn comes_back_as_it_was() {
-        for kind in [Kind::Hello, Kind::Refuse, Kind::Ready] {
+        for kind in Kind::ALL {
             let bytes = encode(kind, b"payload");
             assert_eq!(read(&mut &bytes[..], SHORT).unwrap(), (kind, b"payload".to_vec()));
         }
@@ -124,10 +140,10 @@ mod tests {
         let http = *b"GET / HTTP/1.1\r\n";
         assert!(matches!(header(&http, SHORT), Err(FrameError::Stranger)));
         let mut bytes: [u8; HEADER] = encode(Kind::Ready, b"").try_into().unwrap();
-        bytes[9] = 2;
+        bytes[9] = 9;
         bytes[11] = 99;
-        assert!(matches!(header(&bytes, SHORT), Err(FrameError::Version(2))));
-        bytes[9] = 1;
+        assert!(matches!(header(&bytes, SHORT), Err(FrameError::Version(9))));
+        bytes[9] = VERSION as u8;
         assert!(matches!(header(&bytes, SHORT), Err(FrameError::Stranger)));
     }
 

@@ -1,6 +1,7 @@
 //! The hostfile: one `host:port` a line, in the order of the processes; `#` starts a comment; blank lines count for
 //! nothing. Lines beyond the number of processes are not looked at, so that one file serves several sizes.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Why a hostfile does not say where the processes are.
@@ -93,6 +94,12 @@ fn is_address(text: &str) -> bool {
         && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
+/// Whether only this machine reaches an address; of names, `localhost` alone says so without being asked for.
+pub(crate) fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -128,6 +135,16 @@ mod tests {
     fn two_processes_cannot_share_an_address() {
         let error = parse("f", "a:1\n\na:1\n", 2).unwrap_err();
         assert_eq!(error, HostfileError::Repeated { path: "f".into(), line: 3, text: "a:1".into() });
+    }
+
+    #[test]
+    fn what_this_machine_alone_reaches_is_told_from_the_rest() {
+        for local in ["localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(is_loopback(local), "{local}");
+        }
+        for open in ["host:1", "0.0.0.0:1", "10.0.0.1:1", "[::]:1", "localhost.example:1", "127.0.0.1.example:1"] {
+            assert!(!is_loopback(open), "{open}");
+        }
     }
 
     #[test]

@@ -12,15 +12,17 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod accept;
+mod complaints;
 mod dial;
 mod error;
 mod frame;
+mod handshake;
 pub mod hostfile;
-mod identity;
 mod mesh;
 mod messages;
 mod panics;
 mod run;
+mod secret;
 mod stream;
 mod topology;
 mod watch;
@@ -29,6 +31,7 @@ pub use error::{ClusterError, Mismatch, Missing};
 pub use mesh::{Mesh, Options};
 pub use panics::install_panic_hook;
 pub use run::RunError;
+pub use secret::{Secret, ShortSecret};
 pub use topology::{MOST, Topology, TopologyError};
 pub use watch::PeerLost;
 
@@ -37,22 +40,20 @@ pub use watch::PeerLost;
 pub mod parts {
     use std::io::Read;
 
-    use crate::accept::{self, Progress};
-    use crate::frame::{self, Kind};
+    use crate::frame::{self, HEADER, Kind};
+    use crate::handshake::{CLAIM, Claim};
 
     /// The length of a hello.
-    pub const HELLO: usize = accept::HELLO;
+    pub const HELLO: usize = HEADER + CLAIM;
     /// The longest payload of a handshake.
     pub const LONGEST: usize = frame::SHORT;
 
     /// What a listener makes of the first bytes of a connection: the hello in them, written again; `None` while more is
     /// to come.
     pub fn heard(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        match accept::early(bytes) {
-            Progress::Waiting => Ok(None),
-            Progress::Said(identity) => Ok(Some(frame::encode(Kind::Hello, &identity.encode()))),
-            Progress::Gone(error) => Err(error.to_string()),
-        }
+        let payload = frame::expected(bytes, Kind::Hello, CLAIM).map_err(|error| error.to_string())?;
+        let hello = payload.and_then(Claim::decode);
+        Ok(hello.map(|hello| frame::encode(Kind::Hello, &hello.encode())))
     }
 
     /// A frame as a caller reads it, written again.

@@ -16,7 +16,8 @@ use crate::accept::{Acceptor, refuse};
 use crate::dial::{Call, Outcome};
 use crate::error::{ClusterError, Missing};
 use crate::frame::{self, FrameError, Kind};
-use crate::identity::Identity;
+use crate::handshake::{Me, Settings};
+use crate::secret::Secret;
 use crate::topology::Topology;
 use crate::watch::PeerLost;
 
@@ -24,17 +25,21 @@ use crate::watch::PeerLost;
 const ROUND: Duration = Duration::from_millis(5);
 
 /// How to connect.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long all processes may take to come together.
     pub deadline: Duration,
     /// A hash of all settings that must be equal on all processes.
     pub fingerprint: u64,
+    /// What all processes prove to each other. Without it only loopback addresses are taken.
+    pub secret: Option<Secret>,
+    /// Whether all addresses are taken even so.
+    pub insecure: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { deadline: Duration::from_secs(60), fingerprint: 0 }
+        Options { deadline: Duration::from_secs(60), fingerprint: 0, secret: None, insecure: false }
     }
 }
 
@@ -52,6 +57,7 @@ impl Mesh {
         if topology.processes() == 1 {
             return Ok(Mesh { topology, links: vec![None] });
         }
+        keep_strangers_out(&topology, &options)?;
         let deadline = Instant::now() + options.deadline;
         let listener = listen(&topology, deadline)?;
         Mesh::connect_from(topology, options, listener)
@@ -59,6 +65,7 @@ impl Mesh {
 
     /// As `connect`, with a listener on this process's address that the caller has opened already.
     pub fn connect_from(topology: Topology, options: Options, listener: TcpListener) -> Result<Mesh, ClusterError> {
+        keep_strangers_out(&topology, &options)?;
         let mut links: Vec<Option<TcpStream>> = (0..topology.processes()).map(|_| None).collect();
         let deadline = Instant::now() + options.deadline;
         let met = meet(&topology, &options, deadline, listener, &mut links)
@@ -73,6 +80,16 @@ impl Mesh {
     /// The topology it was built from.
     pub fn topology(&self) -> &Topology {
         &self.topology
+    }
+}
+
+/// Without a secret nobody else may reach the addresses, unless the user has said that nobody does.
+fn keep_strangers_out(topology: &Topology, options: &Options) -> Result<(), ClusterError> {
+    match topology.exposed() {
+        Some(process) if options.secret.is_none() && !options.insecure => {
+            Err(ClusterError::Exposed { process, address: topology.address(process).to_owned() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -106,20 +123,23 @@ fn meet(
     listener: TcpListener,
     links: &mut [Option<TcpStream>],
 ) -> Result<(), ClusterError> {
-    let mine = Identity {
-        fingerprint: options.fingerprint,
-        processes: topology.processes() as u32,
-        workers: topology.workers() as u32,
+    let me = Me {
         index: topology.index() as u32,
+        settings: Settings {
+            fingerprint: options.fingerprint,
+            processes: topology.processes() as u32,
+            workers: topology.workers() as u32,
+        },
+        secret: options.secret.clone().unwrap_or_else(Secret::none),
     };
-    let mut acceptor = Acceptor::new(listener, mine).map_err(system)?;
-    let calls = Calls::start(topology, mine, deadline)?;
+    let mut acceptor = Acceptor::new(listener, me.clone()).map_err(system)?;
+    let calls = Calls::start(topology, &me, deadline)?;
     loop {
         while let Ok(outcome) = calls.outcomes.try_recv() {
             let (process, stream) = outcome?;
             links[process] = Some(stream);
         }
-        acceptor.poll(links)?;
+        acceptor.poll(links);
         if complete(links) {
             acceptor.prune(links);
         }
@@ -127,7 +147,7 @@ fn meet(
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let missing = calls.missing(topology, links);
+            let missing = calls.missing(topology, links, &acceptor.last);
             return Err(ClusterError::Unreachable { missing, waited: options.deadline });
         }
         thread::sleep(ROUND);
@@ -148,7 +168,7 @@ struct Calls {
 }
 
 impl Calls {
-    fn start(topology: &Topology, mine: Identity, deadline: Instant) -> Result<Calls, ClusterError> {
+    fn start(topology: &Topology, me: &Me, deadline: Instant) -> Result<Calls, ClusterError> {
         let (report, outcomes) = channel();
         let mut calls = Calls { outcomes, cancelled: Arc::default(), last: Vec::new() };
         for process in 0..topology.index() {
@@ -156,19 +176,21 @@ impl Calls {
             calls.last.push(Arc::clone(&last));
             let address = topology.address(process).to_owned();
             let cancelled = Arc::clone(&calls.cancelled);
-            Call { mine, process, address, deadline, cancelled, last }.start(report.clone()).map_err(system)?;
+            Call { me: me.clone(), process, address, deadline, cancelled, last }
+                .start(report.clone())
+                .map_err(system)?;
         }
         Ok(calls)
     }
 
     /// Who is not there, and the last thing known of it.
-    fn missing(&self, topology: &Topology, links: &[Option<TcpStream>]) -> Vec<Missing> {
+    fn missing(&self, topology: &Topology, links: &[Option<TcpStream>], called: &[String]) -> Vec<Missing> {
         let absent = |process: &usize| *process != topology.index() && links[*process].is_none();
         let describe = |process: usize| Missing {
             process,
             address: topology.address(process).to_owned(),
             last: self.last.get(process).map_or_else(
-                || "it has not called".to_owned(),
+                || called[process].clone(),
                 |last| last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ),
         };

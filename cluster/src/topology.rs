@@ -90,6 +90,11 @@ impl Topology {
     pub fn address(&self, process: usize) -> &str {
         self.addresses.get(process).map_or("", String::as_str)
     }
+
+    /// The first process that others than this machine may reach.
+    pub(crate) fn exposed(&self) -> Option<usize> {
+        self.addresses.iter().position(|address| !hostfile::is_loopback(address))
+    }
 }
 
 fn check(processes: usize, workers: usize, index: usize) -> Result<(), TopologyError> {

@@ -1,73 +1,22 @@
 //! Processes as threads of one test, and as real processes, over real sockets.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+mod common;
+
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use citystream_cluster::{ClusterError, Mesh, Mismatch, Options, RunError, Topology, install_panic_hook};
+use common::{SOON, connected, join, listeners, run_all};
 use timely::WorkerConfig;
-use timely::dataflow::operators::{Exchange, Input, Inspect, Probe};
+use timely::dataflow::operators::{Exchange, Input, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle};
 use timely::worker::Worker;
-
-const SOON: Options = Options { deadline: Duration::from_secs(20), fingerprint: 7 };
-
-fn listeners(count: usize) -> (Vec<TcpListener>, Vec<String>) {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let addresses = listeners.iter().map(|l| l.local_addr().unwrap().to_string()).collect();
-    (listeners, addresses)
-}
-
-fn join(
-    addresses: &[String],
-    workers: usize,
-    index: usize,
-    options: Options,
-    listener: TcpListener,
-) -> JoinHandle<Result<Mesh, ClusterError>> {
-    let topology = Topology::with_addresses(addresses.to_vec(), workers, index).unwrap();
-    thread::spawn(move || Mesh::connect_from(topology, options, listener))
-}
-
-fn connected(count: usize, workers: usize) -> Vec<Mesh> {
-    let (listeners, addresses) = listeners(count);
-    let starts: Vec<_> =
-        listeners.into_iter().enumerate().map(|(i, l)| join(&addresses, workers, i, SOON, l)).collect();
-    starts.into_iter().map(|start| start.join().unwrap().unwrap()).collect()
-}
-
-/// Every worker brings 0..100, each number goes to the worker that it names; gives what arrived here.
-fn exchange(worker: &mut Worker) -> Result<Vec<u64>, String> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let (mut input, probe) = (InputHandle::new(), ProbeHandle::new());
-    worker.dataflow::<u64, _, _>(|scope| {
-        let seen = Arc::clone(&seen);
-        scope
-            .input_from(&mut input)
-            .container::<Vec<u64>>()
-            .exchange(|x| *x)
-            .inspect(move |x| seen.lock().unwrap().push(*x))
-            .probe_with(&probe);
-    });
-    (0..100).for_each(|x| input.send(x));
-    input.close();
-    while !probe.done() {
-        worker.step_or_park(Some(Duration::from_millis(10)));
-    }
-    let seen = seen.lock().unwrap().clone();
-    Ok(seen)
-}
-
-fn run_all(meshes: Vec<Mesh>) -> Vec<Vec<u64>> {
-    let run = |mesh: Mesh| thread::spawn(move || mesh.run(WorkerConfig::default(), |_| {}, exchange).unwrap());
-    let runs: Vec<_> = meshes.into_iter().map(run).collect();
-    runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
-}
 
 #[test]
 fn data_goes_to_the_worker_it_names_at_every_size() {
@@ -87,35 +36,6 @@ fn data_goes_to_the_worker_it_names_at_every_size() {
 }
 
 #[test]
-fn strangers_do_not_end_a_start() {
-    let (mut sockets, addresses) = listeners(2);
-    let second = sockets.pop().unwrap();
-    let first = join(&addresses, 1, 0, SOON, sockets.pop().unwrap());
-    let mut http = TcpStream::connect(&addresses[0]).unwrap();
-    http.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let mut garbage = TcpStream::connect(&addresses[0]).unwrap();
-    garbage.write_all(&[0xff; 100]).unwrap();
-    let mut oversized = TcpStream::connect(&addresses[0]).unwrap();
-    oversized.write_all(b"CITYSTRM\x00\x01\x00\x01\xff\xff\xff\xff").unwrap();
-    let mut slow = TcpStream::connect(&addresses[0]).unwrap();
-    slow.write_all(b"CITY").unwrap();
-    drop(TcpStream::connect(&addresses[0]).unwrap());
-    let mut byte = [0; 1];
-    for stranger in [&mut http, &mut garbage, &mut oversized] {
-        stranger.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let answer = stranger.read(&mut byte);
-        assert!(
-            matches!(&answer, Ok(0)) || answer.as_ref().is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock),
-            "a stranger is hung up on, not answered: {answer:?}"
-        );
-    }
-    let meshes = vec![first, join(&addresses, 1, 1, SOON, second)];
-    let meshes = meshes.into_iter().map(|start| start.join().unwrap().unwrap()).collect();
-    assert_eq!(run_all(meshes).len(), 2);
-    drop(slow);
-}
-
-#[test]
 fn a_stranger_on_a_peers_port_is_waited_out() {
     let (mut sockets, addresses) = listeners(2);
     let second = sockets.pop().unwrap();
@@ -131,7 +51,7 @@ fn a_stranger_on_a_peers_port_is_waited_out() {
 
 #[test]
 fn a_missing_peer_is_named_at_the_deadline() {
-    let options = Options { deadline: Duration::from_millis(300), fingerprint: 0 };
+    let options = Options { deadline: Duration::from_millis(300), ..SOON };
     let (mut sockets, addresses) = listeners(3);
     sockets.pop();
     let second = sockets.pop().unwrap();
@@ -162,38 +82,37 @@ fn who_gives_up_tells_the_others_why() {
     drop(third);
 }
 
-fn two(first: (usize, u64), second: (usize, u64)) -> (ClusterError, ClusterError) {
+/// Two starts that do not fit: how the second ends, and what the first knows of it at its deadline.
+fn two(first: Options, second: (usize, Options)) -> (ClusterError, String) {
     let (mut sockets, addresses) = listeners(2);
     let (b, a) = (sockets.pop().unwrap(), sockets.pop().unwrap());
-    let a = join(&addresses, first.0, 0, Options { fingerprint: first.1, ..SOON }, a);
-    let b = join(&addresses, second.0, 1, Options { fingerprint: second.1, ..SOON }, b);
-    (a.join().unwrap().unwrap_err(), b.join().unwrap().unwrap_err())
+    let a = join(&addresses, 1, 0, Options { deadline: Duration::from_secs(1), ..first }, a);
+    let b = join(&addresses, second.0, 1, second.1, b);
+    let ClusterError::Unreachable { missing, .. } = a.join().unwrap().unwrap_err() else { panic!("process 0 goes on") };
+    (b.join().unwrap().unwrap_err(), missing[0].last.clone())
 }
 
 #[test]
-fn other_workers_or_settings_end_both_starts() {
-    let (a, b) = two((1, 7), (2, 7));
-    let ClusterError::Mismatch { peer, mismatch } = &a else { panic!("{a}") };
-    assert!(peer.starts_with("process 1 at 127.0.0.1:"), "{peer}");
-    assert_eq!(*mismatch, Mismatch::Workers { ours: 1, theirs: 2 });
+fn other_workers_or_settings_end_the_start_that_comes_with_them() {
+    let (b, seen) = two(SOON, (2, SOON));
     let ClusterError::Refused { process: 0, reason, .. } = &b else { panic!("{b}") };
     assert_eq!(reason, "it has --workers 1, this one 2");
-    let (a, b) = two((1, 7), (1, 8));
-    assert!(matches!(a, ClusterError::Mismatch { mismatch: Mismatch::Settings, .. }), "{a}");
+    assert_eq!(seen, "it has --workers 2, this one 1");
+    let (b, seen) = two(SOON, (1, Options { fingerprint: 8, ..SOON }));
     assert!(matches!(b, ClusterError::Refused { .. }), "{b}");
+    assert!(seen.contains("its settings differ"), "{seen}");
 }
 
 #[test]
-fn another_number_of_processes_ends_both_starts() {
+fn another_number_of_processes_ends_the_start_that_comes_with_it() {
     let (mut sockets, addresses) = listeners(3);
     sockets.pop();
     let (b, a) = (sockets.pop().unwrap(), sockets.pop().unwrap());
-    let a = join(&addresses, 1, 0, SOON, a);
-    let b = join(&addresses[..2], 1, 1, SOON, b);
-    let error = a.join().unwrap().unwrap_err();
-    let wanted = Mismatch::Processes { ours: 3, theirs: 2 };
-    assert!(matches!(&error, ClusterError::Mismatch { mismatch, .. } if *mismatch == wanted), "{error}");
-    assert!(matches!(b.join().unwrap(), Err(ClusterError::Refused { .. })));
+    let a = join(&addresses, 1, 0, Options { deadline: Duration::from_secs(1), ..SOON }, a);
+    let b = join(&addresses[..2], 1, 1, SOON, b).join().unwrap().unwrap_err();
+    assert!(matches!(&b, ClusterError::Refused { reason, .. } if reason == "it has --processes 3, this one 2"), "{b}");
+    let ClusterError::Unreachable { missing, .. } = a.join().unwrap().unwrap_err() else { panic!("process 0 goes on") };
+    assert_eq!(missing[0].last, "it has --processes 2, this one 3");
 }
 
 #[test]

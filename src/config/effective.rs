@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::json;
 use toml::Value;
 
-use super::flags::settings;
+use super::flags::{SECRET, settings};
 use crate::escape::escaped;
 
 /// Where a value is from. The last of these wins.
@@ -61,7 +61,7 @@ impl Effective {
     /// The same with its value.
     pub(super) fn shown(&self, key: &str) -> String {
         let name = self.name(key);
-        match (self.origin(key), self.get(key).map(masked)) {
+        match (self.origin(key), self.get(key).map(|value| masked(key, value))) {
             (_, None) => name,
             (Origin::File(_), Some(value)) => format!("{name} = {value}"),
             (Origin::Variable(_), Some(value)) => format!("{name}={}", text(&value)),
@@ -86,7 +86,7 @@ impl Effective {
                 Origin::File(path) => format!("  # {}", escaped(path)),
             };
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{key} = {}{origin}", masked(value));
+            let _ = writeln!(text, "{key} = {}{origin}", masked(key, value));
         }
         text
     }
@@ -94,7 +94,7 @@ impl Effective {
     /// By setting its value, secrets masked, and its origin; what depends on other settings, and is not set, as `settled` has it.
     pub fn to_json(&self, settled: impl Fn(&str) -> Option<String>) -> serde_json::Value {
         let one = |key: &str| {
-            let value = self.get(key).map(|value| json!(masked(value)));
+            let value = self.get(key).map(|value| json!(masked(key, value)));
             let value = value.unwrap_or_else(|| json!(settled(key)));
             match self.origin(key) {
                 Origin::Default => json!({"value": value, "origin": "default"}),
@@ -116,8 +116,9 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// A value without its secrets.
-fn masked(value: &Value) -> Value {
+fn masked(key: &str, value: &Value) -> Value {
     match value {
+        _ if key == SECRET => Value::String("***".to_owned()),
         Value::Array(items) => {
             Value::Array(items.iter().filter_map(Value::as_str).map(mask).map(Value::String).collect())
         }
@@ -185,7 +186,15 @@ mod tests {
         assert!(shown.contains("https://***@store:9000/x") && shown.contains("acks=all"), "{shown}");
         assert_eq!(mask("ssl.key.passphrase=x"), "ssl.key.passphrase=***");
         assert_eq!(mask_user("a:1,b:2"), "a:1,b:2");
-        assert!(!effective().to_json(|_| None).to_string().contains("secret"));
+        let mut effective = effective();
+        effective.set(
+            SECRET,
+            Value::String("hunter2".to_owned()),
+            Origin::Variable("CITYSTREAM_CLUSTER_SECRET".to_owned()),
+        );
+        assert_eq!(effective.shown(SECRET), "CITYSTREAM_CLUSTER_SECRET=***");
+        let shown = effective.to_json(|_| None).to_string() + &effective.to_toml();
+        assert!(!shown.contains("me:secret") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

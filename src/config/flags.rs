@@ -58,6 +58,8 @@ pub struct Setting {
 
 /// The setting that is a list.
 pub const LIST: &str = "kafka";
+/// The setting that is a secret as a whole.
+pub const SECRET: &str = "cluster-secret";
 /// The value of a setting that is true or false: the flag alone is `true`.
 const BOOL: &str = "BOOL";
 /// Short flags, timely's; `-h` only where [`DASH_H`] says so.
@@ -174,6 +176,18 @@ const CLUSTER_SETTINGS: &[Declared] = &[
         "One host:port a line, in the order of the processes [default: this machine, ports from 2101 up]",
     ),
     ("connect-timeout", "TIME", Some("60s"), "How long to wait for the other processes"),
+    (
+        SECRET,
+        "@FILE",
+        None,
+        "What all processes prove to each other: what this file holds [default: CITYSTREAM_CLUSTER_SECRET]",
+    ),
+    (
+        "insecure-cluster",
+        BOOL,
+        None,
+        "Let whoever reaches the addresses join: without a secret only loopback addresses are taken",
+    ),
 ];
 
 /// All settings, in the order in which they are shown.

@@ -14,7 +14,7 @@ use clap::Command;
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
-use super::flags::{LIST as KAFKA, settings};
+use super::flags::{LIST as KAFKA, SECRET, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
 use crate::spelling;
@@ -186,18 +186,33 @@ fn check_type(key: &str, value: &mut Value) -> Result<(), &'static str> {
     }
 }
 
-/// `--kafka key=@FILE` is what the file holds; `@@` is an `@`.
+/// `@FILE` is what the file holds, as the cluster's secret and as a value of `--kafka`; `@@` is an `@`.
 fn secrets_from_files(all: &mut Effective) -> Result<(), RunError> {
     let name = all.name(KAFKA);
     let items = all.get_mut(KAFKA).and_then(Value::as_array_mut).into_iter().flatten();
     for item in items {
         let Value::String(setting) = item else { continue };
         let Some((key, value)) = setting.split_once('=') else { continue };
-        let Some(path) = value.strip_prefix('@') else { continue };
-        let value = if path.starts_with('@') { path.to_owned() } else { secret_file(path, &format!("{name} {key}"))? };
-        *setting = format!("{key}={value}");
+        *setting = format!("{key}={}", from_file(value, &format!("{name} {key}"))?);
+    }
+    let (name, is_flag) = (all.name(SECRET), all.origin(SECRET) == &Origin::Flag);
+    if let Some(Value::String(secret)) = all.get_mut(SECRET) {
+        if is_flag && !secret.starts_with('@') {
+            let instead = "give @FILE, or set CITYSTREAM_CLUSTER_SECRET or CITYSTREAM_CLUSTER_SECRET_FILE";
+            return Err(usage(format!("{name}: a command line is for everyone to see: {instead}")));
+        }
+        *secret = from_file(secret, &name)?;
     }
     Ok(())
+}
+
+/// A value, or what is in the file that it names.
+fn from_file(value: &str, named_by: &str) -> Result<String, RunError> {
+    match value.strip_prefix('@') {
+        None => Ok(value.to_owned()),
+        Some(text) if text.starts_with('@') => Ok(text.to_owned()),
+        Some(path) => secret_file(path, named_by),
+    }
 }
 
 /// The command line, with flags that only `simulate` and `feed` have and that the environment gives (`CITYSTREAM_SIMULATE_SEED`);
@@ -320,6 +335,27 @@ mod tests {
         all.set(KAFKA, Value::Array(vec!["a=@/nowhere".into()]), Origin::Variable("CITYSTREAM_KAFKA".to_owned()));
         let error = secrets_from_files(&mut all).unwrap_err().to_string();
         assert!(error.contains("CITYSTREAM_KAFKA a: cannot read /nowhere"), "{error}");
+    }
+
+    #[test]
+    fn the_clusters_secret_is_in_a_file_or_a_variable_and_never_on_the_command_line() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        let read = |flag: Option<String>, variable: Option<(&str, String)>| {
+            let flags = flag.map(|flag| (SECRET.to_owned(), Value::String(flag)));
+            let variables = variable.map(|(name, value)| (name.to_owned(), value.into()));
+            let all = merged(&flags.into_iter().collect(), SettingsFile::default(), &variables.into_iter().collect())?;
+            Ok::<_, RunError>(all.get(SECRET).cloned())
+        };
+        let file = path.display().to_string();
+        let expected = Some(Value::String("0123456789abcdef".to_owned()));
+        assert_eq!(read(Some(format!("@{file}")), None).unwrap(), expected);
+        assert_eq!(read(None, Some(("CITYSTREAM_CLUSTER_SECRET_FILE", file))).unwrap(), expected);
+        let plain = Some(("CITYSTREAM_CLUSTER_SECRET", "0123456789abcdef".to_owned()));
+        assert_eq!(read(None, plain).unwrap(), expected);
+        let error = read(Some("0123456789abcdef".to_owned()), None).unwrap_err().to_string();
+        assert!(error.starts_with("--cluster-secret: a command line") && !error.contains("0123"), "{error}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod machine;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use citystream_cluster::MOST;
+use citystream_cluster::{MOST, Secret as ClusterSecret};
 use citystream_dataflows::time::{Micros, TimePolicy};
 use citystream_live_apis::Secret;
 use citystream_wire::{Declaration, PerTopic, Topic};
@@ -120,6 +120,10 @@ pub struct Config {
     pub hostfile: Option<PathBuf>,
     /// How long to wait for the other processes.
     pub connect_timeout: Duration,
+    /// What the processes prove to each other.
+    pub cluster_secret: Option<ClusterSecret>,
+    /// Whether whoever reaches the addresses may join.
+    pub insecure_cluster: bool,
 }
 
 /// An error in one line, whatever the settings say.
@@ -244,6 +248,11 @@ impl Config {
             process,
             hostfile: values.optional("hostfile").map(PathBuf::from),
             connect_timeout: values.time("connect-timeout")?,
+            cluster_secret: match values.optional(flags::SECRET) {
+                Some(_) => Some(values.parse(flags::SECRET, ClusterSecret::new)?),
+                None => None,
+            },
+            insecure_cluster: values.flag("insecure-cluster")?,
             lake,
         };
         config.bounds(&values)?;
@@ -375,6 +384,7 @@ mod tests {
             ("epoch = \"1ms\"", "citystream.toml: epoch = \"1ms\": the shortest epoch is 10ms"),
             ("from = \"now\"", "expected one of earliest, latest, group"),
             ("gps-topic = \"t\"\nweather-topic = \"t\"", "weather-topic = \"t\": the topics must differ, and"),
+            ("cluster-secret = \"pass\"", "citystream.toml: cluster-secret = \"***\": expected at least 16 bytes"),
             ("final = true", "citystream.toml: final = true: says that the log has ended"),
         ] {
             let error = checked(text).unwrap_err().to_string();

@@ -163,7 +163,12 @@ fn connect(config: &Config) -> Result<Mesh, RunError> {
     citystream_cluster::install_panic_hook(|text| tracing::error!("{text}"));
     let topology = Topology::new(config.processes, config.workers, config.process, config.hostfile.as_deref())
         .map_err(|e| RunError::Usage(e.to_string()))?;
-    let options = Options { deadline: config.connect_timeout, fingerprint: config.fingerprint() };
+    let options = Options {
+        deadline: config.connect_timeout,
+        fingerprint: config.fingerprint(),
+        secret: config.cluster_secret.clone(),
+        insecure: config.insecure_cluster,
+    };
     Mesh::connect(topology, options).map_err(RunError::from)
 }
 
