@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Hello = 1,
     /// You do not belong here, or: I give up. The payload says why.
     Refuse,
-    /// All of my links are there.
+    /// To process 0: all of my links are there.
     Ready,
     /// Who the listener says it is.
     Challenge,
@@ -29,10 +29,15 @@ pub(crate) enum Kind {
     Proof,
     /// What must be equal.
     Settings,
+    /// You have no place here now; call again. The payload says why.
+    Wait,
+    /// By process 0: all links of all processes are there.
+    Go,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Challenge, Kind::Proof, Kind::Settings];
+    const ALL: [Kind; 8] =
+        [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Challenge, Kind::Proof, Kind::Settings, Kind::Wait, Kind::Go];
 
     fn of(code: u16) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u16 == code)

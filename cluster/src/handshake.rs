@@ -2,23 +2,27 @@
 //!
 //! ```text
 //! caller                                             listener
-//! Hello      nonce, from, to                  ->
-//!                                             <-     Challenge  nonce, from, to
+//! Hello      nonce, from, to, link,
+//!            generation                       ->
+//!                                             <-     Challenge  the same, its own
 //! Proof      HMAC(secret, calls, both)        ->
 //!                                             <-     Proof      HMAC(secret, answers, both)
 //! Settings   what must be equal               ->
-//!                                             <-     Settings, or Refuse and why
+//!                                             <-     Settings, or Wait or Refuse and why
 //! ```
 //!
-//! Each nonce is drawn for one connection, so what was recorded proves nothing (P6). A stranger learns the index of who
-//! listens, and no more.
+//! Each nonce is drawn for one connection, so what was recorded proves nothing (P6). A stranger learns the index and the
+//! generation of who listens, and no more.
+
+use std::io;
 
 use crate::error::Mismatch;
 use crate::frame::VERSION;
-use crate::secret::{PROOF, Secret};
+use crate::generation::{GENERATION, Generation};
+use crate::secret::{PROOF, Secret, draw};
 
 /// The bytes of an encoded claim.
-pub(crate) const CLAIM: usize = 40;
+pub(crate) const CLAIM: usize = 44 + GENERATION;
 /// The bytes of encoded settings.
 pub(crate) const SETTINGS: usize = 16;
 
@@ -42,14 +46,31 @@ pub(crate) struct Claim {
     pub(crate) from: u32,
     /// Which process it takes the other one for.
     pub(crate) to: u32,
+    /// What the connection is for.
+    pub(crate) link: Link,
+    /// The generation it is in; of who calls process 0 for a control link, the last one it knows.
+    pub(crate) generation: Generation,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// For what processes say to each other.
+    Control = 1,
+    /// For timely.
+    Data,
+}
+
+impl Link {
+    fn of(code: u32) -> Option<Self> {
+        [Link::Control, Link::Data].into_iter().find(|link| *link as u32 == code)
+    }
 }
 
 impl Claim {
     /// A claim with a nonce of its own.
-    pub(crate) fn draw(from: u32, to: u32) -> Result<Self, getrandom::Error> {
-        let mut nonce = [0; 32];
-        getrandom::fill(&mut nonce)?;
-        Ok(Claim { nonce, from, to })
+    pub(crate) fn draw(from: u32, to: u32, link: Link, generation: Generation) -> io::Result<Self> {
+        Ok(Claim { nonce: draw()?, from, to, link, generation })
     }
 
     /// Big-endian, in the order of the fields.
@@ -57,16 +78,25 @@ impl Claim {
         let mut bytes = [0; CLAIM];
         bytes[..32].copy_from_slice(&self.nonce);
         bytes[32..36].copy_from_slice(&self.from.to_be_bytes());
-        bytes[36..].copy_from_slice(&self.to.to_be_bytes());
+        bytes[36..40].copy_from_slice(&self.to.to_be_bytes());
+        bytes[40..44].copy_from_slice(&(self.link as u32).to_be_bytes());
+        bytes[44..].copy_from_slice(&self.generation.encode());
         bytes
     }
 
-    /// What `encode` wrote; `None` if the length is another.
+    /// What `encode` wrote; `None` of anything else.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (nonce, rest) = bytes.split_first_chunk::<32>()?;
         let (from, rest) = rest.split_first_chunk::<4>()?;
-        let to: &[u8; 4] = rest.try_into().ok()?;
-        Some(Claim { nonce: *nonce, from: u32::from_be_bytes(*from), to: u32::from_be_bytes(*to) })
+        let (to, rest) = rest.split_first_chunk::<4>()?;
+        let (link, generation) = rest.split_first_chunk::<4>()?;
+        Some(Claim {
+            nonce: *nonce,
+            from: u32::from_be_bytes(*from),
+            to: u32::from_be_bytes(*to),
+            link: Link::of(u32::from_be_bytes(*link))?,
+            generation: Generation::decode(generation.try_into().ok()?),
+        })
     }
 }
 
@@ -161,12 +191,16 @@ mod tests {
 
     const MINE: Settings = Settings { fingerprint: 0x0123_4567_89ab_cdef, processes: 3, workers: 2 };
 
+    fn claim(from: u32, to: u32) -> Claim {
+        Claim::draw(from, to, Link::Data, Generation::mint(Generation::NONE).unwrap()).unwrap()
+    }
+
     #[test]
     fn what_is_said_comes_back_as_it_was() {
         assert_eq!(Settings::decode(&MINE.encode()).unwrap(), MINE);
         assert_eq!(Settings::decode(&MINE.encode()[1..]), None);
         assert_eq!(Settings::decode(&[0; SETTINGS + 1]), None);
-        let claim = Claim::draw(2, 1).unwrap();
+        let claim = claim(2, 1);
         assert_eq!(Claim::decode(&claim.encode()).unwrap(), claim);
         assert_eq!(Claim::decode(&claim.encode()[1..]), None);
         assert_eq!(Claim::decode(&[0; CLAIM + 1]), None);
@@ -183,13 +217,15 @@ mod tests {
     #[test]
     fn p6_a_proof_is_of_one_side_of_one_connection() {
         let secret = Secret::new("0123456789abcdef").unwrap();
-        let claims = Claims { hello: Claim::draw(1, 0).unwrap(), challenge: Claim::draw(0, 1).unwrap() };
+        let claims = Claims { hello: claim(1, 0), challenge: claim(0, 1) };
         let proof = claims.prove(Side::Caller, &secret);
         assert!(claims.is_proved(Side::Caller, &secret, &proof));
         assert!(!claims.is_proved(Side::Listener, &secret, &proof), "sent back");
-        let again = Claims { challenge: Claim::draw(0, 1).unwrap(), ..claims };
+        let again = Claims { challenge: claim(0, 1), ..claims };
         assert!(!again.is_proved(Side::Caller, &secret, &proof), "replayed");
         let another = Claims { hello: Claim { from: 2, ..claims.hello }, ..claims };
         assert!(!another.is_proved(Side::Caller, &secret, &proof), "of another process");
+        let older = Claims { hello: Claim { generation: Generation::NONE, ..claims.hello }, ..claims };
+        assert!(!older.is_proved(Side::Caller, &secret, &proof), "of another generation");
     }
 }

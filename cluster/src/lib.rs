@@ -12,22 +12,28 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod accept;
+mod attempt;
 mod complaints;
+mod control;
 mod dial;
 mod error;
 mod frame;
+mod generation;
 mod handshake;
 pub mod hostfile;
+mod known;
 mod mesh;
 mod messages;
 mod panics;
 mod run;
 mod secret;
+mod slots;
 mod stream;
 mod topology;
 mod watch;
 
 pub use error::{ClusterError, Mismatch, Missing};
+pub use generation::Generation;
 pub use mesh::{Mesh, Options};
 pub use panics::install_panic_hook;
 pub use run::RunError;
@@ -40,7 +46,7 @@ pub use watch::PeerLost;
 pub mod parts {
     use std::io::Read;
 
-    use crate::frame::{self, HEADER, Kind};
+    use crate::frame::{self, FrameError, HEADER, Kind};
     use crate::handshake::{CLAIM, Claim};
 
     /// The length of a hello.
@@ -51,9 +57,10 @@ pub mod parts {
     /// What a listener makes of the first bytes of a connection: the hello in them, written again; `None` while more is
     /// to come.
     pub fn heard(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        let payload = frame::expected(bytes, Kind::Hello, CLAIM).map_err(|error| error.to_string())?;
-        let hello = payload.and_then(Claim::decode);
-        Ok(hello.map(|hello| frame::encode(Kind::Hello, &hello.encode())))
+        let stranger = |error: FrameError| error.to_string();
+        let Some(payload) = frame::expected(bytes, Kind::Hello, CLAIM).map_err(stranger)? else { return Ok(None) };
+        let hello = Claim::decode(payload).ok_or(FrameError::Stranger).map_err(stranger)?;
+        Ok(Some(frame::encode(Kind::Hello, &hello.encode())))
     }
 
     /// A frame as a caller reads it, written again.

@@ -1,33 +1,32 @@
-//! A checked socket between any two processes, opened before a deadline, before anything is computed.
+//! Two checked sockets between any two processes, opened before a deadline, before anything is computed: one for timely, one
+//! for what processes say to each other.
 //!
-//! Each process listens on its own address and calls those with smaller indices. When all its links are there it
-//! says so on each of them and waits until all others have said so: when [`Mesh::connect`] returns, *every* process
-//! is connected to every other one. Whoever gives up tells the others why.
+//! Each process listens on its own address and calls those with smaller indices, in attempts (`attempt.rs`) until one brings
+//! all of them together: when [`Mesh::connect`] returns, *every* process is connected to every other one, in one generation.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::accept::{Acceptor, refuse};
-use crate::dial::{Call, Outcome};
-use crate::error::{ClusterError, Missing};
-use crate::frame::{self, FrameError, Kind};
+use crate::accept::Acceptor;
+use crate::attempt::{End, Start};
+use crate::control::Control;
+use crate::error::ClusterError;
+use crate::generation::Generation;
 use crate::handshake::{Me, Settings};
+use crate::known::Known;
 use crate::secret::Secret;
 use crate::topology::Topology;
-use crate::watch::PeerLost;
 
-/// The pause between two looks at the listener.
-const ROUND: Duration = Duration::from_millis(5);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long all processes may take to come together.
+    /// How long all processes may take to come together; `Duration::MAX` is without end.
     pub deadline: Duration,
     /// A hash of all settings that must be equal on all processes.
     pub fingerprint: u64,
@@ -47,33 +46,63 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Mesh {
     pub(crate) topology: Topology,
-    /// By process; `None` at this one's place.
+    pub(crate) generation: Generation,
+    /// For timely, by process; `None` at this one's place.
     pub(crate) links: Vec<Option<TcpStream>>,
+    /// For what processes say to each other.
+    pub(crate) controls: Vec<Option<Control>>,
 }
 
 impl Mesh {
     /// Connects to all other processes. One process alone opens no socket.
+    ///
+    /// # Errors
+    /// What keeps this process from joining; who did not come before the deadline.
     pub fn connect(topology: Topology, options: Options) -> Result<Mesh, ClusterError> {
         if topology.processes() == 1 {
-            return Ok(Mesh { topology, links: vec![None] });
+            let generation = Generation::mint(Generation::NONE).map_err(system)?;
+            return Ok(Mesh { topology, generation, links: vec![None], controls: vec![None] });
         }
         keep_strangers_out(&topology, &options)?;
-        let deadline = Instant::now() + options.deadline;
-        let listener = listen(&topology, deadline)?;
+        let listener = listen(&topology, Instant::now().checked_add(options.deadline))?;
         Mesh::connect_from(topology, options, listener)
     }
 
     /// As `connect`, with a listener on this process's address that the caller has opened already.
+    ///
+    /// # Errors
+    /// The same.
     pub fn connect_from(topology: Topology, options: Options, listener: TcpListener) -> Result<Mesh, ClusterError> {
         keep_strangers_out(&topology, &options)?;
-        let mut links: Vec<Option<TcpStream>> = (0..topology.processes()).map(|_| None).collect();
-        let deadline = Instant::now() + options.deadline;
-        let met = meet(&topology, &options, deadline, listener, &mut links)
-            .and_then(|()| agree(&topology, deadline, &mut links))
-            .and_then(|()| links.iter().flatten().try_for_each(set_options).map_err(system));
-        match met {
-            Ok(()) => Ok(Mesh { topology, links }),
-            Err(error) => Err(give_up(&topology, error, &mut links)),
+        let me = Arc::new(Me {
+            index: topology.index() as u32,
+            settings: Settings {
+                fingerprint: options.fingerprint,
+                processes: topology.processes() as u32,
+                workers: topology.workers() as u32,
+            },
+            secret: options.secret.clone().unwrap_or_else(Secret::none),
+        });
+        let known = Arc::new(Known::new(topology.processes(), topology.index()));
+        let mut acceptor = Acceptor::new(listener, Arc::clone(&me), Arc::clone(&known)).map_err(system)?;
+        let deadline = Instant::now().checked_add(options.deadline);
+        let start = Start { topology: &topology, me, deadline, waited: options.deadline, known };
+        let mut generation = Generation::NONE;
+        loop {
+            match start.attempt(&mut acceptor, &mut generation) {
+                Ok(slots) => {
+                    let (links, controls): (Vec<_>, Vec<_>) =
+                        slots.0.into_iter().map(|slot| (slot.data, slot.control)).unzip();
+                    links.iter().flatten().try_for_each(set_options).map_err(system)?;
+                    return Ok(Mesh { topology, generation, links, controls });
+                }
+                Err(End::Never(error)) => return Err(error),
+                Err(End::Again { why, above }) => {
+                    tracing::debug!("all processes begin again: {why}");
+                    generation = generation.max(above);
+                    thread::sleep(PAUSE);
+                }
+            }
         }
     }
 
@@ -81,6 +110,19 @@ impl Mesh {
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
+
+    /// The attempt that has brought all processes together: the same for all of them, and no other's.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+/// Blocking, without time limits and without delay: as timely wants it.
+fn set_options(link: &TcpStream) -> io::Result<()> {
+    link.set_nonblocking(false)?;
+    link.set_read_timeout(None)?;
+    link.set_write_timeout(None)?;
+    link.set_nodelay(true)
 }
 
 /// Without a secret nobody else may reach the addresses, unless the user has said that nobody does.
@@ -94,7 +136,7 @@ fn keep_strangers_out(topology: &Topology, options: &Options) -> Result<(), Clus
 }
 
 /// A listener on this process's address. A name that is not known yet may become known.
-fn listen(topology: &Topology, deadline: Instant) -> Result<TcpListener, ClusterError> {
+fn listen(topology: &Topology, deadline: Option<Instant>) -> Result<TcpListener, ClusterError> {
     let process = topology.index();
     let address = topology.address(process).to_owned();
     loop {
@@ -105,7 +147,7 @@ fn listen(topology: &Topology, deadline: Instant) -> Result<TcpListener, Cluster
         match error.kind() {
             io::ErrorKind::AddrInUse => return Err(ClusterError::PortTaken { process, address }),
             io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied => {}
-            _ if Instant::now() < deadline => {
+            _ if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
                 thread::sleep(Duration::from_millis(200));
                 continue;
             }
@@ -113,159 +155,6 @@ fn listen(topology: &Topology, deadline: Instant) -> Result<TcpListener, Cluster
         }
         return Err(ClusterError::Listen { process, address, reason: error.to_string() });
     }
-}
-
-/// Fills `links`: calls the processes before this one, is called by those after it.
-fn meet(
-    topology: &Topology,
-    options: &Options,
-    deadline: Instant,
-    listener: TcpListener,
-    links: &mut [Option<TcpStream>],
-) -> Result<(), ClusterError> {
-    let me = Me {
-        index: topology.index() as u32,
-        settings: Settings {
-            fingerprint: options.fingerprint,
-            processes: topology.processes() as u32,
-            workers: topology.workers() as u32,
-        },
-        secret: options.secret.clone().unwrap_or_else(Secret::none),
-    };
-    let mut acceptor = Acceptor::new(listener, me.clone()).map_err(system)?;
-    let calls = Calls::start(topology, &me, deadline)?;
-    loop {
-        while let Ok(outcome) = calls.outcomes.try_recv() {
-            let (process, stream) = outcome?;
-            links[process] = Some(stream);
-        }
-        acceptor.poll(links);
-        if complete(links) {
-            acceptor.prune(links);
-        }
-        if complete(links) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let missing = calls.missing(topology, links, &acceptor.last);
-            return Err(ClusterError::Unreachable { missing, waited: options.deadline });
-        }
-        thread::sleep(ROUND);
-    }
-}
-
-/// Whether all links but the one to itself are there.
-fn complete(links: &[Option<TcpStream>]) -> bool {
-    links.iter().flatten().count() + 1 == links.len()
-}
-
-/// The calls under way; dropping it ends them.
-struct Calls {
-    outcomes: Receiver<Outcome>,
-    cancelled: Arc<AtomicBool>,
-    /// By process, for those that are called.
-    last: Vec<Arc<Mutex<String>>>,
-}
-
-impl Calls {
-    fn start(topology: &Topology, me: &Me, deadline: Instant) -> Result<Calls, ClusterError> {
-        let (report, outcomes) = channel();
-        let mut calls = Calls { outcomes, cancelled: Arc::default(), last: Vec::new() };
-        for process in 0..topology.index() {
-            let last = Arc::new(Mutex::new("no answer".to_owned()));
-            calls.last.push(Arc::clone(&last));
-            let address = topology.address(process).to_owned();
-            let cancelled = Arc::clone(&calls.cancelled);
-            Call { me: me.clone(), process, address, deadline, cancelled, last }
-                .start(report.clone())
-                .map_err(system)?;
-        }
-        Ok(calls)
-    }
-
-    /// Who is not there, and the last thing known of it.
-    fn missing(&self, topology: &Topology, links: &[Option<TcpStream>], called: &[String]) -> Vec<Missing> {
-        let absent = |process: &usize| *process != topology.index() && links[*process].is_none();
-        let describe = |process: usize| Missing {
-            process,
-            address: topology.address(process).to_owned(),
-            last: self.last.get(process).map_or_else(
-                || called[process].clone(),
-                |last| last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            ),
-        };
-        (0..links.len()).filter(absent).map(describe).collect()
-    }
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Says that all links of this process are there, and waits until all others have said so.
-fn agree(topology: &Topology, deadline: Instant, links: &mut [Option<TcpStream>]) -> Result<(), ClusterError> {
-    let each = |links: &mut [Option<TcpStream>],
-                act: &mut dyn FnMut(usize, &mut TcpStream) -> Result<(), ClusterError>| {
-        links.iter_mut().enumerate().try_for_each(|(i, link)| link.as_mut().map_or(Ok(()), |link| act(i, link)))
-    };
-    each(links, &mut |process, link| {
-        frame::write(link, Kind::Ready, &[]).map_err(|e| lost(topology, process, &e.to_string()))
-    })?;
-    each(links, &mut |process, link| {
-        // The deadline of a process that started later is later: a little patience lets it say what is wrong.
-        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_secs(2);
-        link.set_read_timeout(Some(left)).map_err(system)?;
-        expect(topology, process, frame::read(link, frame::SHORT), Kind::Ready).map(drop)
-    })
-}
-
-/// The payload of a frame from a peer, if it is the frame that has to come now.
-fn expect(
-    topology: &Topology,
-    process: usize,
-    answer: Result<(Kind, Vec<u8>), FrameError>,
-    wanted: Kind,
-) -> Result<Vec<u8>, ClusterError> {
-    match answer {
-        Ok((kind, payload)) if kind == wanted => Ok(payload),
-        Ok((Kind::Refuse, reason)) => Err(ClusterError::Refused {
-            process,
-            address: topology.address(process).to_owned(),
-            reason: String::from_utf8_lossy(&reason).into_owned(),
-        }),
-        Ok((kind, _)) => Err(lost(topology, process, &format!("it said {kind:?} instead of {wanted:?}"))),
-        Err(FrameError::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(lost(topology, process, "it closed the connection"))
-        }
-        Err(FrameError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(lost(topology, process, "it is connected, but not all of the others are connected to it"))
-        }
-        Err(error) => Err(lost(topology, process, &error.to_string())),
-    }
-}
-
-fn lost(topology: &Topology, process: usize, cause: &str) -> ClusterError {
-    PeerLost { process, address: topology.address(process).to_owned(), cause: cause.to_owned() }.into()
-}
-
-/// Blocking, without time limits and without delay: as timely wants it.
-fn set_options(link: &TcpStream) -> io::Result<()> {
-    link.set_nonblocking(false)?;
-    link.set_read_timeout(None)?;
-    link.set_write_timeout(None)?;
-    link.set_nodelay(true)
-}
-
-/// Tells the others why, so that the first cause is seen everywhere.
-fn give_up(topology: &Topology, error: ClusterError, links: &mut [Option<TcpStream>]) -> ClusterError {
-    let reason = match &error {
-        ClusterError::Refused { reason, .. } => reason.clone(),
-        other => format!("process {} gave up: {other}", topology.index()),
-    };
-    links.iter_mut().flatten().for_each(|link| refuse(link, &reason));
-    error
 }
 
 fn system(error: io::Error) -> ClusterError {

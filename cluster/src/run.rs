@@ -70,7 +70,7 @@ impl Mesh {
     /// `on_lost` is called once, at once, when a peer is lost: workers may be busy for longer. A worker that returns an
     /// error ends the run without completing its dataflows.
     pub fn run<T, E, F>(
-        self,
+        mut self,
         config: WorkerConfig,
         on_lost: impl Fn(&PeerLost) + Send + Sync + 'static,
         work: F,
@@ -82,6 +82,8 @@ impl Mesh {
     {
         let start = |error: std::io::Error| RunError::Start(error.to_string());
         let watch = Watch::new();
+        // One that closed earlier would end the attempt of a peer that has not heard *go* yet.
+        let controls = std::mem::take(&mut self.controls);
         let first = self.topology.index() * self.topology.workers();
         let links = self.links.iter().flatten().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>();
         let links = links.map_err(start)?;
@@ -102,6 +104,7 @@ impl Mesh {
             builder.spawn(body).map_err(start)?;
         }
         let ended = finish(&events, &report, count, network);
+        drop(controls);
         watch.close();
         if ended.is_err() {
             // The peers are told; threads are left to the end of the process.

@@ -1,6 +1,6 @@
 //! The secret that all processes of a cluster share, and what proves that one has it.
 
-use std::fmt;
+use std::{fmt, io};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -51,6 +51,13 @@ impl Secret {
         parts.iter().for_each(|part| mac.update(part));
         mac
     }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn draw<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
 }
 
 impl fmt::Debug for Secret {

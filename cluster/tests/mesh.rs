@@ -67,18 +67,19 @@ fn a_missing_peer_is_named_at_the_deadline() {
 }
 
 #[test]
-fn who_gives_up_tells_the_others_why() {
-    let brief = Options { deadline: Duration::from_millis(700), ..SOON };
+fn who_gives_up_tells_the_others_why_and_they_go_on() {
+    let brief = |millis| Options { deadline: Duration::from_millis(millis), ..SOON };
     let (mut sockets, addresses) = listeners(3);
     let mut wrong = addresses.clone();
     wrong[1] = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let third = join(&wrong, 1, 2, SOON, sockets.pop().unwrap());
-    let second = join(&addresses, 1, 1, brief, sockets.pop().unwrap());
-    let first = join(&addresses, 1, 0, SOON, sockets.pop().unwrap());
+    let third = join(&wrong, 1, 2, brief(2000), sockets.pop().unwrap());
+    let second = join(&addresses, 1, 1, brief(700), sockets.pop().unwrap());
+    let first = join(&addresses, 1, 0, brief(1500), sockets.pop().unwrap());
     assert!(matches!(second.join().unwrap(), Err(ClusterError::Unreachable { .. })));
     let error = first.join().unwrap().unwrap_err();
-    let ClusterError::Refused { process: 1, reason, .. } = &error else { panic!("{error}") };
-    assert!(reason.starts_with("process 1 gave up: not connected within 0.7 s: process 2 at "), "{reason}");
+    let ClusterError::Unreachable { missing, .. } = &error else { panic!("{error}") };
+    assert_eq!(missing[0].process, 1);
+    assert!(missing[0].last.starts_with("it gave up: not connected within 0.7 s: process 2 at "), "{error}");
     drop(third);
 }
 
@@ -116,19 +117,30 @@ fn another_number_of_processes_ends_the_start_that_comes_with_it() {
 }
 
 #[test]
-fn a_second_process_of_an_index_is_refused_and_the_first_goes_on() {
+fn g2_a_second_process_of_an_index_waits_and_the_first_goes_on() {
     let (mut sockets, addresses) = listeners(3);
     let third = sockets.pop().unwrap();
     let (second, first) = (sockets.pop().unwrap(), sockets.pop().unwrap());
     let first = join(&addresses, 1, 0, SOON, first);
     let third = join(&addresses, 1, 2, SOON, third);
     thread::sleep(Duration::from_millis(300));
-    let twin = join(&addresses, 1, 2, SOON, TcpListener::bind("127.0.0.1:0").unwrap());
+    let brief = Options { deadline: Duration::from_millis(500), ..SOON };
+    let twin = join(&addresses, 1, 2, brief, TcpListener::bind("127.0.0.1:0").unwrap());
     let error = twin.join().unwrap().unwrap_err();
-    let ClusterError::Refused { process: 0, reason, .. } = &error else { panic!("{error}") };
-    assert_eq!(reason, "a process 2 is connected already");
+    let ClusterError::Unreachable { missing, .. } = &error else { panic!("{error}") };
+    assert_eq!(missing[0].last, "a process 2 is connected already");
     let second = join(&addresses, 1, 1, SOON, second);
     assert!([first, second, third].into_iter().all(|start| start.join().unwrap().is_ok()));
+}
+
+#[test]
+fn g1_each_start_has_a_generation_that_is_the_same_for_all_and_later_than_those_before() {
+    let [before, after] = [connected(3, 1), connected(3, 1)].map(|meshes| {
+        let generations: Vec<_> = meshes.iter().map(Mesh::generation).collect();
+        assert!(generations.iter().all(|generation| *generation == generations[0]), "{generations:?}");
+        generations[0]
+    });
+    assert!(before < after);
 }
 
 #[test]
