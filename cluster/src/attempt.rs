@@ -19,6 +19,7 @@ use crate::frame::{FrameError, Kind};
 use crate::generation::Generation;
 use crate::handshake::{Link, Me};
 use crate::known::Known;
+use crate::pulse::{Liveness, Pulse};
 use crate::slots::Slots;
 use crate::topology::Topology;
 
@@ -52,6 +53,7 @@ pub(crate) struct Start<'a> {
     /// `None` where the start has no end.
     pub(crate) deadline: Option<Instant>,
     pub(crate) waited: Duration,
+    pub(crate) liveness: Liveness,
     pub(crate) known: Arc<Known>,
 }
 
@@ -61,6 +63,7 @@ struct Attempt<'a> {
     generation: Generation,
     slots: Slots,
     calls: Calls,
+    pulse: Pulse,
 }
 
 impl Start<'_> {
@@ -72,6 +75,7 @@ impl Start<'_> {
             generation: Generation::NONE,
             slots: Slots::new(self.topology.processes()),
             calls: Calls::new(),
+            pulse: Pulse::new(self.liveness, self.topology.processes(), Instant::now()),
         };
         if index == 0 {
             attempt.generation = Generation::mint(*told).map_err(system)?;
@@ -96,6 +100,7 @@ impl Attempt<'_> {
                 self.answered(answered, told)?;
             }
             acceptor.poll(self.generation, &mut self.slots)?;
+            self.beat()?;
             if self.heard()? {
                 return Ok(());
             }
@@ -143,11 +148,28 @@ impl Attempt<'_> {
         self.slots.put(process, link, stream).map_err(|error| gone(process, &error.into()))
     }
 
+    /// Gives signs of life; fails if a process that is linked gives none.
+    fn beat(&mut self) -> Result<(), End> {
+        if self.pulse.pass(Instant::now()).1 {
+            self.slots.say_all(Kind::Beat, &0_u64.to_be_bytes());
+        }
+        for (process, slot) in self.slots.peers(self.start.topology.index()) {
+            if slot.control.is_none() {
+                self.pulse.heard(process);
+            } else if self.pulse.is_silent(process) {
+                self.start.known.note(process, "it was connected, and gives no sign of life".to_owned());
+                return Err(End::again(format!("process {process} gives no sign of life")));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what was said; whether process 0 has said *go*.
     fn heard(&mut self) -> Result<bool, End> {
         loop {
             match self.slots.hear() {
                 Ok(None) => return Ok(false),
+                Ok(Some((process, Said::Beat(_)))) => self.pulse.heard(process),
                 Ok(Some((process, Said::Ready))) => self.slots.0[process].ready = true,
                 Ok(Some((0, Said::Go))) => return Ok(true),
                 Ok(Some((process, Said::Go))) => return Err(gone(process, &FrameError::Stranger)),

@@ -20,15 +20,16 @@ pub(crate) enum Said {
     Ready,
     /// By process 0: so are those of all others.
     Go,
+    /// I am alive, and have closed this epoch.
+    Beat(u64),
     /// I have given up, and why.
     GaveUp(String),
 }
 
 impl Control {
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        Ok(Control { stream, bytes: Vec::new() })
+    /// A link over a socket that never blocks.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Control { stream, bytes: Vec::new() }
     }
 
     /// Says something; a peer that does not take what is so short is as good as gone.
@@ -43,6 +44,10 @@ impl Control {
             Kind::Ready => Ok(Some(Said::Ready)),
             Kind::Go => Ok(Some(Said::Go)),
             Kind::Refuse => Ok(Some(Said::GaveUp(String::from_utf8_lossy(&payload).into_owned()))),
+            Kind::Beat => {
+                let epoch: [u8; 8] = payload.try_into().map_err(|_| FrameError::Stranger)?;
+                Ok(Some(Said::Beat(u64::from_be_bytes(epoch))))
+            }
             _ => Err(FrameError::Stranger),
         }
     }
@@ -102,7 +107,8 @@ mod tests {
     fn what_is_said_is_heard_however_it_comes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut control = Control::new(listener.accept().unwrap().0).unwrap();
+        let mut control = Control::new(listener.accept().unwrap().0);
+        control.stream.set_nonblocking(true).unwrap();
         let mut next = || {
             (0..1000)
                 .find_map(|_| {
@@ -117,6 +123,8 @@ mod tests {
         assert_eq!(next().unwrap(), Said::Ready);
         assert_eq!(next().unwrap(), Said::GaveUp("why".to_owned()));
         assert_eq!(next().unwrap(), Said::Go);
+        peer.write_all(&frame::encode(Kind::Beat, &7_u64.to_be_bytes())).unwrap();
+        assert_eq!(next().unwrap(), Said::Beat(7));
         for byte in &frames[1] {
             peer.write_all(&[*byte]).unwrap();
             sleep(Duration::from_millis(1));

@@ -33,11 +33,22 @@ pub(crate) enum Kind {
     Wait,
     /// By process 0: all links of all processes are there.
     Go,
+    /// A sign of life, and the last epoch that was closed.
+    Beat,
 }
 
 impl Kind {
-    const ALL: [Kind; 8] =
-        [Kind::Hello, Kind::Refuse, Kind::Ready, Kind::Challenge, Kind::Proof, Kind::Settings, Kind::Wait, Kind::Go];
+    const ALL: [Kind; 9] = [
+        Kind::Hello,
+        Kind::Refuse,
+        Kind::Ready,
+        Kind::Challenge,
+        Kind::Proof,
+        Kind::Settings,
+        Kind::Wait,
+        Kind::Go,
+        Kind::Beat,
+    ];
 
     fn of(code: u16) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u16 == code)

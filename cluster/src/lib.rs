@@ -6,7 +6,8 @@
 //! 2. [`Mesh::connect`]: every process holds a socket to every other one, each checked to be the right peer with
 //!    the same settings, before a deadline. Nothing has been computed yet: now is the time to claim what may be
 //!    claimed once only; the dataflow itself tells the others.
-//! 3. [`Mesh::run`]: the workers start. A lost process ends the run of all others, as [`RunError::PeerLost`].
+//! 3. [`Mesh::run`]: the workers start. A process that is lost, or gives no sign of life, ends the run of all others, as
+//!    [`RunError::PeerLost`].
 //!
 //! Timely's membership is fixed: a lost process is not replaced; all start again from the last commit.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
@@ -22,23 +23,29 @@ mod generation;
 mod handshake;
 pub mod hostfile;
 mod known;
+mod lookout;
 mod mesh;
 mod messages;
 mod panics;
+mod pulse;
 mod run;
 mod secret;
 mod slots;
+mod sockets;
 mod stream;
 mod topology;
+mod vitals;
 mod watch;
 
 pub use error::{ClusterError, Mismatch, Missing};
 pub use generation::Generation;
 pub use mesh::{Mesh, Options};
 pub use panics::install_panic_hook;
+pub use pulse::Liveness;
 pub use run::RunError;
 pub use secret::{Secret, ShortSecret};
 pub use topology::{MOST, Topology, TopologyError};
+pub use vitals::Vitals;
 pub use watch::PeerLost;
 
 /// What the fuzz target of the handshake takes from the inside; no interface for anyone else.

@@ -17,8 +17,13 @@ use crate::error::ClusterError;
 use crate::generation::Generation;
 use crate::handshake::{Me, Settings};
 use crate::known::Known;
+use crate::lookout::Lookout;
+use crate::pulse::Liveness;
 use crate::secret::Secret;
+use crate::sockets;
 use crate::topology::Topology;
+use crate::vitals::Vitals;
+use crate::watch::Watch;
 
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -34,11 +39,19 @@ pub struct Options {
     pub secret: Option<Secret>,
     /// Whether all addresses are taken even so.
     pub insecure: bool,
+    /// How soon a process that stands still is noticed; the same on all.
+    pub liveness: Liveness,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { deadline: Duration::from_secs(60), fingerprint: 0, secret: None, insecure: false }
+        Options {
+            deadline: Duration::from_secs(60),
+            fingerprint: 0,
+            secret: None,
+            insecure: false,
+            liveness: Liveness::default(),
+        }
     }
 }
 
@@ -49,8 +62,10 @@ pub struct Mesh {
     pub(crate) generation: Generation,
     /// For timely, by process; `None` at this one's place.
     pub(crate) links: Vec<Option<TcpStream>>,
-    /// For what processes say to each other.
-    pub(crate) controls: Vec<Option<Control>>,
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) watch: Arc<Watch>,
+    /// Has the links for what processes say to each other.
+    pub(crate) lookout: Lookout,
 }
 
 impl Mesh {
@@ -61,7 +76,7 @@ impl Mesh {
     pub fn connect(topology: Topology, options: Options) -> Result<Mesh, ClusterError> {
         if topology.processes() == 1 {
             let generation = Generation::mint(Generation::NONE).map_err(system)?;
-            return Ok(Mesh { topology, generation, links: vec![None], controls: vec![None] });
+            return Mesh::of(topology, generation, options.liveness, vec![(None, None)]);
         }
         keep_strangers_out(&topology, &options)?;
         let listener = listen(&topology, Instant::now().checked_add(options.deadline))?;
@@ -86,15 +101,14 @@ impl Mesh {
         let known = Arc::new(Known::new(topology.processes(), topology.index()));
         let mut acceptor = Acceptor::new(listener, Arc::clone(&me), Arc::clone(&known)).map_err(system)?;
         let deadline = Instant::now().checked_add(options.deadline);
-        let start = Start { topology: &topology, me, deadline, waited: options.deadline, known };
+        let start =
+            Start { topology: &topology, me, deadline, waited: options.deadline, liveness: options.liveness, known };
         let mut generation = Generation::NONE;
         loop {
             match start.attempt(&mut acceptor, &mut generation) {
                 Ok(slots) => {
-                    let (links, controls): (Vec<_>, Vec<_>) =
-                        slots.0.into_iter().map(|slot| (slot.data, slot.control)).unzip();
-                    links.iter().flatten().try_for_each(set_options).map_err(system)?;
-                    return Ok(Mesh { topology, generation, links, controls });
+                    let links = slots.0.into_iter().map(|slot| (slot.data, slot.control)).collect();
+                    return Mesh::of(topology, generation, options.liveness, links);
                 }
                 Err(End::Never(error)) => return Err(error),
                 Err(End::Again { why, above }) => {
@@ -106,6 +120,21 @@ impl Mesh {
         }
     }
 
+    /// A mesh of these links, for timely and for what processes say to each other.
+    fn of(
+        topology: Topology,
+        generation: Generation,
+        liveness: Liveness,
+        links: Vec<(Option<TcpStream>, Option<Control>)>,
+    ) -> Result<Mesh, ClusterError> {
+        let (links, controls): (Vec<_>, Vec<_>) = links.into_iter().unzip();
+        links.iter().flatten().try_for_each(sockets::hand_over).map_err(system)?;
+        let vitals = Arc::new(Vitals::new(topology.processes(), topology.workers(), topology.index()));
+        let watch = Watch::new(topology.processes());
+        let lookout = Lookout::start(&topology, liveness, controls, &vitals, &watch).map_err(system)?;
+        Ok(Mesh { topology, generation, links, vitals, watch, lookout })
+    }
+
     /// The topology it was built from.
     pub fn topology(&self) -> &Topology {
         &self.topology
@@ -115,14 +144,11 @@ impl Mesh {
     pub fn generation(&self) -> Generation {
         self.generation
     }
-}
 
-/// Blocking, without time limits and without delay: as timely wants it.
-fn set_options(link: &TcpStream) -> io::Result<()> {
-    link.set_nonblocking(false)?;
-    link.set_read_timeout(None)?;
-    link.set_write_timeout(None)?;
-    link.set_nodelay(true)
+    /// Where the workers of this process show that they turn.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
+    }
 }
 
 /// Without a secret nobody else may reach the addresses, unless the user has said that nobody does.

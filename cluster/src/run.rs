@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use timely::WorkerConfig;
 use timely::communication::allocator::zero_copy::allocator::TcpBuilder;
@@ -22,7 +22,12 @@ use crate::mesh::Mesh;
 use crate::messages::Messages;
 use crate::panics::message;
 use crate::stream::Watched;
+use crate::topology::Topology;
+use crate::vitals::Vitals;
 use crate::watch::{PeerLost, Watch};
+
+/// The longest sleep of a worker that has nothing to do.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Why a run ended without its result.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +73,9 @@ impl Mesh {
     /// the workers returned, in their order, when all peers have taken all that was sent to them.
     ///
     /// `on_lost` is called once, at once, when a peer is lost: workers may be busy for longer. A worker that returns an
-    /// error ends the run without completing its dataflows.
+    /// error ends the run without completing its dataflows. `work` that goes on for long tells [`Mesh::vitals`] that it turns.
     pub fn run<T, E, F>(
-        mut self,
+        self,
         config: WorkerConfig,
         on_lost: impl Fn(&PeerLost) + Send + Sync + 'static,
         work: F,
@@ -81,13 +86,10 @@ impl Mesh {
         F: Fn(&mut Worker) -> Result<T, E> + Send + Sync + 'static,
     {
         let start = |error: std::io::Error| RunError::Start(error.to_string());
-        let watch = Watch::new();
-        // One that closed earlier would end the attempt of a peer that has not heard *go* yet.
-        let controls = std::mem::take(&mut self.controls);
-        let first = self.topology.index() * self.topology.workers();
-        let links = self.links.iter().flatten().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>();
-        let links = links.map_err(start)?;
-        let (seats, network) = self.seats(&watch).map_err(start)?;
+        let Mesh { topology, links, vitals, watch, lookout, .. } = self;
+        let first = topology.index() * topology.workers();
+        let cut = links.iter().flatten().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>().map_err(start)?;
+        let (seats, network) = seats(&topology, links, &watch).map_err(start)?;
         let count = seats.len();
         let work = Arc::new(work);
         let (report, events) = channel();
@@ -98,40 +100,45 @@ impl Mesh {
             let _ = lost.send(Event::Lost(peer.clone()));
         });
         for (index, seat) in seats.into_iter().enumerate() {
-            let (work, config, report) = (Arc::clone(&work), config.clone(), report.clone());
-            let body = move || sit(seat, config, &*work, (index, first + index), &report);
+            let (work, config, vitals, report) =
+                (Arc::clone(&work), config.clone(), Arc::clone(&vitals), report.clone());
+            let body = move || sit(seat, config, &*work, (index, first + index), &vitals, &report);
             let builder = thread::Builder::new().name(format!("timely:work-{}", first + index));
             builder.spawn(body).map_err(start)?;
         }
         let ended = finish(&events, &report, count, network);
-        drop(controls);
         watch.close();
+        drop(lookout);
         if ended.is_err() {
             // The peers are told; threads are left to the end of the process.
-            links.iter().for_each(|link| drop(link.shutdown(Shutdown::Both)));
+            cut.iter().for_each(|link| drop(link.shutdown(Shutdown::Both)));
         }
         ended
     }
+}
 
-    /// What each worker thread starts from, and the network threads.
-    fn seats(self, watch: &Arc<Watch>) -> std::io::Result<(Vec<Seat>, Option<CommsGuard>)> {
-        let (topology, workers) = (&self.topology, self.topology.workers());
-        if topology.peers() == 1 {
-            return Ok((vec![Seat::Alone], None));
-        }
-        let hooks = Hooks::default();
-        let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
-        if topology.processes() == 1 {
-            return Ok((local.into_iter().map(Seat::Process).collect(), None));
-        }
-        let watched = |(process, link): (usize, Option<_>)| {
-            let messages = Messages::between(process, topology.index(), workers);
-            link.map(|link| Watched::new(link, process, topology.address(process), messages, Arc::clone(watch)))
-        };
-        let links = self.links.into_iter().enumerate().map(watched).collect();
-        let (tcp, guard) = initialize_networking_from_sockets(local, links, topology.index(), workers, hooks)?;
-        Ok((tcp.into_iter().map(Seat::Tcp).collect(), Some(guard)))
+/// What each worker thread starts from, and the network threads.
+fn seats(
+    topology: &Topology,
+    links: Vec<Option<TcpStream>>,
+    watch: &Arc<Watch>,
+) -> std::io::Result<(Vec<Seat>, Option<CommsGuard>)> {
+    let workers = topology.workers();
+    if topology.peers() == 1 {
+        return Ok((vec![Seat::Alone], None));
     }
+    let hooks = Hooks::default();
+    let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
+    if topology.processes() == 1 {
+        return Ok((local.into_iter().map(Seat::Process).collect(), None));
+    }
+    let watched = |(process, link): (usize, Option<_>)| {
+        let messages = Messages::between(process, topology.index(), workers);
+        link.map(|link| Watched::new(link, process, topology.address(process), messages, Arc::clone(watch)))
+    };
+    let links = links.into_iter().enumerate().map(watched).collect();
+    let (tcp, guard) = initialize_networking_from_sockets(local, links, topology.index(), workers, hooks)?;
+    Ok((tcp.into_iter().map(Seat::Tcp).collect(), Some(guard)))
 }
 
 /// Waits until all workers have returned, and until the peers have taken everything and have said goodbye.
@@ -198,15 +205,18 @@ fn sit<T, E, F>(
     config: WorkerConfig,
     work: &F,
     (index, worker): (usize, usize),
+    vitals: &Vitals,
     report: &Sender<Event<T, E>>,
 ) where
     F: Fn(&mut Worker) -> Result<T, E>,
 {
+    vitals.turned(worker);
     let mut seated = Worker::new(config, seat.allocator(), Some(Instant::now()));
     let end = catch_unwind(AssertUnwindSafe(|| {
         let value = work(&mut seated)?;
         while seated.has_dataflows() {
-            seated.step_or_park(None);
+            vitals.turned(worker);
+            seated.step_or_park(Some(TURN));
         }
         Ok(value)
     }));
@@ -214,6 +224,7 @@ fn sit<T, E, F>(
         Ok(Ok(value)) => {
             // Sends what it still holds, and lets the network threads say goodbye.
             drop(seated);
+            vitals.rests(worker);
             let _ = report.send(Event::Done(index, value));
             return;
         }

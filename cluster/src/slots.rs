@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use crate::control::{Control, Said};
 use crate::frame::{FrameError, Kind};
 use crate::handshake::Link;
+use crate::sockets;
 
 /// The two links to a peer.
 #[derive(Debug, Default)]
@@ -29,12 +30,10 @@ impl Slots {
 
     /// Keeps a link to a process.
     pub(crate) fn put(&mut self, process: usize, link: Link, stream: TcpStream) -> io::Result<()> {
+        sockets::prepare(&stream)?;
         match link {
-            Link::Control => self.0[process].control = Some(Control::new(stream)?),
-            Link::Data => {
-                stream.set_nonblocking(true)?;
-                self.0[process].data = Some(stream);
-            }
+            Link::Control => self.0[process].control = Some(Control::new(stream)),
+            Link::Data => self.0[process].data = Some(stream),
         }
         Ok(())
     }

@@ -47,10 +47,15 @@ impl Read for Watched {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => self.lost(error.to_string()),
                 Ok(0) if !self.messages.ended() => self.lost("it closed the connection".to_owned()),
-                Ok(length) => match self.messages.pass(&buffer[..length]) {
-                    Ok(()) => return Ok(length),
-                    Err(wrong) => self.lost(wrong),
-                },
+                Ok(length) => {
+                    if let Err(wrong) = self.messages.pass(&buffer[..length]) {
+                        self.lost(wrong);
+                    }
+                    if self.messages.ended() {
+                        self.watch.part(self.process);
+                    }
+                    return Ok(length);
+                }
             }
         }
     }
@@ -106,7 +111,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = listener.accept().unwrap().0;
-        let (watch, (tell, told)) = (Watch::new(), channel());
+        let (watch, (tell, told)) = (Watch::new(2), channel());
         watch.tell(move |lost| drop(tell.send(lost.cause.clone())));
         let mut watched = Watched::new(stream, 1, "a:1", Messages::between(1, 0, 1), watch);
         peer.write_all(said).unwrap();

@@ -1,6 +1,7 @@
 //! Who was lost, known once and told once.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A process that was connected is gone: the run of all others ends (exit code 4).
@@ -19,7 +20,11 @@ pub struct PeerLost {
 type OnLost = Box<dyn FnOnce(&PeerLost) + Send>;
 
 /// What is known of the peers of one mesh.
-pub(crate) struct Watch(Mutex<State>);
+pub(crate) struct Watch {
+    state: Mutex<State>,
+    /// By process: whether it has said goodbye.
+    parted: Vec<AtomicBool>,
+}
 
 enum State {
     /// All are there, and nobody has asked to be told.
@@ -33,8 +38,20 @@ enum State {
 }
 
 impl Watch {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Watch(Mutex::new(State::Unheard)))
+    /// All of these processes are there.
+    pub(crate) fn new(processes: usize) -> Arc<Self> {
+        let parted = (0..processes).map(|_| AtomicBool::new(false)).collect();
+        Arc::new(Watch { state: Mutex::new(State::Unheard), parted })
+    }
+
+    /// A process has said goodbye: its end is no loss.
+    pub(crate) fn part(&self, process: usize) {
+        self.parted[process].store(true, Ordering::Release);
+    }
+
+    /// Whether a process has said goodbye.
+    pub(crate) fn has_parted(&self, process: usize) -> bool {
+        self.parted[process].load(Ordering::Acquire)
     }
 
     /// Calls `on_lost`, once, when the first peer is lost; at once if one is already.
@@ -67,7 +84,7 @@ impl Watch {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +107,7 @@ mod tests {
     #[test]
     fn the_first_loss_is_told_once_before_and_after_somebody_listens() {
         for early in [true, false] {
-            let (watch, (tell, told)) = (Watch::new(), channel());
+            let (watch, (tell, told)) = (Watch::new(2), channel());
             if early {
                 watch.report(&lost(1));
             }
@@ -105,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_run_is_no_loss() {
-        let (watch, (tell, told)) = (Watch::new(), channel());
+        let (watch, (tell, told)) = (Watch::new(2), channel());
         watch.tell(move |lost| {
             let _ = tell.send(lost.process);
         });

@@ -168,6 +168,7 @@ fn connect(config: &Config) -> Result<Mesh, RunError> {
         fingerprint: config.fingerprint(),
         secret: config.cluster_secret.clone(),
         insecure: config.insecure_cluster,
+        ..Options::default()
     };
     Mesh::connect(topology, options).map_err(RunError::from)
 }
@@ -204,7 +205,11 @@ fn spawn_workers(
     let worker0 = Arc::new(Mutex::new(worker0));
     std::thread::spawn(move || {
         let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
-        let on_lost = move |peer: &citystream_cluster::PeerLost| lost.raise(RunError::PeerLost(peer.to_string()));
+        let (metrics, vitals) = (Arc::clone(&process.metrics), mesh.vitals());
+        let on_lost = move |peer: &citystream_cluster::PeerLost| {
+            metrics.lost(peer.to_string());
+            lost.raise(RunError::PeerLost(peer.to_string()));
+        };
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
@@ -216,6 +221,8 @@ fn spawn_workers(
                         std::thread::park();
                     }
                 }
+                vitals.turned(worker.index());
+                vitals.closed(process.metrics.epoch.get() as u64);
                 worker.step_or_park(Some(PARK));
             }
             Ok::<(), RunError>(())

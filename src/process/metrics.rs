@@ -51,6 +51,8 @@ pub struct Metrics {
     held: Arc<Held>,
     state: (IntGaugeVec, IntGaugeVec),
     ready: AtomicBool,
+    /// The peer that is lost.
+    lost: OnceLock<String>,
     /// Who waits for the lake's store.
     waits: OnceLock<Waits>,
 }
@@ -129,6 +131,7 @@ impl Metrics {
             passed: AtomicU64::new(0),
             commit_seconds,
             ready: AtomicBool::new(false),
+            lost: OnceLock::new(),
             waits: OnceLock::new(),
         })
     }
@@ -137,6 +140,12 @@ impl Metrics {
     pub fn ready(&self, seq: u64) {
         self.commit_seq.set(seq as i64);
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// The run is over: a peer is lost, as this says.
+    pub fn lost(&self, peer: String) {
+        // The first is told.
+        let _ = self.lost.set(peer);
     }
 
     /// A run is not ready while somebody waits for its store.
@@ -275,14 +284,17 @@ pub fn cannot_listen(address: &str, error: &std::io::Error) -> RunError {
     RunError::Usage(format!("cannot serve metrics on {address}: {error}; choose another --listen, or none"))
 }
 
-async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, &'static str) {
-    if !metrics.ready.load(Ordering::Acquire) {
-        (StatusCode::SERVICE_UNAVAILABLE, "the lake is not claimed yet\n")
+async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, String) {
+    let why_not = if let Some(lost) = metrics.lost.get() {
+        lost.as_str()
+    } else if !metrics.ready.load(Ordering::Acquire) {
+        "the lake is not claimed yet"
     } else if metrics.waits.get().is_some_and(Waits::any) {
-        (StatusCode::SERVICE_UNAVAILABLE, "the lake's store does not take what is written\n")
+        "the lake's store does not take what is written"
     } else {
-        (StatusCode::OK, "ready\n")
-    }
+        return (StatusCode::OK, "ready\n".to_owned());
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why_not}\n"))
 }
 
 #[cfg(test)]

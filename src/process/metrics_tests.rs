@@ -95,6 +95,9 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
     }
     assert_eq!(metrics.committed_records(), 15);
+    metrics.lost("peer lost: process 1 at b:2101: no sign of life for 10 s".to_owned());
+    let (status, why) = get(&address, "/readyz");
+    assert!(status == 503 && why.starts_with("peer lost: process 1 at b:2101"), "{why}");
     let taken = runtime.block_on(serve(&address, metrics)).unwrap_err();
     assert!(taken.to_string().starts_with(&format!("cannot serve metrics on {address}")), "{taken}");
     assert_eq!(get(&address, "/nothing").0, 404);

@@ -85,14 +85,18 @@ impl Cluster {
 
     /// Asks one to end (SIGTERM) and waits for that; its exit code, and how long it took.
     pub(crate) fn terminate(&mut self, index: usize, limit: Duration) -> (i32, Duration) {
-        let asked = Instant::now();
         self.signal(index, "TERM");
-        let mut ended = None;
+        self.wait_one(index, limit)
+    }
+
+    /// Waits for the end of one; its exit code, and how long it took.
+    pub(crate) fn wait_one(&mut self, index: usize, limit: Duration) -> (i32, Duration) {
+        let (began, mut ended) = (Instant::now(), None);
         super::wait_until("it has ended", limit, || {
             ended = self.processes[index].poll();
             ended.is_some()
         });
-        (ended.map_or(-1, code), asked.elapsed())
+        (ended.map_or(-1, code), began.elapsed())
     }
 
     /// Waits for the end of all, which is to be a success.

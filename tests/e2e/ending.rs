@@ -90,6 +90,34 @@ fn p6_a_run_whose_peer_is_frozen_ends_in_time_and_loses_nothing() {
     plan.lake().contents_with(&files::ids(&plan, log.folder())).check_ids();
 }
 
+/// At the settings that users have; what the pair has not committed is read again.
+#[test]
+fn l1_a_run_whose_peer_stands_still_ends_by_itself_within_15_s_and_loses_nothing() {
+    if !python::available() {
+        return;
+    }
+    let log = JsonLog::new();
+    let plan = log
+        .plan()
+        .flag("commit-interval", "500ms")
+        .variable("CITYSTREAM_CLUSTER_SECRET", "the secret of two processes");
+    let mut run = plan.start(2, 1);
+    log.minute(0, 100);
+    wait_until("it commits", SOON, || plan.lake().read() == 500);
+    run.signal(1, "STOP");
+    log.minute(1, 100);
+    let (code, took) = run.wait_one(0, SOON);
+    let said = run.said(0);
+    println!("process 0 ended with {code} after {took:?}: {}", said.lines().last().unwrap_or_default());
+    assert!(code == 4 && took < Duration::from_secs(15), "{code} after {took:?}: {said}");
+    assert!(said.contains("peer lost: process 1 at 127.0.0.1:") && said.contains("no sign of life for 10 s"), "{said}");
+    run.signal(1, "CONT");
+    assert_eq!(run.wait(AT_MOST), [4, 4]);
+    plan.drain(1, 2);
+    plan.verify();
+    plan.lake().contents_with(&files::ids(&plan, log.folder())).check_ids();
+}
+
 /// The Delta tables follow the commits: what they lack is no reason to read anything again.
 #[test]
 fn p6_a_run_whose_store_takes_no_delta_logs_says_so_once_and_ends_in_time() {

@@ -6,14 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use citystream_cluster::{ClusterError, Mesh, Options, Secret, Topology};
+use citystream_cluster::{ClusterError, Liveness, Mesh, Options, Secret, Topology};
 use timely::WorkerConfig;
 use timely::dataflow::operators::{Exchange, Input, Inspect, Probe};
 use timely::dataflow::{InputHandle, ProbeHandle};
 use timely::worker::Worker;
 
 /// Long enough for anything here.
-pub const SOON: Options = Options { deadline: Duration::from_secs(20), fingerprint: 7, secret: None, insecure: false };
+pub const SOON: Options = Options {
+    deadline: Duration::from_secs(20),
+    fingerprint: 7,
+    secret: None,
+    insecure: false,
+    liveness: Liveness { beat: Duration::from_millis(500), silence: Duration::from_secs(10) },
+};
 
 /// As [`SOON`], with a secret.
 pub fn with_secret(secret: &str) -> Options {

@@ -1,0 +1,134 @@
+//! What shows that a process lives: its workers turn, and epochs are closed.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The turns of a worker that has returned.
+const RESTS: u64 = u64::MAX;
+
+/// Told by the workers of a process, and looked at beside them.
+#[derive(Debug)]
+pub struct Vitals {
+    /// The first worker of this process, among those of all.
+    first: usize,
+    turns: Vec<Turns>,
+    /// By process: the last epoch that it has closed.
+    epochs: Vec<AtomicU64>,
+    me: usize,
+}
+
+/// A counter that no other worker's is near: workers turn often.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Turns(AtomicU64);
+
+impl Vitals {
+    pub(crate) fn new(processes: usize, workers: usize, me: usize) -> Self {
+        Vitals {
+            first: me * workers,
+            turns: (0..workers).map(|_| Turns::default()).collect(),
+            epochs: (0..processes).map(|_| AtomicU64::new(0)).collect(),
+            me,
+        }
+    }
+
+    /// A worker, known by its index among those of all processes, has turned: it does so at least once a second.
+    pub fn turned(&self, worker: usize) {
+        self.turns[worker - self.first].0.fetch_add(1, Relaxed);
+    }
+
+    /// A worker has returned.
+    pub(crate) fn rests(&self, worker: usize) {
+        self.turns[worker - self.first].0.store(RESTS, Relaxed);
+    }
+
+    /// This process has closed an epoch.
+    pub fn closed(&self, epoch: u64) {
+        self.note(self.me, epoch);
+    }
+
+    /// The last epoch that a process has closed, as far as it has told.
+    pub fn epoch(&self, process: usize) -> u64 {
+        self.epochs[process].load(Relaxed)
+    }
+
+    /// A process has told the last epoch that it has closed.
+    pub(crate) fn note(&self, process: usize, epoch: u64) {
+        self.epochs[process].store(epoch, Relaxed);
+    }
+}
+
+/// How long each worker has not turned.
+#[derive(Debug)]
+pub(crate) struct Stillness(Vec<Still>);
+
+/// A worker as it was seen last.
+#[derive(Clone, Debug, Default)]
+struct Still {
+    turns: u64,
+    time: Duration,
+    is_named: bool,
+}
+
+/// What is to be said of a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// It has not turned for so long.
+    Stands(usize, Duration),
+    /// It has turned again, after so long.
+    Turns(usize, Duration),
+}
+
+impl Stillness {
+    pub(crate) fn new(workers: usize) -> Self {
+        Stillness(vec![Still::default(); workers])
+    }
+
+    /// Looks at the workers after some time; one that has not begun, or has returned, stands still by right.
+    pub(crate) fn look(&mut self, vitals: &Vitals, passed: Duration, patience: Duration) -> Vec<Sight> {
+        let mut seen = Vec::new();
+        for (index, (still, turns)) in self.0.iter_mut().zip(&vitals.turns).enumerate() {
+            let (worker, turns) = (vitals.first + index, turns.0.load(Relaxed));
+            if turns != still.turns || turns == 0 || turns == RESTS {
+                if still.is_named {
+                    seen.push(Sight::Turns(worker, still.time));
+                }
+                *still = Still { turns, ..Still::default() };
+                continue;
+            }
+            still.time += passed;
+            if still.time >= patience && !still.is_named {
+                still.is_named = true;
+                seen.push(Sight::Stands(worker, still.time));
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_turn_is_named_once_and_so_is_its_return() {
+        let (vitals, mut stillness) = (Vitals::new(2, 2, 1), Stillness::new(2));
+        let second = Duration::from_secs(1);
+        let mut look = |vitals: &Vitals| stillness.look(vitals, second, 10 * second);
+        assert!((0..20).all(|_| look(&vitals).is_empty()), "nobody has begun");
+        vitals.turned(2);
+        vitals.turned(3);
+        let seen: Vec<_> = (0..20)
+            .flat_map(|_| {
+                vitals.turned(3);
+                look(&vitals)
+            })
+            .collect();
+        assert_eq!(seen, [Sight::Stands(2, 10 * second)]);
+        vitals.turned(2);
+        assert_eq!(look(&vitals), [Sight::Turns(2, 19 * second)]);
+        vitals.rests(2);
+        vitals.rests(3);
+        assert!((0..20).all(|_| look(&vitals).is_empty()), "all have returned");
+    }
+}
