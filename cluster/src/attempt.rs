@@ -5,6 +5,7 @@
 //! Whoever sees a link end, a second one of a process, or a later generation closes all of its links. Process 0 sees that,
 //! and mints anew: so all begin again, and none computes with one that was left over.
 
+use std::cell::Cell;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::accept::Acceptor;
 use crate::control::Said;
 use crate::dial::{Answered, Calls};
-use crate::error::{ClusterError, Missing};
+use crate::error::{ClusterError, List, Missing};
 use crate::frame::{FrameError, Kind};
 use crate::generation::Generation;
 use crate::handshake::{Link, Me};
@@ -25,6 +26,9 @@ use crate::topology::Topology;
 
 /// The pause between two looks at what has come.
 const ROUND: Duration = Duration::from_millis(5);
+
+/// How often it is said who is missing.
+const NAMED: Duration = Duration::from_secs(30);
 
 /// Why an attempt is over.
 pub(crate) enum End {
@@ -55,6 +59,8 @@ pub(crate) struct Start<'a> {
     pub(crate) waited: Duration,
     pub(crate) liveness: Liveness,
     pub(crate) known: Arc<Known>,
+    /// When it was last said who is missing.
+    pub(crate) named: Cell<Instant>,
 }
 
 /// One attempt.
@@ -115,6 +121,7 @@ impl Attempt<'_> {
                     said_ready = true;
                 }
             }
+            self.name_missing();
             if self.start.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(ClusterError::Unreachable { missing: self.missing(), waited: self.start.waited }.into());
             }
@@ -196,6 +203,14 @@ impl Attempt<'_> {
     fn say_ready(&mut self) -> Result<(), End> {
         let said = self.slots.0[0].control.as_mut().map_or(Ok(()), |control| control.say(Kind::Ready, &[]));
         said.map_err(|error| gone(0, &error.into()))
+    }
+
+    /// Says now and then who keeps this process waiting: a start may have no end.
+    fn name_missing(&self) {
+        if self.start.named.get().elapsed() >= NAMED {
+            self.start.named.set(Instant::now());
+            tracing::warn!("waiting for other processes: {}", List(&self.missing()));
+        }
     }
 
     /// Who keeps this process waiting, and the last thing known of it.

@@ -121,7 +121,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-struct List<'a>(&'a [Missing]);
+pub(crate) struct List<'a>(pub(crate) &'a [Missing]);
 
 impl fmt::Display for List<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! Each process listens on its own address and calls those with smaller indices, in attempts (`attempt.rs`) until one brings
 //! all of them together: when [`Mesh::connect`] returns, *every* process is connected to every other one, in one generation.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Mesh {
         let mut acceptor = Acceptor::new(listener, Arc::clone(&me), Arc::clone(&known)).map_err(system)?;
         let deadline = Instant::now().checked_add(options.deadline);
         let start =
-            Start { topology: &topology, me, deadline, waited: options.deadline, liveness: options.liveness, known };
+            Start { topology: &topology, me, deadline, waited: options.deadline, liveness: options.liveness, known, named: Cell::new(Instant::now()) };
         let mut generation = Generation::NONE;
         loop {
             match start.attempt(&mut acceptor, &mut generation) {

@@ -21,6 +21,14 @@ pub struct LogArgs {
     log_format: Option<LogFormat>,
 }
 
+impl LogArgs {
+    /// How much is said, as flags.
+    pub fn amount(self) -> Vec<String> {
+        let quiet = self.quiet.then(|| "--quiet".to_owned());
+        quiet.into_iter().chain((0..self.verbose).map(|_| "--verbose".to_owned())).collect()
+    }
+}
+
 /// How a line looks: for people, or for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

@@ -7,6 +7,7 @@ mod lake;
 mod lake_dead_letters;
 mod lake_sql;
 mod lake_tail;
+mod launch;
 mod log;
 mod manual;
 mod out;
@@ -31,6 +32,7 @@ use crate::escape::escaped;
 use demo::DemoArgs;
 use feed::FeedArgs;
 use lake::LakeCommand;
+use launch::LaunchArgs;
 use log::LogArgs;
 use out::note;
 use simulate::SimulateArgs;
@@ -89,6 +91,16 @@ pub enum Command {
     /// Run the pipeline: this process, of a cluster or alone.
     #[command(after_help = run::EXAMPLES)]
     Run {
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<{ ALL | DASH_H }>,
+    },
+    /// Start the processes of this host, and start all again when one is lost.
+    #[command(after_help = launch::EXAMPLES)]
+    Launch {
+        /// Launch settings.
+        #[command(flatten)]
+        launch: LaunchArgs,
         /// Settings.
         #[command(flatten)]
         settings: Given<{ ALL | DASH_H }>,
@@ -226,6 +238,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
     let file = cli.config.as_deref();
     match cli.command {
         Command::Run { settings } => run::run(&load_process(&settings, file)?),
+        Command::Launch { launch, settings } => launch::launch(&launch, cli.log, &settings, file),
         Command::Check { json, settings } => check::check(&load_process(&settings, file)?, json),
         Command::Demo { demo, settings } => demo::demo(&demo, &settings, file),
         Command::Simulate { simulate, settings } => simulate::simulate(&simulate, &load(&settings, file)?),

@@ -33,6 +33,10 @@ const INTERRUPTED: i32 = 130;
 
 /// Runs until everything has ended in order, or cannot go on.
 pub fn run(config: &Config) -> Result<i32, RunError> {
+    if config.supervised {
+        // Who cannot be told gets no such signal.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    }
     let signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new(config.policy)?);
     signals.waiting(Waiting::Start);

@@ -60,6 +60,8 @@ pub struct Setting {
 pub const LIST: &str = "kafka";
 /// The setting that is a secret as a whole.
 pub const SECRET: &str = "cluster-secret";
+/// The setting that `launch` gives the processes that it looks after.
+pub const SUPERVISED: &str = "supervised";
 /// The value of a setting that is true or false: the flag alone is `true`.
 const BOOL: &str = "BOOL";
 /// Short flags, timely's; `-h` only where [`DASH_H`] says so.
@@ -176,6 +178,12 @@ const CLUSTER_SETTINGS: &[Declared] = &[
         "One host:port a line, in the order of the processes [default: this machine, ports from 2101 up]",
     ),
     ("connect-timeout", "TIME", Some("60s"), "How long to wait for the other processes"),
+    (
+        SUPERVISED,
+        BOOL,
+        None,
+        "As `launch` starts it: wait for the other processes without end, and drain when the starter has gone",
+    ),
     (
         SECRET,
         "@FILE",

@@ -23,7 +23,7 @@ use crate::units;
 
 pub use api_flags::ApiArgs;
 pub use effective::Effective;
-pub use flags::{Given, Settings, groups};
+pub use flags::{Given, SUPERVISED, Settings, groups};
 use layers::original_credentials;
 pub use layers::{
     SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
@@ -120,6 +120,8 @@ pub struct Config {
     pub hostfile: Option<PathBuf>,
     /// How long to wait for the other processes.
     pub connect_timeout: Duration,
+    /// Whether somebody looks after this process: it waits for others without end, and drains when the starter has gone.
+    pub supervised: bool,
     /// What the processes prove to each other.
     pub cluster_secret: Option<ClusterSecret>,
     /// Whether whoever reaches the addresses may join.
@@ -248,6 +250,7 @@ impl Config {
             process,
             hostfile: values.optional("hostfile").map(PathBuf::from),
             connect_timeout: values.time("connect-timeout")?,
+            supervised: values.flag(SUPERVISED)?,
             cluster_secret: match values.optional(flags::SECRET) {
                 Some(_) => Some(values.parse(flags::SECRET, ClusterSecret::new)?),
                 None => None,

@@ -164,7 +164,7 @@ fn connect(config: &Config) -> Result<Mesh, RunError> {
     let topology = Topology::new(config.processes, config.workers, config.process, config.hostfile.as_deref())
         .map_err(|e| RunError::Usage(e.to_string()))?;
     let options = Options {
-        deadline: config.connect_timeout,
+        deadline: if config.supervised { Duration::MAX } else { config.connect_timeout },
         fingerprint: config.fingerprint(),
         secret: config.cluster_secret.clone(),
         insecure: config.insecure_cluster,

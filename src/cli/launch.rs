@@ -1,0 +1,169 @@
+//! `citystream launch`: the processes of this host, started together and again.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use citystream_cluster::hostfile;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use toml::Table;
+
+use super::log::LogArgs;
+use super::out::{self, note, stay_above, warn};
+use super::run::Signals;
+use crate::config::{self, Config, SUPERVISED};
+use crate::error::RunError;
+use crate::escape::escaped;
+use crate::supervise::{Line, Processes, Watch, here, supervise};
+
+/// Shown below the help.
+pub const EXAMPLES: &str = "\
+Examples:
+  citystream launch -n 4 --source dir:log --lake ./lake
+  citystream launch -n 2 -w 2 --lake s3://bucket/city --bootstrap-servers HOST:9092
+
+Four processes on two hosts, the same command on each; the file names two
+addresses of each, and all processes prove the secret to each other:
+  citystream launch -n 4 -h hosts.txt --cluster-secret @secret.txt \\
+      --lake s3://bucket/city
+
+When a process is lost, all start again from the last commit: at once, and then
+after 1, 2, 4 .. 30 s as long as no commit lands. It ends with the exit code of
+what no restart mends (2, 3, 5, 6). Ctrl-C or SIGTERM commits what has been read
+and ends with 0. Another width: end it, and start it with other -n and -w.";
+
+/// What is to be launched, beside the settings of `run`.
+#[derive(Debug, clap::Args)]
+pub struct LaunchArgs {
+    /// The address by which the hostfile knows this host [default: those that it can listen on].
+    #[arg(long, value_name = "ADDRESS")]
+    pub here: Option<String>,
+}
+
+/// Looks after this host's processes until they have ended in order, or cannot go on.
+pub fn launch(args: &LaunchArgs, log: LogArgs, given: &Table, file: Option<&str>) -> Result<i32, RunError> {
+    let config = Config::check(&config::effective(given, file)?)?;
+    let here = processes_here(args, &config, given.contains_key("process"))?;
+    let program = std::env::current_exe().map_err(|error| RunError::Failed(format!("cannot find itself: {error}")))?;
+    let names: Vec<String> = here.iter().map(usize::to_string).collect();
+    let (processes, workers) = (config.processes, config.workers);
+    note!("citystream: processes {} of {processes}, {workers} workers each", names.join(", "));
+    let processes = Processes { program, arguments: arguments(given, file, log), here };
+    let mut seen = Seen::new(Signals::listen()?);
+    let end = supervise(&processes, &mut seen);
+    stay_above(None);
+    end
+}
+
+/// Which of the processes are this host's.
+fn processes_here(args: &LaunchArgs, config: &Config, is_given: bool) -> Result<Vec<usize>, RunError> {
+    if is_given {
+        return Ok(vec![config.process]);
+    }
+    let Some(path) = config.hostfile.as_deref().filter(|_| config.processes > 1) else {
+        return Ok((0..config.processes).collect());
+    };
+    let addresses = hostfile::read(path, config.processes).map_err(|error| RunError::Usage(error.to_string()))?;
+    let here = here(&addresses, args.here.as_deref());
+    if here.is_empty() {
+        return Err(none_here(path, args.here.as_deref()));
+    }
+    Ok(here)
+}
+
+fn none_here(path: &Path, only: Option<&str>) -> RunError {
+    let path = path.display();
+    RunError::Usage(match only {
+        Some(only) => format!("--here {only}: no line of the hostfile {path} names it"),
+        None => format!("no address of the hostfile {path} is this host's: say which one it is by --here ADDRESS"),
+    })
+}
+
+/// What each process is started with: the flags that were given, and lines that can be read.
+fn arguments(given: &Table, file: Option<&str>, log: LogArgs) -> Vec<OsString> {
+    let mut arguments = vec!["run".to_owned(), format!("--{SUPERVISED}"), "--log-format=json".to_owned()];
+    arguments.extend(file.map(|file| format!("--config={file}")));
+    arguments.extend(log.amount());
+    for (name, value) in given.iter().filter(|(name, _)| *name != "process") {
+        let one = |value: &toml::Value| value.as_str().map(|value| format!("--{name}={value}"));
+        match value {
+            toml::Value::Array(items) => arguments.extend(items.iter().filter_map(one)),
+            value => arguments.extend(one(value)),
+        }
+    }
+    arguments.into_iter().map(OsString::from).collect()
+}
+
+/// What is seen of the processes, and shown.
+struct Seen {
+    signals: Signals,
+    /// Drawn again and again on a terminal.
+    line: Option<ProgressBar>,
+}
+
+impl Seen {
+    fn new(signals: Signals) -> Seen {
+        let line = out::may_draw().then(|| {
+            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            ProgressBar::new_spinner().with_style(style)
+        });
+        stay_above(line.clone());
+        Seen { signals, line }
+    }
+
+    /// Shows where the run stands, as its first process tells.
+    fn progress(&self, told: &Value) {
+        let text = |name: &str| told[name].as_str().unwrap_or("-").to_owned();
+        let stand = format!(
+            "commit {}  {} records  {}/s  horizon {}",
+            told["commit"], told["records_committed"], told["committed_per_second"], text("horizon")
+        );
+        match &self.line {
+            Some(line) => line.set_message(stand),
+            None => note!("{}  {stand}", text("timestamp")),
+        }
+    }
+}
+
+impl Watch for Seen {
+    fn signals(&self) -> u32 {
+        self.signals.count()
+    }
+
+    fn line(&mut self, Line { process, text }: &Line) -> bool {
+        let told: Value = serde_json::from_str(text).unwrap_or_else(|_| serde_json::json!({ "message": text }));
+        let is_progress = told["message"] == "progress";
+        let landed = is_progress && told["records_committed"].as_u64().is_some_and(|records| records > 0);
+        if out::manner().json {
+            let mut told = told;
+            told["process"] = serde_json::json!(process);
+            let level = told["level"].as_str().unwrap_or("INFO").to_owned();
+            out::object(&level, told);
+        } else if !is_progress {
+            out::beside(format_args!("{process} | {}\n", escaped(&said(&told))));
+        } else if told["commit"].is_u64() {
+            self.progress(&told);
+        }
+        landed
+    }
+
+    fn event(&mut self, text: &str) {
+        warn(text);
+    }
+}
+
+/// A process's line for people.
+fn said(told: &Value) -> String {
+    let mut line = String::new();
+    for name in ["timestamp", "level", "message"] {
+        if let Some(text) = told[name].as_str().filter(|text| *text != "INFO") {
+            line += if line.is_empty() { "" } else { " " };
+            line += text;
+        }
+    }
+    let rest = told.as_object().into_iter().flatten();
+    for (name, value) in rest.filter(|(name, _)| !["timestamp", "level", "message"].contains(&name.as_str())) {
+        line += &format!(" {name}={value}");
+    }
+    line
+}
