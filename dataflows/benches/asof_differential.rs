@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use citystream_dataflows::operators::enrich::{self, TRAFFIC_REACH, enrich};
 use citystream_dataflows::operators::incidents::BEFORE;
+use citystream_dataflows::operators::weather_join::Joined;
 use citystream_dataflows::records::changes::{Change, EnrichedPing, TrafficMatch};
 use citystream_dataflows::records::hash::{IdMap, spread};
 use citystream_dataflows::records::measures::distance_mm;
@@ -44,7 +45,7 @@ use differential_dataflow::trace::{Cursor, TraceReader};
 use serde::{Deserialize, Serialize};
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::empty;
-use timely::dataflow::operators::{CapabilitySet, Input, Inspect, Operator, Probe};
+use timely::dataflow::operators::{CapabilitySet, Input, Inspect, Operator, Probe, vec::Map};
 use timely::dataflow::{InputHandleVec, ProbeHandle, StreamVec};
 use timely::progress::Antichain;
 use timely::progress::frontier::AntichainRef;
@@ -358,9 +359,8 @@ fn own(worker: &mut Worker) -> (Runner, Rc<Cell<Sums>>) {
         (InputHandleVec::new(), InputHandleVec::new(), InputHandleVec::<Epoch, Traffic>::new());
     let (probe, sums) = worker.dataflow(|scope| {
         let inputs = enrich::Inputs {
-            pings: scope.input_from(&mut pings),
+            joined: scope.input_from(&mut pings).map(|ping| Joined::Ping(ping, None)),
             traffic: enrich::by_cell(scope.input_from(&mut traffic)),
-            weather: empty(scope),
             statuses: empty(scope),
             circles: empty(scope),
         };

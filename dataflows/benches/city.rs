@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::operators::enrich::{self, enrich};
 use citystream_dataflows::operators::incidents::{Seed, lives};
+use citystream_dataflows::operators::weather_join::{at_home, weather_join};
 use citystream_dataflows::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
 use citystream_dataflows::tables::{self, Derived};
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
@@ -83,9 +84,8 @@ impl Driver {
             let closes = scope.input_from(&mut driver.closes);
             let (_, circles) = lives(closes.clone().into(), records.statuses.clone(), records.seeds);
             let inputs = enrich::Inputs {
-                pings: records.pings,
+                joined: weather_join(closes.clone().into(), records.pings, at_home(records.weather)).0,
                 traffic: enrich::by_cell(records.traffic),
-                weather: records.weather,
                 statuses: records.statuses,
                 circles,
             };

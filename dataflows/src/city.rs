@@ -1,11 +1,12 @@
 //! The city dataflow: from on-time records to what the derived tables are made of.
 //!
 //! ```text
-//! pings ---------+---------------> enrich ---> enriched pings
-//! traffic -------+------------------^  ^  \
-//! weather -------+------------------^  |   \-- near --+
-//! statuses --> lives -- circles -------+--------------+-> exposures
-//!                \--------------------------------------> lives
+//! pings ----> weather_join -- with weather --> enrich ---> enriched pings
+//! weather ------^   \                           ^  ^  \
+//!                    \--> drives                |  |   \-- near --+
+//! traffic --------------------------------------+  |              |
+//! statuses --> lives -- circles -------------------+--------------+-> exposures
+//!                \--------------------------------------------------> lives
 //! ```
 //!
 //! A function of the records and the closes of epochs alone. Each [derived table](crate::tables) takes of these streams what it
@@ -17,6 +18,7 @@ use timely::dataflow::operators::Concat;
 use crate::operators::enrich::{self, Enriched, enrich};
 use crate::operators::incidents::{Exposed, LifeEvent, Seed, exposures, lives};
 use crate::operators::stage::Closes;
+use crate::operators::weather_join::{Drive, at_home, weather_join};
 use crate::records::changes::{Change, EnrichedPing, VehicleExposure};
 use crate::records::{Delivery, Ping, Status, Traffic, VehicleRecord, Weather};
 use crate::time::Epoch;
@@ -49,8 +51,10 @@ pub struct City<'scope> {
     pub pings: StreamVec<'scope, Epoch, Ping>,
     /// Traffic records, by cell.
     pub traffic: StreamVec<'scope, Epoch, Traffic>,
-    /// Weather records, where they were read.
+    /// Weather records, by wider cell and half hour.
     pub weather: StreamVec<'scope, Epoch, Weather>,
+    /// Pings with a speed in rain or on a dry road, likewise, with what a start recovers.
+    pub drives: StreamVec<'scope, Epoch, Drive>,
     /// What became of every record.
     pub deliveries: StreamVec<'scope, Epoch, Delivery>,
     /// The changes of enriched pings, by cell: what is written. Not for windows: what a start recovers is not in it.
@@ -72,13 +76,10 @@ impl<'scope> City<'scope> {
         let Records { vehicles, pings, traffic, weather, statuses, deliveries, seeds } = records;
         let traffic = enrich::by_cell(traffic);
         let (lives, circles) = lives(closes.clone(), statuses.clone(), seeds);
-        let inputs = enrich::Inputs {
-            pings: pings.clone(),
-            traffic: traffic.clone(),
-            weather: weather.clone(),
-            statuses,
-            circles: circles.clone(),
-        };
+        let weather = at_home(weather);
+        let own = weather.own.clone();
+        let (joined, drives) = weather_join(closes.clone(), pings.clone(), weather);
+        let inputs = enrich::Inputs { joined, traffic: traffic.clone(), statuses, circles: circles.clone() };
         let Enriched { rows, recovered, near } = enrich(closes.clone(), inputs);
         let (exposures, exposed) = exposures(closes.clone(), circles, near);
         let (enriched_changes, enriched) = (rows.clone(), rows.concat(recovered));
@@ -87,7 +88,8 @@ impl<'scope> City<'scope> {
             vehicles,
             pings,
             traffic,
-            weather,
+            weather: own,
+            drives,
             deliveries,
             enriched_changes,
             enriched,

@@ -1,4 +1,4 @@
-//! The derived tables of random logs at 1, 2 and 4 workers, against plain loops over the same log (P2, P3).
+//! The derived tables of random logs at 1 to 4 workers, against plain loops over the same log (P2, P3).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 mod harness;
@@ -12,7 +12,7 @@ use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 
 use harness::{Cut, apply, cut, effects, run, same};
 use reference::{Row, Tables, tables};
-use world::{HOUR, MINUTE, Random, Record, random_log};
+use world::{HOUR, MINUTE, Random, Record, random_log, weather_log};
 
 /// Every seal is right, the tables are those of the definitions, and seals are the same at any width.
 fn widths(log: &[Record], seed: u64) -> Result<(), String> {
@@ -20,7 +20,7 @@ fn widths(log: &[Record], seed: u64) -> Result<(), String> {
     for seed in [seed, !seed] {
         let cuts = cut(log, seed);
         let mut narrow = None;
-        for workers in [1, 2, 4] {
+        for workers in 1..=4 {
             let seals = run(&cuts, workers, seed).map_err(|e| format!("{workers} workers: {e}"))?;
             let mut found = Tables::new();
             let applied = apply(&mut found, &seals, &cuts).and_then(|()| same(&found, &expected));
@@ -41,7 +41,7 @@ fn recover(log: &[Record], seed: u64) -> Result<(), String> {
     let mut random = Random(seed);
     let seals: Vec<usize> = (0..cuts.len()).filter(|i| cuts[*i].close.kind == CloseKind::Seal).collect();
     let at = random.pick(&seals);
-    let workers = 1 + random.below(3) as usize;
+    let workers = 1 + random.below(4) as usize;
     let Some(horizon) = cuts[at].close.horizon else { return Ok(()) };
     let whole = run(&cuts, workers, seed)?;
     let mut held = Tables::new();
@@ -52,7 +52,7 @@ fn recover(log: &[Record], seed: u64) -> Result<(), String> {
     let first = EpochClose { kind: CloseKind::Recovery, last: at + 1 == cuts.len(), ..cuts[at].close };
     let mut resumed = vec![Cut { records: reach.copied().collect(), seeds: seeds(&held, horizon), close: first }];
     resumed.extend(cuts[at + 1..].iter().cloned());
-    let seals = run(&resumed, 1 + random.below(3) as usize, seed + 1)?;
+    let seals = run(&resumed, 1 + random.below(4) as usize, seed + 1)?;
     let context = |e| format!("recovered at epoch {}: {e}", first.epoch);
     apply(&mut held, &seals, &resumed).map_err(context)?;
     same(&held, &tables(log)).map_err(context)
@@ -127,6 +127,17 @@ fn a_run_goes_on_where_another_ended() {
         println!("seed {seed}");
         let length = 20 + Random(seed).below(600) as usize;
         shrink(random_log(seed, length), seed, recover);
+    }
+}
+
+/// Weather that comes after the pings it governs, and from the half hour before; also where a run goes on.
+#[test]
+fn late_weather_governs_across_half_hours() {
+    for seed in seeds_of_environment(40) {
+        println!("seed {seed}");
+        let length = 20 + Random(seed).below(400) as usize;
+        shrink(weather_log(seed, length), seed, widths);
+        shrink(weather_log(seed, length), seed, recover);
     }
 }
 

@@ -121,8 +121,9 @@ pub trait Stage: 'static {
     /// Its inputs.
     fn inputs(&mut self) -> Vec<&mut dyn Input>;
 
-    /// Takes records of the open epoch while there is fuel; once it is complete, all of them.
-    fn absorb(&mut self, open: Open, fuel: &mut usize);
+    /// Takes records of the open epoch while there is fuel; once it is complete, all of them. What it emits is sent at that
+    /// epoch.
+    fn absorb(&mut self, open: Open, fuel: &mut usize, out: &mut Outputs<Self::Row, Self::Side>);
 
     /// Goes on closing the epoch while there is fuel; true once it is closed. All of its records have been taken.
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Self::Side>) -> bool;
@@ -193,8 +194,17 @@ pub fn conduct<'scope, S: Stage>(
                 let Some(epoch) = close.map(|close| close.epoch).or(open) else { break };
                 let complete = |close: &EpochClose| !frontiers.iter().any(|frontier| frontier.less_equal(&close.epoch));
                 let close = close.filter(complete);
-                // Act.
-                stage.absorb(Open { epoch, is_complete: close.is_some() }, &mut fuel);
+                let mut emit = |out: &mut Outputs<S::Row, S::Side>| {
+                    if !out.rows.is_empty() {
+                        rows.activate().session(&capabilities[0].delayed(&epoch)).give_container(&mut out.rows);
+                    }
+                    if !out.side.is_empty() {
+                        side.activate().session(&capabilities[1].delayed(&epoch)).give_container(&mut out.side);
+                    }
+                };
+                // Act, emit.
+                stage.absorb(Open { epoch, is_complete: close.is_some() }, &mut fuel, &mut out);
+                emit(&mut out);
                 let Some(close) = close else { break };
                 if !stage.inputs().iter().all(|input| input.is_done(epoch)) {
                     continue;
@@ -204,9 +214,7 @@ pub fn conduct<'scope, S: Stage>(
                     break;
                 }
                 let closed = stage.close(&close, &mut fuel, &mut out);
-                // Emit.
-                rows.activate().session(&capabilities[0].delayed(&epoch)).give_container(&mut out.rows);
-                side.activate().session(&capabilities[1].delayed(&epoch)).give_container(&mut out.side);
+                emit(&mut out);
                 // Downgrade.
                 if closed {
                     closes.waiting.remove(&epoch);

@@ -136,7 +136,7 @@ impl Stage for CongestionStage {
         vec![&mut self.pings]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for Change { row, diff } in self.pings.take(epoch, fuel) {
             if let Some(traffic) = row.traffic.filter(|traffic| traffic.speed_ratio().is_some()) {
                 self.windows.at(row.ping.stamp.time, row.ping.c8).add(&row, &traffic, diff.into());

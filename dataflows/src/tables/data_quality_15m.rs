@@ -168,7 +168,7 @@ impl Stage for QualityStage {
         vec![&mut self.counted]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for (delivery, count) in self.counted.take(epoch, fuel) {
             self.windows.at(delivery.window, delivery.topic).add(&delivery, count);
         }

@@ -5,7 +5,8 @@ use timely::dataflow::StreamVec;
 
 use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, record_key};
 use crate::city::City;
-use crate::operators::enrich::{STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH, is_near};
+use crate::operators::enrich::{STATUS_REACH, TRAFFIC_REACH, is_near};
+use crate::operators::weather_join::WEATHER_REACH;
 use crate::records::changes::EnrichedPing;
 use crate::records::{Point, Source, Stamp};
 use crate::time::bindings::Topic;

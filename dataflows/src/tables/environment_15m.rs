@@ -1,15 +1,14 @@
 //! `environment_15m`: a cell of resolution 5 in a quarter of an hour.
 //!
 //! ```text
-//! weather --------- by cell --------------------+-> environment_15m
-//! enriched pings -- what they say -- by cell ---+
+//! weather -- pipeline (by cell and half hour already) --+-> environment_15m
+//! drives --- pipeline (by cell and half hour already) --+
 //! ```
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::vec::Map;
 
 use super::{
     Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, cell_and_start, cell_key,
@@ -17,12 +16,11 @@ use super::{
 };
 use crate::city::City;
 use crate::held::{Balance, Kind};
-use crate::operators::enrich::WEATHER_REACH;
 use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::weather_join::{Drive, WEATHER_REACH};
 use crate::operators::windows::counts::Sum;
 use crate::operators::windows::{Aggregate, Windows};
-use crate::records::changes::{Change, EnrichedPing};
-use crate::records::hash::spread;
+use crate::records::changes::Change;
 use crate::records::measures::{UNIT, quantised};
 use crate::records::{Measure, Reading, Weather};
 use crate::time::bindings::Topic;
@@ -120,28 +118,9 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
 /// Its changes; see the module.
 pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<EnvironmentWindow>> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
-    let weather = Inbox::new(&mut builder, city.weather.clone(), Exchange::new(|w: &Weather| spread(w.c5)));
-    let drives = city.enriched.clone().flat_map(|change| Drive::of(&change));
-    let drives = Inbox::new(&mut builder, drives, Exchange::new(|d: &Drive| spread(d.c5)));
+    let weather = Inbox::new(&mut builder, city.weather.clone(), Pipeline);
+    let drives = Inbox::new(&mut builder, city.drives.clone(), Pipeline);
     conduct(builder, city.closes.clone(), EnvironmentStage { weather, drives, windows: Windows::new(LENGTH) }).0
-}
-
-/// A ping with a speed that is known to have been in rain or on a dry road.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Drive {
-    c5: u64,
-    time: Micros,
-    speed: i64,
-    rain: bool,
-    diff: i8,
-}
-
-impl Drive {
-    fn of(Change { row, diff }: &Change<EnrichedPing>) -> Option<Drive> {
-        let speed = quantised(row.ping.speed.get()?);
-        let rain = row.weather.as_ref()?.rain?;
-        Some(Drive { c5: row.ping.c5, time: row.ping.stamp.time, speed, rain, diff: *diff })
-    }
 }
 
 struct EnvironmentStage {
@@ -158,7 +137,7 @@ impl Stage for EnvironmentStage {
         vec![&mut self.weather, &mut self.drives]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for record in self.weather.take(epoch, fuel) {
             self.windows.at(record.stamp.time, record.c5).add_record(&record);
         }

@@ -204,7 +204,7 @@ impl Stage for Incidents {
         vec![&mut self.lives, &mut self.exposed]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for event in self.lives.take(epoch, fuel) {
             let slot = self.rows.entry(event.id).or_default();
             if event.is_final {

@@ -169,7 +169,7 @@ impl Stage for TrafficStage {
         vec![&mut self.pings, &mut self.traffic]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for Change { row, diff } in self.pings.take(epoch, fuel) {
             self.windows.at(row.ping.stamp.time, row.ping.c8).add_ping(&row, diff.into());
         }

@@ -181,7 +181,7 @@ impl Stage for VehicleStage {
         vec![&mut self.pings, &mut self.records]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         // In the order of each vehicle's way, nearly all are the last so far.
         let mut pings = self.pings.take(epoch, fuel);
         pings.sort_unstable_by_key(|ping| (ping.vehicle, ping.stamp));

@@ -246,3 +246,31 @@ pub fn random_log(seed: u64, length: usize) -> Vec<Record> {
     let mut world = World::new(seed);
     (0..length).map(|_| world.next()).collect()
 }
+
+/// Pings and weather around half hours. Each log has its own lateness, of up to fifty minutes; many records are at the
+/// borders of half hours, or just as far from another as weather reaches.
+pub fn weather_log(seed: u64, length: usize) -> Vec<Record> {
+    let (mut world, mut random) = (World::new(seed), Random(!seed));
+    let half = 30 * MINUTE;
+    let lateness = random.pick(&[3, 12, 50]) * 60;
+    let (mut clock, mut last) = (world.clock - world.clock.rem_euclid(half), 0);
+    let mut log = Vec::new();
+    for _ in 0..length {
+        clock += random.pick(&[0, 1, 5, 20, 120, 600]) * SECOND;
+        let late = clock - if random.one_in(3) { random.below(lateness) as i64 * SECOND } else { 0 };
+        let border = late - late.rem_euclid(half);
+        let time = match random.below(8) {
+            0 => border + random.pick(&[-1, 0, 1]),
+            1 if last > late - lateness as i64 * SECOND - half => last + half + random.pick(&[-1, 0, 1]),
+            _ => late,
+        };
+        let mut record = if random.one_in(3) { Record::Weather(world.weather()) } else { Record::Ping(world.ping()) };
+        match &mut record {
+            Record::Weather(weather) => (weather.stamp.time, last) = (time, time),
+            Record::Ping(ping) => ping.stamp.time = time,
+            _ => {}
+        }
+        log.push(record);
+    }
+    log
+}

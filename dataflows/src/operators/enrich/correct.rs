@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::references::Span;
 use crate::operators::incidents::Circle;
+use crate::operators::references::Span;
 use crate::records::measures::Origin;
 use crate::time::Micros;
 
@@ -12,7 +12,7 @@ use crate::time::Micros;
 pub enum Action {
     /// This traffic record governs them.
     Traffic(u32),
-    /// This weather record governs those of a region.
+    /// This weather record governs those of a region, but for those that a later one governs.
     Weather {
         /// The region.
         region: u32,
@@ -59,6 +59,8 @@ pub struct Correction {
 #[derive(Debug, Default)]
 pub struct Corrections {
     queue: VecDeque<Correction>,
+    /// Those of one cell and one act.
+    single: VecDeque<(u64, Act)>,
 }
 
 impl Corrections {
@@ -68,6 +70,11 @@ impl Corrections {
         if !cells.is_empty() && !acts.is_empty() {
             self.queue.push_back(Correction { cells, acts, done: Micros::MIN });
         }
+    }
+
+    /// Adds one of one cell, whatever else happens to its pings.
+    pub fn add_one(&mut self, c8: u64, act: Act) {
+        self.single.push_back((c8, act));
     }
 
     /// Adds what references now govern.
@@ -80,7 +87,7 @@ impl Corrections {
 
     /// Whether nothing is under way.
     pub fn is_done(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.single.is_empty()
     }
 
     /// Goes on while there is fuel. `correct` is given a cell, the time to go on from and the acts, and tells how far it
@@ -90,6 +97,17 @@ impl Corrections {
         fuel: &mut usize,
         mut correct: impl FnMut(u64, Micros, &[Act], &mut usize) -> Option<Micros>,
     ) {
+        while let Some((c8, act)) = self.single.front_mut() {
+            if *fuel == 0 {
+                return;
+            }
+            if let Some(done) = correct(*c8, act.from, std::slice::from_ref(act), fuel) {
+                act.from = done;
+                return;
+            }
+            *fuel = fuel.saturating_sub(1);
+            self.single.pop_front();
+        }
         while let Some(correction) = self.queue.front_mut() {
             while let Some(c8) = correction.cells.last() {
                 if *fuel == 0 {

@@ -1,11 +1,10 @@
 //! enriched_pings: every ping with the traffic, the weather and the incidents of its time and place.
 //!
 //! ```text
-//! pings ----- by cell -----+
-//! traffic --- by cell -----+
-//! weather --- to all ------+-> enrich -> changed rows (stay with their cell)
-//! statuses -- to all ------+          -> recovered rows, for what is computed from rows
-//! circles --- to all ------+          -> near: who passed which incident
+//! pings with their weather -- by cell --+
+//! traffic ------------------- by cell --+-> enrich -> changed rows (stay with their cell)
+//! statuses ------------------ to all ---+          -> recovered rows, for what is computed from rows
+//! circles ------------------- to all ---+          -> near: who passed which incident
 //! ```
 //!
 //! A ping that comes is matched with the references that are here; a reference that comes is given to the pings that
@@ -19,7 +18,6 @@ mod correct;
 mod disks;
 mod interned;
 mod pings;
-mod references;
 mod state;
 mod tallies;
 
@@ -33,9 +31,10 @@ use timely::dataflow::operators::vec::{Broadcast, Map};
 use crate::held::Balance;
 use crate::operators::incidents::{CircleChange, Near};
 use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::weather_join::Joined;
 use crate::records::changes::{Change, EnrichedPing};
 use crate::records::hash::spread;
-use crate::records::{Ping, Status, Traffic, Weather};
+use crate::records::{Status, Traffic};
 use crate::time::closes::EpochClose;
 use crate::time::{Epoch, MINUTE, Micros};
 use correct::Corrections;
@@ -44,19 +43,15 @@ use state::State;
 
 /// How long a traffic record counts.
 pub const TRAFFIC_REACH: Micros = 10 * MINUTE;
-/// How long a weather record counts.
-pub const WEATHER_REACH: Micros = 30 * MINUTE;
 /// How long a status counts.
 pub const STATUS_REACH: Micros = 6 * 60 * MINUTE;
 
 /// The records that enrich pings.
 pub struct Inputs<'scope> {
-    /// Pings.
-    pub pings: StreamVec<'scope, Epoch, Ping>,
+    /// Pings with their weather, and weather that came later.
+    pub joined: StreamVec<'scope, Epoch, Joined>,
     /// Traffic, at the worker of its cell already.
     pub traffic: StreamVec<'scope, Epoch, Traffic>,
-    /// Weather.
-    pub weather: StreamVec<'scope, Epoch, Weather>,
     /// Statuses of incidents.
     pub statuses: StreamVec<'scope, Epoch, Status>,
     /// Circles around incidents.
@@ -88,9 +83,8 @@ pub fn enrich<'scope>(closes: Closes<'scope>, inputs: Inputs<'scope>) -> Enriche
     let share = Share { index: worker.index(), peers: worker.peers() };
     let mut builder = OperatorBuilder::new("enriched_pings".to_owned(), closes.scope());
     let stage = Enrich {
-        pings: Inbox::new(&mut builder, inputs.pings, Exchange::new(|p: &Ping| spread(p.c8))),
+        joined: Inbox::new(&mut builder, inputs.joined, Exchange::new(Joined::spread)),
         traffic: Inbox::new(&mut builder, inputs.traffic, Pipeline),
-        weather: Inbox::new(&mut builder, inputs.weather.broadcast(), Pipeline),
         statuses: Inbox::new(&mut builder, inputs.statuses.broadcast(), Pipeline),
         circles: Inbox::new(&mut builder, inputs.circles.broadcast(), Pipeline),
         state: State::new(share),
@@ -115,9 +109,8 @@ pub fn by_cell<'scope>(traffic: StreamVec<'scope, Epoch, Traffic>) -> StreamVec<
 }
 
 struct Enrich {
-    pings: Inbox<Ping>,
+    joined: Inbox<Joined>,
     traffic: Inbox<Traffic>,
-    weather: Inbox<Weather>,
     statuses: Inbox<Status>,
     circles: Inbox<CircleChange>,
     state: State,
@@ -129,23 +122,22 @@ impl Stage for Enrich {
     type Side = Aside;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
-        vec![&mut self.pings, &mut self.traffic, &mut self.weather, &mut self.statuses, &mut self.circles]
+        vec![&mut self.joined, &mut self.traffic, &mut self.statuses, &mut self.circles]
     }
 
     /// Nothing is taken while a correction is under way: the spans it was made of must stay true. Pings wait for the
     /// references of their epoch: a match is cheaper than a correction.
-    fn absorb(&mut self, Open { epoch, is_complete }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, is_complete }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Aside>) {
         let Enrich { state, corrections, .. } = self;
         state.correct(corrections, fuel);
         if *fuel > 0 {
             state.learn_traffic(self.traffic.take(epoch, fuel), corrections);
-            state.learn_weather(self.weather.take(epoch, fuel), corrections);
             state.learn_statuses(self.statuses.take(epoch, fuel), corrections);
             state.learn_circles(self.circles.take(epoch, fuel), corrections);
             state.correct(corrections, fuel);
         }
         if is_complete && *fuel > 0 && corrections.is_done() {
-            state.learn_pings(self.pings.take(epoch, fuel));
+            state.learn_joined(&self.joined.take(epoch, fuel), corrections);
         }
     }
 

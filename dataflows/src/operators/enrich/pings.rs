@@ -2,7 +2,7 @@
 
 use super::cell_references::CellReferences;
 use super::correct::{Act, Action};
-use super::references::{NONE, References};
+use crate::operators::references::{NONE, References};
 use crate::operators::timeline::{Stamped, Timeline};
 use crate::records::{Point, Reading, Stamp};
 use crate::time::Micros;
@@ -119,8 +119,6 @@ pub struct Cell {
     pub traffic: References,
     /// What reaches it.
     pub references: CellReferences,
-    /// The regions of its pings.
-    pub regions: Vec<u32>,
     /// What changed pings were written with.
     before: Vec<(Stamp, Matches)>,
     /// Whether a ping is fresh or changed.

@@ -6,16 +6,17 @@ use super::correct::{Act, Action, Corrections, Counting};
 use super::disks::{Disks, Share};
 use super::interned::Interned;
 use super::pings::{Cell, Held, Matches};
-use super::references::{NONE, Reference, References, Span};
 use super::tallies::Tallies;
-use super::{Aside, STATUS_REACH, TRAFFIC_REACH, WEATHER_REACH};
+use super::{Aside, STATUS_REACH, TRAFFIC_REACH};
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
+use crate::operators::references::{NONE, Reference, Span};
 use crate::operators::stage::Outputs;
 use crate::operators::timeline::Stamped;
+use crate::operators::weather_join::{Joined, Late};
 use crate::records::changes::{Change, EnrichedPing};
 use crate::records::hash::IdMap;
-use crate::records::{Phase, Ping, Point, Stamp, Status, TextId, Traffic, Weather};
+use crate::records::{Phase, Ping, Point, Stamp, Status, TextId, Traffic};
 use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::every::Every;
 use crate::time::{HOUR, MINUTE, Micros};
@@ -23,7 +24,6 @@ use crate::time::{HOUR, MINUTE, Micros};
 /// See the module.
 pub struct State {
     cells: IdMap<u64, Cell>,
-    regions: Vec<Region>,
     interned: Interned,
     /// The statuses of each incident in the order of their stamps.
     incidents: IdMap<TextId, Vec<(Stamp, u32)>>,
@@ -42,20 +42,11 @@ pub struct State {
     sweeping: Every,
 }
 
-/// A cell of resolution 5.
-#[derive(Default)]
-struct Region {
-    weather: References,
-    /// The cells with pings in it, and a time after which they have none.
-    cells: IdMap<u64, Micros>,
-}
-
 impl State {
     /// Nothing is in reach.
     pub fn new(share: Share) -> State {
         State {
             cells: IdMap::default(),
-            regions: Vec::new(),
             interned: Interned::default(),
             incidents: IdMap::default(),
             circles: IdMap::default(),
@@ -80,21 +71,6 @@ impl State {
             if spans.first().is_some_and(|span| cell.pings.last() >= Some(span.from)) {
                 corrections.govern(vec![run[0].c8], &spans, Action::Traffic);
             }
-        }
-    }
-
-    /// Takes up weather records.
-    pub fn learn_weather(&mut self, mut records: Vec<Weather>, corrections: &mut Corrections) {
-        records.sort_unstable_by_key(|record| (record.c5, record.stamp));
-        for run in records.chunk_by(|a, b| a.c5 == b.c5) {
-            let kept: Vec<_> = run.iter().map(|record| (record.stamp, self.interned.weather.keep(*record))).collect();
-            let region = region(&mut self.regions, &mut self.interned, run[0].c5);
-            let held = &mut self.regions[region as usize];
-            let spans = held.weather.learn(&kept, WEATHER_REACH);
-            let Some(from) = spans.first().map(|span| span.from) else { continue };
-            // Most cells have no ping as late as what has come.
-            let cells = held.cells.iter().filter(|(_, last)| **last >= from).map(|(c8, _)| *c8).collect();
-            corrections.govern(cells, &spans, |id| Action::Weather { region, id });
         }
     }
 
@@ -166,32 +142,33 @@ impl State {
         self.disks.around(place).into_iter().filter(touched).collect()
     }
 
-    /// Takes up pings, and matches each.
-    pub fn learn_pings(&mut self, mut pings: Vec<Ping>) {
+    /// Takes up pings, and matches each; and weather that came after pings that it governs.
+    pub fn learn_joined(&mut self, joined: &[Joined], corrections: &mut Corrections) {
+        let mut pings: Vec<(&Ping, u32)> = Vec::with_capacity(joined.len());
+        for each in joined {
+            match each {
+                // In the order of time many pings have the same weather: it is looked up before they are sorted.
+                Joined::Ping(ping, weather) => pings.push((ping, self.interned.weather.of(weather.as_ref()))),
+                Joined::Late(late) => self.learn_late(late, corrections),
+            }
+        }
         self.pings += Amount::of::<Held>(pings.len(), 0);
-        pings.sort_unstable_by_key(|ping| (ping.c8, ping.c5, ping.stamp));
-        for run in pings.chunk_by(|a, b| (a.c8, a.c5) == (b.c8, b.c5)) {
-            let c8 = run[0].c8;
-            let region = region(&mut self.regions, &mut self.interned, run[0].c5);
+        pings.sort_by_key(|(ping, _)| ping.c8);
+        for run in pings.chunk_by(|a, b| a.0.c8 == b.0.c8) {
+            let c8 = run[0].0.c8;
             let cell = self.cells.entry(c8).or_default();
-            if !cell.regions.contains(&region) {
-                cell.regions.push(region);
-            }
-            learn_run(
-                cell,
-                &mut self.interned,
-                &mut self.tallies,
-                (region, &self.regions[region as usize].weather),
-                run,
-            );
-            let last = cell.pings.last().unwrap_or(Micros::MIN);
-            for region in &cell.regions {
-                self.regions[*region as usize].cells.insert(c8, last);
-            }
+            learn_run(cell, &mut self.interned, &mut self.tallies, run);
             if !std::mem::replace(&mut cell.dirty, true) {
                 self.dirty.push(c8);
             }
         }
+    }
+
+    /// Takes up weather that came after pings that it governs.
+    fn learn_late(&mut self, late: &Late, corrections: &mut Corrections) {
+        let (region, id) = (self.interned.regions.of(late.c5), self.interned.weather.of(Some(&late.weather)));
+        let act = Act { from: late.from, until: late.until, action: Action::Weather { region, id } };
+        corrections.add_one(late.c8, act);
     }
 
     /// Corrects what is here while there is fuel.
@@ -207,7 +184,9 @@ impl State {
             let (old, at, time) = (held.matches(), held.at(), held.stamp().time);
             match action {
                 Action::Traffic(id) => Matches { traffic: *id, ..old },
-                Action::Weather { region, id } if held.region == *region => Matches { weather: *id, ..old },
+                Action::Weather { region, id } if held.region == *region => {
+                    Matches { weather: self.interned.weather.later(old.weather, *id), ..old }
+                }
                 Action::Weather { .. } => old,
                 Action::Incidents => {
                     let (active, status) = here.active(time, at, &self.interned.statuses).unwrap_or((0, NONE));
@@ -288,10 +267,9 @@ impl State {
         balance.set(Kind::Pings, self.pings);
         let Interned { traffic, weather, statuses, .. } = &self.interned;
         let mut references = traffic.held();
-        references += weather.held();
         references += statuses.held();
-        // Each has a reference by time to it.
-        references += Amount::bytes(references.count * size_of::<Reference>() + self.reaching);
+        // Each has a reference by time to it. Weather records are counted where they are joined.
+        references += Amount::bytes(references.count * size_of::<Reference>() + weather.bytes() + self.reaching);
         balance.set(Kind::References, references);
         balance.set(Kind::Names, Amount::bytes(self.interned.vehicles.bytes()));
         balance.set(Kind::Incidents, Amount::bytes(self.tallies.bytes()));
@@ -299,23 +277,15 @@ impl State {
 
     fn free_before(&mut self, horizon: Micros) {
         (self.pings, self.reaching) = (Amount::bytes(Amount::in_map::<Cell>(self.cells.len()).bytes), 0);
-        self.cells.retain(|c8, cell| {
+        self.cells.retain(|_, cell| {
             cell.pings.free_before(horizon - BEFORE);
             cell.traffic.free_before(horizon - TRAFFIC_REACH, &mut self.interned.traffic);
             cell.references.free_before(horizon);
             self.pings += Amount { count: cell.pings.len(), bytes: cell.pings.bytes() };
             self.reaching += cell.references.bytes();
-            let keep = !cell.pings.is_empty() || !cell.traffic.is_empty() || !cell.references.is_empty();
-            if !keep {
-                for region in &cell.regions {
-                    self.regions[*region as usize].cells.remove(c8);
-                }
-            }
-            keep
+            !cell.pings.is_empty() || !cell.traffic.is_empty() || !cell.references.is_empty()
         });
-        for region in &mut self.regions {
-            region.weather.free_before(horizon - WEATHER_REACH, &mut self.interned.weather);
-        }
+        self.interned.weather.free_before(horizon);
         self.circles.retain(|_, id| {
             let keep = self.interned.circles.get(*id).is_some_and(|circle| circle.until > horizon);
             if !keep {
@@ -333,50 +303,25 @@ impl State {
 
     /// Frees the numbers of vehicles and regions that no ping here refers to.
     fn free_numbers(&mut self) {
-        let pings = self.cells.values().flat_map(|cell| cell.pings.iter());
-        self.interned.vehicles.keep_only(pings.map(|held| held.vehicle));
-        let regions = &mut self.regions;
-        self.interned.regions.free_unused(|number| {
-            let region = &mut regions[number as usize];
-            let keep = !region.weather.is_empty() || !region.cells.is_empty();
-            if !keep {
-                *region = Region::default();
-            }
-            keep
-        });
+        let pings = || self.cells.values().flat_map(|cell| cell.pings.iter());
+        self.interned.vehicles.keep_only(pings().map(|held| held.vehicle));
+        self.interned.regions.keep_only(pings().map(|held| held.region));
     }
 }
 
-/// The number of a cell of resolution 5.
-fn region(regions: &mut Vec<Region>, interned: &mut Interned, c5: u64) -> u32 {
-    let number = interned.regions.of(c5);
-    if number as usize == regions.len() {
-        regions.push(Region::default());
-    }
-    number
-}
-
-/// Takes up pings of one cell and one region, in the order of their stamps: what governs one mostly governs the next.
-fn learn_run(
-    cell: &mut Cell,
-    interned: &mut Interned,
-    tallies: &mut Tallies,
-    region: (u32, &References),
-    run: &[Ping],
-) {
-    let (mut traffic, mut weather) = (Span::NEVER, Span::NEVER);
-    for ping in run {
+/// Takes up pings of one cell with the numbers of their weather, as they came: mostly in the order of time, so that what
+/// governs one governs the next.
+fn learn_run(cell: &mut Cell, interned: &mut Interned, tallies: &mut Tallies, pings: &[(&Ping, u32)]) {
+    let mut traffic = Span::NEVER;
+    for &(ping, weather) in pings {
         let time = ping.stamp.time;
         if !traffic.holds(time) {
             traffic = cell.traffic.at(time, TRAFFIC_REACH);
         }
-        if !weather.holds(time) {
-            weather = region.1.at(time, WEATHER_REACH);
-        }
         let (active, status) = cell.references.active(time, ping.at, &interned.statuses).unwrap_or((0, NONE));
-        let vehicle = interned.vehicles.of(ping.vehicle);
-        let matches = Matches { traffic: traffic.id, weather: weather.id, status, active };
-        let held = Held::new(ping.stamp, ping.at, ping.speed, vehicle, region.0, matches);
+        let (vehicle, region) = (interned.vehicles.of(ping.vehicle), interned.regions.of(ping.c5));
+        let matches = Matches { traffic: traffic.id, weather, status, active };
+        let held = Held::new(ping.stamp, ping.at, ping.speed, vehicle, region, matches);
         for circle in cell.references.circles(time, ping.at).filter_map(|id| interned.circles.get(id)) {
             tallies.add(circle, &held, Counting { pings: 1, passages: true });
         }

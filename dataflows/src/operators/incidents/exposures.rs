@@ -193,7 +193,7 @@ impl Stage for Exposures {
         vec![&mut self.circles, &mut self.near]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for change in self.circles.take(epoch, fuel) {
             if let Some(circle) = change.new.or(change.old) {
                 self.in_epoch.entry(circle.life).or_default().circle = Some(change);

@@ -78,7 +78,7 @@ impl Stage for Lives {
         vec![&mut self.statuses, &mut self.seeds]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for status in self.statuses.take(epoch, fuel) {
             let statuses = &mut self.stories.entry(status.incident).or_default().statuses;
             statuses.insert(statuses.partition_point(|held| held.stamp < status.stamp), status);

@@ -1,7 +1,7 @@
 //! The records that govern pings: of each key the latest at or before a time, for as long as it may count.
 
-use crate::operators::numbers::Slab;
-use crate::operators::timeline::{Stamped, Timeline};
+use super::numbers::Slab;
+use super::timeline::{Stamped, Timeline};
 use crate::records::Stamp;
 use crate::time::Micros;
 
