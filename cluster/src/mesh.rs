@@ -102,8 +102,15 @@ impl Mesh {
         let known = Arc::new(Known::new(topology.processes(), topology.index()));
         let mut acceptor = Acceptor::new(listener, Arc::clone(&me), Arc::clone(&known)).map_err(system)?;
         let deadline = Instant::now().checked_add(options.deadline);
-        let start =
-            Start { topology: &topology, me, deadline, waited: options.deadline, liveness: options.liveness, known, named: Cell::new(Instant::now()) };
+        let start = Start {
+            topology: &topology,
+            me,
+            deadline,
+            waited: options.deadline,
+            liveness: options.liveness,
+            known,
+            named: Cell::new(Instant::now()),
+        };
         let mut generation = Generation::NONE;
         loop {
             match start.attempt(&mut acceptor, &mut generation) {

@@ -46,8 +46,7 @@ pub fn launch(args: &LaunchArgs, log: LogArgs, given: &Table, file: Option<&str>
     let here = processes_here(args, &config, given.contains_key("process"))?;
     let program = std::env::current_exe().map_err(|error| RunError::Failed(format!("cannot find itself: {error}")))?;
     let names: Vec<String> = here.iter().map(usize::to_string).collect();
-    let (processes, workers) = (config.processes, config.workers);
-    note!("citystream: processes {} of {processes}, {workers} workers each", names.join(", "));
+    note!("citystream: process {} of {}, workers each: {}", names.join(", "), config.processes, config.workers);
     let processes = Processes { program, arguments: arguments(given, file, log), here };
     let mut seen = Seen::new(Signals::listen()?);
     let end = supervise(&processes, &mut seen);
@@ -116,7 +115,10 @@ impl Seen {
         let text = |name: &str| told[name].as_str().unwrap_or("-").to_owned();
         let stand = format!(
             "commit {}  {} records  {}/s  horizon {}",
-            told["commit"], told["records_committed"], told["committed_per_second"], text("horizon")
+            told["commit"],
+            told["records_committed"],
+            told["committed_per_second"],
+            text("horizon")
         );
         match &self.line {
             Some(line) => line.set_message(stand),

@@ -58,7 +58,9 @@ impl Child {
     /// Sends a signal, if it still runs.
     pub fn signal(&self, signal: Signal) {
         // A process that is not waited for yet keeps its id, so that no other can be meant.
-        if self.end.is_none() && let Some(pid) = Pid::from_raw(self.running.id() as i32) {
+        if self.end.is_none()
+            && let Some(pid) = Pid::from_raw(self.running.id() as i32)
+        {
             let _ = kill_process(pid, signal);
         }
     }

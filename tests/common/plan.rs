@@ -112,7 +112,7 @@ impl Plan {
         let mut command =
             self.within.map_or_else(|| Command::new(program), |holder| small_disk::within(holder, program));
         command.args(words);
-        if ["run", "check", "config"].contains(&words[0]) {
+        if ["run", "launch", "check", "config"].contains(&words[0]) {
             command.args(&self.flags).arg(format!("--lake={}", self.lake));
         } else {
             // Other commands have the flags that concern them only; variables are of all.

@@ -66,20 +66,12 @@ fn signal(process: u32, name: &str) {
     assert!(sent.expect("kill").success());
 }
 
-/// A log of some minutes, and what launches three processes over it.
-fn launch(log: &JsonLog, flags: &[&str]) -> (crate::common::plan::Plan, Command) {
-    let mut plan = log.plan();
-    plan.set("processes", "3");
-    let command = plan.command(&[&["launch"], flags].concat());
-    (plan, command)
-}
-
 #[test]
 fn a_lost_process_is_started_again_with_all_others_and_a_signal_drains_all() {
     let log = JsonLog::new();
     log.minute(0, 200);
-    let (_plan, command) = launch(&log, &["--log-format", "json"]);
-    let mut launched = Launched::start(command);
+    let plan = log.plan().flag("processes", "3");
+    let mut launched = Launched::start(plan.command(&["launch", "--log-format", "json"]));
     launched.wait_for("\"records_committed\":1000");
     let before = launched.children();
     assert_eq!(before.len(), 3);
@@ -101,8 +93,8 @@ fn a_lost_process_is_started_again_with_all_others_and_a_signal_drains_all() {
 fn what_no_restart_mends_ends_it_and_nobody_outlives_it() {
     let log = JsonLog::new();
     log.minute(0, 10);
-    let (plan, command) = launch(&log, &["--until-drained"]);
-    let (code, said) = Launched::start(command).end();
+    let plan = log.plan().flag("processes", "3");
+    let (code, said) = Launched::start(plan.command(&["launch", "--until-drained"])).end();
     assert_eq!(code, Some(0), "{said}");
     // Settings that the lake does not have are a mistake that no restart mends.
     let (code, said) = Launched::start(plan.command(&["launch", "--until-drained", "--lateness", "7m"])).end();

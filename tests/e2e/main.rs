@@ -20,6 +20,7 @@ mod holding;
 mod hostile;
 mod kafka_edges;
 mod kill;
+mod launch;
 mod memory;
 mod monitoring;
 mod oracle;
