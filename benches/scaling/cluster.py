@@ -109,8 +109,10 @@ class Cluster:
         }
 
     def start(self, place, command, index):
-        """Starts a process of the cluster. It has no settings but the flags, and no part in the terminal's signals."""
+        """Starts a process of the cluster. It has no settings but the flags and a secret, and no part in the terminal's signals."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CITYSTREAM_")}
+        # As a variable: a program that is compared may be of a release without a secret.
+        environment["CITYSTREAM_CLUSTER_SECRET"] = "a secret of simulated hosts"
         prefix = self.network.command(index)
         with (place / f"{index:02}.stderr").open("wb") as errors:
             return subprocess.Popen([*prefix, *command, f"--process={index}"], cwd=place, env=environment, stdin=subprocess.DEVNULL,

@@ -96,8 +96,8 @@ pub(crate) mod tests {
     use super::*;
 
     /// A header as timely writes it.
-    pub(crate) fn header(source: u64, targets: Range<u64>, length: u64) -> Vec<u8> {
-        [7_u64, source, targets.start, targets.end, length, 9].iter().flat_map(|word| word.to_be_bytes()).collect()
+    pub(crate) fn header(source: u64, (first, end): (u64, u64), length: u64) -> Vec<u8> {
+        [7_u64, source, first, end, length, 9].iter().flat_map(|word| word.to_be_bytes()).collect()
     }
 
     fn stream() -> Messages {
@@ -106,11 +106,11 @@ pub(crate) mod tests {
 
     #[test]
     fn messages_pass_however_they_are_cut() {
-        let mut bytes = header(2, 0..2, 100);
+        let mut bytes = header(2, (0, 2), 100);
         bytes.extend([0xff; 100]);
-        bytes.extend(header(3, 1..2, 1));
+        bytes.extend(header(3, (1, 2), 1));
         bytes.push(0xff);
-        bytes.extend(header(0, 0..0, 0));
+        bytes.extend(header(0, (0, 0), 0));
         for size in 1..=bytes.len() {
             let mut stream = stream();
             for (n, chunk) in bytes.chunks(size).enumerate() {
@@ -125,13 +125,13 @@ pub(crate) mod tests {
     #[test]
     fn what_timely_would_fall_over_is_refused_with_its_header() {
         let refused = |bytes: &[u8]| stream().pass(bytes).unwrap_err();
-        assert!(refused(&header(2, 0..1, 1 << 40)).contains("1099511627776 bytes"));
-        assert!(refused(&header(2, 0..1, u64::MAX)).contains("are the most"));
-        assert!(refused(&header(1, 0..1, 1)).contains("from worker 1"));
-        for targets in [0..0, 1..0, 0..3, 2..3, u64::MAX..u64::MAX] {
+        assert!(refused(&header(2, (0, 1), 1 << 40)).contains("1099511627776 bytes"));
+        assert!(refused(&header(2, (0, 1), u64::MAX)).contains("are the most"));
+        assert!(refused(&header(1, (0, 1), 1)).contains("from worker 1"));
+        for targets in [(0, 0), (1, 0), (0, 3), (2, 3), (u64::MAX, u64::MAX)] {
             assert!(refused(&header(2, targets, 1)).contains("no such way"));
         }
-        assert!(stream().pass(&header(2, 0..1, LONGEST)).is_ok());
+        assert!(stream().pass(&header(2, (0, 1), LONGEST)).is_ok());
         assert!(refused(&[0xff; 100]).contains("bytes"));
     }
 }

@@ -1,8 +1,9 @@
 //! The sockets that timely gets: bounded, and silent about their end.
 //!
 //! Timely answers a failed read or write with a panic in the network thread. That poisons the queues of the workers, which
-//! panic in turn, and a queue that is dropped by then panics while its worker unwinds: the process aborts. So timely never
-//! learns of it: the loss is reported, and the network thread sleeps until the process ends (P6).
+//! panic in turn; what they flush as they unwind (an input, a session) goes into a poisoned queue, which panics once more: the
+//! process aborts. So timely never learns of it: the loss is reported, and the network thread sleeps until the process ends
+//! (P6).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -135,17 +136,17 @@ mod tests {
 
     #[test]
     fn an_end_before_the_last_message_is_a_loss_and_timely_does_not_learn_of_it() {
-        let message = [header(1, 0..1, 3), vec![1, 2, 3]].concat();
+        let message = [header(1, (0, 1), 3), vec![1, 2, 3]].concat();
         let (cause, passed) = seen(&message);
         assert_eq!((cause.as_deref(), &passed), (Some("it closed the connection"), &message));
-        let goodbye = [message, header(0, 0..0, 0)].concat();
+        let goodbye = [message, header(0, (0, 0), 0)].concat();
         let (cause, passed) = seen(&goodbye);
         assert_eq!((cause, passed), (None, goodbye));
     }
 
     #[test]
     fn p6_a_claim_that_timely_would_believe_never_reaches_it() {
-        let (cause, passed) = seen(&header(1, 0..1, 1 << 40));
+        let (cause, passed) = seen(&header(1, (0, 1), 1 << 40));
         assert!(cause.unwrap().contains("1099511627776 bytes"));
         assert!(passed.is_empty());
     }

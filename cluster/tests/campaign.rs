@@ -1,6 +1,6 @@
 //! G1: single processes of a cluster are killed in any order, at any moment, and started again by who sees them end; soon after
 //! the last kill all compute together, and none has ever computed with one of another generation.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 #[allow(dead_code)]
 #[path = "../../tests/common/rng.rs"]
@@ -82,7 +82,9 @@ fn compute(worker: &mut Worker, generation: &str) -> Result<(), String> {
 struct Cluster {
     addresses: String,
     members: BTreeMap<usize, Member>,
-    lines: (Sender<(u32, String)>, Receiver<(u32, String)>),
+    tell: Sender<(u32, String)>,
+    /// What the processes say, by their ids.
+    lines: Receiver<(u32, String)>,
     starts: usize,
 }
 
@@ -97,7 +99,8 @@ impl Cluster {
     fn start() -> Cluster {
         let addresses =
             low_ports(PROCESSES).iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
-        let mut cluster = Cluster { addresses, members: BTreeMap::new(), lines: channel(), starts: 0 };
+        let (tell, lines) = channel();
+        let mut cluster = Cluster { addresses, members: BTreeMap::new(), tell, lines, starts: 0 };
         (0..PROCESSES).for_each(|index| cluster.start_one(index));
         cluster
     }
@@ -109,7 +112,7 @@ impl Cluster {
             .env(ADDRESSES, &self.addresses)
             .env(INDEX, index.to_string());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let (out, tell, id) = (child.stdout.take().unwrap(), self.lines.0.clone(), child.id());
+        let (out, tell, id) = (child.stdout.take().unwrap(), self.tell.clone(), child.id());
         thread::spawn(move || {
             BufReader::new(out).lines().map_while(Result::ok).for_each(|line| drop(tell.send((id, line))))
         });
@@ -119,7 +122,7 @@ impl Cluster {
 
     /// Hears what was said, and starts those again that have ended.
     fn tend(&mut self) {
-        while let Ok((id, line)) = self.lines.1.try_recv() {
+        while let Ok((id, line)) = self.lines.try_recv() {
             assert!(!line.starts_with("failed"), "{line}");
             let works = line.strip_prefix("works ").map(str::to_owned);
             let says = |member: &&mut Member| member.child.id() == id && !member.was_killed;

@@ -1,6 +1,6 @@
 //! L1, at the settings that users have: who is stopped, or cut off without a word, is noticed by all within 15 s, and each
 //! process ends with the exit code for a lost peer. Two hosts are network namespaces, for which nobody needs to be root.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio, exit};
@@ -50,8 +50,9 @@ fn compute(worker: &mut Worker, turned: impl Fn(usize, u64)) -> Result<(), Strin
         scope.input_from(&mut input).container::<Vec<u64>>().exchange(|x| *x).probe_with(&probe);
     });
     for round in 1_u64.. {
-        (0..worker.peers() as u64).for_each(|to| input.send(to));
         input.advance_to(round);
+        // Not flushed yet: who unwinds now would flush it.
+        (0..worker.peers() as u64).for_each(|to| input.send(to));
         while probe.less_than(&round) {
             turned(worker.index(), round - 1);
             worker.step_or_park(Some(Duration::from_millis(10)));
@@ -122,16 +123,31 @@ fn run(words: &str) {
 fn l1_who_is_stopped_or_cut_off_without_a_word_is_noticed_within_15_s() {
     thread::scope(|scope| {
         scope.spawn(stopped);
+        scope.spawn(killed);
         scope.spawn(|| in_namespaces("cut"));
         scope.spawn(|| in_namespaces("one way"));
     });
 }
 
-fn stopped() {
-    let ports = [19_301, 19_302].map(|port| port + 2 * (std::process::id() % 200));
+/// Two processes on this host that compute together, on ports from this one up.
+fn pair(first: u32) -> [Host; 2] {
+    let ports = [first, first + 1].map(|port| port + 4 * (std::process::id() % 200));
     let addresses = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
     let mut hosts = [0, 1].map(|index| Host::start(&addresses, index, None));
     hosts.iter_mut().for_each(|host| drop(host.wait_for("together")));
+    hosts
+}
+
+/// With something to send in a handle that an unwinding worker would flush: into a queue that panics, so that it aborts.
+fn killed() {
+    let mut hosts = pair(19_300);
+    let since = Instant::now();
+    hosts[1].child.kill().unwrap();
+    hosts[0].loses(1, "killed", since);
+}
+
+fn stopped() {
+    let mut hosts = pair(19_302);
     let since = Instant::now();
     run(&format!("kill -s STOP {}", hosts[1].child.id()));
     let said = hosts[0].loses(1, "stopped", since);
