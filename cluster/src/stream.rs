@@ -1,9 +1,8 @@
 //! The sockets that timely gets: bounded, and silent about their end.
 //!
 //! Timely answers a failed read or write with a panic in the network thread. That poisons the queues of the workers, which
-//! panic in turn; what they flush as they unwind (an input, a session) goes into a poisoned queue, which panics once more: the
-//! process aborts. So timely never learns of it: the loss is reported, and the network thread sleeps until the process ends
-//! (P6).
+//! panic in turn; and what sends something as they unwind (a session that is dropped flushes) panics once more, so that the
+//! process aborts. Timely never learns of it: the loss is reported, and the network thread sleeps until the process ends (P6).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -51,17 +51,19 @@ fn compute(worker: &mut Worker, turned: impl Fn(usize, u64)) -> Result<(), Strin
     });
     for round in 1_u64.. {
         input.advance_to(round);
-        // Not flushed yet: who unwinds now would flush it.
-        (0..worker.peers() as u64).for_each(|to| input.send(to));
+        // For long enough that a connection fails meanwhile, and always with something that is not sent yet.
+        for _ in 0..50 {
+            (0..3000).for_each(|x| input.send(x));
+            thread::sleep(Duration::from_millis(2));
+        }
         while probe.less_than(&round) {
             turned(worker.index(), round - 1);
             worker.step_or_park(Some(Duration::from_millis(10)));
         }
         // Long enough for some signs of life.
-        if round == 200 {
+        if round == 10 {
             println!("together");
         }
-        thread::sleep(Duration::from_millis(5));
     }
     Ok(())
 }
@@ -138,7 +140,7 @@ fn pair(first: u32) -> [Host; 2] {
     hosts
 }
 
-/// With something to send in a handle that an unwinding worker would flush: into a queue that panics, so that it aborts.
+/// While the other one sends, and has always something that is not sent yet: it is to end with a code, not by a signal.
 fn killed() {
     let mut hosts = pair(19_300);
     let since = Instant::now();
