@@ -100,6 +100,12 @@ pub(crate) fn is_loopback(address: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
+/// Whether an address is given by a name.
+pub(crate) fn is_name(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    host.parse::<IpAddr>().is_err()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -109,6 +115,12 @@ mod tests {
     fn comments_and_blank_lines_count_for_nothing() {
         let text = "# the first rack\n\n  alpha:2101  # lead\r\n[::1]:2102\n\nbeta.example:2101\n";
         assert_eq!(parse("f", text, 3).unwrap(), ["alpha:2101", "[::1]:2102", "beta.example:2101"]);
+    }
+
+    #[test]
+    fn names_and_numbers_are_told_apart() {
+        assert!(is_name("citystream-1.citystream:2101"));
+        assert!(!is_name("192.0.2.1:2101") && !is_name("[::1]:2101"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::control::Control;
 use crate::error::ClusterError;
 use crate::generation::Generation;
 use crate::handshake::{Me, Settings};
+use crate::hostfile;
 use crate::known::Known;
 use crate::lookout::Lookout;
 use crate::pulse::Liveness;
@@ -26,6 +27,8 @@ use crate::topology::Topology;
 use crate::vitals::Vitals;
 use crate::watch::Watch;
 
+/// How long a name may stand for a host that had it before: a pod that replaces another takes its name, and names are cached.
+const RENAMED: Duration = Duration::from_secs(40);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -169,10 +172,12 @@ fn keep_strangers_out(topology: &Topology, options: &Options) -> Result<(), Clus
     }
 }
 
-/// A listener on this process's address. A name that is not known yet may become known.
+/// A listener on this process's address. A name that is not known yet may become known, and one that stands for another host may
+/// come to stand for this one.
 fn listen(topology: &Topology, deadline: Option<Instant>) -> Result<TcpListener, ClusterError> {
     let process = topology.index();
     let address = topology.address(process).to_owned();
+    let begun = Instant::now();
     loop {
         let error = match TcpListener::bind(&address) {
             Ok(listener) => return Ok(listener),
@@ -180,6 +185,10 @@ fn listen(topology: &Topology, deadline: Option<Instant>) -> Result<TcpListener,
         };
         match error.kind() {
             io::ErrorKind::AddrInUse => return Err(ClusterError::PortTaken { process, address }),
+            io::ErrorKind::AddrNotAvailable if hostfile::is_name(&address) && begun.elapsed() < RENAMED => {
+                thread::sleep(Duration::from_millis(200));
+                continue;
+            }
             io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied => {}
             _ if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
                 thread::sleep(Duration::from_millis(200));

@@ -38,6 +38,9 @@ pub struct LaunchArgs {
     /// The address by which the hostfile knows this host [default: those that it can listen on].
     #[arg(long, value_name = "ADDRESS")]
     pub here: Option<String>,
+    /// The exit code after SIGTERM or Ctrl-C; for Kubernetes, where a pod that ends with 0 is not replaced.
+    #[arg(long, value_name = "CODE", default_value_t = 0)]
+    pub stopped_code: u8,
 }
 
 /// Looks after this host's processes until they have ended in order, or cannot go on.
@@ -47,11 +50,15 @@ pub fn launch(args: &LaunchArgs, log: LogArgs, given: &Table, file: Option<&str>
     let program = std::env::current_exe().map_err(|error| RunError::Failed(format!("cannot find itself: {error}")))?;
     let names: Vec<String> = here.iter().map(usize::to_string).collect();
     note!("citystream: process {} of {}, workers each: {}", names.join(", "), config.processes, config.workers);
-    let processes = Processes { program, arguments: arguments(given, file, log), here };
+    let arguments = arguments(given, file, log);
+    let processes = Processes { program, arguments, here, finite: config.until_drained };
     let mut seen = Seen::new(Signals::listen()?);
     let end = supervise(&processes, &mut seen);
     stay_above(None);
-    end
+    Ok(match end? {
+        0 if seen.signals() > 0 => args.stopped_code.into(),
+        code => code,
+    })
 }
 
 /// Which of the processes are this host's.

@@ -54,6 +54,8 @@ impl Run {
     /// What keeps the run from starting; nothing has been written then but, perhaps, an empty claim.
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
         let runtime = io_threads()?;
+        // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
+        let served = serve_metrics(config, &runtime, &metrics)?;
         let mesh = connect(config)?;
         let source = Source::new(config)?;
         let _entered = runtime.enter();
@@ -95,7 +97,6 @@ impl Run {
             metrics: Arc::clone(&metrics),
             fatal,
         });
-        let served = serve_metrics(config, &runtime, &metrics)?;
         let (worker0, publishing) = if config.process == 0 {
             source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
             let ClaimedLake { worker0, publishing } =

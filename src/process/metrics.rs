@@ -142,6 +142,11 @@ impl Metrics {
         self.ready.store(true, Ordering::Release);
     }
 
+    /// Whether the lake is claimed, by this process or, as an epoch has been closed here, by process 0.
+    fn has_begun(&self) -> bool {
+        self.ready.load(Ordering::Acquire) || self.epoch.get() > 0
+    }
+
     /// The run is over: a peer is lost, as this says.
     pub fn lost(&self, peer: String) {
         // The first is told.
@@ -287,7 +292,7 @@ pub fn cannot_listen(address: &str, error: &std::io::Error) -> RunError {
 async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, String) {
     let why_not = if let Some(lost) = metrics.lost.get() {
         lost.as_str()
-    } else if !metrics.ready.load(Ordering::Acquire) {
+    } else if !metrics.has_begun() {
         "the lake is not claimed yet"
     } else if metrics.waits.get().is_some_and(Waits::any) {
         "the lake's store does not take what is written"

@@ -105,6 +105,17 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
 }
 
 #[test]
+fn a_process_that_claims_nothing_is_ready_once_it_has_closed_an_epoch() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let metrics = Arc::new(Metrics::new(POLICY).unwrap());
+    let _server = runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
+    assert_eq!(get(&address, "/readyz"), (503, "the lake is not claimed yet\n".to_owned()));
+    metrics.epoch.set(1);
+    assert_eq!(get(&address, "/readyz"), (200, "ready\n".to_owned()));
+}
+
+#[test]
 fn a_server_that_is_stopped_hangs_up_on_who_waits_and_ends_in_time() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

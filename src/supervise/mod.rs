@@ -42,6 +42,8 @@ pub struct Processes {
     pub arguments: Vec<OsString>,
     /// The processes of this host.
     pub here: Vec<usize>,
+    /// Whether they end by themselves; others end in order only where somebody asks one of them to.
+    pub finite: bool,
 }
 
 /// What is seen from the outside.
@@ -62,7 +64,7 @@ pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, R
     let mut backoff = Backoff::default();
     loop {
         let mut attempt = Attempt::start(processes)?;
-        let end = attempt.follow(watch);
+        let end = attempt.follow(watch, processes.finite);
         let landed = attempt.has_landed();
         drop(attempt);
         match end {
@@ -130,7 +132,7 @@ impl Attempt {
         self.landed || self.begun.elapsed() > OF_USE
     }
 
-    fn follow(&mut self, watch: &mut impl Watch) -> End {
+    fn follow(&mut self, watch: &mut impl Watch, finite: bool) -> End {
         self.heard = watch.signals();
         let asked_before = self.heard;
         while self.children.iter().any(|child| child.end.is_none()) {
@@ -147,6 +149,8 @@ impl Attempt {
         self.hear(watch);
         match (self.for_good, self.lost.take()) {
             (Some(code), _) => End::For(code),
+            // A process of another host was: it drains all, and is to be waited for.
+            (None, None) if !finite && self.heard == asked_before => End::Lost("asked to end elsewhere".to_owned()),
             (None, None) => End::For(0),
             (None, Some(what)) if self.heard > asked_before => {
                 watch.event(&format!("{what}; nothing starts again, as all were asked to end"));

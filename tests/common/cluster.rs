@@ -45,6 +45,13 @@ impl Cluster {
         Cluster { processes: (0..processes).map(start).collect(), shape }
     }
 
+    /// Starts these commands.
+    pub(crate) fn of(plan: &Plan, commands: Vec<Command>) -> Cluster {
+        let shape = format!("{} commands", commands.len());
+        let start = |command| Process::start(command, plan.fresh_path("command.log"));
+        Cluster { processes: commands.into_iter().map(start).collect(), shape }
+    }
+
     /// How many processes there are.
     pub(crate) fn len(&self) -> usize {
         self.processes.len()

@@ -124,7 +124,7 @@ impl Plan {
     }
 
     /// The flags as the environment gives them.
-    fn as_variables(&self) -> BTreeMap<String, String> {
+    pub(crate) fn as_variables(&self) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::from([("CITYSTREAM_LAKE".to_owned(), self.lake.clone())]);
         for (name, value) in self.flags.iter().filter_map(|flag| flag.strip_prefix("--")?.split_once('=')) {
             let variable =

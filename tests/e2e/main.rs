@@ -11,6 +11,7 @@ mod answers;
 mod bad_input;
 mod broker_away;
 mod command_line;
+mod deploy;
 mod disk_full;
 mod ending;
 mod errors;

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 const HELP: &str = "cargo xtask test [--full] [FILTER] [-- ARGS]
     provision real servers under target/stack, start them, run all tests, stop them
-    --full   MinIO, Spark and promtool too, long rounds, large counts, and the fuzz targets
+    --full   MinIO, Spark and promtool too, long rounds, large counts, the image, and the fuzz targets
     FILTER   only tests whose name contains it
     ARGS     for the test programs
 cargo xtask fuzz [TARGET] [--seconds N]

@@ -12,13 +12,14 @@ struct Need {
     least: Option<(u32, u32)>,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need { program: "java", args: &["-version"], what: "Java 17 or later (runs Kafka)", least: Some((17, 0)) },
     Need { program: "mvn", args: &["-v"], what: "Maven (fetches Kafka)", least: None },
     Need { program: "go", args: &["version"], what: "Go 1.21 or later (builds the S3 server)", least: Some((1, 21)) },
     Need { program: "python3", args: &["--version"], what: "Python 3.10 or later (readers)", least: Some((3, 10)) },
     Need { program: "cc", args: &["--version"], what: "a C compiler (librdkafka)", least: None },
     Need { program: "openssl", args: &["version"], what: "OpenSSL (certificates of the secured broker)", least: None },
+    Need { program: "systemd-analyze", args: &["--version"], what: "systemd (checks its unit)", least: None },
     Need { program: "make", args: &["--version"], what: "make (librdkafka)", least: None },
 ];
 

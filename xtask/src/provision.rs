@@ -30,6 +30,13 @@ const TOXIPROXY: GoProgram = GoProgram {
     version: "v2.5.0",
     built_as: "server",
 };
+/// What `docker compose` reads its files with, and prints as `docker compose config` does.
+const COMPOSE: GoProgram = GoProgram {
+    name: "compose-go",
+    package: "github.com/compose-spec/compose-go/v2/cmd",
+    version: "v2.16.2",
+    built_as: "cmd",
+};
 const PROMTOOL: GoProgram = GoProgram {
     name: "promtool",
     package: "github.com/prometheus/prometheus/cmd/promtool",
@@ -62,6 +69,7 @@ pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
     }
     python(stack)?;
     go_program(stack, &TOXIPROXY)?;
+    go_program(stack, &COMPOSE)?;
     if wanted.s3 {
         go_program(stack, &VERSITYGW)?;
     }
@@ -78,7 +86,7 @@ pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
 pub fn complete(stack: &Stack, wanted: Wanted) -> bool {
     (!wanted.kafka || KAFKA.are_there(stack))
         && has_python(stack)
-        && stack.bin(TOXIPROXY.name).exists()
+        && [TOXIPROXY, COMPOSE].iter().all(|program| stack.bin(program.name).exists())
         && (!wanted.s3 || stack.bin(VERSITYGW.name).exists())
         && (!wanted.full || has_full(stack))
 }

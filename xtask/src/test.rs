@@ -66,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         passed &= cargo_test(&environment, options, &["--package", "citystream"])?;
     }
     drop(servers);
+    if options.full && options.filter.as_deref().is_none_or(|filter| "image".contains(filter)) {
+        passed &= image()?;
+    }
     if !fuzzed.is_empty() {
         passed &= fuzz::each(&fuzzed, fuzz::SECONDS)?;
     }
@@ -134,6 +137,13 @@ fn build() -> Result<()> {
         bail!("the tests do not compile");
     }
     Ok(())
+}
+
+/// Builds and runs the image without an engine.
+fn image() -> Result<bool> {
+    eprintln!("xtask: the image");
+    let status = Command::new("bash").arg(".ci/image").current_dir(workspace()).status();
+    Ok(status.context("cannot run bash")?.success())
 }
 
 fn cargo_test(environment: &Environment, options: &Options, what: &[&str]) -> Result<bool> {
