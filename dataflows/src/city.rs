@@ -1,12 +1,12 @@
 //! The city dataflow: from on-time records to what the derived tables are made of.
 //!
 //! ```text
-//! pings ----> weather_join -- with weather --> enrich ---> enriched pings
-//! weather ------^   \                           ^  ^  \
-//!                    \--> drives                |  |   \-- near --+
-//! traffic --------------------------------------+  |              |
-//! statuses --> lives -- circles -------------------+--------------+-> exposures
-//!                \--------------------------------------------------> lives
+//! pings ---> weather_join -- with weather --> enrich ---> enriched pings
+//! weather ------^  \                           ^  ^  \
+//!                   \--> drives                |  |   \-- near --+
+//! traffic -------------------------------------+  |              |
+//! statuses --> lives -- circles ------------------+--------------+-> exposures
+//!                \------------------------------------------------> lives
 //! ```
 //!
 //! A function of the records and the closes of epochs alone. Each [derived table](crate::tables) takes of these streams what it

@@ -144,18 +144,18 @@ impl State {
 
     /// Takes up pings, and matches each; and weather that came after pings that it governs.
     pub fn learn_joined(&mut self, joined: &[Joined], corrections: &mut Corrections) {
-        let mut pings: Vec<(&Ping, u32)> = Vec::with_capacity(joined.len());
+        let mut pings: Vec<(u64, &Ping, u32)> = Vec::with_capacity(joined.len());
         for each in joined {
             match each {
                 // In the order of time many pings have the same weather: it is looked up before they are sorted.
-                Joined::Ping(ping, weather) => pings.push((ping, self.interned.weather.of(weather.as_ref()))),
+                Joined::Ping(ping, weather) => pings.push((ping.c8, ping, self.interned.weather.of(weather.as_ref()))),
                 Joined::Late(late) => self.learn_late(late, corrections),
             }
         }
         self.pings += Amount::of::<Held>(pings.len(), 0);
-        pings.sort_by_key(|(ping, _)| ping.c8);
-        for run in pings.chunk_by(|a, b| a.0.c8 == b.0.c8) {
-            let c8 = run[0].0.c8;
+        pings.sort_by_key(|(c8, ..)| *c8);
+        for run in pings.chunk_by(|a, b| a.0 == b.0) {
+            let c8 = run[0].0;
             let cell = self.cells.entry(c8).or_default();
             learn_run(cell, &mut self.interned, &mut self.tallies, run);
             if !std::mem::replace(&mut cell.dirty, true) {
@@ -309,11 +309,11 @@ impl State {
     }
 }
 
-/// Takes up pings of one cell with the numbers of their weather, as they came: mostly in the order of time, so that what
+/// Takes up pings of one cell, each with the number of its weather, as they came: mostly in the order of time, so that what
 /// governs one governs the next.
-fn learn_run(cell: &mut Cell, interned: &mut Interned, tallies: &mut Tallies, pings: &[(&Ping, u32)]) {
+fn learn_run(cell: &mut Cell, interned: &mut Interned, tallies: &mut Tallies, pings: &[(u64, &Ping, u32)]) {
     let mut traffic = Span::NEVER;
-    for &(ping, weather) in pings {
+    for &(_, ping, weather) in pings {
         let time = ping.stamp.time;
         if !traffic.holds(time) {
             traffic = cell.traffic.at(time, TRAFFIC_REACH);

@@ -15,6 +15,9 @@ use crate::time::closes::EpochClose;
 use crate::time::every::Every;
 use crate::time::{MINUTE, Micros};
 
+/// One unit of fuel pays for so many pings that a late record governs: the more at once, the fewer tellings for a cell.
+const GOVERNED: usize = 8;
+
 /// See the module.
 pub struct State {
     regions: IdMap<u64, Region>,
@@ -174,13 +177,14 @@ impl Region {
         fuel: &mut usize,
         out: &mut Outputs<Joined, Drive>,
     ) -> Option<Micros> {
-        let mut last = Micros::MAX;
+        let (mut last, mut left) = (Micros::MAX, *fuel * GOVERNED);
         let new = kept.at(id);
         for held in self.pings.range_mut(from, until) {
-            if *fuel == 0 && last < held.time {
+            if left == 0 && last < held.time {
+                *fuel = 0;
                 return Some(held.time);
             }
-            *fuel = fuel.saturating_sub(1);
+            left = left.saturating_sub(1);
             last = held.time;
             let old = kept.get(held.weather);
             if old.is_some_and(|old| old.stamp >= new.stamp) {
@@ -194,6 +198,7 @@ impl Region {
                 out.side.extend(drive(Some(new), 1));
             }
         }
+        *fuel = left / GOVERNED;
         None
     }
 }
