@@ -145,7 +145,7 @@ const RECORD_SETTINGS: &[Declared] = &[
 
 const PACE_SETTINGS: &[Declared] = &[
     ("idle", "TIME", Some("30s"), "After how long without a record a partition holds the horizon no longer"),
-    ("epoch", "TIME", None, "Length of an epoch [default: a twentieth of --commit-interval, at least 250ms]"),
+    ("epoch", "TIME", None, "Length of an epoch [default: a twentieth of --commit-interval, 250ms to 3s]"),
     ("commit-interval", "TIME", None, "Time between commits [default: 2s on a local lake, 60s on S3]"),
     (
         "memory",

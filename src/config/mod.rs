@@ -186,9 +186,10 @@ impl Values<'_> {
     }
 }
 
-/// Of so many epochs is a commit, about, as long as they are no shorter than this.
+/// Of so many epochs is a commit, about, as long as they are neither shorter nor longer than this.
 const EPOCHS_A_COMMIT: u32 = 20;
 const SHORT_EPOCH: Duration = Duration::from_millis(250);
+const LONG_EPOCH: Duration = Duration::from_secs(3);
 
 impl Config {
     /// Checks merged settings.
@@ -206,7 +207,7 @@ impl Config {
         };
         let epoch = match values.optional("epoch") {
             Some(_) => values.time("epoch")?,
-            None => (commit_interval / EPOCHS_A_COMMIT).max(SHORT_EPOCH),
+            None => (commit_interval / EPOCHS_A_COMMIT).clamp(SHORT_EPOCH, LONG_EPOCH),
         };
         let (processes, process) = which_process(&values)?;
         let config = Config {

@@ -14,8 +14,9 @@ use citystream_dataflows::time::ticks::{Said, Word};
 const ANSWERS: u32 = 4;
 /// An epoch that can take no more ends early, but not before this part of its length.
 const EARLY: u32 = 10;
-/// An epoch in which there is nothing to read is so many times longer.
+/// An epoch in which there is nothing to read is so many times longer, up to this.
 const IDLE: u32 = 4;
+const LONG: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl EpochLength {
         if self.is_enough(behind, limit) {
             early
         } else if self.is_idle {
-            usual * IDLE
+            usual.max((usual * IDLE).min(LONG))
         } else {
             usual
         }
@@ -119,9 +120,13 @@ mod tests {
 
     #[test]
     fn it_is_long_while_there_is_nothing_to_read_until_there_is() {
+        for (least, idle) in [(SECOND / 4, SECOND), (SECOND, LONG), (SECOND * 3, SECOND * 3)] {
+            let mut epoch = EpochLength::new(least, SECOND);
+            epoch.open(Instant::now(), true);
+            assert_eq!(length(&epoch, &[], 5), idle);
+        }
         let mut epoch = EpochLength::new(SECOND, SECOND);
         epoch.open(Instant::now(), true);
-        assert_eq!(length(&epoch, &[], 5), SECOND * IDLE);
         epoch.said(Word { worker: 3, said: Said::Record });
         assert_eq!(length(&epoch, &[0], 5), SECOND / EARLY);
     }

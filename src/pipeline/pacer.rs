@@ -16,8 +16,9 @@ use super::epoch_length::EpochLength;
 
 /// Epochs minted and not yet answered by every worker.
 const OPEN_EPOCHS: u64 = 8;
-/// No epoch is longer than this part of the time between commits, unless one is asked for.
+/// Slow answers make no epoch longer than this part of the time between commits, and than this.
 const OF_COMMIT: u32 = 2;
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// How often epochs and commits end.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +84,7 @@ impl Pacer {
             next: last + 1,
             sealing: false,
             sealed_at: Instant::now(),
-            length: EpochLength::new(pace.epoch, pace.commit / OF_COMMIT),
+            length: EpochLength::new(pace.epoch, (pace.commit / OF_COMMIT).min(LONGEST)),
             is_idle: false,
             behind: BTreeSet::new(),
             changed: unrecorded,

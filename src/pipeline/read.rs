@@ -164,8 +164,8 @@ struct OpenEpoch {
     limit: Option<Micros>,
     /// Whether the open epoch waits for a record.
     is_idle: bool,
-    /// Whether this worker has said its word of the open epoch.
-    has_said: bool,
+    /// What this worker has said of the open epoch.
+    said: Option<Said>,
     /// The log dates of what was taken since the last seal, as days.
     dates: BTreeSet<i64>,
     /// How many of them may be.
@@ -189,7 +189,7 @@ impl OpenEpoch {
             looked: Instant::now(),
             limit: None,
             is_idle: false,
-            has_said: false,
+            said: None,
             dates: BTreeSet::new(),
             most_dates: (DATES / peers).max(4),
             taken: 0,
@@ -232,7 +232,7 @@ impl OpenEpoch {
         }
         self.limit = tick.limit;
         self.is_idle = tick.is_idle;
-        self.has_said = false;
+        self.said = None;
         self.cursors.iter_mut().for_each(|cursor| cursor.open(tick.limit));
         if let Some(start) = &tick.start {
             self.decoder = Some(Decoder::new(self.reading.decode.clone(), TextHasher::new(start.key)));
@@ -293,10 +293,10 @@ impl OpenEpoch {
         self.dates.len() >= self.most_dates
     }
 
-    /// What is to be said of the open epoch after a turn: once, if at all.
+    /// What is to be said of the open epoch after a turn, if it has not been said.
     fn word(&mut self, polled: &Polled) -> Option<Word> {
         let has_to_wait = |cursor: &PartitionCursor| cursor.quota(self.limit, SHARE) == 0;
-        let said = if self.is_idle && (polled.records > 0 || self.reading.is_stopping()) {
+        let said = if self.reading.is_stopping() || (self.is_idle && polled.records > 0) {
             Said::Record
         } else if self.is_full_of_rows() {
             Said::Share
@@ -305,7 +305,7 @@ impl OpenEpoch {
         } else {
             return None;
         };
-        (!std::mem::replace(&mut self.has_said, true)).then_some(Word { worker: self.worker, said })
+        (self.said.replace(said) != Some(said)).then_some(Word { worker: self.worker, said })
     }
 
     /// Takes at most `quota` records of one partition; tells how many.

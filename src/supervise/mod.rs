@@ -101,6 +101,13 @@ enum End {
     Lost(String),
 }
 
+/// An end that was none in order.
+struct Loss {
+    /// Whether it is more than what the loss of another brings with it.
+    is_cause: bool,
+    what: String,
+}
+
 /// From the start of all processes of this host to the end of the last.
 struct Attempt {
     children: Vec<Child>,
@@ -108,7 +115,7 @@ struct Attempt {
     begun: Instant,
     landed: bool,
     /// The first end that was none in order.
-    lost: Option<String>,
+    lost: Option<Loss>,
     /// An exit code that no restart mends.
     for_good: Option<i32>,
     /// When those that are left are killed.
@@ -152,11 +159,11 @@ impl Attempt {
             // A process of another host was: it drains all, and is to be waited for.
             (None, None) if !finite && self.heard == asked_before => End::Lost("asked to end elsewhere".to_owned()),
             (None, None) => End::For(0),
-            (None, Some(what)) if self.heard > asked_before => {
+            (None, Some(Loss { what, .. })) if self.heard > asked_before => {
                 watch.event(&format!("{what}; nothing starts again, as all were asked to end"));
                 End::For(if self.heard > asked_before + 1 { INTERRUPTED } else { 0 })
             }
-            (None, Some(what)) => End::Lost(what),
+            (None, Some(Loss { what, .. })) => End::Lost(what),
         }
     }
 
@@ -183,8 +190,12 @@ impl Attempt {
             }
             let child = &self.children[at];
             let Some(end) = child.end.filter(|end| !end.success()) else { continue };
-            let what = format!("process {} {}", child.process, describe(end));
-            self.lost.get_or_insert(what);
+            let loss =
+                Loss { is_cause: end.code() != Some(4), what: format!("process {} {}", child.process, describe(end)) };
+            // Who has lost a peer may be seen before that peer.
+            if self.lost.as_ref().is_none_or(|held| loss.is_cause && !held.is_cause) {
+                self.lost = Some(loss);
+            }
             let mut patience = NOTICE;
             if let Some(code @ (2 | 3 | 5 | 6)) = end.code() {
                 self.for_good.get_or_insert(code);

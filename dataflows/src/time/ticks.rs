@@ -84,7 +84,7 @@ pub struct Word {
 /// Why an epoch need not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
-    /// There is a record, where there was nothing to read.
+    /// There is a record, where there was nothing to read; or all is to end.
     Record,
     /// The worker has taken its share of an epoch.
     Share,
