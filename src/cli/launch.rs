@@ -20,7 +20,7 @@ use crate::supervise::{Line, Processes, Watch, here, supervise};
 pub const EXAMPLES: &str = "\
 Examples:
   citystream launch -n 4 --source dir:log --lake ./lake
-  citystream launch -n 2 -w 2 --lake s3://bucket/city --bootstrap-servers HOST:9092
+  citystream launch -n 2 -w 2 --lake s3://bucket/city
 
 Four processes on two hosts, the same command on each; the file names two
 addresses of each, and all processes prove the secret to each other:

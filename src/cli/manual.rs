@@ -103,6 +103,7 @@ mod tests {
 
     /// The lines of a help that begin with `citystream`, as a shell would split them, without what stands beside them.
     fn examples(help: &str) -> Vec<Vec<String>> {
+        let help = help.replace("\\\n     ", "");
         let lines = help.lines().filter_map(|line| line.strip_prefix("  ").filter(|l| l.starts_with("citystream ")));
         let command = |line: &str| {
             let end = ["  ", " | ", " > "].iter().filter_map(|mark| line.find(mark)).min().unwrap_or(line.len());
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!(settings_of("run"), settings_of("config"));
         assert!(settings_of("lake explain").is_superset(&lake) && settings_of("lake explain").contains("gps-topic"));
         assert!(!settings_of("simulate").contains("lake") && settings_of("topics status").contains("group"));
-        assert_eq!(commands_with("--until-drained"), ["run", "check", "config"]);
+        assert_eq!(commands_with("--until-drained"), ["run", "launch", "check", "config"]);
     }
 
     #[test]
@@ -158,7 +159,7 @@ mod tests {
         for (words, command) in commands() {
             let short =
                 |name: &str| command.get_arguments().any(|arg| arg.get_id() == name && arg.get_short() == Some('h'));
-            let is_hostfile = ["run", "check"].contains(&words.join(" ").as_str());
+            let is_hostfile = ["run", "launch", "check"].contains(&words.join(" ").as_str());
             assert_eq!(short("hostfile"), is_hostfile, "{words:?}");
             assert_eq!(command.is_disable_help_flag_set(), is_hostfile, "{words:?}");
             let help = command.clone().render_help().to_string();

@@ -59,7 +59,7 @@ fn a_flag_that_does_not_concern_a_command_is_refused() {
         assert!(refused.contains(flags[0]) && refused.contains("under --dir"), "{refused}");
     }
     let refused = said(&["lake", "status", "--lateness", "5m"], 2);
-    assert!(refused.contains("--lateness is a flag of:") && refused.contains("run, check"), "{refused}");
+    assert!(refused.contains("--lateness is a flag of:") && refused.contains("run, launch, check"), "{refused}");
 }
 
 #[test]

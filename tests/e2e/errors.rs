@@ -144,7 +144,7 @@ fn a_cluster_that_cannot_form_says_why() {
     let both = write(format!("127.0.0.1:{mine}\n127.0.0.1:{peer}\n"));
     ends_with(&plan, &["-n2", "-p0", "-h", &short], 2, &["hostfile"]);
     let open = write("node-0.example:2101\nnode-1.example:2101\n".to_owned());
-    ends_with(&plan, &["-n2", "-p0", "-h", &open], 2, &["node-0.example:2101", "CITYSTREAM_CLUSTER_SECRET"]);
+    ends_with(&plan, &["-n2", "-p0", "-h", &open], 2, &["node-0.example:2101", "citystream_cluster_secret"]);
 
     let (code, said) = plan.end_of_run(&["-n2", "-p0", "-h", &both]);
     assert!([1, 4, 7].contains(&code), "an absent peer: {code}: {said}");
