@@ -9,6 +9,9 @@ use crate::lake::history::read::ReadError;
 use crate::lake::{CommitError, StoreError};
 use crate::source::SourceError;
 
+/// The exit code after a second signal.
+pub const INTERRUPTED: i32 = 130;
+
 /// Why a run ends. One line: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

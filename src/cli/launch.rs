@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use citystream_cluster::hostfile;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 use toml::Table;
 
@@ -109,12 +109,7 @@ struct Seen {
 
 impl Seen {
     fn new(signals: Signals) -> Seen {
-        let line = out::may_draw().then(|| {
-            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-            ProgressBar::new_spinner().with_style(style)
-        });
-        stay_above(line.clone());
-        Seen { signals, line }
+        Seen { signals, line: out::draw() }
     }
 
     /// Shows where the run stands, as its first process tells.
@@ -146,8 +141,8 @@ impl Watch for Seen {
         if out::manner().json {
             let mut told = told;
             told["process"] = serde_json::json!(process);
-            let level = told["level"].as_str().unwrap_or("INFO").to_owned();
-            out::object(&level, told);
+            // A level that was told stays.
+            out::object("INFO", told);
         } else if !is_progress {
             out::beside(format_args!("{process} | {}\n", escaped(&said(&told))));
         } else if told["commit"].is_u64() {

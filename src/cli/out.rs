@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use clap::ColorChoice;
 use clap::builder::styling::{AnsiColor, Style};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -81,6 +81,16 @@ fn paint(text: &str, colour: AnsiColor, is_seen: bool) -> String {
 
 /// The line that is drawn on a terminal: what is said meanwhile stands above it.
 static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// A line that is drawn from now on, where one may be; what is said meanwhile stands above it.
+pub fn draw() -> Option<ProgressBar> {
+    let line = may_draw().then(|| {
+        let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::new_spinner().with_style(style)
+    });
+    stay_above(line.clone());
+    line
+}
 
 /// Says all else above this line from now on, or beside none.
 pub fn stay_above(line: Option<ProgressBar>) {

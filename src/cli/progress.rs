@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar};
 use jiff::Timestamp;
 
 use serde_json::json;
@@ -57,16 +57,11 @@ impl Rate {
 impl Progress {
     /// Nothing shown yet.
     pub fn new(metrics: Arc<Metrics>, config: &Config) -> Self {
-        let line = out::may_draw().then(|| {
-            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-            ProgressBar::new_spinner().with_style(style)
-        });
-        stay_above(line.clone());
         Progress {
             metrics,
             process: config.process,
             is_bytes: matches!(config.source, SourceConfig::Dir { .. }),
-            line,
+            line: out::draw(),
             shown: Instant::now(),
             noted: None,
             committed: Rate::default(),

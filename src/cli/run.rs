@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::out::{note, warn};
 use super::progress::Progress;
 use crate::config::Config;
-use crate::error::RunError;
+use crate::error::{INTERRUPTED, RunError};
 use crate::pipeline::Run;
 use crate::process::metrics::Metrics;
 
@@ -27,9 +27,6 @@ Process 0 and process 1 of two, with two workers each, on two hosts:
 Ctrl-C or SIGTERM commits what has been read and ends with 0. With the same
 flags `citystream check` says whether a run would start, and `citystream config`
 which settings it would have.";
-
-/// The exit code after a second signal.
-const INTERRUPTED: i32 = 130;
 
 /// Runs until everything has ended in order, or cannot go on.
 pub fn run(config: &Config) -> Result<i32, RunError> {

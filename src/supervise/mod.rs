@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::error::RunError;
+use crate::error::{INTERRUPTED, RunError};
 use backoff::Backoff;
 use child::{Child, describe};
 
@@ -28,8 +28,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const NOTICE: Duration = Duration::from_secs(3);
 /// How long those that were asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// The exit code after a second signal.
-const INTERRUPTED: i32 = 130;
 /// A process that has run so long was of use, where no commit can be seen.
 const OF_USE: Duration = Duration::from_secs(60);
 
