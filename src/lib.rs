@@ -10,6 +10,7 @@ mod error;
 mod escape;
 mod explain;
 mod lake;
+mod page;
 mod pipeline;
 mod process;
 mod produce;

@@ -19,12 +19,14 @@ pub enum Kind {
     Names,
     /// What a record to come may repeat.
     Repeats,
+    /// What live views show.
+    Live,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 6] =
-        [Kind::Pings, Kind::References, Kind::Incidents, Kind::Windows, Kind::Names, Kind::Repeats];
+    pub const ALL: [Kind; 7] =
+        [Kind::Pings, Kind::References, Kind::Incidents, Kind::Windows, Kind::Names, Kind::Repeats, Kind::Live];
 
     /// Its name in metrics.
     pub fn word(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Kind {
             Kind::Windows => "windows",
             Kind::Names => "names",
             Kind::Repeats => "repeats",
+            Kind::Live => "live",
         }
     }
 }

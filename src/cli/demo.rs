@@ -1,6 +1,7 @@
-//! `citystream demo`: simulator -> JSON-lines log -> pipeline -> local lake, in one process, without any server.
+//! `citystream demo`: simulator -> JSON-lines log -> pipeline -> local lake and page, in one process, without any server.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use clap::Args;
 use toml::Table;
 
 use super::load;
-use super::out::say;
+use super::out::{say, warn};
 use super::progress::Progress;
 use super::run::Signals;
 use super::times::start_after;
@@ -39,13 +40,16 @@ pub struct DemoArgs {
     /// Stop by itself after this long, such as 30s.
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     pub duration: Option<Duration>,
+    /// Open the page in the browser.
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "\
 Examples:
   citystream demo                  until Ctrl-C; then it goes on where it was
-  citystream demo --duration 30s --dir /tmp/city
+  citystream demo --open --duration 10m --dir /tmp/city
   citystream demo --vehicles 2000 -w 2
 
 Then: citystream lake sql --lake demo/lake > lake.sql && duckdb -init lake.sql";
@@ -64,9 +68,11 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     let signals = Signals::listen()?;
     let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
     let mut settings = settings.clone();
+    settings.entry("live").or_insert("on".into());
     settings.extend([("source", format!("dir:{log}")), ("lake", lake.clone())].map(|(k, v)| (k.to_owned(), v.into())));
     let config = load(&settings, file)?;
     say!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
+    let page = config.listen.as_ref().map(|address| format!("http://{address}/"));
     let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;
     let start_ms = start_after(sink.last_log_time_ms(), TIME_SCALE);
     // A seed of its own for each start: the ids of an earlier one do not come again.
@@ -83,7 +89,14 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     };
     let simulator = Simulator::new(options, 1)?;
     let pace = Pace { time_scale: Some(TIME_SCALE), duration: args.duration, ..Pace::default() };
-    supervise(&config, simulator, sink, pace, &signals)?;
+    let pipeline = Pipeline::start(&config)?;
+    if let Some(page) = page {
+        say!("the city, live: {page}");
+        if args.open {
+            open(&page);
+        }
+    }
+    supervise(pipeline, simulator, sink, pace, &signals)?;
     say!("\n{}", query(&lake));
     Ok(0)
 }
@@ -101,17 +114,38 @@ fn trouble() -> Trouble {
     }
 }
 
+/// A pipeline that has been started, and what it shows.
+struct Pipeline {
+    run: Run,
+    progress: Progress,
+}
+
+impl Pipeline {
+    fn start(config: &Config) -> Result<Pipeline, RunError> {
+        let metrics = Arc::new(Metrics::new(config.policy)?);
+        let run = Run::start(config, Arc::clone(&metrics))?;
+        Ok(Pipeline { run, progress: Progress::new(metrics, config) })
+    }
+}
+
+/// Opens the page where there is a browser; where there is none, its address has been said.
+fn open(page: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = std::process::Stdio::null;
+    let started = Command::new(opener).arg(page).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
+    if let Err(error) = started {
+        warn(&format!("no browser could be started: {opener}: {error}"));
+    }
+}
+
 /// Runs the simulator beside the pipeline; when the one ends, the other commits what is left and ends.
 fn supervise(
-    config: &Config,
+    Pipeline { run: pipeline, mut progress }: Pipeline,
     mut simulator: Simulator,
     mut sink: JsonlSink,
     pace: Pace,
     signals: &Signals,
 ) -> Result<(), RunError> {
-    let metrics = Arc::new(Metrics::new(config.policy)?);
-    let pipeline = Run::start(config, Arc::clone(&metrics))?;
-    let mut progress = Progress::new(metrics, config);
     let outcome = thread::scope(|scope| {
         let city = scope.spawn(|| run(&mut simulator, &mut sink, pace, &|| signals.count() > 0, &mut |_| {}));
         let mut ended: Option<Instant> = None;

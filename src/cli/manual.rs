@@ -10,7 +10,7 @@ use crate::error::RunError;
 
 /// The version, and what it was made of.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CITYSTREAM_COMMIT"), ")");
-/// The same with the versions of the dataflow's library, and of the one that it is measured against.
+/// The same with the versions of the dataflow's libraries.
 pub const LONG_VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\ncommit ",
@@ -18,8 +18,7 @@ pub const LONG_VERSION: &str = concat!(
     "\ntimely ",
     env!("CITYSTREAM_TIMELY"),
     "\ndifferential-dataflow ",
-    env!("CITYSTREAM_DIFFERENTIAL"),
-    ", in benchmarks only: the program does not contain it"
+    env!("CITYSTREAM_DIFFERENTIAL")
 );
 
 /// Shown below the help of `completions`.

@@ -164,8 +164,9 @@ const PACE_SETTINGS: &[Declared] = &[
         "listen",
         "ADDRESS",
         None,
-        "Address of /metrics, /healthz and /readyz, or none [default: 127.0.0.1:9090 + process]",
+        "Address of the page, /metrics, /healthz and /readyz, or none [default: 127.0.0.1:9090 + process]",
     ),
+    ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
 ];
 
 const CLUSTER_SETTINGS: &[Declared] = &[

@@ -108,8 +108,10 @@ pub struct Config {
     pub is_final: bool,
     /// How often to look for new partitions.
     pub discover_interval: Duration,
-    /// Where to serve metrics and health.
+    /// Where to serve the page, metrics and health.
     pub listen: Option<String>,
+    /// Whether live views are kept.
+    pub live: bool,
     /// Processes, workers of each, and this one's index.
     pub processes: usize,
     /// Workers of each process.
@@ -246,6 +248,7 @@ impl Config {
             is_final: values.flag("final")?,
             discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
+            live: values.choice("live", &[("off", false), ("on", true)])?,
             processes,
             workers: values.number("workers", 1, MOST)?,
             process,
@@ -292,12 +295,15 @@ impl Config {
         );
         // Processes name topics to each other by their place in the list.
         let declared: Vec<&Declaration> = Topic::all().map(Topic::declaration).collect();
-        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{declared:?}", self.derives).as_bytes())
+        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{}{declared:?}", self.derives, self.live).as_bytes())
     }
 
     fn bounds(&self, values: &Values<'_>) -> Result<(), RunError> {
         if self.memory < 1 << 20 {
             return Err(values.error("memory", "the least budget is 1MiB"));
+        }
+        if self.live && !self.derives {
+            return Err(values.error("live", "the city's views are made of its tables: --tables raw has none"));
         }
         if self.is_final && !self.until_drained {
             let why = "says that the log has ended, which --until-drained finds out: give both";

@@ -13,6 +13,7 @@ use timely::worker::Worker;
 
 use super::clock::{ClockStart, clock};
 use super::derive::derive;
+use super::live::LiveViews;
 use super::read::{Readings, read};
 use super::records;
 use super::recover::recover;
@@ -34,11 +35,13 @@ pub struct Worker0 {
 /// ```text
 /// clock -> read -> classify ------------------------+-> write -> gather -> commit -> (back to clock)
 ///             \-- recover --^   \-> records -> city -> derive --^
+///                                                \--> live views
 /// ```
-pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) {
+pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> Option<LiveViews> {
     let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();
     let committed_probe = Handle::new();
     worker.dataflow_named("citystream", |scope| {
+        let mut live = None;
         let (reports_loop, reports_back) = scope.feedback(1);
         let (words_loop, words_back) = scope.feedback(1);
         let (committed_loop, committed_back) = scope.feedback(1);
@@ -60,6 +63,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let closes = closes(process.policy, ticks.clone(), reports.clone());
             let driven = Closes { stream: closes.clone(), held: Arc::clone(&process.held) };
             let city = City::new(driven, records);
+            live = process.hub.as_ref().map(|hub| LiveViews::new(hub, &names, &city, interned.clone()));
             let blocks = tables::derive(&city, process.derived.iter().copied());
             let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
             rows.concat(derive(shown, &committed_probe, closes, blocks, interned))
@@ -72,5 +76,6 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         reports.connect_loop(reports_loop);
         words.connect_loop(words_loop);
         committed.probe_with(&committed_probe).connect_loop(committed_loop);
-    });
+        live
+    })
 }

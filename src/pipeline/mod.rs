@@ -6,6 +6,7 @@ mod cursor;
 pub mod derive;
 mod epoch_length;
 pub mod graph;
+mod live;
 pub mod pacer;
 pub mod partitions;
 pub mod read;
@@ -27,10 +28,12 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
+use crate::page::{self, Hub};
 use crate::process::metrics::{self, Metrics};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
 use graph::{Worker0, build};
+use live::LiveViews;
 use start::{ClaimedLake, open_lake};
 
 /// How long a worker sleeps when it has nothing to do.
@@ -55,7 +58,8 @@ impl Run {
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
         let runtime = io_threads()?;
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
-        let served = serve_metrics(config, &runtime, &metrics)?;
+        let hub = config.live.then(Arc::<Hub>::default);
+        let served = serve_metrics(config, &runtime, &metrics, hub.clone())?;
         let mesh = connect(config)?;
         let source = Source::new(config)?;
         let _entered = runtime.enter();
@@ -95,6 +99,7 @@ impl Run {
             derived,
             held,
             metrics: Arc::clone(&metrics),
+            hub,
             fatal,
         });
         let (worker0, publishing) = if config.process == 0 {
@@ -183,9 +188,11 @@ fn serve_metrics(
     config: &Config,
     runtime: &Runtime,
     metrics: &Arc<Metrics>,
+    hub: Option<Arc<Hub>>,
 ) -> Result<Option<metrics::Server>, RunError> {
     let Some(address) = &config.listen else { return Ok(None) };
-    runtime.block_on(metrics::serve(address, Arc::clone(metrics))).map(Some)
+    let page = page::router(address, hub.filter(|_| config.process == 0));
+    runtime.block_on(metrics::serve(address, Arc::clone(metrics), page)).map(Some)
 }
 
 /// Runs the workers on threads of their own; the first outcome, good or bad, is the run's.
@@ -214,7 +221,7 @@ fn spawn_workers(
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
-            build(worker, &process, worker0);
+            let mut live = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -225,6 +232,7 @@ fn spawn_workers(
                 vitals.turned(worker.index());
                 vitals.closed(process.metrics.epoch.get() as u64);
                 worker.step_or_park(Some(PARK));
+                live.iter_mut().for_each(LiveViews::advance);
             }
             Ok::<(), RunError>(())
         });

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use crate::error::RunError;
 use crate::lake::history::commit::{Commit, Ledger};
 use crate::lake::store::Waits;
+use crate::page::connections;
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
@@ -262,24 +263,22 @@ impl Server {
     }
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz`.
+/// Serves `/metrics`, `/healthz` and `/readyz`, and a page beside them.
 ///
 /// # Errors
 /// An address that cannot be listened on.
-pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunError> {
+pub async fn serve(address: &str, metrics: Arc<Metrics>, page: Router) -> Result<Server, RunError> {
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
     let app = Router::new()
         .route("/metrics", get(|State(m): State<Arc<Metrics>>| async move { m.text() }))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .with_state(metrics);
+        .with_state(metrics)
+        .merge(page);
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(async move {
         // A handle that is dropped ends it too: nobody could stop it any more.
-        let stopped = async { drop(stopped.await) };
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
-            tracing::warn!("metrics are no longer served: {error}");
-        }
+        connections::serve(listener, app, async { drop(stopped.await) }).await;
     });
     Ok(Server { stop, served })
 }

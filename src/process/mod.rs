@@ -18,6 +18,7 @@ use crate::columns::decode::DecodeOptions;
 use crate::columns::names::Names;
 use crate::error::RunError;
 use crate::lake::store::Lake;
+use crate::page::Hub;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
 
@@ -37,6 +38,8 @@ pub struct Process {
     pub held: Arc<Held>,
     /// What is counted for the outside.
     pub metrics: Arc<Metrics>,
+    /// Where live views are shown, if they are kept.
+    pub hub: Option<Arc<Hub>>,
     /// Where a fatal error goes.
     pub fatal: Fatal,
 }

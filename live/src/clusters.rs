@@ -1,0 +1,159 @@
+//! Congested cells that are connected: a search over the clusters that a change touches, and no other.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use citystream_dataflows::held::{Amount, Balance, Kind};
+use citystream_dataflows::operators::stage::{Closes, Input, Open, Outputs, Stage, conduct};
+use citystream_dataflows::records::Level;
+use citystream_dataflows::records::hash::{IdMap, IdSet};
+use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::closes::EpochClose;
+use h3o::CellIndex;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use crate::rows::{Cluster, Congestion};
+use crate::updates::{Update, Updates};
+
+/// From this level on a cell is congested.
+pub const CONGESTED: Level = Level::Moderate;
+
+/// The clusters of all cells, on worker 0.
+pub fn clusters<'scope>(
+    closes: Closes<'scope>,
+    levels: StreamVec<'scope, Epoch, Update<(u64, Congestion)>>,
+) -> StreamVec<'scope, Epoch, Update<Cluster>> {
+    let mut builder = OperatorBuilder::new("clusters".to_owned(), closes.scope());
+    let levels = Updates::new(&mut builder, levels, Exchange::new(|_: &Update<(u64, Congestion)>| 0));
+    conduct(builder, closes, Clustering { levels, clusters: Clusters::default() }).0
+}
+
+struct Clustering {
+    levels: Updates<(u64, Congestion)>,
+    clusters: Clusters,
+}
+
+impl Stage for Clustering {
+    type Row = Update<Cluster>;
+    type Side = ();
+
+    fn inputs(&mut self) -> Vec<&mut dyn Input> {
+        vec![self.levels.input()]
+    }
+
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, ()>) {
+        self.levels.absorb(epoch, fuel);
+    }
+
+    fn close(&mut self, close: &EpochClose, _: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+        let updates = self.levels.take(close.epoch);
+        let changes = updates.into_iter().map(|((cell, level), diff)| (cell, (diff > 0).then_some(level)));
+        let changed = self.clusters.update(changes);
+        out.rows.extend(changed.into_iter().map(|(row, diff)| (row, close.epoch, diff)));
+        true
+    }
+
+    fn tell(&self, balance: &mut Balance) {
+        let cells = self.clusters.congested.len();
+        let mut held = Amount::in_map::<(u64, (Congestion, u64))>(cells);
+        held += Amount::bytes(cells * size_of::<u64>());
+        balance.set(Kind::Live, held);
+    }
+}
+
+/// All clusters.
+#[derive(Debug, Default)]
+pub struct Clusters {
+    /// Congested cells, and the cluster of each.
+    congested: IdMap<u64, (Congestion, u64)>,
+    /// Clusters with their cells, by their least cell.
+    clusters: BTreeMap<u64, (Cluster, Vec<u64>)>,
+}
+
+impl Clusters {
+    /// Takes changes of levels, in order; `None` is no level any more. Returns what has changed of the clusters.
+    pub fn update(&mut self, changes: impl IntoIterator<Item = (u64, Option<Congestion>)>) -> Vec<(Cluster, isize)> {
+        let (mut seeds, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        for (cell, level) in changes {
+            let level = level.filter(|it| it.level >= CONGESTED);
+            let held = match level {
+                Some(level) => self.congested.insert(cell, (level, cell)),
+                None => self.congested.remove(&cell),
+            };
+            if level.is_some() || held.is_some() {
+                seeds.insert(cell);
+                ids.extend(held.map(|(_, id)| id));
+            }
+        }
+        let beside = seeds.iter().flat_map(|cell| neighbours(*cell));
+        ids.extend(beside.filter_map(|cell| self.congested.get(&cell).map(|(_, id)| *id)));
+        let mut was = BTreeMap::new();
+        for id in ids {
+            let Some((cluster, cells)) = self.clusters.remove(&id) else { continue };
+            seeds.extend(cells);
+            was.insert(id, cluster);
+        }
+        let is = self.search(seeds);
+        difference(&was, &is)
+    }
+
+    /// Finds the clusters of these cells anew: all cells that any of them is connected to are among them.
+    fn search(&mut self, cells: BTreeSet<u64>) -> BTreeMap<u64, Cluster> {
+        let mut seen: IdSet<u64> = IdSet::default();
+        let mut found = BTreeMap::new();
+        // In order: the cell of a cluster that is met first is its least.
+        for id in cells {
+            if !self.congested.contains_key(&id) || seen.contains(&id) {
+                continue;
+            }
+            let members: Vec<u64> = self.walk(id).into_iter().map(|(cell, _)| cell).collect();
+            seen.extend(members.iter().copied());
+            for cell in &members {
+                self.congested.entry(*cell).and_modify(|held| held.1 = id);
+            }
+            let cluster = self.describe(id, &members);
+            found.insert(id, cluster);
+            self.clusters.insert(id, (cluster, members));
+        }
+        found
+    }
+
+    /// All cells connected to one, and how many steps away, in the order of these.
+    fn walk(&self, from: u64) -> Vec<(u64, u32)> {
+        let mut seen = IdSet::from_iter([from]);
+        let mut queue = VecDeque::from([(from, 0)]);
+        let mut reached = Vec::new();
+        while let Some((cell, steps)) = queue.pop_front() {
+            reached.push((cell, steps));
+            let next = neighbours(cell).filter(|next| self.congested.contains_key(next));
+            queue.extend(next.filter(|next| seen.insert(*next)).map(|next| (next, steps + 1)));
+        }
+        reached
+    }
+
+    fn describe(&self, id: u64, members: &[u64]) -> Cluster {
+        let level = |cell: &u64| self.congested.get(cell).map(|(level, _)| *level);
+        let since = members.iter().filter_map(level).map(|it| it.since).min().unwrap_or(0);
+        let rank = |cell: &&u64| level(cell).map(|it| (std::cmp::Reverse(it.level), it.since, **cell));
+        let head = members.iter().min_by_key(rank).copied().unwrap_or(id);
+        let farthest = self.walk(head).into_iter().max_by_key(|(cell, steps)| (*steps, std::cmp::Reverse(*cell)));
+        let tail = farthest.map_or(head, |(cell, _)| cell);
+        Cluster { id, cells: members.len() as u32, since, head, tail }
+    }
+}
+
+fn difference(was: &BTreeMap<u64, Cluster>, is: &BTreeMap<u64, Cluster>) -> Vec<(Cluster, isize)> {
+    let gone = was.iter().filter(|(id, row)| is.get(id) != Some(row)).map(|(_, row)| (*row, -1));
+    let new = is.iter().filter(|(id, row)| was.get(id) != Some(row)).map(|(_, row)| (*row, 1));
+    gone.chain(new).collect()
+}
+
+/// The cells beside one.
+fn neighbours(cell: u64) -> impl Iterator<Item = u64> {
+    let cell = CellIndex::try_from(cell).ok();
+    cell.into_iter()
+        .flat_map(|cell| cell.grid_disk::<Vec<_>>(1))
+        .map(u64::from)
+        .filter(move |near| Some(*near) != cell.map(u64::from))
+}

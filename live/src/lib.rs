@@ -1,0 +1,23 @@
+//! The city, live: collections that show the present guess, kept right by retraction.
+//!
+//! ```text
+//! pings ---> latest ----> vehicles (arranged) --+--------------------------------+
+//!                                               +-- by cell, summed --+          |
+//! traffic -> latest --+--------------------------> by cell -----------+-> cells -+-> changes -> frames (worker 0)
+//!                     +-> levels (arranged) --> clusters -------------------------+
+//!                     +-> worst -------------------------------------------------+
+//! lives ---> open lives -> incidents (arranged) ---------------------------------+
+//! ```
+//!
+//! A record is *in reach* here from the minute of the horizon on; what is behind that is retracted and freed. Every
+//! collection is a function of the records in reach and of how epochs cut them (`since` of a level alone depends on the cut).
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
+pub mod clusters;
+pub mod collections;
+pub mod frames;
+pub mod incidents;
+pub mod latest;
+pub mod rows;
+mod updates;
+pub mod worst;

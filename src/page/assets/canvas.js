@@ -1,0 +1,85 @@
+// The map where there is no WebGL: the same areas, drawn flat.
+
+import { cells, circles } from "./shapes.js";
+
+const mercator = ([lon, lat]) => {
+  const sine = Math.sin((lat * Math.PI) / 180);
+  return [lon / 360 + 0.5, 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)];
+};
+
+/** A map in an element, with the interface of the one with WebGL. */
+export function flatMap(container, first) {
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas.style, { width: "100%", height: "100%" });
+  canvas.tabIndex = 0;
+  canvas.setAttribute("aria-label", "Map: arrow keys move it, plus and minus change its scale");
+  container.replaceChildren(canvas);
+  let [centre, scale, colours, latest] = [[0.5, 0.5], 512, first, null];
+  const size = () => [canvas.clientWidth, canvas.clientHeight];
+  const project = (place) => {
+    const [x, y] = mercator(place);
+    const [width, height] = size();
+    return [(x - centre[0]) * scale + width / 2, (y - centre[1]) * scale + height / 2];
+  };
+  const paint = () => {
+    const [width, height] = size();
+    const ratio = window.devicePixelRatio || 1;
+    Object.assign(canvas, { width: width * ratio, height: height * ratio });
+    const context = canvas.getContext("2d");
+    context.scale(ratio, ratio);
+    context.fillStyle = colours.map;
+    context.fillRect(0, 0, width, height);
+    if (!latest) return;
+    const trace = ({ geometry }) => {
+      context.beginPath();
+      geometry.coordinates[0].map(project).forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+    };
+    for (const area of cells(latest.city.views.cells, latest.ramp).features) {
+      const { fill, opacity, edge } = area.properties;
+      trace(area);
+      Object.assign(context, { fillStyle: fill, strokeStyle: fill, lineWidth: edge, globalAlpha: opacity });
+      context.fill();
+      context.globalAlpha = 0.8;
+      context.stroke();
+    }
+    for (const area of circles(latest.city.views.incidents).features) {
+      trace(area);
+      Object.assign(context, { fillStyle: colours.bad, strokeStyle: colours.bad, lineWidth: 1.5, globalAlpha: 0.08 });
+      context.fill();
+      context.globalAlpha = 1;
+      context.stroke();
+    }
+  };
+  const move = (right, down) => {
+    centre = [centre[0] + right / scale, centre[1] + down / scale];
+    paint();
+  };
+  const zoom = (factor) => {
+    scale = Math.min(Math.max(scale * factor, 512), 512 * 2 ** 18);
+    paint();
+  };
+  const keys = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
+  canvas.addEventListener("keydown", (event) => {
+    if (keys[event.key]) move(...keys[event.key]);
+    else if (event.key === "+" || event.key === "=") zoom(1.5);
+    else if (event.key === "-") zoom(1 / 1.5);
+    else return;
+    event.preventDefault();
+  });
+  canvas.addEventListener("pointermove", (event) => event.buttons && move(-event.movementX, -event.movementY));
+  canvas.addEventListener("wheel", (event) => (event.preventDefault(), zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15)), { passive: false });
+  new ResizeObserver(paint).observe(container);
+  return {
+    project,
+    show: (city, ramp) => ((latest = { city, ramp }), paint()),
+    recolour: (next) => ((colours = next), paint()),
+    fit: ([west, south, east, north]) => {
+      const [[left, bottom], [right, top]] = [mercator([west, south]), mercator([east, north])];
+      const [width, height] = size();
+      centre = [(left + right) / 2, (top + bottom) / 2];
+      scale = Math.min((width - 80) / Math.max(right - left, 1e-7), (height - 80) / Math.max(bottom - top, 1e-7));
+      paint();
+    },
+    go: (place) => ((centre = mercator(place)), (scale = Math.max(scale, 512 * 2 ** 13)), paint()),
+  };
+}

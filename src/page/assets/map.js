@@ -1,0 +1,61 @@
+// The map, with WebGL: no tiles and no fonts, so that nothing is asked of anyone else.
+
+import maplibre from "./vendor/maplibre-gl.mjs";
+import * as everything from "./vendor/maplibre-gl.mjs";
+import { cells, circles } from "./shapes.js";
+
+const { Map, NavigationControl, ScaleControl } = maplibre ?? everything;
+const EMPTY = { type: "FeatureCollection", features: [] };
+
+function style(colours) {
+  const source = () => ({ type: "geojson", data: EMPTY });
+  const edge = { "line-color": ["get", "fill"], "line-width": ["get", "edge"], "line-opacity": 0.8 };
+  return {
+    version: 8,
+    sources: { cells: source(), circles: source() },
+    layers: [
+      { id: "ground", type: "background", paint: { "background-color": colours.map } },
+      { id: "cells", type: "fill", source: "cells", paint: { "fill-color": ["get", "fill"], "fill-opacity": ["get", "opacity"] } },
+      { id: "edges", type: "line", source: "cells", paint: edge },
+      { id: "circles", type: "fill", source: "circles", paint: { "fill-color": colours.bad, "fill-opacity": 0.08 } },
+      { id: "rims", type: "line", source: "circles", paint: { "line-color": colours.bad, "line-width": 1.5, "line-dasharray": [3, 2] } },
+    ],
+  };
+}
+
+/** A map in an element; it throws where there is no WebGL. */
+export function glMap(container, colours) {
+  const map = new Map({
+    container,
+    style: style(colours),
+    center: [0, 30],
+    zoom: 2,
+    attributionControl: false,
+    dragRotate: false,
+    pitchWithRotate: false,
+    fadeDuration: 0,
+  });
+  map.addControl(new NavigationControl({ showCompass: false }), "top-right");
+  map.addControl(new ScaleControl({}), "bottom-right");
+  let latest = null;
+  const show = () => {
+    if (!latest || !map.getSource("cells")) return;
+    map.getSource("cells").setData(cells(latest.city.views.cells, latest.ramp));
+    map.getSource("circles").setData(circles(latest.city.views.incidents));
+  };
+  map.on("load", show);
+  map.on("styledata", show);
+  return {
+    project: (place) => {
+      const { x, y } = map.project(place);
+      return [x, y];
+    },
+    show: (city, ramp) => {
+      latest = { city, ramp };
+      show();
+    },
+    recolour: (colours) => map.setStyle(style(colours)),
+    fit: (box) => map.fitBounds(box, { padding: 40, duration: 0 }),
+    go: (place) => map.flyTo({ center: place, zoom: Math.max(map.getZoom(), 13) }),
+  };
+}

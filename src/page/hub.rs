@@ -1,0 +1,234 @@
+//! What the frames of a run add up to, and the latest of them: each is encoded once, whoever watches.
+//!
+//! A subscriber holds nothing but its place. Who falls behind the frames that are held takes a snapshot instead.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use citystream_dataflows::time::{Epoch, Micros};
+use citystream_live::frames::Frame;
+use citystream_live::rows::View;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::show::{key, row, time};
+use crate::columns::names::Names;
+
+/// Frames are held up to this many bytes and this many of them.
+const HELD_BYTES: usize = 16 << 20;
+const HELD_FRAMES: usize = 1024;
+
+/// An encoded frame.
+struct Encoded {
+    epoch: Epoch,
+    horizon: Option<Micros>,
+    /// By view: `"key":row,..`, and `null` for what has gone.
+    changes: [Arc<str>; View::ALL.len()],
+}
+
+impl Encoded {
+    fn bytes(&self) -> usize {
+        self.changes.iter().map(|changes| changes.len()).sum::<usize>() + size_of::<Encoded>()
+    }
+}
+
+/// See the module.
+pub struct Hub {
+    state: Mutex<State>,
+    changed: watch::Sender<Epoch>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the run's claim.
+    claim: u64,
+    epoch: Epoch,
+    horizon: Option<Micros>,
+    rows: [BTreeMap<Arc<str>, Arc<str>>; View::ALL.len()],
+    frames: VecDeque<Encoded>,
+    bytes: usize,
+    /// The frames after this epoch are held.
+    held_after: Epoch,
+    is_over: bool,
+}
+
+/// Where a subscriber is: all of the frames of this claim up to this epoch have been sent to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the run's claim.
+    pub claim: u64,
+    /// The epoch.
+    pub epoch: Epoch,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.claim, self.epoch)
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Place, Self::Err> {
+        let (claim, epoch) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Place { claim: claim.parse()?, epoch: epoch.parse()? })
+    }
+}
+
+/// What a subscriber is sent next.
+pub enum Next {
+    /// The changes of a frame, or all rows, as an object; and where the subscriber is then.
+    Event(&'static str, String, Place),
+    /// Nothing yet.
+    Wait,
+    /// Nothing any more.
+    Over,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Hub { state: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+}
+
+impl Hub {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run has claimed the lake with this number.
+    pub fn begin(&self, claim: u64) {
+        self.state().claim = claim;
+    }
+
+    /// No frame follows.
+    pub fn end(&self) {
+        self.state().is_over = true;
+        self.changed.send_modify(|_| ());
+    }
+
+    /// Takes in a frame.
+    pub fn publish(&self, frame: &Frame, names: &Names) {
+        let mut rows: [Vec<(Arc<str>, Option<Arc<str>>)>; View::ALL.len()] = Default::default();
+        let texts = names.read();
+        for (id, change) in &frame.rows {
+            let shown = change.as_ref().map(|change| row(change, &texts).to_string().into());
+            rows[id.view() as usize].push((key(id, &texts).into(), shown));
+        }
+        drop(texts);
+        let changes = rows.each_ref().map(|rows| members(rows.iter().map(|(key, row)| (key, row.as_ref()))).into());
+        self.state().take(Encoded { epoch: frame.epoch, horizon: frame.horizon, changes }, rows);
+        self.changed.send_replace(frame.epoch);
+    }
+
+    /// Tells when something has changed.
+    pub fn watch(&self) -> watch::Receiver<Epoch> {
+        self.changed.subscribe()
+    }
+
+    /// How many rows each view has, and the epoch.
+    pub fn list(&self) -> Value {
+        let state = self.state();
+        let view = |view: &View| {
+            let rows = state.rows[*view as usize].len();
+            serde_json::json!({ "name": view.name(), "about": view.about(), "rows": rows })
+        };
+        let views: Vec<Value> = View::ALL.iter().map(view).collect();
+        let (epoch, horizon) = (state.epoch, state.horizon.map(time));
+        serde_json::json!({ "claim": state.claim, "epoch": epoch, "horizon": horizon, "views": views })
+    }
+
+    /// All rows of views at one epoch.
+    pub fn snapshot(&self, views: &[View], why: &str) -> (String, Place) {
+        let state = self.state();
+        let place = Place { claim: state.claim, epoch: state.epoch };
+        let head = head(place.epoch, state.horizon, Some(why));
+        // Shared, so that nobody waits for the text to be made.
+        let rows: Vec<_> = views.iter().map(|view| state.rows[*view as usize].clone()).collect();
+        drop(state);
+        let rows = views.iter().zip(&rows).map(|(view, rows)| (view, members(rows.iter().map(|(k, r)| (k, Some(r))))));
+        (object(&head, rows), place)
+    }
+
+    /// What follows for who is at a place, or comes anew.
+    pub fn next(&self, views: &[View], place: Option<Place>) -> Next {
+        let why = match self.resume(views, place) {
+            Ok(next) => return next,
+            Err(why) => why,
+        };
+        let (text, place) = self.snapshot(views, why);
+        Next::Event("snapshot", text, place)
+    }
+
+    /// The frame after a place, or why there is none.
+    fn resume(&self, views: &[View], place: Option<Place>) -> Result<Next, &'static str> {
+        let state = self.state();
+        if state.is_over {
+            return Ok(Next::Over);
+        }
+        let place = place.ok_or("first")?;
+        if place.claim != state.claim || place.epoch > state.epoch {
+            return Err("another run");
+        }
+        if place.epoch < state.held_after {
+            return Err("too far behind");
+        }
+        let at = state.frames.partition_point(|frame| frame.epoch <= place.epoch);
+        let Some(frame) = state.frames.get(at) else { return Ok(Next::Wait) };
+        let rows = views.iter().map(|view| (view, &frame.changes[*view as usize]));
+        let text = object(&head(frame.epoch, frame.horizon, None), rows);
+        Ok(Next::Event("changes", text, Place { claim: place.claim, epoch: frame.epoch }))
+    }
+}
+
+impl State {
+    fn take(&mut self, frame: Encoded, rows: [Vec<(Arc<str>, Option<Arc<str>>)>; View::ALL.len()]) {
+        for (held, rows) in self.rows.iter_mut().zip(rows) {
+            for (key, row) in rows {
+                match row {
+                    Some(row) => held.insert(key, row),
+                    None => held.remove(&key),
+                };
+            }
+        }
+        (self.epoch, self.horizon) = (frame.epoch, frame.horizon);
+        self.bytes += frame.bytes();
+        self.frames.push_back(frame);
+        while self.bytes > HELD_BYTES || self.frames.len() > HELD_FRAMES {
+            let Some(gone) = self.frames.pop_front() else { break };
+            self.bytes -= gone.bytes();
+            self.held_after = gone.epoch;
+        }
+    }
+}
+
+/// `"key":row,..` of rows that are JSON already.
+fn members<'a>(rows: impl Iterator<Item = (&'a Arc<str>, Option<&'a Arc<str>>)>) -> String {
+    let mut text = String::new();
+    for (key, row) in rows {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&Value::from(&**key).to_string());
+        text.push(':');
+        text.push_str(row.map_or("null", |row| row));
+    }
+    text
+}
+
+fn head(epoch: Epoch, horizon: Option<Micros>, why: Option<&str>) -> String {
+    let horizon = Value::from(horizon.map(time));
+    let why = why.map(|why| format!(",\"why\":\"{why}\"")).unwrap_or_default();
+    format!("\"epoch\":{epoch},\"horizon\":{horizon}{why}")
+}
+
+fn object<'a, T: AsRef<str>>(head: &str, views: impl Iterator<Item = (&'a View, T)>) -> String {
+    let views: Vec<String> = views.map(|(view, rows)| format!("\"{}\":{{{}}}", view.name(), rows.as_ref())).collect();
+    format!("{{{head},\"views\":{{{}}}}}", views.join(","))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "hub_tests.rs"]
+mod tests;

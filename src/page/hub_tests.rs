@@ -1,0 +1,59 @@
+use std::collections::BTreeMap;
+
+use citystream_live::rows::{Key, Row, Worst};
+
+use super::*;
+use crate::columns::names::Names;
+
+fn frame(epoch: Epoch, rows: &[(u32, Option<u32>)]) -> Frame {
+    let row = |(rank, ratio): &(u32, Option<u32>)| {
+        (Key::Worst(*rank), ratio.map(|ratio| Row::Worst(Worst { rank: *rank, cell: 0x881f_b466_6dff_ffff, ratio })))
+    };
+    Frame { epoch, horizon: Some(0), rows: rows.iter().map(row).collect::<BTreeMap<_, _>>() }
+}
+
+fn hub(frames: impl IntoIterator<Item = Frame>) -> Hub {
+    let hub = Hub::default();
+    hub.begin(7);
+    let names = Names::new(0, &Arc::default());
+    frames.into_iter().for_each(|frame| hub.publish(&frame, &names));
+    hub
+}
+
+fn next(hub: &Hub, place: Option<Place>) -> (String, Value, Place) {
+    let Next::Event(kind, text, place) = hub.next(&[View::Worst], place) else { panic!("nothing follows {place:?}") };
+    (kind.to_owned(), serde_json::from_str(&text).unwrap(), place)
+}
+
+fn at(claim: u64, epoch: Epoch) -> Option<Place> {
+    Some(Place { claim, epoch })
+}
+
+#[test]
+fn who_comes_anew_takes_a_snapshot_and_goes_on_with_changes() {
+    let hub = hub([frame(1, &[(1, Some(300)), (2, Some(400))]), frame(2, &[(2, None)]), frame(4, &[(1, Some(250))])]);
+    let (kind, value, place) = next(&hub, None);
+    assert_eq!((kind.as_str(), place), ("snapshot", Place { claim: 7, epoch: 4 }));
+    assert_eq!(
+        (&value["epoch"], &value["why"], &value["views"]["worst"]["1"]["ratio"]),
+        (&4.into(), &"first".into(), &0.25.into())
+    );
+    assert!(value["views"]["worst"].get("2").is_none() && matches!(hub.next(&[View::Worst], Some(place)), Next::Wait));
+    let (kind, value, place) = next(&hub, at(7, 1));
+    assert_eq!((kind.as_str(), place.to_string()), ("changes", "7.2".to_owned()));
+    assert!(value["views"]["worst"]["2"].is_null() && value["views"]["worst"].get("1").is_none(), "{value}");
+    assert_eq!(next(&hub, Some(place)).2, Place { claim: 7, epoch: 4 });
+    hub.end();
+    assert!(matches!(hub.next(&[View::Worst], Some(place)), Next::Over));
+}
+
+#[test]
+fn an_id_of_another_run_or_too_old_gets_a_snapshot_that_says_so() {
+    let hub = hub((1..=HELD_FRAMES as Epoch + 3).map(|epoch| frame(epoch, &[(1, Some(epoch as u32))])));
+    for (place, why) in [(at(6, 5), "another run"), (at(7, 5000), "another run"), (at(7, 2), "too far behind")] {
+        let (kind, value, _) = next(&hub, place);
+        assert_eq!((kind.as_str(), &value["why"]), ("snapshot", &why.into()), "{place:?}");
+    }
+    assert_eq!(next(&hub, at(7, 3)).2, Place { claim: 7, epoch: 4 }, "the first that is held");
+    assert!(hub.state().bytes <= HELD_BYTES);
+}

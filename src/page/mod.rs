@@ -1,0 +1,18 @@
+//! The page and its API: live views of the city as snapshots and as streams of changes.
+//!
+//! ```text
+//! frames of the dataflow -> feed -> hub -> /api/views, /api/views/NAME, /api/views/NAME/changes
+//! assets ------------------------------------> /
+//! ```
+
+mod assets;
+pub mod connections;
+mod feed;
+mod guard;
+mod hub;
+mod show;
+mod views;
+
+pub use feed::feed;
+pub use hub::Hub;
+pub use views::router;

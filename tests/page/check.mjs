@@ -1,0 +1,234 @@
+// The page in a real browser, over the demo: what is drawn is what the API tells, nothing is asked of another host, nothing is
+// logged as an error. `node check.mjs PROGRAM CHROMIUM [FOLDER FOR PICTURES]`
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [program, executablePath, pictures] = process.argv.slice(2);
+const port = await freePort();
+const origin = `http://127.0.0.1:${port}`;
+const folder = mkdtempSync(join(tmpdir(), "citystream-page-"));
+let demo = null;
+let passed = 0;
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+function freePort() {
+  return new Promise((found) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => found(port));
+    });
+  });
+}
+
+/** Waits until a condition gives something true, and gives that. */
+async function until(what, seconds, condition) {
+  const end = performance.now() + seconds * 1000;
+  for (;;) {
+    const found = await condition();
+    if (found) return found;
+    assert.ok(performance.now() < end, `${what}: not within ${seconds} s`);
+    await pause(100);
+  }
+}
+
+async function check(name, body) {
+  const began = performance.now();
+  await body();
+  passed += 1;
+  console.log(`ok ${passed} ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+}
+
+function start(...more) {
+  const flags = ["demo", "--dir", folder, "--listen", `127.0.0.1:${port}`, ...more];
+  demo = spawn(program, flags, { stdio: ["ignore", "pipe", "pipe"] });
+  demo.said = "";
+  for (const stream of [demo.stdout, demo.stderr]) stream.on("data", (text) => (demo.said += text));
+  demo.gone = new Promise((done) => demo.on("exit", done));
+}
+
+async function stop() {
+  demo.kill("SIGTERM");
+  assert.equal(await demo.gone, 0, demo.said);
+}
+
+const get = async (path, headers) => fetch(origin + path, { headers });
+
+/** The first event of a stream. */
+async function firstEvent(path, headers) {
+  const cut = new AbortController();
+  const answer = await fetch(origin + path, { headers, signal: cut.signal });
+  let text = "";
+  for await (const part of answer.body) {
+    text += Buffer.from(part).toString();
+    if (text.includes("\n\n")) break;
+  }
+  cut.abort();
+  const field = (name) => new RegExp(`^${name}: ?(.*)$`, "m").exec(text)?.[1];
+  return { kind: field("event"), id: field("id"), data: JSON.parse(field("data")) };
+}
+
+/** What the page holds, in short. */
+const held = (page) =>
+  page.evaluate(() => {
+    const { city, movers } = window.citystream;
+    const size = Object.fromEntries(Object.entries(city.views).map(([name, rows]) => [name, rows.size]));
+    return { ...size, movers: movers.byKey.size, epoch: city.epoch, incidents: [...city.views.incidents.keys()], clusters: [...city.views.clusters].map(([id, row]) => `${id}:${row.cells}`) };
+  });
+
+/** Pixels of the layer above the map that are not empty, and a mark of what they are. */
+const drawn = (page) =>
+  page.evaluate(() => {
+    const canvas = document.getElementById("overlay");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let [pixels, mark] = [0, 0];
+    for (let at = 3; at < data.length; at += 4) if (data[at]) [pixels, mark] = [pixels + 1, (mark * 31 + at) | 0];
+    return { pixels, mark };
+  });
+
+/** Opens the page; everything that should not happen is an error. */
+async function open(browser, path, options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.wrong = [];
+  page.isDown = false;
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(origin) && !/^(data|blob):/.test(url)) page.wrong.push(`asks ${url}`);
+  });
+  page.on("console", (message) => message.type() === "error" && !page.isDown && page.wrong.push(message.text()));
+  page.on("pageerror", (error) => page.wrong.push(String(error)));
+  await page.goto(origin + path);
+  await until("the page draws vehicles", 20, async () => (await held(page).catch(() => ({}))).movers > 300);
+  return page;
+}
+
+async function run(browser) {
+  await check("the page draws moving vehicles soon after the demo began", async () => {
+    await until("the address is said", 20, () => demo.said.includes(`${origin}/`));
+    run.page = await open(browser, "/", { viewport: { width: 1440, height: 900 } });
+    await pause(300);
+    const first = await drawn(run.page);
+    await pause(700);
+    const second = await drawn(run.page);
+    assert.ok(first.pixels > 3000 && second.mark !== first.mark, JSON.stringify([first, second]));
+    assert.ok(await run.page.evaluate(() => document.querySelector("#map canvas.maplibregl-canvas")), "the map is drawn with WebGL");
+  });
+
+  await check("what the page holds is what the API tells of the same epoch", async () => {
+    const { views, epoch } = await (await get("/api/views")).json();
+    assert.deepEqual(views.map((view) => view.name), ["vehicles", "cells", "incidents", "clusters", "worst"]);
+    await until("the page is past that epoch", 5, async () => (await held(run.page)).epoch > epoch);
+    const { id, data } = await firstEvent("/api/views/vehicles,cells/changes");
+    assert.equal(Number(id.split(".")[1]), data.epoch);
+    const rows = Object.values(data.views.vehicles);
+    assert.ok(rows.length > 300 && rows.every((row) => row.at.length === 2 && row.time.endsWith("Z")));
+    const counted = Object.values(data.views.cells).reduce((sum, cell) => sum + cell.vehicles, 0);
+    assert.equal(counted, rows.length, "each vehicle is counted in one cell");
+  });
+
+  await check("a subscription resumes where it broke off; an id of another run gets a snapshot that says so", async () => {
+    const { id } = await firstEvent("/api/views/vehicles/changes");
+    await pause(1200);
+    const next = await firstEvent("/api/views/vehicles/changes", { "Last-Event-ID": id });
+    assert.equal(next.kind, "changes");
+    assert.ok(next.data.epoch > Number(id.split(".")[1]) && next.data.epoch <= Number(id.split(".")[1]) + 3);
+    const other = await firstEvent("/api/views/vehicles/changes", { "Last-Event-ID": "999.1" });
+    assert.deepEqual([other.kind, other.data.why], ["snapshot", "another run"]);
+  });
+
+  await check("incidents come and go, clusters grow and dissolve", async () => {
+    const began = await held(run.page);
+    const seen = new Set(began.incidents);
+    let hasCome = false;
+    await until("an incident comes and one goes", 25, async () => {
+      const { incidents } = await held(run.page);
+      hasCome ||= incidents.some((key) => !began.incidents.includes(key));
+      incidents.forEach((key) => seen.add(key));
+      return hasCome && seen.size > incidents.length;
+    });
+    await until("clusters change", 15, async () => String((await held(run.page)).clusters) !== String(began.clusters));
+  });
+
+  await check("strip and tables are filled, a row leads to its place, by keyboard", async () => {
+    const page = run.page;
+    const values = await page.locator("#strip .value").allTextContents();
+    assert.ok(values.length === 6 && values.every((value) => value.trim() !== "–"), String(values));
+    assert.match(await page.locator("#sentence").textContent(), /windows before \d\d:\d\d:\d\d are final/);
+    const place = () => page.evaluate(() => String(window.citystream.map.project([-0.1, 51.5])));
+    const before = await place();
+    await page.locator("#worst button").first().focus();
+    await page.keyboard.press("Enter");
+    await until("the map has moved", 5, async () => (await place()) !== before);
+  });
+
+  await check("another host's name, another view and a post are refused", async () => {
+    const { request } = await import("node:http");
+    const status = (options) =>
+      new Promise((done) => request({ host: "127.0.0.1", port, ...options }, (answer) => done(answer.resume().statusCode)).end());
+    assert.equal(await status({ path: "/api/views", headers: { host: "evil.test" } }), 403);
+    assert.equal(await status({ path: "/api/views/nothing" }), 404);
+    assert.equal(await status({ path: "/api/views", method: "POST" }), 405);
+    assert.match((await get("/")).headers.get("content-security-policy"), /default-src 'none'/);
+  });
+
+  await check("without WebGL the map is drawn flat, on a phone, in the dark", async () => {
+    const phone = { viewport: { width: 390, height: 844 }, colorScheme: "dark", deviceScaleFactor: 2 };
+    const flat = await open(browser, "/?flat", phone);
+    assert.ok((await drawn(flat)).pixels > 1000);
+    assert.equal(await flat.locator("canvas.maplibregl-canvas").count(), 0);
+    const wide = await flat.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `it is ${wide} px wide`);
+    if (pictures) await flat.screenshot({ path: join(pictures, "page-phone.png") });
+    assert.deepEqual(flat.wrong, []);
+    await flat.context().close();
+  });
+
+  if (pictures) await picture(browser);
+
+  await check("after a restart with more workers the page goes on by itself", async () => {
+    const { epoch } = await held(run.page);
+    run.page.isDown = true;
+    await stop();
+    await until("the page says so", 10, async () => (await run.page.locator("#status").textContent()).includes("trying again"));
+    start("--workers", "2");
+    await until("the page goes on", 25, async () => {
+      const now = await held(run.page);
+      return now.epoch > epoch + 4 && now.movers > 300;
+    });
+    assert.deepEqual(run.page.wrong, []);
+  });
+}
+
+async function picture(browser) {
+  for (const [name, colorScheme] of [["page", "light"], ["page-dark", "dark"]]) {
+    const page = await open(browser, "/", { viewport: { width: 1440, height: 900 }, colorScheme });
+    await pause(5000);
+    await page.screenshot({ path: join(pictures, `${name}.png`) });
+    await page.context().close();
+  }
+}
+
+const flags = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"];
+const browser = await chromium.launch({ executablePath, args: flags });
+let failed = 0;
+try {
+  start();
+  await run(browser);
+  await stop();
+} catch (error) {
+  failed = 1;
+  console.error(error, run.page?.wrong, demo?.said?.slice(-500));
+  demo?.kill("SIGKILL");
+} finally {
+  await browser.close();
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed);
