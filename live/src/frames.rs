@@ -42,6 +42,9 @@ impl Frame {
     }
 }
 
+/// What has come of an epoch that is not whole.
+type Waiting = (Option<EpochClose>, Vec<(Row, isize)>);
+
 /// Gives each closed epoch as a frame to `send`, in order, on worker 0; `ready` holds epochs back whose names are not here
 /// yet. Returns how far all changes are.
 pub fn frames<'scope>(
@@ -58,7 +61,7 @@ pub fn frames<'scope>(
     let mut closes = builder.new_input(closes, Pipeline);
     let _ready = builder.new_input(ready, Pipeline);
     builder.build(move |_| {
-        let mut waiting: ByEpoch<(Option<EpochClose>, Vec<(Row, isize)>)> = ByEpoch::default();
+        let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
         move |frontiers| {
             changes.for_each(|_, batch| {
                 batch.drain(..).for_each(|(row, epoch, diff)| waiting.at(epoch).1.push((row, diff)));

@@ -133,10 +133,10 @@ impl<R: Record> Held<R> {
         self.before.or(self.latest).map(|record| window(record.stamp().time, MINUTE))
     }
 
-    /// The row now, if it is another than the one shown.
-    fn change(&mut self) -> Option<(Option<R::Row>, Option<R::Row>)> {
+    /// The row that was shown and the one that is now, if they differ.
+    fn change(&mut self) -> Option<[Option<R::Row>; 2]> {
         let now = self.latest.map(|latest| latest.row(self.before.as_ref(), self.shown.as_ref()));
-        (now != self.shown).then(|| (std::mem::replace(&mut self.shown, now), now))
+        (now != self.shown).then(|| [std::mem::replace(&mut self.shown, now), now])
     }
 }
 
@@ -198,7 +198,7 @@ impl<R: Record> Stage for Latest<R> {
             let Some(key) = self.touched.pop() else { return true };
             let Some(held) = self.held.get_mut(&key) else { continue };
             held.is_touched = false;
-            if let Some((was, is)) = held.change() {
+            if let Some([was, is]) = held.change() {
                 out.rows.extend(was.map(|row| (row, close.epoch, -1)));
                 out.rows.extend(is.map(|row| (row, close.epoch, 1)));
                 *fuel -= 1;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use citystream_simulator::{Options, Simulator, Trouble};
 use clap::Args;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::load;
 use super::out::{say, warn};
@@ -68,7 +68,9 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     let signals = Signals::listen()?;
     let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
     let mut settings = settings.clone();
-    settings.entry("live").or_insert("on".into());
+    if settings.get("listen").and_then(Value::as_str) != Some("none") {
+        settings.entry("live").or_insert("on".into());
+    }
     settings.extend([("source", format!("dir:{log}")), ("lake", lake.clone())].map(|(k, v)| (k.to_owned(), v.into())));
     let config = load(&settings, file)?;
     say!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");

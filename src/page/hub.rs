@@ -18,6 +18,9 @@ use crate::columns::names::Names;
 const HELD_BYTES: usize = 16 << 20;
 const HELD_FRAMES: usize = 1024;
 
+/// Rows by key as they are now, or gone.
+type Changes = Vec<(Arc<str>, Option<Arc<str>>)>;
+
 /// An encoded frame.
 struct Encoded {
     epoch: Epoch,
@@ -110,7 +113,7 @@ impl Hub {
 
     /// Takes in a frame.
     pub fn publish(&self, frame: &Frame, names: &Names) {
-        let mut rows: [Vec<(Arc<str>, Option<Arc<str>>)>; View::ALL.len()] = Default::default();
+        let mut rows: [Changes; View::ALL.len()] = Default::default();
         let texts = names.read();
         for (id, change) in &frame.rows {
             let shown = change.as_ref().map(|change| row(change, &texts).to_string().into());
@@ -183,7 +186,7 @@ impl Hub {
 }
 
 impl State {
-    fn take(&mut self, frame: Encoded, rows: [Vec<(Arc<str>, Option<Arc<str>>)>; View::ALL.len()]) {
+    fn take(&mut self, frame: Encoded, rows: [Changes; View::ALL.len()]) {
         for (held, rows) in self.rows.iter_mut().zip(rows) {
             for (key, row) in rows {
                 match row {

@@ -181,10 +181,11 @@ async function run(browser) {
   await check("without WebGL the map is drawn flat, on a phone, in the dark", async () => {
     const phone = { viewport: { width: 390, height: 844 }, colorScheme: "dark", deviceScaleFactor: 2 };
     const flat = await open(browser, "/?flat", phone);
-    assert.ok((await drawn(flat)).pixels > 1000);
+    await until("vehicles are drawn", 5, async () => (await drawn(flat)).pixels > 1000);
     assert.equal(await flat.locator("canvas.maplibregl-canvas").count(), 0);
     const wide = await flat.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(wide <= 390, `it is ${wide} px wide`);
+    await pause(pictures ? 4000 : 0);
     if (pictures) await flat.screenshot({ path: join(pictures, "page-phone.png") });
     assert.deepEqual(flat.wrong, []);
     await flat.context().close();
@@ -193,15 +194,18 @@ async function run(browser) {
   if (pictures) await picture(browser);
 
   await check("after a restart with more workers the page goes on by itself", async () => {
-    const { epoch } = await held(run.page);
     run.page.isDown = true;
     await stop();
-    await until("the page says so", 10, async () => (await run.page.locator("#status").textContent()).includes("trying again"));
+    const says = async (text) => (await run.page.locator("#status").textContent()).includes(text);
+    await until("the page says so", 10, () => says("trying again"));
+    const { epoch } = await held(run.page);
     start("--workers", "2");
     await until("the page goes on", 25, async () => {
       const now = await held(run.page);
-      return now.epoch > epoch + 4 && now.movers > 300;
+      return now.epoch > epoch + 4 && now.movers > 300 && says("live");
     });
+    const { claim, epoch: last } = await (await get("/api/views")).json();
+    assert.ok(claim > 0 && last > epoch, "the run is another one");
     assert.deepEqual(run.page.wrong, []);
   });
 }

@@ -77,7 +77,7 @@ export function flatMap(container, first) {
       const [[left, bottom], [right, top]] = [mercator([west, south]), mercator([east, north])];
       const [width, height] = size();
       centre = [(left + right) / 2, (top + bottom) / 2];
-      scale = Math.min((width - 80) / Math.max(right - left, 1e-7), (height - 80) / Math.max(bottom - top, 1e-7));
+      scale = Math.min((width - 80) / Math.max(right - left, 1e-7), (height - 150) / Math.max(bottom - top, 1e-7));
       paint();
     },
     go: (place) => ((centre = mercator(place)), (scale = Math.max(scale, 512 * 2 ** 13)), paint()),

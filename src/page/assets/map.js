@@ -1,22 +1,22 @@
 // The map, with WebGL: no tiles and no fonts, so that nothing is asked of anyone else.
 
-import maplibre from "./vendor/maplibre-gl.mjs";
-import * as everything from "./vendor/maplibre-gl.mjs";
+import { Map, NavigationControl, ScaleControl } from "./vendor/maplibre-gl.mjs";
 import { cells, circles } from "./shapes.js";
 
-const { Map, NavigationControl, ScaleControl } = maplibre ?? everything;
 const EMPTY = { type: "FeatureCollection", features: [] };
 
 function style(colours) {
   const source = () => ({ type: "geojson", data: EMPTY });
-  const edge = { "line-color": ["get", "fill"], "line-width": ["get", "edge"], "line-opacity": 0.8 };
+  // From afar a cell is less than its edge: together they are a ribbon along the road.
+  const width = ["interpolate", ["linear"], ["zoom"], 8, 7, 11, ["get", "edge"]];
+  const edge = { "line-color": ["get", "fill"], "line-width": width, "line-opacity": ["get", "opacity"] };
   return {
     version: 8,
     sources: { cells: source(), circles: source() },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": colours.map } },
       { id: "cells", type: "fill", source: "cells", paint: { "fill-color": ["get", "fill"], "fill-opacity": ["get", "opacity"] } },
-      { id: "edges", type: "line", source: "cells", paint: edge },
+      { id: "edges", type: "line", source: "cells", layout: { "line-join": "round" }, paint: edge },
       { id: "circles", type: "fill", source: "circles", paint: { "fill-color": colours.bad, "fill-opacity": 0.08 } },
       { id: "rims", type: "line", source: "circles", paint: { "line-color": colours.bad, "line-width": 1.5, "line-dasharray": [3, 2] } },
     ],
@@ -55,7 +55,7 @@ export function glMap(container, colours) {
       show();
     },
     recolour: (colours) => map.setStyle(style(colours)),
-    fit: (box) => map.fitBounds(box, { padding: 40, duration: 0 }),
+    fit: (box) => map.fitBounds(box, { padding: { top: 80, bottom: 50, left: 50, right: 60 }, duration: 0 }),
     go: (place) => map.flyTo({ center: place, zoom: Math.max(map.getZoom(), 13) }),
   };
 }

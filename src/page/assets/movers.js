@@ -40,22 +40,64 @@ function place(mover, now) {
 /** Draws everything above the map; returns how many vehicles are in sight. */
 export function draw(canvas, project, { movers, city, ramp, colours, now }) {
   const context = fit(canvas);
-  const { width, height } = canvas.getBoundingClientRect();
-  const isSeen = ([x, y]) => x > -20 && y > -20 && x < width + 20 && y < height + 20;
+  const sight = new Sight(canvas, project);
   const shown = [];
   for (const mover of movers.byKey.values()) {
     const at = project(place(mover, now));
-    if (isSeen(at)) shown.push([mover, at]);
+    if (sight.has(at)) shown.push([mover, at]);
   }
+  const { incidents, clusters } = city.views;
+  for (const cluster of clusters.values()) drawCluster(context, cluster, project, colours, sight);
   if (shown.length <= MOST) {
-    const scale = shown.length > 400 ? 0.85 : 1;
-    context.lineCap = "round";
-    shown.forEach(([mover, at]) => drawTrail(context, mover, at, project, ramp));
-    shown.forEach(([mover, at]) => drawMover(context, mover, at, ramp, colours, scale));
+    if (sight.isNear) shown.forEach(([mover, at]) => drawTrail(context, mover, at, project, ramp));
+    const one = sight.isNear ? drawArrow : drawDot;
+    shown.forEach(([mover, at]) => one(context, mover, at, ramp, colours));
   }
-  for (const cluster of city.views.clusters.values()) drawCluster(context, cluster, project, colours);
-  for (const incident of city.views.incidents.values()) drawIncident(context, incident, project(incident.at), colours, now);
+  const waiting = [...incidents.values()].sort((one, other) => (one.responded ? 1 : 0) - (other.responded ? 1 : 0));
+  for (const incident of waiting) drawIncident(context, incident, project(incident.at), colours, now, sight);
+  const largest = [...clusters.values()].filter((row) => row.cells > 2).sort((one, other) => other.cells - one.cells);
+  for (const cluster of largest) {
+    const [x, y] = project(cluster.head_at);
+    sight.label(context, `${cluster.cells} cells since ${minute(cluster.since)}`, x + 9, y + 4, colours.slow, colours.panel);
+  }
   return shown.length;
+}
+
+/** From so many pixels a kilometre on, vehicles are arrows with trails. */
+const NEAR = 12;
+
+/** What is in sight, how near it is, and where labels stand already. */
+class Sight {
+  constructor(canvas, project) {
+    [this.width, this.height] = [canvas.clientWidth, canvas.clientHeight];
+    const [left, right] = [project([0, 51]), project([0.0143, 51])];
+    this.isNear = right[0] - left[0] > NEAR;
+    this.taken = [];
+  }
+
+  has([x, y]) {
+    return x > -20 && y > -20 && x < this.width + 20 && y < this.height + 20;
+  }
+
+  /** Takes a box if nothing stands there. */
+  take(box) {
+    const isApart = ([left, top, right, bottom]) => box[0] > right || box[2] < left || box[1] > bottom || box[3] < top;
+    const isFree = this.has([box[0], box[1]]) && this.taken.every(isApart);
+    if (isFree) this.taken.push(box);
+    return isFree;
+  }
+
+  /** Writes where there is room. */
+  label(context, text, x, y, ink, ground) {
+    context.font = "600 12px system-ui, sans-serif";
+    const width = context.measureText(text).width;
+    // On the other side of what it is about where it would be cut off.
+    const left = x + width > this.width - 4 ? x - width - 26 : x;
+    if (!this.take([left, y - 11, left + width, y + 4])) return;
+    Object.assign(context, { lineWidth: 3, lineJoin: "round", strokeStyle: ground, fillStyle: ink });
+    context.strokeText(text, left, y);
+    context.fillText(text, left, y);
+  }
 }
 
 function fit(canvas) {
@@ -83,79 +125,78 @@ function drawTrail(context, mover, at, project, ramp) {
   context.globalAlpha = 1;
 }
 
-function drawMover(context, mover, [x, y], ramp, colours, scale) {
+function drawDot(context, mover, [x, y], ramp, colours) {
+  context.fillStyle = ramp(mover.ratio);
+  context.strokeStyle = colours.panel;
+  context.lineWidth = 0.7;
+  context.beginPath();
+  context.arc(x, y, 2.4, 0, 7);
+  context.fill();
+  context.stroke();
+}
+
+function drawArrow(context, mover, at, ramp, colours) {
+  if (mover.bearing == null) return drawDot(context, mover, at, ramp, colours);
   context.save();
-  context.translate(x, y);
-  context.scale(scale, scale);
+  context.translate(...at);
+  context.rotate((mover.bearing * Math.PI) / 180);
   context.fillStyle = ramp(mover.ratio);
   context.strokeStyle = colours.panel;
   context.lineWidth = 1;
   context.beginPath();
-  if (mover.bearing == null) {
-    context.arc(0, 0, 3, 0, 7);
-  } else {
-    context.rotate((mover.bearing * Math.PI) / 180);
-    context.moveTo(0, -6.5);
-    context.lineTo(4, 4.5);
-    context.lineTo(0, 2.5);
-    context.lineTo(-4, 4.5);
-    context.closePath();
-  }
+  context.moveTo(0, -8);
+  context.lineTo(5, 5.5);
+  context.lineTo(0, 3);
+  context.lineTo(-5, 5.5);
+  context.closePath();
   context.fill();
   context.stroke();
   context.restore();
 }
 
 /** From the tail to the head, where it is held up. */
-function drawCluster(context, cluster, project, colours) {
+function drawCluster(context, cluster, project, colours, sight) {
   if (cluster.cells < 3) return;
   const [head, tail] = [project(cluster.head_at), project(cluster.tail_at)];
-  context.strokeStyle = colours.slow;
-  context.lineWidth = 2;
-  context.setLineDash([2, 5]);
-  context.beginPath();
-  context.moveTo(...tail);
-  context.lineTo(...head);
-  context.stroke();
-  context.setLineDash([]);
+  Object.assign(context, { strokeStyle: colours.slow, fillStyle: colours.panel, lineWidth: 2 });
+  if (sight.isNear) {
+    context.setLineDash([2, 5]);
+    context.beginPath();
+    context.moveTo(...tail);
+    context.lineTo(...head);
+    context.stroke();
+    context.setLineDash([]);
+  }
   context.beginPath();
   context.rect(head[0] - 4, head[1] - 4, 8, 8);
-  context.fillStyle = colours.panel;
   context.fill();
   context.stroke();
-  label(context, `${cluster.cells} cells since ${minute(cluster.since)}`, head[0] + 9, head[1] + 4, colours.slow, colours.panel);
 }
 
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-function drawIncident(context, incident, [x, y], colours, now) {
-  const beat = STILL.matches ? 0.5 : (now / 1600) % 1;
-  context.strokeStyle = colours.bad;
-  context.globalAlpha = 1 - beat;
-  context.lineWidth = 2;
+/** A triangle; while no help is there, a ring that spreads. */
+function drawIncident(context, incident, [x, y], colours, now, sight) {
+  if (!incident.responded) {
+    const beat = STILL.matches ? 0.5 : (now / 1800) % 1;
+    Object.assign(context, { strokeStyle: colours.bad, globalAlpha: 1 - beat, lineWidth: 2 });
+    context.beginPath();
+    context.arc(x, y, 8 + 12 * beat, 0, 7);
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+  Object.assign(context, { fillStyle: colours.bad, strokeStyle: colours.panel, lineWidth: 1.5 });
   context.beginPath();
-  context.arc(x, y, 9 + 12 * beat, 0, 7);
-  context.stroke();
-  context.globalAlpha = 1;
-  context.fillStyle = colours.bad;
-  context.beginPath();
-  context.moveTo(x, y - 10);
-  context.lineTo(x + 10, y + 8);
-  context.lineTo(x - 10, y + 8);
+  context.moveTo(x, y - 9);
+  context.lineTo(x + 9, y + 7);
+  context.lineTo(x - 9, y + 7);
   context.closePath();
+  context.stroke();
   context.fill();
   context.fillStyle = colours.panel;
-  context.fillRect(x - 1, y - 4, 2, 6);
-  context.fillRect(x - 1, y + 4, 2, 2);
-  label(context, `${incident.kind ?? "Incident"}${incident.responded ? "" : ", no help yet"}`, x + 14, y + 5, colours.ink, colours.panel);
-}
-
-function label(context, text, x, y, ink, ground) {
-  context.font = "600 12px system-ui, sans-serif";
-  context.lineWidth = 3;
-  context.lineJoin = "round";
-  context.strokeStyle = ground;
-  context.strokeText(text, x, y);
-  context.fillStyle = ink;
-  context.fillText(text, x, y);
+  context.fillRect(x - 1, y - 4, 2, 5);
+  context.fillRect(x - 1, y + 3, 2, 2);
+  const text = `${incident.kind ?? "Incident"}${incident.responded ? "" : ", no help yet"}`;
+  sight.take([x - 9, y - 9, x + 9, y + 7]);
+  sight.label(context, text, x + 13, y + 4, colours.ink, colours.panel);
 }

@@ -5,7 +5,7 @@ import { MOST, Movers, draw } from "./movers.js";
 import { bounds } from "./shapes.js";
 import { follow } from "./stream.js";
 import { keepStrip } from "./strip.js";
-import { showTables } from "./tables.js";
+import { tables } from "./tables.js";
 import { count, palette, rampOf } from "./words.js";
 
 const by = (id) => document.getElementById(id);
@@ -14,6 +14,7 @@ let colours = palette();
 let ramp = rampOf(colours);
 let isFitted = false;
 let map = null;
+const showTables = tables((place) => map?.go(place));
 
 const STATUS = {
   live: "live",
@@ -43,13 +44,13 @@ function seen(city, changed) {
     isFitted = cells.size > 20;
   }
   map?.show(city, ramp);
-  showTables(city, (place) => map?.go(place));
+  showTables(city, performance.now());
 }
 
 async function begin() {
   const hasGl = ["webgl2", "webgl"].some((kind) => document.createElement("canvas").getContext(kind));
   const flat = new URLSearchParams(location.search).has("flat");
-  if (hasGl && !flat) map = await import("./map.js").then(({ glMap }) => glMap(by("map"), colours)).catch(() => null);
+  if (hasGl && !flat) map = await import("./map.js").then(({ glMap }) => glMap(by("map"), colours));
   map ??= flatMap(by("map"), colours);
   const city = follow({ seen, status });
   keepStrip(by("strip"), by("sentence"), city);

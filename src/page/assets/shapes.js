@@ -16,7 +16,7 @@ export function cells(rows, ramp) {
     const properties = {
       key,
       fill: ramp(row.ratio),
-      opacity: row.ratio == null ? 0.06 + 0.1 * crowd : 0.1 + 0.5 * slow,
+      opacity: row.ratio == null ? 0.08 + 0.1 * crowd : 0.2 + 0.5 * slow,
       edge: row.level === "HEAVY" ? 2 : 0.4,
     };
     return polygon(row.outline, properties);

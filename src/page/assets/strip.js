@@ -3,6 +3,8 @@
 import { bytes, clock, count, span } from "./words.js";
 
 const EVERY_MS = 1000;
+/** The horizon is said to be held back from so many seconds behind the log on: lateness and slack, and some. */
+const LONG_BEHIND = 15 * 60;
 const STAGES = ["Topics", "Read", "Epoch", "Horizon", "Commit", "Tables"];
 
 /** Samples of the exposition format: name, labels, value. */
@@ -85,9 +87,9 @@ function show(seen, rates, set, sentence, city) {
   const iso = (seconds) => (seconds > 0 ? new Date(seconds * 1000).toISOString() : null);
   const clocks = seen.of("log_clock_seconds");
   const lag = seen.sum("lag_offsets");
-  set("Topics", clock(iso(seen.most("log_clock_seconds"))), `log clock, ${clocks.length} partitions, ${lag ? `${count(lag)} to read` : "all read"}`);
+  set("Topics", clock(iso(seen.most("log_clock_seconds"))), `${clocks.length} partitions, ${lag ? "more to read" : "all read"}`);
   const reading = rates.of("read", seen.sum("read_total"), now);
-  set("Read", reading == null ? "–" : `${count(reading)}/s`, `${bytes(seen.sum("uncommitted_bytes"))} not yet committed`);
+  set("Read", reading == null ? "–" : `${count(reading)}/s`, `${bytes(seen.sum("uncommitted_bytes"))} to commit`);
   const epoch = seen.sum("epoch");
   const epochs = rates.of("epoch", epoch, now);
   set("Epoch", count(epoch), epochs == null ? "–" : `${epochs.toFixed(1)}/s, ${span(rates.age("epoch", epoch, now))} old`);
@@ -99,17 +101,16 @@ function show(seen, rates, set, sentence, city) {
   const age = rates.age("commit", seq, now);
   set("Commit", count(seq), `${span(age)} ago, takes ${span(seconds)}`, age > 90);
   const [all, late, dead] = ["", "late", "dead_letter"].map((outcome) => seen.sum("records_total", outcome ? { outcome } : {}));
-  set("Tables", count(all), `records, ${count(late)} late, ${count(dead)} dead letters`);
-  sentence.textContent = words({ reading, horizon, holders, age, lag, epoch: city.epoch });
+  set("Tables", count(all), `${count(late)} late, ${count(dead)} unreadable`);
+  sentence.textContent = words({ reading, horizon, holders, age, behind, epoch: city.epoch });
 }
 
 /** What holds it back, in words. */
-function words({ reading, horizon, holders, age, lag, epoch }) {
+function words({ reading, horizon, holders, age, behind, epoch }) {
   if (!horizon) return "Waiting for every partition to deliver: there is no horizon yet.";
   const read = reading ? `Reading ${count(reading)} records/s` : "Nothing to read";
-  const held = holders.length ? `, which waits for ${holders[0]}` : "";
+  const held = behind > LONG_BEHIND && holders.length ? `; ${holders[0]} holds the horizon back` : "";
   if (age > 90) return `${read}; no commit for ${span(age)}: look at the store.`;
-  const behind = lag > 0 ? `, ${count(lag)} behind the log` : "";
   const shown = epoch == null ? "" : ` The map shows epoch ${count(epoch)}.`;
-  return `${read}${behind}; windows before ${clock(horizon)} are final${held}.${shown}`;
+  return `${read}; windows before ${clock(horizon)} are final${held}.${shown}`;
 }

@@ -2,76 +2,91 @@
 
 import { cellName, minute } from "./words.js";
 
-const ROWS = 8;
+const ROWS = 6;
+/** Once a second is often enough to read, and to reach what one wants to press. */
+const EVERY_MS = 1000;
 
-function cell(content, isNumber) {
-  const element = document.createElement("td");
-  element.append(content);
-  if (isNumber) element.className = "number";
-  return element;
-}
-
-function link(text, place, go) {
-  const button = document.createElement("button");
-  button.textContent = text;
-  button.type = "button";
-  button.addEventListener("click", () => go(place));
-  return button;
-}
-
-function bar(ratio) {
-  const element = document.createElement("span");
-  element.innerHTML = `<span class="bar"><i style="width:${Math.round(Math.min(ratio, 1) * 100)}%"></i></span>`;
-  element.append(`${Math.round(ratio * 100)} %`);
-  return element;
-}
-
-/** Rows are made anew only where they are others, so that focus stays. */
-function fill(body, rows, none) {
-  const text = JSON.stringify(rows.map((row) => row.text));
-  if (body.dataset.text === text) return;
-  body.dataset.text = text;
-  const made = rows.map(({ cells }) => {
-    const row = document.createElement("tr");
-    row.append(...cells());
-    return row;
-  });
-  if (!made.length) {
-    const row = document.createElement("tr");
-    row.className = "empty";
-    row.append(cell(none));
-    made.push(row);
+/** Rows stay where they are and change their texts, so that what one points at, or has the focus, is not taken away. */
+class Table {
+  constructor(id, isNumber, none) {
+    Object.assign(this, { body: document.getElementById(id), isNumber, none });
   }
-  const focused = [...body.querySelectorAll("button")].indexOf(document.activeElement);
-  body.replaceChildren(...made);
-  if (focused >= 0) body.querySelectorAll("button")[Math.min(focused, rows.length - 1)]?.focus();
+
+  fill(rows, go) {
+    const wanted = Math.max(rows.length, 1);
+    while (this.body.rows.length > wanted) this.body.deleteRow(-1);
+    while (this.body.rows.length < wanted) this.add(go);
+    [...this.body.rows].forEach((row, i) => this.set(row, rows[i]));
+  }
+
+  add(go) {
+    const row = this.body.insertRow();
+    this.isNumber.forEach((isNumber, i) => {
+      const cell = row.insertCell();
+      if (isNumber) cell.className = "number";
+      if (i > 0) return;
+      const button = cell.appendChild(document.createElement("button"));
+      button.type = "button";
+      button.addEventListener("click", () => row.place && go(row.place));
+    });
+  }
+
+  set(row, { place, texts } = {}) {
+    row.place = place;
+    row.classList.toggle("empty", !place);
+    const [first, ...others] = row.cells;
+    write(first.firstChild, place ? texts[0] : this.none);
+    first.firstChild.disabled = !place;
+    others.forEach((cell, i) => write(cell, place ? texts[i + 1] : ""));
+  }
 }
 
-/** Shows the tables of a city. */
-export function showTables(city, go) {
-  const { incidents, clusters, worst, cells } = city.views;
-  const newest = [...incidents.values()].sort((a, b) => (a.since < b.since ? 1 : -1)).slice(0, ROWS);
-  const incident = (row) => {
+/** A text, or a share of one as a bar and a number. */
+function write(element, value) {
+  const text = typeof value === "object" ? `${Math.round(value.share * 100)} %` : String(value);
+  if (element.textContent === text) return;
+  element.textContent = text;
+  if (typeof value !== "object") return;
+  const bar = document.createElement("span");
+  bar.className = "bar";
+  bar.appendChild(document.createElement("i")).style.width = `${Math.min(value.share, 1) * 100}%`;
+  element.prepend(bar);
+}
+
+/** What shows the tables of a city. */
+export function tables(go) {
+  const incidents = new Table("incidents", [false, false, false], "None.");
+  const clusters = new Table("clusters", [false, true, false], "No two congested cells touch.");
+  const worst = new Table("worst", [false, true, true, true], "No traffic records yet.");
+  let next = 0;
+  return ({ views }, now) => {
+    if (now < next) return;
+    next = now + EVERY_MS;
+    incidents.fill(newest(views.incidents), go);
+    clusters.fill(largest(views.clusters), go);
+    worst.fill(slowest(views.worst, views.cells), go);
+  };
+}
+
+function newest(rows) {
+  const sorted = [...rows.values()].sort((one, other) => (one.since < other.since ? 1 : -1)).slice(0, ROWS);
+  return sorted.map((row) => {
     const what = [row.kind ?? "Incident", row.severity].filter(Boolean).join(", ");
-    const help = row.responded ? minute(row.responded) : "none yet";
-    return { text: [what, row.since, help], cells: () => [cell(link(what, row.at, go)), cell(minute(row.since)), cell(help)] };
-  };
-  fill(document.getElementById("incidents"), newest.map(incident), "None.");
+    return { place: row.at, texts: [what, minute(row.since), row.responded ? minute(row.responded) : "none yet"] };
+  });
+}
 
-  const largest = [...clusters.values()].sort((a, b) => b.cells - a.cells).slice(0, ROWS);
-  const cluster = (row) => {
-    const name = `${cellName(row.head)} to ${cellName(row.tail)}`;
-    const since = minute(row.since);
-    return { text: [name, row.cells, since], cells: () => [cell(link(name, row.head_at, go)), cell(row.cells, true), cell(since)] };
-  };
-  fill(document.getElementById("clusters"), largest.map(cluster), "No two congested cells touch.");
+function largest(rows) {
+  const sorted = [...rows.values()].sort((one, other) => other.cells - one.cells).slice(0, ROWS);
+  const name = (row) => `${cellName(row.head)} to ${cellName(row.tail)}`;
+  return sorted.map((row) => ({ place: row.head_at, texts: [name(row), row.cells, minute(row.since)] }));
+}
 
-  const ranked = [...worst.entries()].sort((a, b) => a[0] - b[0]).map(([, row]) => row).slice(0, ROWS);
-  const slow = (row) => {
-    const held = cells.get(row.cell);
-    const [speed, vehicles] = [held?.closed ? "closed" : (held?.speed_kmh ?? "–"), held?.vehicles ?? 0];
-    const make = () => [cell(link(cellName(row.cell), row.at, go)), cell(speed, true), cell(bar(row.ratio), true), cell(vehicles, true)];
-    return { text: [row.cell, speed, row.ratio, vehicles], cells: make };
-  };
-  fill(document.getElementById("worst"), ranked.map(slow), "No traffic records yet.");
+function slowest(rows, cells) {
+  const ranked = [...rows].sort(([one], [other]) => one - other).map(([, row]) => row).slice(0, ROWS);
+  return ranked.map((row) => {
+    const cell = cells.get(row.cell);
+    const speed = cell?.closed ? "closed" : (cell?.speed_kmh ?? "–");
+    return { place: row.at, texts: [cellName(row.cell), speed, { share: row.ratio }, cell?.vehicles ?? 0] };
+  });
 }

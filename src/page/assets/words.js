@@ -25,21 +25,24 @@ export const cellName = (cell) => cell.replace(/f+$/, "").slice(-6);
 export function palette() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["slow", "middle", "fast", "ink", "soft", "panel", "line", "map", "accent", "bad"];
+  const names = ["slow", "middle", "calm", "fast", "ink", "soft", "panel", "line", "map", "accent", "bad"];
   return Object.fromEntries(names.map((name) => [name, of(name)]));
 }
 
 const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
-/** From standing (0) over half of the free flow to free (1): red, amber, blue, told apart by whoever sees no red or no green. */
+/** Shares of the free flow at which the ramp has its colours, and which. */
+const STOPS = [[0, "slow"], [0.5, "middle"], [0.75, "calm"], [0.95, "fast"]];
+
+/** From standing to free: red, amber, pale, blue, told apart by whoever sees no red or no green. */
 export function rampOf(colours) {
-  const stops = [colours.slow, colours.middle, colours.fast].map(parts);
+  const stops = STOPS.map(([at, name]) => [at, parts(colours[name])]);
   return (ratio) => {
     if (ratio == null) return colours.soft;
-    const at = Math.min(Math.max(ratio, 0), 1) * 2;
-    const low = stops[Math.min(Math.floor(at), 1)];
-    const high = stops[Math.min(Math.floor(at), 1) + 1];
-    const part = at - Math.min(Math.floor(at), 1);
-    return `rgb(${low.map((from, i) => Math.round(from + (high[i] - from) * part)).join(",")})`;
+    const next = stops.findIndex(([at]) => at >= ratio);
+    if (next === 0 || next < 0) return colours[STOPS.at(next)[1]];
+    const [[from, low], [to, high]] = [stops[next - 1], stops[next]];
+    const part = (ratio - from) / (to - from);
+    return `rgb(${low.map((value, i) => Math.round(value + (high[i] - value) * part)).join(",")})`;
   };
 }
