@@ -13,16 +13,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Connections at one time.
-const MOST: usize = 128;
-/// How long a client may take over the head of a request, and stay without one.
-const HEAD: Duration = Duration::from_secs(10);
+/// What clients may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Connections at one time.
+    connections: usize,
+    /// How long a client may take over the head of a request, and stay without one.
+    head: Duration,
+}
+
+const LIMITS: Limits = Limits { connections: 128, head: Duration::from_secs(10) };
 /// Where connections cannot be accepted, it is tried again after this long.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves an app until `stopped`; then what is being answered is answered to its end.
 pub async fn serve(listener: TcpListener, app: Router, stopped: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(MOST));
+    within(LIMITS, listener, app, stopped).await;
+}
+
+async fn within(limits: Limits, listener: TcpListener, app: Router, stopped: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(limits.connections));
     let (stop, stopping) = watch::channel(());
     let mut served = JoinSet::new();
     let mut stopped = std::pin::pin!(stopped);
@@ -37,7 +47,7 @@ pub async fn serve(listener: TcpListener, app: Router, stopped: impl Future<Outp
             let (stream, _place) = connection;
             let service = TowerToHyperService::new(app);
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+            http.timer(TokioTimer::new()).header_read_timeout(limits.head);
             let mut answering = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
             // A client that breaks off is no error of ours.
             tokio::select! {
@@ -63,5 +73,45 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn ask(address: std::net::SocketAddr) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_makes_room_for_who_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let limits = Limits { connections: 4, head: Duration::from_millis(300) };
+        let app = Router::new().route("/", get(|| async { "here" }));
+        let server = tokio::spawn(within(limits, listener, app, async { drop(stopped.await) }));
+        assert!(ask(address).await.ends_with("here"));
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        silent[0].write_all(b"GET / HT").await.unwrap();
+        let began = std::time::Instant::now();
+        assert!(ask(address).await.ends_with("here"));
+        // Four at a time are let go: all twenty before us.
+        assert!(began.elapsed() >= 5 * limits.head, "{:?}", began.elapsed());
+        drop(stop);
+        server.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "it listens no longer");
     }
 }

@@ -41,3 +41,30 @@ impl Outlet {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_live::rows::{Key, Row, Worst};
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_sent_is_overlaid_by_key_and_sent_later() {
+        let (queue, frames) = mpsc::sync_channel(QUEUE);
+        let mut outlet = Outlet { queue, waiting: None };
+        let frame = |epoch: u64| {
+            let row = |rank: u32| Worst { rank, cell: 0, ratio: epoch as u32 };
+            let rows = [(Key::Worst(1), Some(Row::Worst(row(1)))), (Key::Worst(10 + epoch as u32), None)];
+            Frame { epoch, horizon: None, rows: rows.into() }
+        };
+        (1..=7).for_each(|epoch| outlet.send(frame(epoch)));
+        let sent: Vec<u64> = frames.try_iter().map(|frame| frame.epoch).collect();
+        assert_eq!(sent, [1, 2, 3, 4], "the queue is full, and nobody waits");
+        outlet.send(frame(8));
+        let last = frames.try_recv().unwrap();
+        assert_eq!((last.epoch, last.rows.len()), (8, 1 + 4), "epochs 5 to 8 in one");
+        assert!(matches!(last.rows[&Key::Worst(1)], Some(Row::Worst(Worst { ratio: 8, .. }))));
+        assert!(outlet.waiting.is_none() && frames.try_recv().is_err());
+    }
+}

@@ -116,7 +116,7 @@ impl Hub {
         let mut rows: [Changes; View::ALL.len()] = Default::default();
         let texts = names.read();
         for (id, change) in &frame.rows {
-            let shown = change.as_ref().map(|change| row(change, &texts).to_string().into());
+            let shown = change.as_ref().map(|change| row(change, &texts).into());
             rows[id.view() as usize].push((key(id, &texts).into(), shown));
         }
         drop(texts);

@@ -6,7 +6,7 @@ use citystream_dataflows::records::TextId;
 use citystream_dataflows::time::Micros;
 use citystream_live::rows::{Cell, Cluster, Flow, Incident, Key, Place, Row, Vehicle, Worst};
 use h3o::{CellIndex, LatLng};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::columns::names::Reader;
 
@@ -21,14 +21,19 @@ pub fn key(key: &Key, texts: &Reader<'_>) -> String {
 }
 
 /// A row.
-pub fn row(row: &Row, texts: &Reader<'_>) -> Value {
+pub fn row(row: &Row, texts: &Reader<'_>) -> String {
     match row {
-        Row::Vehicle(row) => vehicle(row),
-        Row::Cell(row) => cell(row),
-        Row::Incident(row) => incident(row, texts),
-        Row::Cluster(row) => cluster(row),
-        Row::Worst(row) => worst(row),
+        Row::Vehicle(row) => json(&vehicle(row)),
+        Row::Cell(row) => json(&cell(row)),
+        Row::Incident(row) => json(&incident(row, texts)),
+        Row::Cluster(row) => json(&cluster(row)),
+        Row::Worst(row) => json(&worst(row)),
     }
+}
+
+fn json(row: &impl Serialize) -> String {
+    // Nothing in a row is refused: keys are names of fields, numbers are finite.
+    serde_json::to_string(row).unwrap_or_default()
 }
 
 /// A time.
@@ -45,20 +50,22 @@ fn hex(cell: u64) -> String {
     format!("{cell:x}")
 }
 
-fn at(Place { lat, lon }: Place) -> Value {
-    json!([f64::from(lon) / 1e6, f64::from(lat) / 1e6])
+/// Longitude and latitude in degrees.
+type Degrees = [f64; 2];
+
+fn at(Place { lat, lon }: Place) -> Degrees {
+    [f64::from(lon) / 1e6, f64::from(lat) / 1e6]
 }
 
-fn degrees(place: LatLng) -> Value {
-    let rounded = |degrees: f64| (degrees * 1e5).round() / 1e5;
-    json!([rounded(place.lng()), rounded(place.lat())])
+fn degrees(place: LatLng) -> Degrees {
+    [place.lng(), place.lat()].map(|degrees| (degrees * 1e5).round() / 1e5)
 }
 
-fn centre(cell: u64) -> Value {
-    CellIndex::try_from(cell).map(|cell| degrees(LatLng::from(cell))).unwrap_or_default()
+fn centre(cell: u64) -> Option<Degrees> {
+    Some(degrees(LatLng::from(CellIndex::try_from(cell).ok()?)))
 }
 
-fn outline(cell: u64) -> Value {
+fn outline(cell: u64) -> Vec<Degrees> {
     let boundary = CellIndex::try_from(cell).map(|cell| cell.boundary());
     boundary.map(|it| it.iter().copied().map(degrees).collect()).unwrap_or_default()
 }
@@ -68,53 +75,119 @@ fn kmh(speed: i64) -> f64 {
     (speed as f64 / 1e5).round() / 10.0
 }
 
-fn vehicle(row: &Vehicle) -> Value {
-    let source = json!([row.stamp.partition, row.stamp.offset]);
-    let (at, speed, time) = (at(row.at), row.speed.map(kmh), time(row.stamp.time));
-    json!({ "at": at, "speed_kmh": speed, "bearing": row.bearing, "cell": hex(row.cell), "time": time, "source": source })
-}
-
-fn cell(Cell { cell, crowd, flow }: &Cell) -> Value {
-    let mean = (crowd.measured > 0).then(|| kmh(crowd.speed / crowd.measured as i64));
-    let level = flow.as_ref().and_then(|flow| flow.level);
-    json!({
-        "at": centre(*cell),
-        "outline": outline(*cell),
-        "vehicles": crowd.vehicles,
-        "vehicles_kmh": mean,
-        "speed_kmh": flow.as_ref().and_then(|flow| flow.current.map(kmh)),
-        "free_flow_kmh": flow.as_ref().and_then(|flow| flow.free_flow.map(kmh)),
-        "ratio": flow.as_ref().and_then(Flow::ratio).map(share),
-        "level": level.map(|it| it.level.word()),
-        "since": level.map(|it| time(it.since)),
-        "closed": flow.as_ref().is_some_and(|flow| flow.is_closed),
-    })
-}
-
 fn share(thousandths: u32) -> f64 {
     f64::from(thousandths) / 1000.0
 }
 
-fn incident(row: &Incident, texts: &Reader<'_>) -> Value {
-    json!({
-        "incident": text(row.life.incident, texts),
-        "at": at(row.at),
-        "kind": row.kind.map(|it| it.word()),
-        "severity": row.severity.map(|it| it.word()),
-        "since": time(row.life.first.time),
-        "responded": row.responded.map(time),
-        "last": time(row.last),
-        "statuses": row.statuses,
-        "radius_m": NEAR_MM / 1000,
-    })
+#[derive(Serialize)]
+struct ShownVehicle {
+    at: Degrees,
+    speed_kmh: Option<f64>,
+    bearing: Option<u16>,
+    cell: String,
+    time: String,
+    /// Partition and offset of the ping.
+    source: (i32, i64),
 }
 
-fn cluster(row: &Cluster) -> Value {
-    let Cluster { cells, since, head, tail, .. } = row;
-    let (since, head_at, tail_at) = (time(*since), centre(*head), centre(*tail));
-    json!({ "cells": cells, "since": since, "head": hex(*head), "tail": hex(*tail), "head_at": head_at, "tail_at": tail_at })
+fn vehicle(row: &Vehicle) -> ShownVehicle {
+    ShownVehicle {
+        at: at(row.at),
+        speed_kmh: row.speed.map(kmh),
+        bearing: row.bearing,
+        cell: hex(row.cell),
+        time: time(row.stamp.time),
+        source: (row.stamp.partition, row.stamp.offset),
+    }
 }
 
-fn worst(row: &Worst) -> Value {
-    json!({ "cell": hex(row.cell), "at": centre(row.cell), "ratio": share(row.ratio) })
+#[derive(Serialize)]
+struct ShownCell {
+    at: Option<Degrees>,
+    outline: Vec<Degrees>,
+    vehicles: u64,
+    /// Mean speed of the vehicles.
+    vehicles_kmh: Option<f64>,
+    speed_kmh: Option<f64>,
+    free_flow_kmh: Option<f64>,
+    ratio: Option<f64>,
+    level: Option<&'static str>,
+    since: Option<String>,
+    closed: bool,
+}
+
+fn cell(Cell { cell, crowd, flow }: &Cell) -> ShownCell {
+    let flow = flow.as_ref();
+    let level = flow.and_then(|flow| flow.level);
+    ShownCell {
+        at: centre(*cell),
+        outline: outline(*cell),
+        vehicles: crowd.vehicles,
+        vehicles_kmh: (crowd.measured > 0).then(|| kmh(crowd.speed / crowd.measured as i64)),
+        speed_kmh: flow.and_then(|flow| flow.current.map(kmh)),
+        free_flow_kmh: flow.and_then(|flow| flow.free_flow.map(kmh)),
+        ratio: flow.and_then(Flow::ratio).map(share),
+        level: level.map(|it| it.level.word()),
+        since: level.map(|it| time(it.since)),
+        closed: flow.is_some_and(|flow| flow.is_closed),
+    }
+}
+
+#[derive(Serialize)]
+struct ShownIncident {
+    incident: String,
+    at: Degrees,
+    kind: Option<&'static str>,
+    severity: Option<&'static str>,
+    since: String,
+    responded: Option<String>,
+    last: String,
+    statuses: u64,
+    radius_m: i64,
+}
+
+fn incident(row: &Incident, texts: &Reader<'_>) -> ShownIncident {
+    ShownIncident {
+        incident: text(row.life.incident, texts),
+        at: at(row.at),
+        kind: row.kind.map(|it| it.word()),
+        severity: row.severity.map(|it| it.word()),
+        since: time(row.life.first.time),
+        responded: row.responded.map(time),
+        last: time(row.last),
+        statuses: row.statuses,
+        radius_m: NEAR_MM / 1000,
+    }
+}
+
+#[derive(Serialize)]
+struct ShownCluster {
+    cells: u32,
+    since: String,
+    head: String,
+    tail: String,
+    head_at: Option<Degrees>,
+    tail_at: Option<Degrees>,
+}
+
+fn cluster(row: &Cluster) -> ShownCluster {
+    ShownCluster {
+        cells: row.cells,
+        since: time(row.since),
+        head: hex(row.head),
+        tail: hex(row.tail),
+        head_at: centre(row.head),
+        tail_at: centre(row.tail),
+    }
+}
+
+#[derive(Serialize)]
+struct ShownWorst {
+    cell: String,
+    at: Option<Degrees>,
+    ratio: f64,
+}
+
+fn worst(row: &Worst) -> ShownWorst {
+    ShownWorst { cell: hex(row.cell), at: centre(row.cell), ratio: share(row.ratio) }
 }

@@ -61,7 +61,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let metrics = Arc::new(Metrics::new(POLICY).unwrap());
-    let server = runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
+    let server = runtime.block_on(serve(&address, Arc::clone(&metrics), Router::new())).unwrap();
     assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
     assert_eq!(get(&address, "/readyz").0, 503);
     metrics.ready(8);
@@ -98,7 +98,7 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
     metrics.lost("peer lost: process 1 at b:2101: no sign of life for 10 s".to_owned());
     let (status, why) = get(&address, "/readyz");
     assert!(status == 503 && why.starts_with("peer lost: process 1 at b:2101"), "{why}");
-    let taken = runtime.block_on(serve(&address, metrics)).unwrap_err();
+    let taken = runtime.block_on(serve(&address, metrics, Router::new())).unwrap_err();
     assert!(taken.to_string().starts_with(&format!("cannot serve metrics on {address}")), "{taken}");
     assert_eq!(get(&address, "/nothing").0, 404);
     runtime.block_on(server.stop(Duration::from_secs(5)));
@@ -109,7 +109,7 @@ fn a_process_that_claims_nothing_is_ready_once_it_has_closed_an_epoch() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let metrics = Arc::new(Metrics::new(POLICY).unwrap());
-    let _server = runtime.block_on(serve(&address, Arc::clone(&metrics))).unwrap();
+    let _server = runtime.block_on(serve(&address, Arc::clone(&metrics), Router::new())).unwrap();
     assert_eq!(get(&address, "/readyz"), (503, "the lake is not claimed yet\n".to_owned()));
     metrics.epoch.set(1);
     assert_eq!(get(&address, "/readyz"), (200, "ready\n".to_owned()));
@@ -119,7 +119,7 @@ fn a_process_that_claims_nothing_is_ready_once_it_has_closed_an_epoch() {
 fn a_server_that_is_stopped_hangs_up_on_who_waits_and_ends_in_time() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new(POLICY).unwrap()))).unwrap();
+    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new(POLICY).unwrap()), Router::new())).unwrap();
     // One that has had its answer and keeps the connection, and one that never finishes its question.
     let mut idle = TcpStream::connect(&address).unwrap();
     idle.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -112,8 +112,8 @@ def differing(connection, snapshot):
 def main():
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute((HERE / "macros.sql").read_text())
     Lake(sys.argv[1]).load(connection)
+    connection.execute((HERE / "macros.sql").read_text())
     found = []
     for path in sys.argv[2:]:
         found += list(differing(connection, json.loads(pathlib.Path(path).read_text())))

@@ -73,6 +73,8 @@ class Sight {
     const [left, right] = [project([0, 51]), project([0.0143, 51])];
     this.isNear = right[0] - left[0] > NEAR;
     this.taken = [];
+    // On a wall all is larger.
+    this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
   }
 
   has([x, y]) {
@@ -89,11 +91,11 @@ class Sight {
 
   /** Writes where there is room. */
   label(context, text, x, y, ink, ground) {
-    context.font = "600 12px system-ui, sans-serif";
+    context.font = `600 ${12 * this.unit}px system-ui, sans-serif`;
     const width = context.measureText(text).width;
     // On the other side of what it is about where it would be cut off.
-    const left = x + width > this.width - 4 ? x - width - 26 : x;
-    if (!this.take([left, y - 11, left + width, y + 4])) return;
+    const left = x + width > this.width - 4 ? x - width - 26 * this.unit : x;
+    if (!this.take([left, y - 11 * this.unit, left + width, y + 4 * this.unit])) return;
     Object.assign(context, { lineWidth: 3, lineJoin: "round", strokeStyle: ground, fillStyle: ink });
     context.strokeText(text, left, y);
     context.fillText(text, left, y);
@@ -176,27 +178,32 @@ function drawCluster(context, cluster, project, colours, sight) {
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 /** A triangle; while no help is there, a ring that spreads. */
-function drawIncident(context, incident, [x, y], colours, now, sight) {
+function drawIncident(context, incident, [left, top], colours, now, sight) {
+  const { unit } = sight;
+  context.save();
+  context.translate(left, top);
+  context.scale(unit, unit);
   if (!incident.responded) {
     const beat = STILL.matches ? 0.5 : (now / 1800) % 1;
     Object.assign(context, { strokeStyle: colours.bad, globalAlpha: 1 - beat, lineWidth: 2 });
     context.beginPath();
-    context.arc(x, y, 8 + 12 * beat, 0, 7);
+    context.arc(0, 0, 8 + 12 * beat, 0, 7);
     context.stroke();
     context.globalAlpha = 1;
   }
   Object.assign(context, { fillStyle: colours.bad, strokeStyle: colours.panel, lineWidth: 1.5 });
   context.beginPath();
-  context.moveTo(x, y - 9);
-  context.lineTo(x + 9, y + 7);
-  context.lineTo(x - 9, y + 7);
+  context.moveTo(0, -9);
+  context.lineTo(9, 7);
+  context.lineTo(-9, 7);
   context.closePath();
   context.stroke();
   context.fill();
   context.fillStyle = colours.panel;
-  context.fillRect(x - 1, y - 4, 2, 5);
-  context.fillRect(x - 1, y + 3, 2, 2);
+  context.fillRect(-1, -4, 2, 5);
+  context.fillRect(-1, 3, 2, 2);
+  context.restore();
   const text = `${incident.kind ?? "Incident"}${incident.responded ? "" : ", no help yet"}`;
-  sight.take([x - 9, y - 9, x + 9, y + 7]);
-  sight.label(context, text, x + 13, y + 4, colours.ink, colours.panel);
+  sight.take([left - 9 * unit, top - 9 * unit, left + 9 * unit, top + 7 * unit]);
+  sight.label(context, text, left + 13 * unit, top + 4 * unit, colours.ink, colours.panel);
 }
