@@ -19,8 +19,9 @@ pub struct Outlet {
 /// Starts the thread that encodes frames; it ends with the outlet.
 pub fn feed(hub: Arc<Hub>, names: Arc<Names>) -> Outlet {
     let (queue, frames) = mpsc::sync_channel::<Frame>(QUEUE);
+    hub.name(names);
     std::thread::spawn(move || {
-        frames.iter().for_each(|frame| hub.publish(&frame, &names));
+        frames.iter().for_each(|frame| hub.publish(frame));
         hub.end();
     });
     Outlet { queue, waiting: None }

@@ -1,13 +1,15 @@
-//! What the frames of a run add up to, and the latest of them: each is encoded once, whoever watches.
+//! What the frames of a run add up to, and the latest of them: each is encoded once, however many watch, and not at all while
+//! nobody does.
 //!
 //! A subscriber holds nothing but its place. Who falls behind the frames that are held takes a snapshot instead.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::{Epoch, Micros};
 use citystream_live::frames::Frame;
-use citystream_live::rows::View;
+use citystream_live::rows::{Key, Row, View};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -17,16 +19,18 @@ use crate::columns::names::Names;
 /// Frames are held up to this many bytes and this many of them.
 const HELD_BYTES: usize = 16 << 20;
 const HELD_FRAMES: usize = 1024;
+/// For so long after the last subscriber has gone, so that it can come back.
+const KEPT: Duration = Duration::from_secs(60);
 
-/// Rows by key as they are now, or gone.
-type Changes = Vec<(Arc<str>, Option<Arc<str>>)>;
+/// `"key":row,..` of each view.
+type Encodings = [Arc<str>; View::ALL.len()];
 
 /// An encoded frame.
 struct Encoded {
     epoch: Epoch,
     horizon: Option<Micros>,
-    /// By view: `"key":row,..`, and `null` for what has gone.
-    changes: [Arc<str>; View::ALL.len()],
+    /// What there is now, and `null` for what has gone.
+    changes: Encodings,
 }
 
 impl Encoded {
@@ -47,7 +51,11 @@ struct State {
     claim: u64,
     epoch: Epoch,
     horizon: Option<Micros>,
-    rows: [BTreeMap<Arc<str>, Arc<str>>; View::ALL.len()],
+    rows: [BTreeMap<Key, Row>; View::ALL.len()],
+    /// The texts of the rows, since the dataflow has begun.
+    names: Option<Arc<Names>>,
+    /// When somebody watched last.
+    watched: Option<Instant>,
     frames: VecDeque<Encoded>,
     bytes: usize,
     /// The frames after this epoch are held.
@@ -105,6 +113,11 @@ impl Hub {
         self.state().claim = claim;
     }
 
+    /// Where the texts of rows are.
+    pub fn name(&self, names: Arc<Names>) {
+        self.state().names = Some(names);
+    }
+
     /// No frame follows.
     pub fn end(&self) {
         self.state().is_over = true;
@@ -112,17 +125,27 @@ impl Hub {
     }
 
     /// Takes in a frame.
-    pub fn publish(&self, frame: &Frame, names: &Names) {
-        let mut rows: [Changes; View::ALL.len()] = Default::default();
-        let texts = names.read();
-        for (id, change) in &frame.rows {
-            let shown = change.as_ref().map(|change| row(change, &texts).into());
-            rows[id.view() as usize].push((key(id, &texts).into(), shown));
+    pub fn publish(&self, frame: Frame) {
+        let epoch = frame.epoch;
+        let encoded = self.watching().map(|names| {
+            let changes = View::ALL.map(|view| {
+                let of_view = frame.rows.iter().filter(|(key, _)| key.view() == view);
+                encode(of_view.map(|(key, row)| (key, row.as_ref())), &names).into()
+            });
+            Encoded { epoch, horizon: frame.horizon, changes }
+        });
+        self.state().take(frame, encoded);
+        self.changed.send_replace(epoch);
+    }
+
+    /// The texts to encode a frame with, if somebody watches or may come back.
+    fn watching(&self) -> Option<Arc<Names>> {
+        let mut state = self.state();
+        if self.changed.receiver_count() > 0 {
+            state.watched = Some(Instant::now());
         }
-        drop(texts);
-        let changes = rows.each_ref().map(|rows| members(rows.iter().map(|(key, row)| (key, row.as_ref()))).into());
-        self.state().take(Encoded { epoch: frame.epoch, horizon: frame.horizon, changes }, rows);
-        self.changed.send_replace(frame.epoch);
+        let is_kept = state.watched.is_some_and(|at| at.elapsed() < KEPT);
+        state.names.clone().filter(|_| is_kept)
     }
 
     /// Tells when something has changed.
@@ -147,11 +170,16 @@ impl Hub {
         let state = self.state();
         let place = Place { claim: state.claim, epoch: state.epoch };
         let head = head(place.epoch, state.horizon, Some(why));
-        // Shared, so that nobody waits for the text to be made.
+        // Copied, so that nobody waits for the text to be made.
         let rows: Vec<_> = views.iter().map(|view| state.rows[*view as usize].clone()).collect();
+        let names = state.names.clone();
         drop(state);
-        let rows = views.iter().zip(&rows).map(|(view, rows)| (view, members(rows.iter().map(|(k, r)| (k, Some(r))))));
-        (object(&head, rows), place)
+        let all = |rows: &BTreeMap<Key, Row>| {
+            names
+                .as_ref()
+                .map_or_else(String::new, |names| encode(rows.iter().map(|(key, row)| (key, Some(row))), names))
+        };
+        (object(&head, views.iter().zip(rows.iter().map(all))), place)
     }
 
     /// What follows for who is at a place, or comes anew.
@@ -186,16 +214,25 @@ impl Hub {
 }
 
 impl State {
-    fn take(&mut self, frame: Encoded, rows: [Changes; View::ALL.len()]) {
-        for (held, rows) in self.rows.iter_mut().zip(rows) {
-            for (key, row) in rows {
-                match row {
-                    Some(row) => held.insert(key, row),
-                    None => held.remove(&key),
-                };
+    fn take(&mut self, frame: Frame, encoded: Option<Encoded>) {
+        (self.epoch, self.horizon) = (frame.epoch, frame.horizon);
+        for (key, row) in frame.rows {
+            let held = &mut self.rows[key.view() as usize];
+            match row {
+                Some(row) => held.insert(key, row),
+                None => held.remove(&key),
+            };
+        }
+        match encoded {
+            Some(encoded) => self.hold(encoded),
+            None => {
+                self.frames.clear();
+                (self.bytes, self.held_after) = (0, frame.epoch);
             }
         }
-        (self.epoch, self.horizon) = (frame.epoch, frame.horizon);
+    }
+
+    fn hold(&mut self, frame: Encoded) {
         self.bytes += frame.bytes();
         self.frames.push_back(frame);
         while self.bytes > HELD_BYTES || self.frames.len() > HELD_FRAMES {
@@ -206,16 +243,17 @@ impl State {
     }
 }
 
-/// `"key":row,..` of rows that are JSON already.
-fn members<'a>(rows: impl Iterator<Item = (&'a Arc<str>, Option<&'a Arc<str>>)>) -> String {
+/// `"key":row,..`, with `null` for what has gone.
+fn encode<'a>(rows: impl Iterator<Item = (&'a Key, Option<&'a Row>)>, names: &Names) -> String {
+    let texts = names.read();
     let mut text = String::new();
-    for (key, row) in rows {
+    for (id, change) in rows {
         if !text.is_empty() {
             text.push(',');
         }
-        text.push_str(&Value::from(&**key).to_string());
+        text.push_str(&Value::from(key(id, &texts)).to_string());
         text.push(':');
-        text.push_str(row.map_or("null", |row| row));
+        text.push_str(&change.map_or_else(|| "null".to_owned(), |change| row(change, &texts)));
     }
     text
 }

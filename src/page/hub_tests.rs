@@ -15,8 +15,11 @@ fn frame(epoch: Epoch, rows: &[(u32, Option<u32>)]) -> Frame {
 fn hub(frames: impl IntoIterator<Item = Frame>) -> Hub {
     let hub = Hub::default();
     hub.begin(7);
-    let names = Names::new(0, &Arc::default());
-    frames.into_iter().for_each(|frame| hub.publish(&frame, &names));
+    hub.name(Arc::new(Names::new(0, &Arc::default())));
+    // Who has just gone may come back.
+    let watch = hub.watch();
+    frames.into_iter().for_each(|frame| hub.publish(frame));
+    drop(watch);
     hub
 }
 
@@ -56,4 +59,19 @@ fn an_id_of_another_run_or_too_old_gets_a_snapshot_that_says_so() {
     }
     assert_eq!(next(&hub, at(7, 3)).2, Place { claim: 7, epoch: 4 }, "the first that is held");
     assert!(hub.state().bytes <= HELD_BYTES);
+}
+
+#[test]
+fn nothing_is_encoded_while_nobody_watches() {
+    let hub = hub([]);
+    hub.publish(frame(1, &[(1, Some(100))]));
+    assert!(hub.state().frames.is_empty());
+    let watch = hub.watch();
+    hub.publish(frame(2, &[(2, Some(200))]));
+    assert_eq!((hub.state().frames.len(), hub.state().held_after), (1, 1));
+    let (kind, value, _) = next(&hub, None);
+    assert_eq!((kind.as_str(), value["views"]["worst"].as_object().unwrap().len()), ("snapshot", 2));
+    assert_eq!(next(&hub, at(7, 0)).0, "snapshot", "the frame before was not held");
+    assert_eq!(next(&hub, at(7, 1)).0, "changes");
+    drop(watch);
 }
