@@ -68,7 +68,8 @@ fn nothing_is_encoded_while_nobody_watches() {
     assert!(hub.state().frames.is_empty());
     let watch = hub.watch();
     hub.publish(frame(2, &[(2, Some(200))]));
-    assert_eq!((hub.state().frames.len(), hub.state().held_after), (1, 1));
+    let held = |state: &State| (state.frames.len(), state.held_after);
+    assert_eq!(held(&hub.state()), (1, 1));
     let (kind, value, _) = next(&hub, None);
     assert_eq!((kind.as_str(), value["views"]["worst"].as_object().unwrap().len()), ("snapshot", 2));
     assert_eq!(next(&hub, at(7, 0)).0, "snapshot", "the frame before was not held");
