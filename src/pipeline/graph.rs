@@ -16,6 +16,7 @@ use super::derive::derive;
 use super::read::{Readings, read};
 use super::records;
 use super::recover::recover;
+use super::texts::intern;
 use crate::columns::tables::Batch;
 use crate::process::Process;
 use crate::sink::commit::{CommitHandle, commit};
@@ -56,7 +57,8 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let names = Arc::clone(&process.names);
             let (rows_read, recovered, seeds) = (rows.clone(), recovered.rows, recovered.seeds);
             let inputs = records::Inputs { ticks: ticks.clone(), rows: rows_read, recovered, seeds };
-            let (records, interned) = records::records(process, inputs);
+            let (records, told) = records::records(process, inputs);
+            let interned = intern(Arc::clone(&names), &process.held, process.workers, told);
             let closes = closes(process.policy, ticks.clone(), reports.clone());
             let driven = Closes { stream: closes.clone(), held: Arc::clone(&process.held) };
             let city = City::new(driven, records);

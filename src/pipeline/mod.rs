@@ -1,5 +1,6 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
+mod alarm;
 pub mod check;
 pub mod clock;
 mod cursor;
@@ -12,6 +13,7 @@ pub mod read;
 pub mod records;
 pub mod recover;
 pub mod start;
+mod texts;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -33,8 +35,8 @@ use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
 
-/// How long a worker sleeps when it has nothing to do.
-const PARK: Duration = Duration::from_millis(5);
+/// The longest sleep of a worker: what has something for it wakes it, and it looks whether the run has failed.
+const PARK: Duration = Duration::from_millis(50);
 /// How long the end of a process waits for answers to who watches it, and for its source to let go.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -82,6 +84,7 @@ impl Run {
         };
         let derived = if config.derives { settings.derived()? } else { Vec::new() };
         let process = Arc::new(Process {
+            workers: config.workers,
             policy: config.policy,
             reading: Arc::new(reading),
             lake: LakeAccess {

@@ -23,6 +23,8 @@ use crate::process::source::Source;
 
 /// One process of a run: what its operators and tasks are given parts of.
 pub struct Process {
+    /// Its workers.
+    pub workers: usize,
     /// What decides lateness and the horizon.
     pub policy: TimePolicy,
     /// The derived tables that are made.

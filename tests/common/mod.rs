@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod json_log;
 pub(crate) mod kafka;
 pub(crate) mod lake;
+pub(crate) mod launched;
 pub(crate) mod live;
 pub(crate) mod plan;
 pub(crate) mod python;

@@ -22,6 +22,7 @@ mod hostile;
 mod kafka_edges;
 mod kill;
 mod launch;
+mod launch_kill;
 mod memory;
 mod monitoring;
 mod oracle;
