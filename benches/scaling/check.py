@@ -1,10 +1,11 @@
 """The quick round: counts that do not drift with the machine, against limits."""
 
-# By count and number of processes, the most that is allowed. Seen: 1.0 and 0.4, 168, 1.05.
+# By count and number of processes, the most that is allowed; of so few records process 0 has a part that tells. Seen: 1.0 and
+# 0.4; 168; 1.05 to 1.10.
 LIMITS = {
     "epochs_minute": {1: 2.5, 4: 1.2},
     "bytes_record": {4: 220},
-    "skew": {4: 1.15},
+    "skew": {4: 1.2},
 }
 TITLES = {
     "epochs_minute": "epochs a log minute",
