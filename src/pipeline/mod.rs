@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
-use crate::process::metrics::{self, Metrics};
+use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
 use graph::{Worker0, build};
@@ -57,21 +57,23 @@ impl Run {
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let served = serve_metrics(config, &runtime, &metrics)?;
         let mesh = connect(config)?;
+        metrics.health.met(mesh.vitals());
         let source = Source::new(config)?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
-        metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
         let held = metrics.held();
         let queues = source.queues(config.memory);
         let budget = for_rows(config.memory - queues, config.derives);
+        let rows = Arc::new(Budget::new(budget));
+        metrics.health.watch(Parts { budget: Arc::clone(&rows), waits: lake.waits() });
         let reading = Reading {
             process: config.process,
             source: source.clone(),
             decode: decode_options(config),
-            budget: Arc::new(Budget::new(budget)),
+            budget: Arc::clone(&rows),
             state: StateBound::new(&held, config.state_memory),
             quiet_after: config.idle,
             epoch_share: (budget / 4 / config.workers as u64).max(64 << 10),
@@ -208,13 +210,13 @@ fn spawn_workers(
         let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
         let (metrics, vitals) = (Arc::clone(&process.metrics), mesh.vitals());
         let on_lost = move |peer: &citystream_cluster::PeerLost| {
-            metrics.lost(peer.to_string());
+            metrics.health.lost(peer.to_string());
             lost.raise(RunError::PeerLost(peer.to_string()));
         };
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
-            build(worker, &process, worker0);
+            let frontiers = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -223,7 +225,8 @@ fn spawn_workers(
                     }
                 }
                 vitals.turned(worker.index());
-                vitals.closed(process.metrics.epoch.get() as u64);
+                vitals.closed(process.metrics.health.closed.value());
+                frontiers.tell(&process.metrics.health);
                 worker.step_or_park(Some(PARK));
             }
             Ok::<(), RunError>(())

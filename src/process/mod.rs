@@ -20,6 +20,7 @@ use crate::error::RunError;
 use crate::lake::store::Lake;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
+use crate::stopwatch::Stopwatch;
 
 /// One process of a run: what its operators and tasks are given parts of.
 pub struct Process {
@@ -99,12 +100,13 @@ pub struct LakeAccess {
 pub struct Budget {
     used: AtomicU64,
     limit: u64,
+    spent: Stopwatch,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Budget { used: AtomicU64::new(0), limit }
+        Budget { used: AtomicU64::new(0), limit, spent: Stopwatch::default() }
     }
 
     /// The limit, in bytes.
@@ -115,11 +117,13 @@ impl Budget {
     /// Counts bytes read.
     pub fn take(&self, bytes: u64) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.spent.set(self.is_spent());
     }
 
     /// Counts bytes committed.
     pub fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.spent.set(self.is_spent());
     }
 
     /// Bytes not yet committed.
@@ -130,6 +134,13 @@ impl Budget {
     /// Whether nothing more may be read.
     pub fn is_spent(&self) -> bool {
         self.used() >= self.limit
+    }
+
+    /// For how long nothing more may be read.
+    pub fn paused(&self) -> Option<Duration> {
+        // Two that count at once may have set it in the wrong order.
+        self.spent.set(self.is_spent());
+        self.spent.running()
     }
 }
 

@@ -26,6 +26,7 @@ mod memory;
 mod monitoring;
 mod oracle;
 mod readers;
+mod ready;
 mod real_servers;
 mod secured;
 mod store_edges;

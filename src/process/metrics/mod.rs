@@ -1,13 +1,15 @@
 //! What a run tells the outside: counters and gauges for Prometheus and for the terminal, health and readiness.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+mod health;
+mod serve;
+
+pub use health::{Health, Parts, Stage};
+pub use serve::{Server, cannot_listen, serve};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
 use citystream_dataflows::held::{Amount, Held, Kind};
 use citystream_dataflows::time::bindings::{Partition, Position, Topic};
 use citystream_dataflows::time::holding::Holding;
@@ -16,12 +18,9 @@ use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::error::RunError;
 use crate::lake::history::commit::{Commit, Ledger};
-use crate::lake::store::Waits;
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
@@ -33,8 +32,7 @@ pub struct Metrics {
     pub read: IntCounter,
     /// Offsets that this process has passed: of Kafka about its records, of a directory its bytes.
     passed: AtomicU64,
-    /// The last epoch closed on this process.
-    pub epoch: IntGauge,
+    epoch: IntGauge,
     horizon: IntGauge,
     commit_seq: IntGauge,
     commit_time: IntGauge,
@@ -50,26 +48,23 @@ pub struct Metrics {
     lag: IntGaugeVec,
     held: Arc<Held>,
     state: (IntGaugeVec, IntGaugeVec),
-    ready: AtomicBool,
-    /// The peer that is lost.
-    lost: OnceLock<String>,
-    /// Who waits for the lake's store.
-    waits: OnceLock<Waits>,
+    /// Whether it is alive, and ready.
+    pub health: Health,
 }
 
 /// The outcomes of a record, as labels.
 const OUTCOMES: [&str; 5] = ["on_time", "late", "expired", "duplicate", "dead_letter"];
 
 impl Metrics {
-    /// All at zero, in a run with this policy.
+    /// All at zero, in a run with this policy whose epochs are about so long.
     ///
     /// # Errors
     /// Never with these names; the library checks them.
-    pub fn new(policy: TimePolicy) -> Result<Self, RunError> {
-        Self::register(policy).map_err(|e| RunError::Failed(format!("metrics: {e}")))
+    pub fn new(policy: TimePolicy, epoch: Duration) -> Result<Self, RunError> {
+        Self::register(policy, epoch).map_err(|e| RunError::Failed(format!("metrics: {e}")))
     }
 
-    fn register(policy: TimePolicy) -> Result<Self, prometheus::Error> {
+    fn register(policy: TimePolicy, epoch: Duration) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str| {
             let gauge = IntGauge::new(name, help)?;
@@ -130,33 +125,20 @@ impl Metrics {
             read,
             passed: AtomicU64::new(0),
             commit_seconds,
-            ready: AtomicBool::new(false),
-            lost: OnceLock::new(),
-            waits: OnceLock::new(),
+            health: Health::new(epoch),
         })
     }
 
-    /// The run may commit: it has claimed the lake.
-    pub fn ready(&self, seq: u64) {
+    /// Process 0 has claimed the lake with commit `seq`.
+    pub fn claimed(&self, seq: u64) {
         self.commit_seq.set(seq as i64);
-        self.ready.store(true, Ordering::Release);
+        self.health.reach(Stage::Claimed);
     }
 
-    /// Whether the lake is claimed, by this process or, as an epoch has been closed here, by process 0.
-    fn has_begun(&self) -> bool {
-        self.ready.load(Ordering::Acquire) || self.epoch.get() > 0
-    }
-
-    /// The run is over: a peer is lost, as this says.
-    pub fn lost(&self, peer: String) {
-        // The first is told.
-        let _ = self.lost.set(peer);
-    }
-
-    /// A run is not ready while somebody waits for its store.
-    pub fn watch(&self, waits: Waits) {
-        // A run has one lake.
-        let _ = self.waits.set(waits);
+    /// An epoch is closed on this process.
+    pub fn closed(&self, epoch: u64) {
+        self.health.closed(epoch);
+        self.epoch.set(epoch as i64);
     }
 
     /// The lag of a partition, for who reads it.
@@ -182,7 +164,7 @@ impl Metrics {
 
     /// A commit has landed.
     pub fn committed(&self, commit: &Commit) {
-        self.ready(commit.seq);
+        self.commit_seq.set(commit.seq as i64);
         self.commit_time.set(commit.time_ms / 1000);
         self.horizon.set(commit.horizon.map_or(0, |h| h / 1_000_000));
         for (topic, Ledger { on_time, late, expired, duplicate, dead, missed, .. }) in &commit.ledger {
@@ -244,64 +226,5 @@ impl Metrics {
     }
 }
 
-/// A server that goes on until it is stopped, or this handle is dropped.
-#[derive(Debug)]
-pub struct Server {
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
-}
-
-impl Server {
-    /// Listens no longer, and lets answers that have begun be completed within `limit`.
-    pub async fn stop(self, limit: Duration) {
-        // One that has failed listens no longer either.
-        let _ = self.stop.send(());
-        if tokio::time::timeout(limit, self.served).await.is_err() {
-            tracing::debug!("a client of the metrics does not take its answer");
-        }
-    }
-}
-
-/// Serves `/metrics`, `/healthz` and `/readyz`.
-///
-/// # Errors
-/// An address that cannot be listened on.
-pub async fn serve(address: &str, metrics: Arc<Metrics>) -> Result<Server, RunError> {
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
-    let app = Router::new()
-        .route("/metrics", get(|State(m): State<Arc<Metrics>>| async move { m.text() }))
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .with_state(metrics);
-    let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(async move {
-        // A handle that is dropped ends it too: nobody could stop it any more.
-        let stopped = async { drop(stopped.await) };
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
-            tracing::warn!("metrics are no longer served: {error}");
-        }
-    });
-    Ok(Server { stop, served })
-}
-
-/// An address that cannot be listened on.
-pub fn cannot_listen(address: &str, error: &std::io::Error) -> RunError {
-    RunError::Usage(format!("cannot serve metrics on {address}: {error}; choose another --listen, or none"))
-}
-
-async fn ready(State(metrics): State<Arc<Metrics>>) -> (StatusCode, String) {
-    let why_not = if let Some(lost) = metrics.lost.get() {
-        lost.as_str()
-    } else if !metrics.has_begun() {
-        "the lake is not claimed yet"
-    } else if metrics.waits.get().is_some_and(Waits::any) {
-        "the lake's store does not take what is written"
-    } else {
-        return (StatusCode::OK, "ready\n".to_owned());
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{why_not}\n"))
-}
-
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;
