@@ -1,4 +1,4 @@
-//! For how long something has been so: set by whoever knows, read by whoever asks.
+//! For how long something has been so, in all and now: set by whoever knows, read by whoever asks.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -9,11 +9,13 @@ pub struct Stopwatch {
     made: Instant,
     /// Microseconds after `made`; 0 while it stands.
     since: AtomicU64,
+    /// Microseconds of all times that are over.
+    total: AtomicU64,
 }
 
 impl Default for Stopwatch {
     fn default() -> Self {
-        Stopwatch { made: Instant::now(), since: AtomicU64::new(0) }
+        Stopwatch { made: Instant::now(), since: AtomicU64::new(0), total: AtomicU64::new(0) }
     }
 }
 
@@ -28,7 +30,10 @@ impl Stopwatch {
             // Who was faster has set it to the same.
             let _ = self.since.compare_exchange(0, now, Relaxed, Relaxed);
         } else {
-            self.since.store(0, Relaxed);
+            match self.since.swap(0, Relaxed) {
+                0 => {}
+                since => drop(self.total.fetch_add(now.saturating_sub(since), Relaxed)),
+            }
         }
     }
 
@@ -36,6 +41,11 @@ impl Stopwatch {
     pub fn running(&self) -> Option<Duration> {
         let since = self.since.load(Relaxed);
         (since != 0).then(|| Duration::from_micros(self.now().saturating_sub(since)))
+    }
+
+    /// For how long it has been so in all.
+    pub fn total(&self) -> Duration {
+        Duration::from_micros(self.total.load(Relaxed)) + self.running().unwrap_or_default()
     }
 
     fn now(&self) -> u64 {
@@ -50,12 +60,18 @@ mod tests {
     #[test]
     fn it_runs_from_the_first_yes_to_the_first_no() {
         let (watch, nap) = (Stopwatch::default(), Duration::from_millis(20));
-        assert_eq!(watch.running(), None);
+        assert_eq!((watch.running(), watch.total()), (None, Duration::ZERO));
+        watch.set(false);
         watch.set(true);
         std::thread::sleep(nap);
         watch.set(true);
-        assert!(watch.running().is_some_and(|time| time >= nap));
+        assert!(watch.running().is_some_and(|time| time >= nap) && watch.total() >= nap);
         watch.set(false);
-        assert_eq!(watch.running(), None);
+        let total = watch.total();
+        std::thread::sleep(nap);
+        assert!(total >= nap && watch.total() == total && watch.running().is_none());
+        watch.set(true);
+        std::thread::sleep(nap);
+        assert!(watch.total() >= total + nap, "times add up");
     }
 }

@@ -18,6 +18,9 @@ pub struct Vitals {
     epochs: Vec<AtomicU64>,
     /// By process: milliseconds without a sign of life.
     silent: Vec<AtomicU64>,
+    /// By process: bytes of the computation.
+    sent: Vec<AtomicU64>,
+    received: Vec<AtomicU64>,
     me: usize,
 }
 
@@ -34,6 +37,8 @@ impl Vitals {
             still: zeros(workers),
             epochs: zeros(processes),
             silent: zeros(processes),
+            sent: zeros(processes),
+            received: zeros(processes),
             me,
         }
     }
@@ -67,6 +72,23 @@ impl Vitals {
     pub fn silences(&self) -> impl Iterator<Item = (usize, Duration)> {
         let all = self.silent.iter().enumerate();
         all.filter(|(process, _)| *process != self.me).map(|(process, time)| (process, millis(time)))
+    }
+
+    /// The other processes, and the bytes of the computation sent to each, and received.
+    pub fn exchanged(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+        let all = self.sent.iter().zip(&self.received).enumerate();
+        let others = all.filter(|(process, _)| *process != self.me);
+        others.map(|(process, (sent, received))| (process, sent.load(Relaxed), received.load(Relaxed)))
+    }
+
+    /// Bytes were sent to a process.
+    pub(crate) fn sent(&self, process: usize, bytes: usize) {
+        self.sent[process].fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Bytes were received from a process.
+    pub(crate) fn received(&self, process: usize, bytes: usize) {
+        self.received[process].fetch_add(bytes as u64, Relaxed);
     }
 
     /// A process has given no sign of life for so long.

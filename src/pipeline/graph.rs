@@ -41,7 +41,7 @@ impl Frontiers {
     /// Tells what has moved.
     pub fn tell(&self, health: &Health) {
         let end = |frontier: &Handle<Epoch>| frontier.with_frontier(|open| open.first().copied().unwrap_or(Epoch::MAX));
-        health.frontier.reach(end(&self.derived));
+        health.derived(end(&self.derived));
         health.committed.reach(end(&self.committed));
     }
 }

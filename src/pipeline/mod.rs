@@ -13,7 +13,7 @@ pub mod records;
 pub mod recover;
 pub mod start;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
+use crate::lake::store::Requests;
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
@@ -54,10 +55,11 @@ impl Run {
     /// What keeps the run from starting; nothing has been written then but, perhaps, an empty claim.
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
         let runtime = io_threads()?;
+        metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let served = serve_metrics(config, &runtime, &metrics)?;
         let mesh = connect(config)?;
-        metrics.health.met(mesh.vitals());
+        metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
@@ -68,13 +70,20 @@ impl Run {
         let queues = source.queues(config.memory);
         let budget = for_rows(config.memory - queues, config.derives);
         let rows = Arc::new(Budget::new(budget));
-        metrics.health.watch(Parts { budget: Arc::clone(&rows), waits: lake.waits() });
+        let state = Arc::new(StateBound::new(&held, config.state_memory));
+        lake.requests().into_iter().flat_map(Requests::collectors).for_each(|requests| metrics.register(requests));
+        metrics.health.watch(Parts {
+            budget: Arc::clone(&rows),
+            state: Arc::clone(&state),
+            waits: lake.waits(),
+            kafka: source.counts(),
+        });
         let reading = Reading {
             process: config.process,
             source: source.clone(),
             decode: decode_options(config),
             budget: Arc::clone(&rows),
-            state: StateBound::new(&held, config.state_memory),
+            state,
             quiet_after: config.idle,
             epoch_share: (budget / 4 / config.workers as u64).max(64 << 10),
             queues: queues / config.workers as u64,
@@ -216,6 +225,7 @@ fn spawn_workers(
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
+            process.metrics.identity.works(worker.index());
             let frontiers = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {

@@ -94,6 +94,7 @@ pub fn open(
     would_begin(config, catalog.as_ref(), available, before.as_ref())?;
     let (committer, state) = runtime.block_on(Committer::claim(lake, &random_id()?))?;
     process.metrics.claimed(state.seq);
+    process.metrics.files(&state.files);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
     let Plan { added, accepted } = plan(config, available, &state, &topics, catalog.as_ref())?;
     accepted.iter().for_each(|loss| tracing::warn!("{loss}"));

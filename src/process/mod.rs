@@ -53,7 +53,7 @@ pub struct Reading {
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// The bound of state.
-    pub state: StateBound,
+    pub state: Arc<StateBound>,
     /// Bytes one worker may read in one epoch.
     pub epoch_share: u64,
     /// Bytes that the source's own queues may take on one worker.
@@ -142,6 +142,12 @@ impl Budget {
         self.spent.set(self.is_spent());
         self.spent.running()
     }
+
+    /// For how long nothing more was to be read, in all.
+    pub fn paused_in_all(&self) -> Duration {
+        self.spent.set(self.is_spent());
+        self.spent.total()
+    }
 }
 
 /// What state holds in this process, against its bound: at it, only the partitions that are furthest behind are read, as
@@ -151,12 +157,13 @@ pub struct StateBound {
     held: Arc<Held>,
     limit: u64,
     said: AtomicBool,
+    reached: Stopwatch,
 }
 
 impl StateBound {
     /// A bound of `limit` bytes.
     pub fn new(held: &Arc<Held>, limit: u64) -> Self {
-        StateBound { held: Arc::clone(held), limit, said: AtomicBool::new(false) }
+        StateBound { held: Arc::clone(held), limit, said: AtomicBool::new(false), reached: Stopwatch::default() }
     }
 
     /// Whether state has reached its bound; said where that changes.
@@ -165,10 +172,16 @@ impl StateBound {
         // It has to fall by a tenth, so that it is not said again and again.
         let bound = if self.said.load(Ordering::Relaxed) { self.limit / 10 * 9 } else { self.limit };
         let is_reached = bytes >= bound;
+        self.reached.set(is_reached);
         if self.said.swap(is_reached, Ordering::Relaxed) != is_reached {
             self.say(is_reached, bytes >> 20);
         }
         is_reached
+    }
+
+    /// For how long it was reached, in all.
+    pub fn reached_in_all(&self) -> Duration {
+        self.reached.total()
     }
 
     fn say(&self, is_reached: bool, mib: u64) {

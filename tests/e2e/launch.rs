@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use crate::common::json_log::JsonLog;
 
 /// What is launched, its lines, and how it is ended whatever happens.
-struct Launched {
-    process: Child,
+pub(crate) struct Launched {
+    pub(crate) process: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Launched {
-    fn start(mut command: Command) -> Launched {
+    pub(crate) fn start(mut command: Command) -> Launched {
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("the program");
         let (said, lines) = channel();
         let stderr = process.stderr.take().expect("piped");
@@ -26,14 +26,14 @@ impl Launched {
     }
 
     /// The processes that it looks after.
-    fn children(&self) -> Vec<u32> {
+    pub(crate) fn children(&self) -> Vec<u32> {
         let of = format!("/proc/{0}/task/{0}/children", self.process.id());
         let ids = std::fs::read_to_string(of).unwrap_or_default();
         ids.split_whitespace().filter_map(|id| id.parse().ok()).collect()
     }
 
     /// Reads lines up to one that holds a text.
-    fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -46,7 +46,7 @@ impl Launched {
     }
 
     /// Its exit code, and all that it said.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let code = self.process.wait().expect("it was started").code();
         let rest: Vec<String> = self.lines.iter().collect();
         self.seen.extend(rest);
@@ -61,7 +61,8 @@ impl Drop for Launched {
     }
 }
 
-fn signal(process: u32, name: &str) {
+/// Sends a signal to a process that was started here.
+pub(crate) fn signal(process: u32, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(sent.expect("kill").success());
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use citystream_cluster::Vitals;
+use citystream_cluster::{Generation, Vitals};
 
 use crate::lake::store::Waits;
-use crate::process::Budget;
+use crate::process::{Budget, StateBound};
+use crate::source::kafka::Counts;
 
 /// A frontier that stands for longer, and a worker that does not turn for longer, are in trouble.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,8 +67,19 @@ impl Mark {
 pub struct Parts {
     /// Bytes read and not yet committed.
     pub budget: Arc<Budget>,
+    /// The bound of state.
+    pub state: Arc<StateBound>,
     /// Who waits for the lake's store.
     pub waits: Waits,
+    /// What goes wrong with brokers.
+    pub kafka: Option<Counts>,
+}
+
+/// The meeting of all processes.
+struct Met {
+    vitals: Arc<Vitals>,
+    generation: Generation,
+    at: Instant,
 }
 
 /// What is known of a process: told by its parts, looked at by whoever asks.
@@ -85,7 +97,9 @@ pub struct Health {
     pub committed: Mark,
     /// The peer that is lost.
     lost: OnceLock<String>,
-    vitals: OnceLock<Arc<Vitals>>,
+    met: OnceLock<Met>,
+    /// How long it took until all was recovered.
+    recovery: OnceLock<Duration>,
     parts: OnceLock<Parts>,
 }
 
@@ -100,7 +114,8 @@ impl Health {
             frontier: Mark::new(),
             committed: Mark::new(),
             lost: OnceLock::new(),
-            vitals: OnceLock::new(),
+            met: OnceLock::new(),
+            recovery: OnceLock::new(),
             parts: OnceLock::new(),
         }
     }
@@ -117,10 +132,10 @@ impl Health {
     }
 
     /// All processes are there, and show here how they are.
-    pub fn met(&self, vitals: Arc<Vitals>) {
+    pub fn met(&self, vitals: Arc<Vitals>, generation: Generation) {
         self.reach(Stage::Claiming);
         // A process has one mesh.
-        let _ = self.vitals.set(vitals);
+        let _ = self.met.set(Met { vitals, generation, at: Instant::now() });
     }
 
     /// What can be looked at from now on.
@@ -131,7 +146,7 @@ impl Health {
 
     /// How the processes are, once all are there.
     pub fn vitals(&self) -> Option<&Vitals> {
-        self.vitals.get().map(Arc::as_ref)
+        self.met.get().map(|met| met.vitals.as_ref())
     }
 
     /// What can be looked at, once it is there.
@@ -143,6 +158,27 @@ impl Health {
     pub fn closed(&self, epoch: u64) {
         let _ = self.first.compare_exchange(0, epoch, Relaxed, Relaxed);
         self.closed.reach(epoch);
+    }
+
+    /// All before this epoch is derived.
+    pub fn derived(&self, frontier: u64) {
+        if self.frontier.reach(frontier) && self.has_recovered() {
+            self.recovery.get_or_init(|| self.since_met());
+        }
+    }
+
+    /// The attempt that has brought all processes together.
+    pub fn generation(&self) -> Option<String> {
+        self.met.get().map(|met| met.generation.to_string())
+    }
+
+    /// How long recovery took, or takes already.
+    pub fn recovery(&self) -> Duration {
+        self.recovery.get().copied().unwrap_or_else(|| self.since_met())
+    }
+
+    fn since_met(&self) -> Duration {
+        self.met.get().map_or(Duration::ZERO, |met| met.at.elapsed())
     }
 
     /// Whether what an earlier run left is there again.
@@ -235,7 +271,10 @@ fn why_held_up(look: &Look) -> Option<String> {
         return None;
     }
     Some(if look.closed >= look.frontier {
-        format!("what was read in epoch {} is not derived after {stands} s; {} was closed last", look.frontier, look.closed)
+        format!(
+            "what was read in epoch {} is not derived after {stands} s; {} was closed last",
+            look.frontier, look.closed
+        )
     } else {
         format!("no epoch has ended for {stands} s: process 0 ends none")
     })

@@ -1,26 +1,34 @@
 //! What a run tells the outside: counters and gauges for Prometheus and for the terminal, health and readiness.
 
+mod families;
 mod health;
+mod machine;
+mod page;
+mod scrape;
 mod serve;
 
 pub use health::{Health, Parts, Stage};
 pub use serve::{Server, cannot_listen, serve};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use families::Families;
+use page::Page;
+use scrape::Identity;
 
 use citystream_dataflows::held::{Amount, Held, Kind};
 use citystream_dataflows::time::bindings::{Partition, Position, Topic};
 use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use crate::columns::tables::Reason;
 use crate::error::RunError;
-use crate::lake::history::commit::{Commit, Ledger};
+use crate::lake::history::commit::{Commit, File, Ledger};
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
@@ -48,6 +56,12 @@ pub struct Metrics {
     lag: IntGaugeVec,
     held: Arc<Held>,
     state: (IntGaugeVec, IntGaugeVec),
+    dead_letters: IntCounterVec,
+    live_files: IntGaugeVec,
+    /// Commits that the Delta logs do not have yet.
+    pub delta_lag: IntGauge,
+    /// What the process is.
+    pub identity: Identity,
     /// Whether it is alive, and ready.
     pub health: Health,
 }
@@ -61,72 +75,68 @@ impl Metrics {
     /// # Errors
     /// Never with these names; the library checks them.
     pub fn new(policy: TimePolicy, epoch: Duration) -> Result<Self, RunError> {
-        Self::register(policy, epoch).map_err(|e| RunError::Failed(format!("metrics: {e}")))
+        Self::make(policy, epoch).map_err(|e| RunError::Failed(format!("metrics: {e}")))
     }
 
-    fn register(policy: TimePolicy, epoch: Duration) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone())).map(|()| gauge)
-        };
-        let by_partition = |name: &str, help: &str| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), &["topic", "partition"])?;
-            registry.register(Box::new(gauges.clone())).map(|()| gauges)
-        };
-        let by_kind = |name: &str, help: &str| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), &["kind"])?;
-            registry.register(Box::new(gauges.clone())).map(|()| gauges)
-        };
-        let records = IntCounterVec::new(
-            Opts::new("citystream_records_total", "Records committed, by topic and what became of them"),
-            &["topic", "outcome"],
-        )?;
-        registry.register(Box::new(records.clone()))?;
-        let missed = IntCounterVec::new(
-            Opts::new("citystream_missed_total", "Records that came for a sealed window of data quality, by topic"),
-            &["topic"],
-        )?;
-        registry.register(Box::new(missed.clone()))?;
-        let read = IntCounter::new("citystream_read_total", "Records read by this process, committed or not")?;
-        registry.register(Box::new(read.clone()))?;
-        let seconds =
-            HistogramOpts::new("citystream_commit_seconds", "From the proposal of a commit to its being durable")
-                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]);
-        let commit_seconds = Histogram::with_opts(seconds)?;
-        registry.register(Box::new(commit_seconds.clone()))?;
-        Ok(Metrics {
-            epoch: gauge("citystream_epoch", "The last epoch closed")?,
-            horizon: gauge("citystream_horizon_seconds", "The horizon in event time, seconds since 1970")?,
-            commit_seq: gauge("citystream_commit_seq", "The last commit")?,
-            commit_time: gauge("citystream_commit_time_seconds", "When the last commit was made, seconds since 1970")?,
-            uncommitted: gauge("citystream_uncommitted_bytes", "Bytes read and not yet committed")?,
-            log_clock: by_partition("citystream_log_clock_seconds", "The log clock, seconds since 1970")?,
-            next_offset: by_partition("citystream_next_offset", "The next offset to read, as committed")?,
-            drained: by_partition("citystream_drained", "1 where nothing is left to read")?,
-            lag: by_partition(
+    fn make(policy: TimePolicy, epoch: Duration) -> Result<Self, prometheus::Error> {
+        let make = Families::default();
+        let partition = ["topic", "partition"];
+        let metrics = Metrics {
+            epoch: make.gauge("citystream_epoch", "The last epoch closed")?,
+            horizon: make.gauge("citystream_horizon_seconds", "The horizon in event time, seconds since 1970")?,
+            commit_seq: make.gauge("citystream_commit_seq", "The last commit")?,
+            commit_time: make.gauge("citystream_commit_time_seconds", "When the last commit was made, seconds since 1970")?,
+            commit_seconds: make.histogram(
+                "citystream_commit_seconds",
+                "From the proposal of a commit to its being durable",
+                &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
+            )?,
+            uncommitted: make.gauge("citystream_uncommitted_bytes", "Bytes read and not yet committed")?,
+            log_clock: make.gauges("citystream_log_clock_seconds", "The log clock, seconds since 1970", &partition)?,
+            next_offset: make.gauges("citystream_next_offset", "The next offset to read, as committed", &partition)?,
+            drained: make.gauges("citystream_drained", "1 where nothing is left to read", &partition)?,
+            lag: make.gauges(
                 "citystream_lag_offsets",
                 "Offsets that this process has still to read, up to the end as last told: records of Kafka, bytes of a directory",
+                &partition,
             )?,
-            horizon_lag: gauge(
+            horizon_lag: make.gauge(
                 "citystream_horizon_lag_seconds",
                 "How far the horizon is behind the lower median log clock of the partitions that are not quiet",
             )?,
-            holder: by_partition("citystream_horizon_holder", "1 where a partition holds the horizon back")?,
-            held: Arc::default(),
+            holder: make.gauges("citystream_horizon_holder", "1 where a partition holds the horizon back", &partition)?,
             state: (
-                by_kind("citystream_state_bytes", "Bytes of state in this process")?,
-                by_kind("citystream_state_count", "Values in state in this process")?,
+                make.gauges("citystream_state_bytes", "Bytes of state in this process", &["kind"])?,
+                make.gauges("citystream_state_values", "Values in state in this process", &["kind"])?,
             ),
-            policy,
-            registry,
-            records,
-            missed,
-            read,
+            records: make.counters(
+                "citystream_records_total",
+                "Records committed, by topic and what became of them",
+                &["topic", "outcome"],
+            )?,
+            missed: make.counters(
+                "citystream_missed_total",
+                "Records that came for a sealed window of data quality, by topic",
+                &["topic"],
+            )?,
+            read: make.counter("citystream_read_total", "Records read by this process, committed or not")?,
+            dead_letters: make.counters(
+                "citystream_dead_letters_total",
+                "Records read by this process that became dead letters, committed or not, by reason",
+                &["reason"],
+            )?,
+            live_files: make.gauges("citystream_live_files", "Files that a table consists of", &["table"])?,
+            delta_lag: make.gauge("citystream_delta_lag_commits", "Commits that not all Delta logs have yet")?,
+            held: Arc::default(),
             passed: AtomicU64::new(0),
-            commit_seconds,
+            identity: Identity::now(),
             health: Health::new(epoch),
-        })
+            policy,
+            registry: make.0,
+        };
+        // What is there from the start is seen to grow by who looks now and then.
+        Reason::ALL.iter().for_each(|reason| drop(metrics.dead_letters.with_label_values(&[reason.name()])));
+        Ok(metrics)
     }
 
     /// Process 0 has claimed the lake with commit `seq`.
@@ -211,6 +221,26 @@ impl Metrics {
         Some(self.horizon.get()).filter(|h| *h > 0).map(|h| h * 1_000_000)
     }
 
+    /// Also shows what somebody else counts.
+    pub fn register(&self, counts: Box<dyn Collector>) {
+        // What is there already is the same.
+        let _ = self.registry.register(counts);
+    }
+
+    /// Dead letters were read, by reason, as in [`Reason::ALL`].
+    pub fn rejected(&self, counts: [u64; Reason::ALL.len()]) {
+        for (reason, count) in Reason::ALL.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            self.dead_letters.with_label_values(&[reason.name()]).inc_by(count);
+        }
+    }
+
+    /// The lake has these files.
+    pub fn files(&self, live: &BTreeMap<String, Vec<File>>) {
+        for (table, files) in live {
+            self.live_files.with_label_values(&[table]).set(files.len() as i64);
+        }
+    }
+
     /// Where operators tell what they hold.
     pub fn held(&self) -> Arc<Held> {
         Arc::clone(&self.held)
@@ -222,7 +252,10 @@ impl Metrics {
             self.state.0.with_label_values(&[kind.word()]).set(bytes as i64);
             self.state.1.with_label_values(&[kind.word()]).set(count as i64);
         }
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        let told = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default();
+        let mut page = Page::default();
+        scrape::write(&mut page, &self.identity, &self.health);
+        told + &page.text()
     }
 }
 
