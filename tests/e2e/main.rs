@@ -29,6 +29,8 @@ mod oracle;
 mod readers;
 mod ready;
 mod real_servers;
+mod restore;
+mod rights;
 mod secured;
 mod store_edges;
 mod truth;

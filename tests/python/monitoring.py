@@ -1,5 +1,5 @@
 """Holds docs/monitoring against what a run really serves: every query is PromQL, asks for metrics and labels that are there,
-and every metric is on the dashboard.
+every metric is on the dashboard, and docs/operations.md has a section for every alert.
 
 monitoring.py METRICS    METRICS: a file of what /metrics answered; ends with 1 at the first thing that is wrong
 """
@@ -65,6 +65,8 @@ for rule in rules:
     check(rule["expr"], re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
 named = [rule["alert"] for rule in rules]
 assert len(set(named)) == len(named), "two alerts have one name"
+sections = re.findall(r"^## (Citystream\w+)$", (FOLDER.parent / "operations.md").read_text(), re.MULTILINE)
+assert sorted(sections) == sorted(named), f"docs/operations.md has other alerts: {set(sections) ^ set(named)}"
 
 dashboard = json.loads((FOLDER / "grafana.json").read_text())
 NAMED.clear()

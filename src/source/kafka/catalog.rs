@@ -191,6 +191,9 @@ fn require_all(described: &[Described], settings: &KafkaSettings) -> Result<(), 
     }
     match described.iter().find_map(|d| d.error.map(|e| (&d.name, e))) {
         None => Ok(()),
+        Some((name, error @ RDKafkaErrorCode::TopicAuthorizationFailed)) => Err(SourceError::Mistaken(format!(
+            "kafka at {servers} does not allow topic `{name}` to be read ({error}); ask for the rights"
+        ))),
         Some((name, error)) => {
             Err(SourceError::Unusable(format!("kafka at {servers}: topic `{name}` cannot be read: {error}")))
         }
