@@ -16,6 +16,7 @@ mod produce;
 mod sink;
 mod source;
 mod spelling;
+mod stopwatch;
 mod supervise;
 mod timestamps;
 mod units;

@@ -51,6 +51,11 @@ impl Pulse {
         self.silent[process] = Duration::ZERO;
     }
 
+    /// For how long a process has been silent.
+    pub(crate) fn silence(&self, process: usize) -> Duration {
+        self.silent[process]
+    }
+
     /// Whether a process has been silent for too long.
     pub(crate) fn is_silent(&self, process: usize) -> bool {
         self.silent[process] >= self.liveness.silence

@@ -109,7 +109,7 @@ fn supervise(
     pace: Pace,
     signals: &Signals,
 ) -> Result<(), RunError> {
-    let metrics = Arc::new(Metrics::new(config.policy)?);
+    let metrics = Arc::new(Metrics::new(config.policy, config.epoch)?);
     let pipeline = Run::start(config, Arc::clone(&metrics))?;
     let mut progress = Progress::new(metrics, config);
     let outcome = thread::scope(|scope| {

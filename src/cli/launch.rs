@@ -13,7 +13,7 @@ use super::log::LogArgs;
 use super::out::{self, note, stay_above, warn};
 use super::progress::line_of;
 use super::run::Signals;
-use crate::config::{self, Config, SUPERVISED};
+use crate::config::{self, Config, RESTARTS, SUPERVISED};
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::supervise::{Line, Processes, Watch, here, supervise};
@@ -92,7 +92,7 @@ fn arguments(given: &Table, file: Option<&str>, log: LogArgs) -> Vec<OsString> {
     let mut arguments = vec!["run".to_owned(), format!("--{SUPERVISED}"), "--log-format=json".to_owned()];
     arguments.extend(file.map(|file| format!("--config={file}")));
     arguments.extend(log.amount());
-    for (name, value) in given.iter().filter(|(name, _)| *name != "process") {
+    for (name, value) in given.iter().filter(|(name, _)| !["process", RESTARTS].contains(&name.as_str())) {
         let one = |value: &toml::Value| value.as_str().map(|value| format!("--{name}={value}"));
         match value {
             toml::Value::Array(items) => arguments.extend(items.iter().filter_map(one)),

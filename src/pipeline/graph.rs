@@ -6,6 +6,7 @@ use citystream_dataflows::city::City;
 use citystream_dataflows::operators::classify::classify;
 use citystream_dataflows::operators::stage::Closes;
 use citystream_dataflows::tables;
+use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::closes;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::Handle};
@@ -19,6 +20,7 @@ use super::recover::recover;
 use super::texts::intern;
 use crate::columns::tables::Batch;
 use crate::process::Process;
+use crate::process::metrics::Health;
 use crate::sink::commit::{CommitHandle, commit};
 use crate::sink::write::{gather, write};
 
@@ -30,15 +32,30 @@ pub struct Worker0 {
     pub commits: CommitHandle,
 }
 
+/// How far a worker knows the run to be.
+pub struct Frontiers {
+    derived: Handle<Epoch>,
+    committed: Handle<Epoch>,
+}
+
+impl Frontiers {
+    /// Tells what has moved.
+    pub fn tell(&self, health: &Health) {
+        let end = |frontier: &Handle<Epoch>| frontier.with_frontier(|open| open.first().copied().unwrap_or(Epoch::MAX));
+        health.derived(end(&self.derived));
+        health.committed.reach(end(&self.committed));
+    }
+}
+
 /// Builds the dataflow on one worker:
 ///
 /// ```text
 /// clock -> read -> classify ------------------------+-> write -> gather -> commit -> (back to clock)
 ///             \-- recover --^   \-> records -> city -> derive --^
 /// ```
-pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) {
+pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> Frontiers {
     let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();
-    let committed_probe = Handle::new();
+    let (derived_probe, committed_probe) = (Handle::new(), Handle::new());
     worker.dataflow_named("citystream", |scope| {
         let (reports_loop, reports_back) = scope.feedback(1);
         let (words_loop, words_back) = scope.feedback(1);
@@ -66,6 +83,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
             rows.concat(derive(shown, &committed_probe, closes, blocks, interned))
         };
+        let batches = batches.probe_with(&derived_probe);
         let (plenty, few) = write(process.lake.clone(), batches, ticks.clone());
         let gathered = gather(process.lake.clone(), few, ticks.clone());
         let written = plenty.concat(gathered);
@@ -75,4 +93,5 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         words.connect_loop(words_loop);
         committed.probe_with(&committed_probe).connect_loop(committed_loop);
     });
+    Frontiers { derived: derived_probe, committed: committed_probe }
 }

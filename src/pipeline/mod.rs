@@ -15,7 +15,7 @@ pub mod recover;
 pub mod start;
 mod texts;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
-use crate::process::metrics::{self, Metrics};
+use crate::lake::store::Requests;
+use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
 use graph::{Worker0, build};
@@ -56,25 +57,35 @@ impl Run {
     /// What keeps the run from starting; nothing has been written then but, perhaps, an empty claim.
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
         let runtime = io_threads()?;
+        metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let served = serve_metrics(config, &runtime, &metrics)?;
         let mesh = connect(config)?;
+        metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
-        metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
         let held = metrics.held();
         let queues = source.queues(config.memory);
         let budget = for_rows(config.memory - queues, config.derives);
+        let rows = Arc::new(Budget::new(budget));
+        let state = Arc::new(StateBound::new(&held, config.state_memory));
+        lake.requests().into_iter().flat_map(Requests::collectors).for_each(|requests| metrics.register(requests));
+        metrics.health.watch(Parts {
+            budget: Arc::clone(&rows),
+            state: Arc::clone(&state),
+            waits: lake.waits(),
+            kafka: source.counts(),
+        });
         let reading = Reading {
             process: config.process,
             source: source.clone(),
             decode: decode_options(config),
-            budget: Arc::new(Budget::new(budget)),
-            state: StateBound::new(&held, config.state_memory),
+            budget: Arc::clone(&rows),
+            state,
             quiet_after: config.idle,
             epoch_share: (budget / 4 / config.workers as u64).max(64 << 10),
             queues: queues / config.workers as u64,
@@ -211,13 +222,14 @@ fn spawn_workers(
         let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
         let (metrics, vitals) = (Arc::clone(&process.metrics), mesh.vitals());
         let on_lost = move |peer: &citystream_cluster::PeerLost| {
-            metrics.lost(peer.to_string());
+            metrics.health.lost(peer.to_string());
             lost.raise(RunError::PeerLost(peer.to_string()));
         };
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
-            build(worker, &process, worker0);
+            process.metrics.identity.works(worker.index());
+            let frontiers = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -226,7 +238,8 @@ fn spawn_workers(
                     }
                 }
                 vitals.turned(worker.index());
-                vitals.closed(process.metrics.epoch.get() as u64);
+                vitals.closed(process.metrics.health.closed.value());
+                frontiers.tell(&process.metrics.health);
                 worker.step_or_park(Some(PARK));
             }
             Ok::<(), RunError>(())

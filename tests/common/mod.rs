@@ -3,6 +3,7 @@
 //! Every wait has a deadline, every process is ended by its id, every random choice comes from a seed that is printed.
 
 pub(crate) mod cluster;
+pub(crate) mod document;
 pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod files;
