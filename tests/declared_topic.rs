@@ -83,7 +83,8 @@ impl Place {
     }
 
     fn run(&self) {
-        let run = Run::start(&self.config, Arc::new(Metrics::new(self.config.policy).unwrap())).unwrap();
+        let run =
+            Run::start(&self.config, Arc::new(Metrics::new(self.config.policy, self.config.epoch).unwrap())).unwrap();
         let outcome = run.wait(Duration::from_secs(60)).expect("it is drained within a minute");
         run.finish(outcome).unwrap();
     }

@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 import groups
+import idle
 import network
 from check import check
 from cluster import Cluster, Failed
@@ -104,6 +105,17 @@ def report(given, kept):
     return not given.check or check([row for each in found.values() for row in each])
 
 
+def hosts(given, undo):
+    """The groups of simulated hosts; counts can be checked without."""
+    try:
+        return undo.enter_context(groups.groups(given.processes[-1], given.quota))
+    except (groups.Unavailable, OSError) as why:
+        if not given.check:
+            raise
+        print(f"scaling: on real cores: {why}", file=sys.stderr)
+        return None
+
+
 def interrupted(number, _frame):
     """The first signal ends the benchmark in order; what it cleans up then no other one cuts short."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -125,8 +137,12 @@ def main():
             pathlib.Path(given.directory).mkdir(parents=True, exist_ok=True)
             given.directory = os.path.abspath(given.directory)
             net = network.network(given.processes[-1], given.network, given.real, given.kafka)
-            quotas = None if given.real else undo.enter_context(groups.groups(given.processes[-1], given.quota))
-            measure(given, Cluster(net, quotas, given), wanted, kept)
+            quotas = None if given.real else hosts(given, undo)
+            cluster = Cluster(net, quotas, given)
+            if given.idle:
+                idle.report(cluster, given.binaries, given.processes, given.idle)
+            else:
+                measure(given, cluster, wanted, kept)
         except KeyboardInterrupt as signalled:
             print("scaling: interrupted", file=sys.stderr)
             code = 128 + signalled.args[0]

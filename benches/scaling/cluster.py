@@ -80,10 +80,14 @@ class Cluster:
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def measured(self, place, program, tables, count, source):
+    def command(self, place, program, tables, count, source):
+        """What each host runs, in this folder."""
         (place / "hosts.txt").write_text("\n".join(self.network.addresses(count)), encoding="utf-8")
-        command = [program, "run", f"--processes={count}", f"--workers={self.options.workers}", "--hostfile=hosts.txt", "--lake=lake",
-                   f"--tables={tables}", "--until-drained", "--listen=none", "--quiet", *source, *self.options.flag]
+        return [program, "run", f"--processes={count}", f"--workers={self.options.workers}", "--hostfile=hosts.txt", "--lake=lake",
+                f"--tables={tables}", "--listen=none", "--quiet", *source, *self.options.flag]
+
+    def measured(self, place, program, tables, count, source):
+        command = [*self.command(place, program, tables, count, source), "--until-drained"]
         traffic, others, began = self.network.traffic(), load.others(self.options.broker_pid), time.monotonic()
         processes = []
         try:

@@ -94,6 +94,8 @@ def groups(count, cores):
             undo.enter_context(enabled(root))
         undo.callback(remove, own)
         own.mkdir()
+        # Hosts come before what else runs on the machine.
+        (own / ("cpu.weight" if unified else "cpu.shares")).write_text("10000" if unified else "262144", encoding="utf-8")
         if unified:
             (own / "cgroup.subtree_control").write_text("+cpu", encoding="utf-8")
         made = [own / str(index) for index in range(count)]

@@ -15,6 +15,7 @@ Examples:
   python3 benches/scaling --processes 1,4 --binary before=/tmp/citystream --binary after=target/release/citystream
   python3 benches/scaling --network 100mbit                          each host behind a link of 100 Mbit/s
   python3 benches/scaling --real --processes 1,2,4                   on real cores
+  python3 benches/scaling --idle 60 --processes 4,16                 what a cluster costs that has nothing to do
   python3 benches/scaling --check                                    a quick round: counts that do not drift
 
 From Kafka, where there are cores for a broker, too (fill the topics first):
@@ -70,6 +71,7 @@ def parser_of(description):
     add("--directory", metavar="DIR", help="for logs, which stay there, and lakes [a temporary one]")
     add("--json", metavar="FILE", help="write all runs and figures")
     add("--plot", metavar="FILE", help="write a plot as SVG")
+    add("--idle", type=int, metavar="SECONDS", help="measure clusters that have nothing to do, for so long, and nothing else")
     add("--check", action="store_true", help="a quick round: 300,000 records, n = 1 and 4, one run; ends with 1 beyond a limit")
     return parser
 

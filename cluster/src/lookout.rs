@@ -76,7 +76,11 @@ impl Round {
             if is_due {
                 self.beat(process);
             }
-            if process != self.topology.index() && self.pulse.is_silent(process) && !self.watch.has_parted(process) {
+            if process == self.topology.index() || self.watch.has_parted(process) {
+                continue;
+            }
+            self.vitals.is_silent(process, self.pulse.silence(process));
+            if self.pulse.is_silent(process) {
                 let silence = self.liveness.silence.as_secs_f64();
                 let epoch = match self.vitals.epoch(process) {
                     0 => String::new(),

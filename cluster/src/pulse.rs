@@ -13,7 +13,7 @@ pub struct Liveness {
 
 impl Default for Liveness {
     fn default() -> Self {
-        Liveness { beat: Duration::from_millis(500), silence: Duration::from_secs(10) }
+        Liveness { beat: Duration::from_secs(1), silence: Duration::from_secs(10) }
     }
 }
 
@@ -51,6 +51,11 @@ impl Pulse {
         self.silent[process] = Duration::ZERO;
     }
 
+    /// For how long a process has been silent.
+    pub(crate) fn silence(&self, process: usize) -> Duration {
+        self.silent[process]
+    }
+
     /// Whether a process has been silent for too long.
     pub(crate) fn is_silent(&self, process: usize) -> bool {
         self.silent[process] >= self.liveness.silence
@@ -66,14 +71,14 @@ mod tests {
         let (liveness, mut now) = (Liveness::default(), Instant::now());
         let mut pulse = Pulse::new(liveness, 2, now);
         now += Duration::from_secs(3600);
-        assert_eq!(pulse.pass(now), (Duration::from_secs(1), true));
+        assert_eq!(pulse.pass(now), (Duration::from_secs(2), true));
         assert!(!pulse.is_silent(1), "an hour in which nobody looked");
         let mut beats = 0;
         for _ in 0..36 {
             now += Duration::from_millis(250);
             beats += u32::from(pulse.pass(now).1);
         }
-        assert_eq!(beats, 18);
+        assert_eq!(beats, 9);
         assert!(pulse.is_silent(1));
         pulse.heard(1);
         assert!(!pulse.is_silent(1) && pulse.is_silent(0));

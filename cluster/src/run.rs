@@ -89,7 +89,7 @@ impl Mesh {
         let Mesh { topology, links, vitals, watch, lookout, .. } = self;
         let first = topology.index() * topology.workers();
         let cut = links.iter().flatten().map(TcpStream::try_clone).collect::<Result<Vec<_>, _>>().map_err(start)?;
-        let (seats, network) = seats(&topology, links, &watch).map_err(start)?;
+        let (seats, network) = seats(&topology, links, (&watch, &vitals)).map_err(start)?;
         let count = seats.len();
         let work = Arc::new(work);
         let (report, events) = channel();
@@ -121,7 +121,7 @@ impl Mesh {
 fn seats(
     topology: &Topology,
     links: Vec<Option<TcpStream>>,
-    watch: &Arc<Watch>,
+    (watch, vitals): (&Arc<Watch>, &Arc<Vitals>),
 ) -> std::io::Result<(Vec<Seat>, Option<CommsGuard>)> {
     let workers = topology.workers();
     if topology.peers() == 1 {
@@ -134,7 +134,8 @@ fn seats(
     }
     let watched = |(process, link): (usize, Option<_>)| {
         let messages = Messages::between(process, topology.index(), workers);
-        link.map(|link| Watched::new(link, process, topology.address(process), messages, Arc::clone(watch)))
+        let shared = (Arc::clone(watch), Arc::clone(vitals));
+        link.map(|link| Watched::new(link, (process, topology.address(process)), messages, shared))
     };
     let links = links.into_iter().enumerate().map(watched).collect();
     let (tcp, guard) = initialize_networking_from_sockets(local, links, topology.index(), workers, hooks)?;

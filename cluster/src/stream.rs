@@ -12,6 +12,7 @@ use std::thread;
 use timely::communication::allocator::zero_copy::stream::Stream;
 
 use crate::messages::Messages;
+use crate::vitals::Vitals;
 use crate::watch::{PeerLost, Watch};
 
 /// A socket to a peer that reports the peer's loss.
@@ -22,12 +23,18 @@ pub(crate) struct Watched {
     /// What has come; a clone for the other direction takes nothing.
     messages: Messages,
     watch: Arc<Watch>,
+    vitals: Arc<Vitals>,
 }
 
 impl Watched {
     /// Watches a link to `process`, over which these messages come.
-    pub(crate) fn new(stream: TcpStream, process: usize, address: &str, messages: Messages, watch: Arc<Watch>) -> Self {
-        Watched { stream, process, address: address.to_owned(), messages, watch }
+    pub(crate) fn new(
+        stream: TcpStream,
+        (process, address): (usize, &str),
+        messages: Messages,
+        (watch, vitals): (Arc<Watch>, Arc<Vitals>),
+    ) -> Self {
+        Watched { stream, process, address: address.to_owned(), messages, watch, vitals }
     }
 
     /// Reports the loss of the peer; the thread goes no further.
@@ -48,6 +55,7 @@ impl Read for Watched {
                 Err(error) => self.lost(error.to_string()),
                 Ok(0) if !self.messages.ended() => self.lost("it closed the connection".to_owned()),
                 Ok(length) => {
+                    self.vitals.received(self.process, length);
                     if let Err(wrong) = self.messages.pass(&buffer[..length]) {
                         self.lost(wrong);
                     }
@@ -67,7 +75,10 @@ impl Write for Watched {
             match self.stream.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => self.lost(error.to_string()),
-                written => return written,
+                Ok(length) => {
+                    self.vitals.sent(self.process, length);
+                    return Ok(length);
+                }
             }
         }
     }
@@ -80,7 +91,8 @@ impl Write for Watched {
 impl Stream for Watched {
     fn try_clone(&self) -> io::Result<Self> {
         let stream = self.stream.try_clone()?;
-        Ok(Watched::new(stream, self.process, &self.address, self.messages.clone(), Arc::clone(&self.watch)))
+        let shared = (Arc::clone(&self.watch), Arc::clone(&self.vitals));
+        Ok(Watched::new(stream, (self.process, &self.address), self.messages.clone(), shared))
     }
 
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -111,9 +123,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = listener.accept().unwrap().0;
-        let (watch, (tell, told)) = (Watch::new(2), channel());
+        let (watch, vitals, (tell, told)) = (Watch::new(2), Arc::new(Vitals::new(2, 1, 0)), channel());
         watch.tell(move |lost| drop(tell.send(lost.cause.clone())));
-        let mut watched = Watched::new(stream, 1, "a:1", Messages::between(1, 0, 1), watch);
+        let mut watched = Watched::new(stream, (1, "a:1"), Messages::between(1, 0, 1), (watch, Arc::clone(&vitals)));
         peer.write_all(said).unwrap();
         drop(peer);
         let (pass, passed) = channel();
@@ -130,6 +142,8 @@ mod tests {
             Err(RecvTimeoutError::Timeout) => panic!("neither an end nor a loss"),
             cause => cause.ok(),
         };
+        let exchanged: Vec<_> = vitals.exchanged().collect();
+        assert_eq!(exchanged, [(1, 0, said.len() as u64)]);
         (cause, passed.try_iter().flatten().collect())
     }
 

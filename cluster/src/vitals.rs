@@ -12,8 +12,15 @@ pub struct Vitals {
     /// The first worker of this process, among those of all.
     first: usize,
     turns: Vec<Turns>,
+    /// By worker of this process: milliseconds in which it has not turned.
+    still: Vec<AtomicU64>,
     /// By process: the last epoch that it has closed.
     epochs: Vec<AtomicU64>,
+    /// By process: milliseconds without a sign of life.
+    silent: Vec<AtomicU64>,
+    /// By process: bytes of the computation.
+    sent: Vec<AtomicU64>,
+    received: Vec<AtomicU64>,
     me: usize,
 }
 
@@ -27,7 +34,11 @@ impl Vitals {
         Vitals {
             first: me * workers,
             turns: (0..workers).map(|_| Turns::default()).collect(),
-            epochs: (0..processes).map(|_| AtomicU64::new(0)).collect(),
+            still: zeros(workers),
+            epochs: zeros(processes),
+            silent: zeros(processes),
+            sent: zeros(processes),
+            received: zeros(processes),
             me,
         }
     }
@@ -52,10 +63,51 @@ impl Vitals {
         self.epochs[process].load(Relaxed)
     }
 
+    /// The workers of this process, known by their index among those of all processes, and for how long each has not turned.
+    pub fn stillness(&self) -> impl Iterator<Item = (usize, Duration)> {
+        (self.first..).zip(&self.still).map(|(worker, time)| (worker, millis(time)))
+    }
+
+    /// The other processes, and for how long each has given no sign of life.
+    pub fn silences(&self) -> impl Iterator<Item = (usize, Duration)> {
+        let all = self.silent.iter().enumerate();
+        all.filter(|(process, _)| *process != self.me).map(|(process, time)| (process, millis(time)))
+    }
+
+    /// The other processes, and the bytes of the computation sent to each, and received.
+    pub fn exchanged(&self) -> impl Iterator<Item = (usize, u64, u64)> {
+        let all = self.sent.iter().zip(&self.received).enumerate();
+        let others = all.filter(|(process, _)| *process != self.me);
+        others.map(|(process, (sent, received))| (process, sent.load(Relaxed), received.load(Relaxed)))
+    }
+
+    /// Bytes were sent to a process.
+    pub(crate) fn sent(&self, process: usize, bytes: usize) {
+        self.sent[process].fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Bytes were received from a process.
+    pub(crate) fn received(&self, process: usize, bytes: usize) {
+        self.received[process].fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// A process has given no sign of life for so long.
+    pub(crate) fn is_silent(&self, process: usize, time: Duration) {
+        self.silent[process].store(time.as_millis() as u64, Relaxed);
+    }
+
     /// A process has told the last epoch that it has closed.
     pub(crate) fn note(&self, process: usize, epoch: u64) {
         self.epochs[process].store(epoch, Relaxed);
     }
+}
+
+fn zeros(count: usize) -> Vec<AtomicU64> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn millis(time: &AtomicU64) -> Duration {
+    Duration::from_millis(time.load(Relaxed))
 }
 
 /// How long each worker has not turned.
@@ -84,7 +136,7 @@ impl Stillness {
         Stillness(vec![Still::default(); workers])
     }
 
-    /// Looks at the workers after some time; one that has not begun, or has returned, stands still by right.
+    /// Looks at the workers after some time, and notes how long each stands; one that has not begun, or has returned, stands still by right.
     pub(crate) fn look(&mut self, vitals: &Vitals, passed: Duration, patience: Duration) -> Vec<Sight> {
         let mut seen = Vec::new();
         for (index, (still, turns)) in self.0.iter_mut().zip(&vitals.turns).enumerate() {
@@ -94,9 +146,11 @@ impl Stillness {
                     seen.push(Sight::Turns(worker, still.time));
                 }
                 *still = Still { turns, ..Still::default() };
+                vitals.still[index].store(0, Relaxed);
                 continue;
             }
             still.time += passed;
+            vitals.still[index].store(still.time.as_millis() as u64, Relaxed);
             if still.time >= patience && !still.is_named {
                 still.is_named = true;
                 seen.push(Sight::Stands(worker, still.time));

@@ -124,7 +124,7 @@ struct Pipeline {
 
 impl Pipeline {
     fn start(config: &Config) -> Result<Pipeline, RunError> {
-        let metrics = Arc::new(Metrics::new(config.policy)?);
+        let metrics = Arc::new(Metrics::new(config.policy, config.epoch)?);
         let run = Run::start(config, Arc::clone(&metrics))?;
         Ok(Pipeline { run, progress: Progress::new(metrics, config) })
     }

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use citystream_cluster::hostfile;
 use indicatif::ProgressBar;
+use jiff::Timestamp;
 use serde_json::Value;
 use toml::Table;
 
 use super::log::LogArgs;
 use super::out::{self, note, stay_above, warn};
+use super::progress::line_of;
 use super::run::Signals;
-use crate::config::{self, Config, SUPERVISED};
+use crate::config::{self, Config, RESTARTS, SUPERVISED};
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::supervise::{Line, Processes, Watch, here, supervise};
@@ -90,7 +92,7 @@ fn arguments(given: &Table, file: Option<&str>, log: LogArgs) -> Vec<OsString> {
     let mut arguments = vec!["run".to_owned(), format!("--{SUPERVISED}"), "--log-format=json".to_owned()];
     arguments.extend(file.map(|file| format!("--config={file}")));
     arguments.extend(log.amount());
-    for (name, value) in given.iter().filter(|(name, _)| *name != "process") {
+    for (name, value) in given.iter().filter(|(name, _)| !["process", RESTARTS].contains(&name.as_str())) {
         let one = |value: &toml::Value| value.as_str().map(|value| format!("--{name}={value}"));
         match value {
             toml::Value::Array(items) => arguments.extend(items.iter().filter_map(one)),
@@ -113,18 +115,13 @@ impl Seen {
     }
 
     /// Shows where the run stands, as its first process tells.
-    fn progress(&self, told: &Value) {
-        let text = |name: &str| told[name].as_str().unwrap_or("-").to_owned();
-        let stand = format!(
-            "commit {}  {} records  {}/s  horizon {}",
-            told["commit"],
-            told["records_committed"],
-            told["committed_per_second"],
-            text("horizon")
-        );
+    fn progress(&self, told: &Value, stand: String) {
         match &self.line {
             Some(line) => line.set_message(stand),
-            None => note!("{}  {stand}", text("timestamp")),
+            None => {
+                let time = told["timestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+                note!("{}  {stand}", time.unwrap_or_default().strftime("%FT%TZ"));
+            }
         }
     }
 }
@@ -145,8 +142,8 @@ impl Watch for Seen {
             out::object("INFO", told);
         } else if !is_progress {
             out::beside(format_args!("{process} | {}\n", escaped(&said(&told))));
-        } else if told["commit"].is_u64() {
-            self.progress(&told);
+        } else if let Some(stand) = line_of(&told) {
+            self.progress(&told, stand);
         }
         landed
     }

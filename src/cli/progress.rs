@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, HumanDuration, ProgressBar};
 use jiff::Timestamp;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::out::{self, note, stay_above};
 use crate::config::{Config, SourceConfig};
@@ -164,17 +164,45 @@ impl Backlog {
     }
 }
 
+/// The line of a process that told where it stands as JSON; `None` if it is not the one that commits.
+pub fn line_of(told: &Value) -> Option<String> {
+    Stand::of(told).map(|stand| stand.to_string())
+}
+
 impl Stand {
+    /// From [`members`](Self::members), of process 0.
+    fn of(told: &Value) -> Option<Stand> {
+        let number = |name: &str| told[name].as_u64();
+        let is_bytes = number("bytes_to_read").is_some();
+        let left = number("bytes_to_read").or_else(|| number("records_to_read"));
+        let backlog = |left| {
+            let time = Duration::from_secs(number("seconds_left")?);
+            Some(Backlog { percent: number("percent_read")?, left, time })
+        };
+        Some(Stand {
+            process: 0,
+            commit: number("commit")?,
+            committed: number("records_committed")?,
+            rate: told["committed_per_second"].as_f64()?,
+            read: number("records_read")?,
+            reading: told["read_per_second"].as_f64()?,
+            horizon: told["horizon"].as_str().and_then(|time| time.parse().ok()),
+            outcomes: OUTCOMES.map(|(outcome, _)| number(outcome).unwrap_or(0)),
+            backlog: left.and_then(backlog),
+            is_bytes,
+        })
+    }
+
     /// For who reads JSON.
-    fn members(&self) -> serde_json::Value {
+    fn members(&self) -> Value {
         let mut members = json!({
             "message": "progress", "process": self.process, "records_read": self.read,
-            "read_per_second": self.reading.round(),
+            "read_per_second": self.reading.round() as u64,
         });
         if self.process == 0 {
             members["commit"] = json!(self.commit);
             members["records_committed"] = json!(self.committed);
-            members["committed_per_second"] = json!(self.rate.round());
+            members["committed_per_second"] = json!(self.rate.round() as u64);
             members["horizon"] = json!(self.horizon.map(|h| h.to_string()));
             for ((outcome, _), count) in OUTCOMES.iter().zip(self.outcomes) {
                 members[*outcome] = json!(count);
@@ -255,7 +283,9 @@ mod tests {
         assert!(shown(1 << 30, false).contains("75 %, 1,073,741,824 to read, 17m"));
         assert_eq!(shown(1 << 19, true), format!("{begin}  {end}"), "half a second");
         assert!(Backlog::new(0, 5, 0.0).is_none(), "nobody knows how long");
-        let members = stand(Backlog::new(3, 1 << 20, 1024.0), true).members();
+        let left = || stand(Backlog::new(3, 1 << 20, 1024.0), true);
+        let members = left().members();
+        assert_eq!(line_of(&members), Some(left().to_string()));
         assert_eq!((&members["bytes_to_read"], &members["seconds_left"]), (&json!(1 << 20), &json!(1024)));
         assert_eq!((&members["horizon"], &members["dead_letter"]), (&json!("2026-06-01T08:00:00Z"), &json!(3)));
     }

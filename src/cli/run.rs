@@ -35,7 +35,7 @@ pub fn run(config: &Config) -> Result<i32, RunError> {
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     }
     let signals = Signals::listen()?;
-    let metrics = Arc::new(Metrics::new(config.policy)?);
+    let metrics = Arc::new(Metrics::new(config.policy, config.epoch)?);
     signals.waiting(Waiting::Start);
     let run = Run::start(config, Arc::clone(&metrics))?;
     signals.waiting(Waiting::Commit(Arc::clone(&metrics)));

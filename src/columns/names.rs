@@ -1,8 +1,8 @@
 //! Texts by id, shared by the workers of a process: the dataflow moves [`TextId`]s, tables show the texts.
 //!
-//! A text is told with the event time of the record that has it, and again once an hour. It is needed while a record that
-//! has it is in reach; so what was last told longer than that, and an hour, before the horizon of a commit that has landed is freed:
-//! no row of a later commit shows it.
+//! A text is told with the event time of the record that has it, and again once an hour; its home passes it on once an hour of
+//! what it was told. It is needed while a record that has it is in reach, so what was last told longer than that, and two hours,
+//! before the horizon of a commit that has landed is freed: no row of a later commit shows it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -12,7 +12,7 @@ use citystream_dataflows::records::hash::IdMap;
 use citystream_dataflows::time::{HOUR, Micros};
 use serde::{Deserialize, Serialize};
 
-/// How long a text is not told again.
+/// How long a text is not told again by who has told it, and not passed on again by its home.
 pub const TOLD_AGAIN: Micros = HOUR;
 
 /// A text, and when it was in a record.
@@ -57,9 +57,9 @@ impl Names {
     }
 
     /// Keeps texts.
-    pub fn intern(&self, told: &mut Vec<Told>) {
+    pub fn intern(&self, told: impl IntoIterator<Item = Told>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for Told { id, text, time } in told.drain(..) {
+        for Told { id, text, time } in told {
             let Known { texts, bytes, .. } = &mut *known;
             let held = texts.entry(id).or_insert_with(|| {
                 *bytes += text.len();
@@ -73,7 +73,7 @@ impl Names {
 
     /// Frees what no row after a commit with this horizon can show; once in an hour of it, as it visits all.
     pub fn landed(&self, horizon: Micros) {
-        let gone = horizon.saturating_sub(self.reach).saturating_sub(TOLD_AGAIN);
+        let gone = horizon.saturating_sub(self.reach).saturating_sub(2 * TOLD_AGAIN);
         if self.freed().is_some_and(|freed| gone < freed.saturating_add(HOUR)) {
             return;
         }
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn texts_come_back_by_id() {
         let names = Names::new(HOUR, &Arc::default());
-        names.intern(&mut told(&["a", "b", "", "a"], 0));
-        names.intern(&mut told(&["a", "c"], 0));
+        names.intern(told(&["a", "b", "", "a"], 0));
+        names.intern(told(&["a", "c"], 0));
         let read = names.read();
         for known in ["a", "b", "c", ""] {
             assert_eq!(read.get(text(known.as_bytes())), Some(known));
@@ -137,16 +137,16 @@ mod tests {
     #[test]
     fn a_text_lives_as_long_as_a_record_in_reach_may_have_it() {
         let names = Names::new(5 * HOUR, &Arc::default());
-        names.intern(&mut told(&["once", "often"], 0));
-        names.intern(&mut told(&["often"], 3 * HOUR));
+        names.intern(told(&["once", "often"], 0));
+        names.intern(told(&["often"], 3 * HOUR));
         let there = |name: &str| names.read().get(text(name.as_bytes())).is_some();
-        names.landed(6 * HOUR);
-        assert!(there("once") && there("often"), "told an hour ago at most, by who does not tell it again");
-        names.landed(6 * HOUR + 1);
+        names.landed(7 * HOUR);
+        assert!(there("once") && there("often"), "told two hours ago at most, by who does not tell it again");
+        names.landed(7 * HOUR + 1);
         assert!(there("once"), "not looked at again within the hour");
-        names.landed(8 * HOUR);
+        names.landed(9 * HOUR);
         assert!(!there("once") && there("often"));
-        names.landed(10 * HOUR);
+        names.landed(11 * HOUR);
         assert!(!there("often"));
     }
 
@@ -160,7 +160,7 @@ mod tests {
                 scope.spawn(move || {
                     for part in all.rchunks(10 + worker) {
                         let part: Vec<&str> = part.iter().map(String::as_str).collect();
-                        names.intern(&mut told(&part, 0));
+                        names.intern(told(&part, 0));
                     }
                 });
             }

@@ -27,7 +27,7 @@ const T: i64 = 1_795_428_930_000_000;
 fn names(texts: &[&str]) -> Names {
     let names = Names::new(0, &std::sync::Arc::default());
     let told = |t: &&str| Told { id: text(t.as_bytes()), text: (*t).to_owned(), time: 0 };
-    names.intern(&mut texts.iter().map(told).collect());
+    names.intern(texts.iter().map(told));
     names
 }
 

@@ -62,6 +62,8 @@ pub const LIST: &str = "kafka";
 pub const SECRET: &str = "cluster-secret";
 /// The setting that `launch` gives the processes that it looks after.
 pub const SUPERVISED: &str = "supervised";
+/// And the one that says how often it has started them again.
+pub const RESTARTS: &str = "restarts";
 /// The value of a setting that is true or false: the flag alone is `true`.
 const BOOL: &str = "BOOL";
 /// Short flags, timely's; `-h` only where [`DASH_H`] says so.
@@ -185,6 +187,7 @@ const CLUSTER_SETTINGS: &[Declared] = &[
         None,
         "As `launch` starts it: wait for the other processes without end, and drain when the starter has gone",
     ),
+    (RESTARTS, "COUNT", Some("0"), "How often `launch` has started it again, as /metrics tells"),
     (
         SECRET,
         "@FILE",

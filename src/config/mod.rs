@@ -23,7 +23,7 @@ use crate::units;
 
 pub use api_flags::ApiArgs;
 pub use effective::Effective;
-pub use flags::{Given, SUPERVISED, Settings, groups};
+pub use flags::{Given, RESTARTS, SUPERVISED, Settings, groups};
 use layers::original_credentials;
 pub use layers::{
     SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
@@ -124,6 +124,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Whether somebody looks after this process: it waits for others without end, and drains when the starter has gone.
     pub supervised: bool,
+    /// How often it has done so again.
+    pub restarts: u64,
     /// What the processes prove to each other.
     pub cluster_secret: Option<ClusterSecret>,
     /// Whether whoever reaches the addresses may join.
@@ -255,6 +257,7 @@ impl Config {
             hostfile: values.optional("hostfile").map(PathBuf::from),
             connect_timeout: values.time("connect-timeout")?,
             supervised: values.flag(SUPERVISED)?,
+            restarts: values.number(RESTARTS, 0, u32::MAX as usize)? as u64,
             cluster_secret: match values.optional(flags::SECRET) {
                 Some(_) => Some(values.parse(flags::SECRET, ClusterSecret::new)?),
                 None => None,

@@ -32,7 +32,7 @@ pub fn rederive(table: Derived, sources: &[(Table, Vec<RecordBatch>)]) -> Result
         }
     }
     let names = Names::new(Micros::MAX, &Arc::default());
-    names.intern(&mut std::mem::take(&mut records.names));
+    names.intern(std::mem::take(&mut records.names));
     let derived = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&derived);
     timely::execute_directly(move |worker| {

@@ -20,6 +20,7 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::vec::Broadcast;
 
+use super::alarm::Alarm;
 use super::pacer::Pacer;
 
 /// What worker 0 needs to keep time: made once the lake is claimed.
@@ -31,8 +32,9 @@ pub struct ClockStart {
     pub discovered: mpsc::Receiver<Vec<Added>>,
 }
 
-/// How often the clock looks at its watch.
+/// How often the clock looks at its watch; while it waits for a record, whose word wakes it, less often.
 const LOOK: Duration = Duration::from_millis(5);
+const IDLE_LOOK: Duration = Duration::from_millis(50);
 
 /// Ticks for every worker; see the module. `clock` is given on worker 0 only.
 pub fn clock<'scope>(
@@ -48,7 +50,7 @@ pub fn clock<'scope>(
     let mut committed = builder.new_input_connection(committed, Pipeline, []);
     let (output, ticks) = builder.new_output_connection::<Vec<Tick>, _>([]);
     let mut output = OutputBuilder::from(output);
-    let activator = scope.activator_for(builder.operator_info().address);
+    let mut alarm = Alarm::new(scope.activator_for(builder.operator_info().address));
 
     builder.build(move |mut capabilities| {
         let mut clock = clock.zip(capabilities.pop());
@@ -82,7 +84,7 @@ pub fn clock<'scope>(
             if pacer.has_ended() {
                 clock = None;
             } else {
-                activator.activate_after(LOOK);
+                alarm.within(if pacer.is_idle() { IDLE_LOOK } else { LOOK });
             }
         }
     });

@@ -151,7 +151,7 @@ mod tests {
         let position = Position { partition, next: NextOffset(40), log_clock: None, standing: Standing::Behind };
         let mut cursor = PartitionCursor::new(&Added { position, from: NextOffset(40) });
         let policy = TimePolicy { lateness: 1, slack: 1, max_ahead: 1, max_hold: 1 };
-        let metrics = Metrics::new(policy).unwrap();
+        let metrics = Metrics::new(policy, Duration::ZERO).unwrap();
         cursor.show_lag(None, false, &metrics);
         assert!(cursor.lag.is_none(), "nobody has said where it ends");
         for (end, drained, lag) in [(100, false, 60), (41, false, 1), (41, true, 0), (39, false, 0)] {

@@ -15,7 +15,7 @@ const ANSWERS: u32 = 4;
 /// An epoch that can take no more ends early, but not before this part of its length.
 const EARLY: u32 = 10;
 /// An epoch in which there is nothing to read is so many times longer, up to this.
-const IDLE: u32 = 4;
+const IDLE: u32 = 8;
 const LONG: Duration = Duration::from_secs(2);
 
 /// See the module.
@@ -56,6 +56,11 @@ impl EpochLength {
     /// A worker's word of the open epoch.
     pub fn said(&mut self, word: Word) {
         self.said.insert(word.worker, word.said);
+    }
+
+    /// Whether the open epoch waits for a record.
+    pub fn is_idle(&self) -> bool {
+        self.is_idle && self.said.is_empty()
     }
 
     /// Whether the open epoch may end. `behind` are the workers that have something to read, `limit` is the next epoch's.
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn it_is_long_while_there_is_nothing_to_read_until_there_is() {
-        for (least, idle) in [(SECOND / 4, SECOND), (SECOND, LONG), (SECOND * 3, SECOND * 3)] {
+        for (least, idle) in [(SECOND / 8, SECOND), (SECOND / 4, LONG), (SECOND, LONG), (SECOND * 3, SECOND * 3)] {
             let mut epoch = EpochLength::new(least, SECOND);
             epoch.open(Instant::now(), true);
             assert_eq!(length(&epoch, &[], 5), idle);

@@ -6,6 +6,7 @@ use citystream_dataflows::city::City;
 use citystream_dataflows::operators::classify::classify;
 use citystream_dataflows::operators::stage::Closes;
 use citystream_dataflows::tables;
+use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::closes;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::Handle};
@@ -17,8 +18,10 @@ use super::live::LiveViews;
 use super::read::{Readings, read};
 use super::records;
 use super::recover::recover;
+use super::texts::intern;
 use crate::columns::tables::Batch;
 use crate::process::Process;
+use crate::process::metrics::Health;
 use crate::sink::commit::{CommitHandle, commit};
 use crate::sink::write::{gather, write};
 
@@ -30,6 +33,21 @@ pub struct Worker0 {
     pub commits: CommitHandle,
 }
 
+/// How far a worker knows the run to be.
+pub struct Frontiers {
+    derived: Handle<Epoch>,
+    committed: Handle<Epoch>,
+}
+
+impl Frontiers {
+    /// Tells what has moved.
+    pub fn tell(&self, health: &Health) {
+        let end = |frontier: &Handle<Epoch>| frontier.with_frontier(|open| open.first().copied().unwrap_or(Epoch::MAX));
+        health.derived(end(&self.derived));
+        health.committed.reach(end(&self.committed));
+    }
+}
+
 /// Builds the dataflow on one worker:
 ///
 /// ```text
@@ -37,10 +55,10 @@ pub struct Worker0 {
 ///             \-- recover --^   \-> records -> city -> derive --^
 ///                                                \--> live views
 /// ```
-pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> Option<LiveViews> {
+pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> (Frontiers, Option<LiveViews>) {
     let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();
-    let committed_probe = Handle::new();
-    worker.dataflow_named("citystream", |scope| {
+    let (derived_probe, committed_probe) = (Handle::new(), Handle::new());
+    let live = worker.dataflow_named("citystream", |scope| {
         let mut live = None;
         let (reports_loop, reports_back) = scope.feedback(1);
         let (words_loop, words_back) = scope.feedback(1);
@@ -59,7 +77,8 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let names = Arc::clone(&process.names);
             let (rows_read, recovered, seeds) = (rows.clone(), recovered.rows, recovered.seeds);
             let inputs = records::Inputs { ticks: ticks.clone(), rows: rows_read, recovered, seeds };
-            let (records, interned) = records::records(process, inputs);
+            let (records, told) = records::records(process, inputs);
+            let interned = intern(Arc::clone(&names), &process.held, process.workers, told);
             let closes = closes(process.policy, ticks.clone(), reports.clone());
             let driven = Closes { stream: closes.clone(), held: Arc::clone(&process.held) };
             let city = City::new(driven, records);
@@ -68,6 +87,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
             rows.concat(derive(shown, &committed_probe, closes, blocks, interned))
         };
+        let batches = batches.probe_with(&derived_probe);
         let (plenty, few) = write(process.lake.clone(), batches, ticks.clone());
         let gathered = gather(process.lake.clone(), few, ticks.clone());
         let written = plenty.concat(gathered);
@@ -77,5 +97,6 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         words.connect_loop(words_loop);
         committed.probe_with(&committed_probe).connect_loop(committed_loop);
         live
-    })
+    });
+    (Frontiers { derived: derived_probe, committed: committed_probe }, live)
 }

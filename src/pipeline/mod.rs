@@ -1,5 +1,6 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
+mod alarm;
 pub mod check;
 pub mod clock;
 mod cursor;
@@ -13,8 +14,9 @@ pub mod read;
 pub mod records;
 pub mod recover;
 pub mod start;
+mod texts;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -28,16 +30,17 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
+use crate::lake::store::Requests;
 use crate::page::{self, Hub};
-use crate::process::metrics::{self, Metrics};
+use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
 use graph::{Worker0, build};
 use live::LiveViews;
 use start::{ClaimedLake, open_lake};
 
-/// How long a worker sleeps when it has nothing to do.
-const PARK: Duration = Duration::from_millis(5);
+/// The longest sleep of a worker: what has something for it wakes it, and it looks whether the run has failed.
+const PARK: Duration = Duration::from_millis(50);
 /// How long the end of a process waits for answers to who watches it, and for its source to let go.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -57,26 +60,36 @@ impl Run {
     /// What keeps the run from starting; nothing has been written then but, perhaps, an empty claim.
     pub fn start(config: &Config, metrics: Arc<Metrics>) -> Result<Run, RunError> {
         let runtime = io_threads()?;
+        metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let hub = config.live.then(Arc::<Hub>::default);
         let served = serve_metrics(config, &runtime, &metrics, hub.clone())?;
         let mesh = connect(config)?;
+        metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
-        metrics.watch(lake.waits());
         let (fatal, fatal_error) = Fatal::new();
         let held = metrics.held();
         let queues = source.queues(config.memory);
         let budget = for_rows(config.memory - queues, config.derives);
+        let rows = Arc::new(Budget::new(budget));
+        let state = Arc::new(StateBound::new(&held, config.state_memory));
+        lake.requests().into_iter().flat_map(Requests::collectors).for_each(|requests| metrics.register(requests));
+        metrics.health.watch(Parts {
+            budget: Arc::clone(&rows),
+            state: Arc::clone(&state),
+            waits: lake.waits(),
+            kafka: source.counts(),
+        });
         let reading = Reading {
             process: config.process,
             source: source.clone(),
             decode: decode_options(config),
-            budget: Arc::new(Budget::new(budget)),
-            state: StateBound::new(&held, config.state_memory),
+            budget: Arc::clone(&rows),
+            state,
             quiet_after: config.idle,
             epoch_share: (budget / 4 / config.workers as u64).max(64 << 10),
             queues: queues / config.workers as u64,
@@ -86,6 +99,7 @@ impl Run {
         };
         let derived = if config.derives { settings.derived()? } else { Vec::new() };
         let process = Arc::new(Process {
+            workers: config.workers,
             policy: config.policy,
             reading: Arc::new(reading),
             lake: LakeAccess {
@@ -215,13 +229,14 @@ fn spawn_workers(
         let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
         let (metrics, vitals) = (Arc::clone(&process.metrics), mesh.vitals());
         let on_lost = move |peer: &citystream_cluster::PeerLost| {
-            metrics.lost(peer.to_string());
+            metrics.health.lost(peer.to_string());
             lost.raise(RunError::PeerLost(peer.to_string()));
         };
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
-            let mut live = build(worker, &process, worker0);
+            process.metrics.identity.works(worker.index());
+            let (frontiers, mut live) = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -230,7 +245,8 @@ fn spawn_workers(
                     }
                 }
                 vitals.turned(worker.index());
-                vitals.closed(process.metrics.epoch.get() as u64);
+                vitals.closed(process.metrics.health.closed.value());
+                frontiers.tell(&process.metrics.health);
                 worker.step_or_park(Some(PARK));
                 live.iter_mut().for_each(LiveViews::advance);
             }

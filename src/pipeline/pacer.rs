@@ -157,6 +157,11 @@ impl Pacer {
         self.ended
     }
 
+    /// Whether nothing is due until somebody has a record, or an idle epoch is over.
+    pub fn is_idle(&self) -> bool {
+        self.length.is_idle()
+    }
+
     /// The tick that is due, if one is.
     pub fn tick(&mut self, now: Instant) -> Option<Tick> {
         let behind = self.open.len() as u64 >= OPEN_EPOCHS;

@@ -27,6 +27,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::Broadcast;
 
+use super::alarm::Alarm;
 use super::cursor::PartitionCursor;
 use crate::columns::decode::{Decoder, Incoming, RawBatch, Rows};
 use crate::columns::text_hash::TextHasher;
@@ -41,7 +42,7 @@ const BATCH: usize = 4 << 20;
 const SHARE: usize = QUANTUM / 4;
 /// How long an operator that found nothing rests: twice as long each time, up to the longest.
 const REST: Duration = Duration::from_millis(2);
-const LONGEST_REST: Duration = Duration::from_millis(16);
+const LONGEST_REST: Duration = Duration::from_millis(32);
 /// How long no partition is looked at, at most, while no epoch closes.
 const LOOK: Duration = Duration::from_millis(500);
 /// Of so many log dates are a commit's records, at most: each date makes a file of each table.
@@ -73,7 +74,7 @@ pub fn read<'scope>(
     let (words, word_stream) = builder.new_output_connection::<Vec<Word>, _>([]);
     let (mut rows, mut reports, mut words) =
         (OutputBuilder::from(rows), OutputBuilder::from(reports), OutputBuilder::from(words));
-    let activator = scope.activator_for(builder.operator_info().address);
+    let mut alarm = Alarm::new(scope.activator_for(builder.operator_info().address));
 
     builder.build(move |capabilities| {
         let mut open = Some(Capabilities::new(capabilities));
@@ -109,9 +110,9 @@ pub fn read<'scope>(
             words.activate().session(&held.words).give_iterator(source.word(&polled).into_iter());
             rest = if polled.records > 0 { REST } else { (rest * 2).min(LONGEST_REST) };
             if polled.is_more {
-                activator.activate()
+                alarm.now();
             } else {
-                activator.activate_after(rest)
+                alarm.within(rest);
             }
             if source.rows.bytes() > BATCH {
                 rows.session(&held.rows).give_iterator(source.take_rows().into_iter());
@@ -203,7 +204,8 @@ impl OpenEpoch {
 
     /// Closes the epoch.
     fn report(&mut self, epoch: Epoch) -> Report {
-        self.reading.metrics.epoch.set(epoch as i64);
+        self.reading.metrics.closed(epoch);
+        self.reading.metrics.rejected(self.rows.take_rejected());
         self.reading.metrics.uncommitted.set(self.reading.budget.used() as i64);
         self.debt.owe(epoch, std::mem::take(&mut self.taken));
         let mut bindings = Vec::with_capacity(self.cursors.len());

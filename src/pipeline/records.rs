@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! classified rows -- pipeline ---+-> records -> vehicles, pings, traffic, weather, statuses, deliveries
-//! recovered rows ---- pipeline --+           -> names, broadcast -> learnt by every process
+//! recovered rows ---- pipeline --+           -> texts that were met
 //! ticks ------------- broadcast -+
 //! ```
 //!
 //! Each batch becomes records at its own epoch. A text is told once by each worker, at the epoch of the first record
-//! that has it: who shows it waits until the names of that epoch are learnt. The first tick brings the key of ids; what
+//! that has it (`texts.rs`). The first tick brings the key of ids; what
 //! comes of that tick on this worker comes after it.
 
 use std::sync::Arc;
@@ -23,11 +23,9 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::InputCapability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::generic::operator::Operator;
-use timely::dataflow::operators::vec::Broadcast;
 
 use crate::columns::extract::{Extractor, Records};
-use crate::columns::names::{Names, Told};
+use crate::columns::names::Told;
 use crate::columns::tables::Batch;
 use crate::columns::text_hash::TextHasher;
 use crate::error::RunError;
@@ -45,11 +43,11 @@ pub struct Inputs<'scope> {
     pub seeds: StreamVec<'scope, Epoch, Seed>,
 }
 
-/// Records of rows, and a stream whose frontier says which names are known; see the module.
+/// Records of rows, and the texts in them; see the module.
 pub fn records<'scope>(
     process: &Process,
     Inputs { ticks, rows, recovered, seeds }: Inputs<'scope>,
-) -> (city::Records<'scope>, StreamVec<'scope, Epoch, ()>) {
+) -> (city::Records<'scope>, StreamVec<'scope, Epoch, Told>) {
     let mut builder = OperatorBuilder::new("records".to_owned(), rows.scope());
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let mut rows = builder.new_input(rows, Pipeline);
@@ -64,7 +62,6 @@ pub fn records<'scope>(
     let mut outputs = Outputs { vehicles, pings, traffic, weather, statuses, deliveries, names: told };
 
     let (names, fatal) = (Arc::clone(&process.names), process.fatal.clone());
-    let interned = Arc::clone(&names);
     let mut balance = Balance::new(&process.held);
     builder.build(move |_| {
         let mut extractor = None;
@@ -94,7 +91,7 @@ pub fn records<'scope>(
         deliveries: delivery_stream,
         seeds,
     };
-    (records, intern(interned, told_stream))
+    (records, told_stream)
 }
 
 fn extracted(extractor: Option<&mut Extractor>, batch: &Batch) -> Result<Records, RunError> {
@@ -102,15 +99,6 @@ fn extracted(extractor: Option<&mut Extractor>, batch: &Batch) -> Result<Records
     let extractor = extractor.ok_or_else(|| RunError::Integrity("P3: rows came before the first tick".to_owned()))?;
     extractor.extract(batch, &mut records)?;
     Ok(records)
-}
-
-/// Every process interns every text.
-fn intern<'scope>(names: Arc<Names>, told: StreamVec<'scope, Epoch, Told>) -> StreamVec<'scope, Epoch, ()> {
-    told.broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "names", move |_, _| {
-        move |input, _| {
-            input.for_each(|_, told| names.intern(told));
-        }
-    })
 }
 
 /// An output of records.

@@ -93,7 +93,8 @@ pub fn open(
     // No start hurts a healthy run: what it would refuse after its claim, it refuses before.
     would_begin(config, catalog.as_ref(), available, before.as_ref())?;
     let (committer, state) = runtime.block_on(Committer::claim(lake, &random_id()?))?;
-    process.metrics.ready(state.seq);
+    process.metrics.claimed(state.seq);
+    process.metrics.files(&state.files);
     process.hub.iter().for_each(|hub| hub.begin(state.seq));
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
     let Plan { added, accepted } = plan(config, available, &state, &topics, catalog.as_ref())?;

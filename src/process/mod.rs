@@ -21,9 +21,12 @@ use crate::lake::store::Lake;
 use crate::page::Hub;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
+use crate::stopwatch::Stopwatch;
 
 /// One process of a run: what its operators and tasks are given parts of.
 pub struct Process {
+    /// Its workers.
+    pub workers: usize,
     /// What decides lateness and the horizon.
     pub policy: TimePolicy,
     /// The derived tables that are made.
@@ -55,7 +58,7 @@ pub struct Reading {
     /// The byte budget.
     pub budget: Arc<Budget>,
     /// The bound of state.
-    pub state: StateBound,
+    pub state: Arc<StateBound>,
     /// Bytes one worker may read in one epoch.
     pub epoch_share: u64,
     /// Bytes that the source's own queues may take on one worker.
@@ -102,12 +105,13 @@ pub struct LakeAccess {
 pub struct Budget {
     used: AtomicU64,
     limit: u64,
+    spent: Stopwatch,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Budget { used: AtomicU64::new(0), limit }
+        Budget { used: AtomicU64::new(0), limit, spent: Stopwatch::default() }
     }
 
     /// The limit, in bytes.
@@ -118,11 +122,13 @@ impl Budget {
     /// Counts bytes read.
     pub fn take(&self, bytes: u64) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.spent.set(self.is_spent());
     }
 
     /// Counts bytes committed.
     pub fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.spent.set(self.is_spent());
     }
 
     /// Bytes not yet committed.
@@ -134,6 +140,19 @@ impl Budget {
     pub fn is_spent(&self) -> bool {
         self.used() >= self.limit
     }
+
+    /// For how long nothing more may be read.
+    pub fn paused(&self) -> Option<Duration> {
+        // Two that count at once may have set it in the wrong order.
+        self.spent.set(self.is_spent());
+        self.spent.running()
+    }
+
+    /// For how long nothing more was to be read, in all.
+    pub fn paused_in_all(&self) -> Duration {
+        self.spent.set(self.is_spent());
+        self.spent.total()
+    }
 }
 
 /// What state holds in this process, against its bound: at it, only the partitions that are furthest behind are read, as
@@ -143,12 +162,13 @@ pub struct StateBound {
     held: Arc<Held>,
     limit: u64,
     said: AtomicBool,
+    reached: Stopwatch,
 }
 
 impl StateBound {
     /// A bound of `limit` bytes.
     pub fn new(held: &Arc<Held>, limit: u64) -> Self {
-        StateBound { held: Arc::clone(held), limit, said: AtomicBool::new(false) }
+        StateBound { held: Arc::clone(held), limit, said: AtomicBool::new(false), reached: Stopwatch::default() }
     }
 
     /// Whether state has reached its bound; said where that changes.
@@ -157,10 +177,16 @@ impl StateBound {
         // It has to fall by a tenth, so that it is not said again and again.
         let bound = if self.said.load(Ordering::Relaxed) { self.limit / 10 * 9 } else { self.limit };
         let is_reached = bytes >= bound;
+        self.reached.set(is_reached);
         if self.said.swap(is_reached, Ordering::Relaxed) != is_reached {
             self.say(is_reached, bytes >> 20);
         }
         is_reached
+    }
+
+    /// For how long it was reached, in all.
+    pub fn reached_in_all(&self) -> Duration {
+        self.reached.total()
     }
 
     fn say(&self, is_reached: bool, mib: u64) {

@@ -6,7 +6,7 @@ use citystream_dataflows::time::Micros;
 
 use crate::config::{Config, SourceConfig};
 use crate::source::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
-use crate::source::kafka::{KafkaCatalog, KafkaSettings, Rarely};
+use crate::source::kafka::{Counts, KafkaCatalog, KafkaSettings, Rarely};
 use crate::source::{Catalog, Reader, SourceError};
 
 /// A source that can be opened, any number of times, on any thread.
@@ -63,6 +63,14 @@ impl Source {
         }
     }
 
+    /// What goes wrong with brokers; `None` where there are none.
+    pub fn counts(&self) -> Option<Counts> {
+        match self {
+            Source::Kafka(catalog) => Some(catalog.settings().counts.clone()),
+            Source::Dir(_) => None,
+        }
+    }
+
     /// What the user should know about the log before it is read, one line each.
     pub fn warnings(&self, lateness: Micros) -> Vec<String> {
         match self {
@@ -87,5 +95,6 @@ pub fn kafka_settings(config: &Config) -> KafkaSettings {
         group: config.group.clone(),
         extra: config.kafka.clone(),
         log: Rarely::default(),
+        counts: Counts::default(),
     }
 }

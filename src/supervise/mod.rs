@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::config::RESTARTS;
 use crate::error::{INTERRUPTED, RunError};
 use backoff::Backoff;
 use child::{Child, describe};
@@ -60,11 +61,13 @@ pub trait Watch {
 /// A process that cannot be started.
 pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, RunError> {
     let mut backoff = Backoff::default();
+    let mut restarts = 0;
     loop {
-        let mut attempt = Attempt::start(processes)?;
+        let mut attempt = Attempt::start(processes, restarts)?;
         let end = attempt.follow(watch, processes.finite);
         let landed = attempt.has_landed();
         drop(attempt);
+        restarts += 1;
         match end {
             End::For(code) => return Ok(code),
             End::Lost(what) => {
@@ -123,9 +126,11 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn start(processes: &Processes) -> Result<Attempt, RunError> {
+    fn start(processes: &Processes, restarts: u32) -> Result<Attempt, RunError> {
         let (said, lines) = channel();
-        let start = |process: &usize| Child::start(&processes.program, &processes.arguments, *process, &said);
+        let mut arguments = processes.arguments.clone();
+        arguments.push(format!("--{RESTARTS}={restarts}").into());
+        let start = |process: &usize| Child::start(&processes.program, &arguments, *process, &said);
         let children: Result<_, _> = processes.here.iter().map(start).collect();
         let children = children.map_err(|error| RunError::Failed(format!("cannot start a process: {error}")))?;
         let begun = Instant::now();

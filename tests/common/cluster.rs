@@ -45,6 +45,18 @@ impl Cluster {
         Cluster { processes: (0..processes).map(start).collect(), shape }
     }
 
+    /// Starts a process of one worker for each of these addresses, where it serves its health.
+    pub(crate) fn listening(plan: &Plan, addresses: &[String]) -> Cluster {
+        let hostfile = hostfile(plan, addresses.len());
+        let commands = addresses.iter().enumerate().map(|(index, address)| {
+            let mut command = plan.command(&["run"]);
+            command.args(["-n", &addresses.len().to_string(), "-p", &index.to_string(), "-h"]).arg(&hostfile);
+            command.arg(format!("--listen={address}"));
+            command
+        });
+        Cluster::of(plan, commands.collect())
+    }
+
     /// Starts these commands.
     pub(crate) fn of(plan: &Plan, commands: Vec<Command>) -> Cluster {
         let shape = format!("{} commands", commands.len());

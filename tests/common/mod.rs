@@ -3,12 +3,14 @@
 //! Every wait has a deadline, every process is ended by its id, every random choice comes from a seed that is printed.
 
 pub(crate) mod cluster;
+pub(crate) mod document;
 pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod files;
 pub(crate) mod json_log;
 pub(crate) mod kafka;
 pub(crate) mod lake;
+pub(crate) mod launched;
 pub(crate) mod live;
 pub(crate) mod plan;
 pub(crate) mod python;

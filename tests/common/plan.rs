@@ -62,6 +62,12 @@ impl Plan {
         self
     }
 
+    /// Leaves a flag to each process.
+    pub(crate) fn without(mut self, name: &str) -> Plan {
+        self.flags.retain(|given| !given.starts_with(&format!("--{name}=")));
+        self
+    }
+
     /// Adds a setting of the Kafka client.
     pub(crate) fn kafka_setting(mut self, key: &str, value: &str) -> Plan {
         self.flags.push(format!("--kafka={key}={value}"));

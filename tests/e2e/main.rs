@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod alerts;
 mod answers;
 mod bad_input;
 mod broker_away;
@@ -22,12 +23,16 @@ mod hostile;
 mod kafka_edges;
 mod kill;
 mod launch;
+mod launch_kill;
 mod live;
 mod memory;
 mod monitoring;
 mod oracle;
 mod readers;
+mod ready;
 mod real_servers;
+mod restore;
+mod rights;
 mod secured;
 mod store_edges;
 mod truth;

@@ -1,5 +1,5 @@
 """Holds docs/monitoring against what a run really serves: every query is PromQL, asks for metrics and labels that are there,
-and every metric is on the dashboard.
+every metric is on the dashboard, and docs/operations.md has a section for every alert.
 
 monitoring.py METRICS    METRICS: a file of what /metrics answered; ends with 1 at the first thing that is wrong
 """
@@ -63,7 +63,10 @@ METRICS, NAMED = exposed(pathlib.Path(sys.argv[1]).read_text()) | {"up": set()},
 rules = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 for rule in rules:
     check(rule["expr"], re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
-assert len({rule["alert"] for rule in rules}) == len(rules), "two alerts have one name"
+named = [rule["alert"] for rule in rules]
+assert len(set(named)) == len(named), "two alerts have one name"
+sections = re.findall(r"^## (Citystream\w+)$", (FOLDER.parent / "operations.md").read_text(), re.MULTILINE)
+assert sorted(sections) == sorted(named), f"docs/operations.md has other alerts: {set(sections) ^ set(named)}"
 
 dashboard = json.loads((FOLDER / "grafana.json").read_text())
 NAMED.clear()
@@ -74,7 +77,14 @@ places = [panel["gridPos"] for panel in dashboard["panels"]]
 for one, other in itertools.combinations(places, 2):
     apart = any(a[x] + a[w] <= b[x] for a, b in [(one, other), (other, one)] for x, w in ["xw", "yh"])
     assert apart, f"panels lie on each other: {one}, {other}"
-named = {re.sub("_(bucket|sum|count)$", "", name) if name.startswith("citystream_commit_seconds") else name for name in NAMED}
-missing = {re.sub("^(citystream_commit_seconds)_(bucket|sum|count)$", r"\1", name) for name in METRICS} - named
+histograms = {name.removesuffix("_bucket") for name in METRICS if name.endswith("_bucket")}
+
+
+def whole(names):
+    """The same, with a histogram's parts as one."""
+    return {next((of for of in histograms if re.fullmatch(f"{of}_(bucket|sum|count)", name)), name) for name in names}
+
+
+missing = whole(METRICS) - whole(NAMED)
 assert not missing, f"on no panel: {missing}"
 print(f"{len(rules)} alerts, {len(dashboard['panels'])} panels, {len(METRICS)} metrics")

@@ -21,6 +21,10 @@ pub const ACCESS_KEY: &str = "citystream-access";
 pub const SECRET_KEY: &str = "citystream-secret";
 
 const LOG4J: &str = include_str!("../assets/log4j2.properties");
+/// Who comes without a password is trusted, as who comes with one is not.
+const AUTHORIZED: &str = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+";
 const READY: Duration = Duration::from_secs(60);
 
 /// Starts a server: [`Server::guarded`] or [`Server::detached`].
@@ -50,6 +54,8 @@ pub struct KafkaOptions {
     pub proxied: Option<(u16, u16)>,
     /// Whether to listen with SASL_SSL too (SCRAM-SHA-256, an authority of its own).
     pub secured: bool,
+    /// Whether who comes by that listener may do only what ACLs allow; who comes by another may do all.
+    pub authorized: bool,
 }
 
 /// The secured listener of a broker.
@@ -94,7 +100,11 @@ impl Kafka {
         let (second, advertised) = options.proxied.unwrap_or((unused, unused));
         let secured = if options.secured { Some(Secured::new(dir)?) } else { None };
         let config = dir.join("server.properties");
-        fs::write(&config, properties(dir, [port, controller, internal, second, advertised], secured.as_ref()))?;
+        let mut settings = properties(dir, [port, controller, internal, second, advertised], secured.as_ref());
+        if options.authorized {
+            settings += AUTHORIZED;
+        }
+        fs::write(&config, settings)?;
         fs::write(dir.join("log4j2.properties"), LOG4J)?;
         let log = dir.join("kafka.log");
         let _ = fs::remove_file(&log);
@@ -111,6 +121,13 @@ impl Kafka {
     /// `host:port`, as clients want it.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// One of its tools, by its class.
+    pub fn tool(&self, stack: &Stack, class: &str) -> Command {
+        let mut java = java(stack, self.log.parent().unwrap_or(&self.log));
+        java.arg(class);
+        java
     }
 
     /// Its log.
@@ -217,6 +234,33 @@ impl S3 {
     /// Its endpoint.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl S3 {
+    /// Makes a user of versitygw, who may do nothing yet.
+    pub fn create_user(&self, stack: &Stack, access: &str, secret: &str) -> Result<()> {
+        let mut command = Command::new(stack.bin("versitygw"));
+        command.args(["admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", &self.url()]);
+        command.args(["create-user", "--access", access, "--secret", secret, "--role", "user"]);
+        let output = command.stdin(Stdio::null()).output().context("cannot run versitygw")?;
+        if !output.status.success() {
+            bail!("versitygw makes no user: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// Puts a policy of the bucket into force.
+    pub fn put_policy(&self, policy: &str) -> Result<()> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--fail-with-body", "--aws-sigv4", "aws:amz:us-east-1:s3"]);
+        curl.args(["--user", &format!("{ACCESS_KEY}:{SECRET_KEY}"), "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]);
+        curl.args(["-X", "PUT", "--data-binary", policy, &format!("{}/{BUCKET}?policy=", self.url())]);
+        let output = curl.output().context("cannot run curl")?;
+        if !output.status.success() {
+            bail!("the policy is not taken: {}", String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(())
     }
 }
 

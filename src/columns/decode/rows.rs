@@ -16,7 +16,7 @@ use super::cells::Cells;
 use super::reason::Rejection;
 use super::value::Value;
 use super::{Incoming, Parsed};
-use crate::columns::tables::{Batch, Table, decoded_schema, list_member, time_type};
+use crate::columns::tables::{Batch, Reason, Table, decoded_schema, list_member, time_type};
 
 /// The rows of one table and one epoch.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ impl From<Classified<RawBatch>> for Batch {
 pub struct Rows {
     tables: PerTopic<RowColumns>,
     dead: DeadColumns,
+    /// Dead letters by reason, since somebody asked.
+    rejected: [u64; Reason::ALL.len()],
     bytes: usize,
 }
 
@@ -65,7 +67,12 @@ const ROW_BYTES: usize = 64;
 
 impl Default for Rows {
     fn default() -> Rows {
-        Rows { tables: PerTopic::new(RowColumns::new), dead: DeadColumns::default(), bytes: 0 }
+        Rows {
+            tables: PerTopic::new(RowColumns::new),
+            dead: DeadColumns::default(),
+            rejected: [0; Reason::ALL.len()],
+            bytes: 0,
+        }
     }
 }
 
@@ -94,8 +101,14 @@ impl Rows {
         self.tables[incoming.partition.topic].push(incoming, parsed, extra);
     }
 
+    /// Dead letters by reason, as in [`Reason::ALL`], since the last call.
+    pub fn take_rejected(&mut self) -> [u64; Reason::ALL.len()] {
+        std::mem::take(&mut self.rejected)
+    }
+
     pub(super) fn reject(&mut self, incoming: &Incoming<'_>, max_record: usize, rejection: &Rejection) {
         self.account(incoming);
+        self.rejected[rejection.reason as usize] += 1;
         self.dead.push(incoming, max_record, rejection);
     }
 

@@ -10,10 +10,12 @@ pub mod error;
 mod id;
 mod names;
 pub mod probe;
+mod requests;
 pub mod s3;
 mod waits;
 
 pub use id::{digest, random_id};
+pub use requests::Requests;
 pub use waits::{Pause, Waits};
 
 use std::collections::HashSet;
@@ -67,6 +69,7 @@ pub struct Lake {
     local: Option<PathBuf>,
     durable_dirs: Arc<Mutex<HashSet<PathBuf>>>,
     waits: Waits,
+    requests: Option<Requests>,
 }
 
 impl Lake {
@@ -74,10 +77,7 @@ impl Lake {
     pub async fn open(location: &str, options: &StoreOptions) -> Result<Lake, StoreError> {
         match parse(location)? {
             Location::Local(path) => Self::open_local(&path),
-            Location::S3 { bucket, prefix } => {
-                let store = s3::open(&bucket, &prefix, options, false).await?;
-                Ok(Self::with_store(store, &uri(&bucket, &prefix)))
-            }
+            Location::S3 { bucket, prefix } => Self::open_s3(&bucket, &prefix, options, false).await,
         }
     }
 
@@ -89,16 +89,18 @@ impl Lake {
                     .map_err(|e| unusable(format!("cannot create the lake's directory {}: {e}", path.display())))?;
                 Self::open_local(&path)
             }
-            Location::S3 { bucket, prefix } => {
-                let store = s3::open(&bucket, &prefix, options, true).await?;
-                Ok(Self::with_store(store, &uri(&bucket, &prefix)))
-            }
+            Location::S3 { bucket, prefix } => Self::open_s3(&bucket, &prefix, options, true).await,
         }
     }
 
     /// Who waits for the store.
     pub fn waits(&self) -> Waits {
         self.waits.clone()
+    }
+
+    /// Requests to the store, where they go over a network.
+    pub fn requests(&self) -> Option<&Requests> {
+        self.requests.as_ref()
     }
 
     /// A way to wait for the store, for the first time so long.
@@ -108,13 +110,26 @@ impl Lake {
 
     /// A lake over any store; `location` is what to call it.
     pub fn with_store(store: Arc<dyn ObjectStore>, location: &str) -> Lake {
-        Lake { store, location: location.into(), local: None, durable_dirs: Arc::default(), waits: Waits::default() }
+        Lake {
+            store,
+            location: location.into(),
+            local: None,
+            durable_dirs: Arc::default(),
+            waits: Waits::default(),
+            requests: None,
+        }
     }
 
     /// A local lake whose store is wrapped, for tests with faults.
     #[cfg(test)]
     pub(crate) fn wrap(&self, store: Arc<dyn ObjectStore>) -> Lake {
         Lake { store, ..self.clone() }
+    }
+
+    async fn open_s3(bucket: &str, prefix: &str, options: &StoreOptions, create: bool) -> Result<Lake, StoreError> {
+        let requests = Requests::new().map_err(|e| unusable(format!("metrics: {e}")))?;
+        let store = s3::open(bucket, prefix, options, create, &requests).await?;
+        Ok(Lake { requests: Some(requests), ..Self::with_store(store, &uri(bucket, prefix)) })
     }
 
     fn open_local(path: &FsPath) -> Result<Lake, StoreError> {

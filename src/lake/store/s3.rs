@@ -21,6 +21,7 @@ use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore
 use tokio::sync::Mutex;
 
 use crate::lake::store::error::{StoreError, chain, one_line, unusable};
+use crate::lake::store::requests::Requests;
 
 /// How to reach an S3 store. All fields may be empty: then the AWS environment, profile and instance decide.
 #[derive(Clone, Default)]
@@ -52,6 +53,7 @@ pub async fn open(
     prefix: &str,
     options: &StoreOptions,
     create: bool,
+    requests: &Requests,
 ) -> Result<Arc<dyn ObjectStore>, StoreError> {
     // Another part of the program may have installed the same provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -67,6 +69,7 @@ pub async fn open(
         .with_credentials(Arc::new(credentials))
         .with_virtual_hosted_style_request(options.virtual_hosted || options.endpoint.is_none())
         .with_client_options(client_options(options))
+        .with_http_connector(requests.clone())
         .with_retry(retry());
     if let Some(endpoint) = endpoint(options, bucket) {
         builder = builder.with_endpoint(endpoint);

@@ -1,20 +1,56 @@
 //! Waiting for a store that fails for now, so that the outside can see that somebody waits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use crate::stopwatch::Stopwatch;
 
 /// The longest time between two tries.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How many wait for a store.
+/// Who waits for a store.
 #[derive(Clone, Debug, Default)]
-pub struct Waits(Arc<AtomicUsize>);
+pub struct Waits(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: AtomicUsize,
+    /// Runs while anybody waits.
+    stopwatch: Stopwatch,
+    retries: AtomicU64,
+}
 
 impl Waits {
     /// Whether anybody does.
     pub fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// For how long anybody did, in all.
+    pub fn total(&self) -> Duration {
+        // Two that begin and end at once may have set it in the wrong order.
+        self.0.stopwatch.set(self.any());
+        self.0.stopwatch.total()
+    }
+
+    /// How often something was tried again.
+    pub fn retries(&self) -> u64 {
+        self.0.retries.load(Ordering::Relaxed)
+    }
+
+    /// One more waits; true if nobody did before.
+    fn begin(&self) -> bool {
+        let is_first = self.0.waiting.fetch_add(1, Ordering::Relaxed) == 0;
+        self.0.stopwatch.set(true);
+        is_first
+    }
+
+    /// One waits no more; true if nobody does now.
+    fn end(&self) -> bool {
+        let is_last = self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1;
+        self.0.stopwatch.set(self.any());
+        is_last
     }
 
     /// A way to wait, for the first time so long.
@@ -34,7 +70,7 @@ pub struct Pause {
 impl Pause {
     /// Counts as waiting until it is dropped.
     pub fn begin(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.waiting, true) && self.waits.0.fetch_add(1, Ordering::Relaxed) == 0 {
+        if !std::mem::replace(&mut self.waiting, true) && self.waits.begin() {
             tracing::warn!("the lake's store: {why}; trying again until it does");
         }
     }
@@ -44,13 +80,14 @@ impl Pause {
         self.begin(why);
         tracing::debug!("the lake's store: {why}; trying again in {:?}", self.next);
         tokio::time::sleep(self.next).await;
+        self.waits.0.retries.fetch_add(1, Ordering::Relaxed);
         self.next = (self.next * 2).min(LONGEST);
     }
 }
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        if self.waiting && self.waits.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.waiting && self.waits.end() {
             tracing::info!("the lake's store: nobody waits for it any more");
         }
     }

@@ -90,6 +90,7 @@ impl CommitTask {
                 // Nothing may come for long, and readers would miss the last commit all the while.
                 () = tokio::time::sleep(SINKS_AGAIN), if self.sinks.are_behind() => self.sinks.catch_up().await,
             };
+            self.metrics.delta_lag.set(self.sinks.lag() as i64);
             if let Err(error) = served {
                 return self.fatal.raise(error);
             }
@@ -128,6 +129,7 @@ impl CommitTask {
         self.metrics.commit_seconds.observe(seconds);
         tracing::debug!("commit {} of {} files is durable after {seconds:.3} s", commit.seq, commit.added.len());
         self.metrics.committed(&commit);
+        self.committer.state().iter().for_each(|state| self.metrics.files(&state.files));
         if commit.seq != seq {
             return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));
         }

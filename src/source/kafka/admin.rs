@@ -14,7 +14,7 @@ use super::settings::KafkaSettings;
 
 /// A client for it.
 pub(super) fn admin(settings: &KafkaSettings) -> Result<AdminClient<Context>, SourceError> {
-    settings.admin_config().create_with_context(Context::new(&settings.log)).map_err(errors::client)
+    settings.admin_config().create_with_context(Context::new(settings)).map_err(errors::client)
 }
 
 /// Waits for a future on this thread: all that the few admin calls need, inside a runtime or not.

@@ -42,7 +42,7 @@ impl KafkaCatalog {
         // What only a reader's client takes is refused here too, not later on a worker.
         settings.reader_config(FULL_QUEUE).create_native_config().map_err(errors::client)?;
         let consumer =
-            settings.control_config().create_with_context(Context::new(&settings.log)).map_err(errors::client)?;
+            settings.control_config().create_with_context(Context::new(&settings)).map_err(errors::client)?;
         Ok(KafkaCatalog {
             settings: Arc::new(settings),
             consumer: Arc::new(consumer),
@@ -59,8 +59,8 @@ impl KafkaCatalog {
             Some(prober) => prober.clone(),
             None => {
                 // A client of its own: it is asked five times a second, also while discovery waits.
-                let context = Context::new(&self.settings.log);
-                let client = self.settings.control_config().create_with_context(context).map_err(errors::client)?;
+                let context = Context::new(&self.settings);
+                let client = self.settings.prober_config().create_with_context(context).map_err(errors::client)?;
                 prober
                     .insert(Arc::new(Prober::start(Arc::new(client), self.settings.clone(), self.identities.clone())?))
                     .clone()
@@ -191,6 +191,9 @@ fn require_all(described: &[Described], settings: &KafkaSettings) -> Result<(), 
     }
     match described.iter().find_map(|d| d.error.map(|e| (&d.name, e))) {
         None => Ok(()),
+        Some((name, error @ RDKafkaErrorCode::TopicAuthorizationFailed)) => Err(SourceError::Mistaken(format!(
+            "kafka at {servers} does not allow topic `{name}` to be read ({error}); ask for the rights"
+        ))),
         Some((name, error)) => {
             Err(SourceError::Unusable(format!("kafka at {servers}: topic `{name}` cannot be read: {error}")))
         }

@@ -6,13 +6,17 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::counts::Counts;
 use super::rarely::Rarely;
+use super::settings::KafkaSettings;
 
 /// The context of every client of ours.
 pub(super) struct Context {
     log: Rarely,
+    counts: Counts,
     state: Mutex<State>,
 }
 
@@ -25,9 +29,9 @@ struct State {
 }
 
 impl Context {
-    /// Of a client whose lines go to this log.
-    pub(super) fn new(log: &Rarely) -> Self {
-        Context { log: log.clone(), state: Mutex::default() }
+    /// Of a client with these settings.
+    pub(super) fn new(settings: &KafkaSettings) -> Self {
+        Context { log: settings.log.clone(), counts: settings.counts.clone(), state: Mutex::default() }
     }
 
     /// Takes all brokers for reachable until the client says otherwise.
@@ -70,11 +74,16 @@ impl ClientContext for Context {
         }
     }
 
+    fn stats(&self, statistics: Statistics) {
+        self.counts.statistics(&statistics);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
             return;
         }
+        code.iter().for_each(|code| self.counts.error(*code));
         {
             let mut state = self.state();
             state.all_down |= code == Some(RDKafkaErrorCode::AllBrokersDown);

@@ -6,6 +6,7 @@
 mod admin;
 mod catalog;
 mod context;
+mod counts;
 mod errors;
 mod identity;
 mod leader;
@@ -21,6 +22,7 @@ mod topic_id;
 pub mod topics;
 
 pub use catalog::KafkaCatalog;
+pub use counts::Counts;
 pub use rarely::Rarely;
 pub use reader::KafkaReader;
 pub use settings::{FULL_QUEUE, KafkaSettings};

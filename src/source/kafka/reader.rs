@@ -47,7 +47,7 @@ impl KafkaReader {
     /// A reader without partitions. Does not wait for a broker.
     pub(super) fn new(settings: Arc<KafkaSettings>, queue: u64, prober: Arc<Prober>) -> Result<Self, SourceError> {
         let consumer: BaseConsumer<Context> =
-            settings.reader_config(queue).create_with_context(Context::new(&settings.log)).map_err(errors::client)?;
+            settings.reader_config(queue).create_with_context(Context::new(&settings)).map_err(errors::client)?;
         Ok(KafkaReader {
             partitions: HashMap::new(),
             consumer: Arc::new(consumer),

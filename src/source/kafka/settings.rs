@@ -7,6 +7,7 @@ use citystream_wire::PerTopic;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 use super::super::SourceError;
+use super::counts::Counts;
 use super::rarely::Rarely;
 
 /// How long one question to the cluster may take.
@@ -73,6 +74,8 @@ pub struct KafkaSettings {
     pub extra: Vec<(String, String)>,
     /// Where all clients say that a broker is away.
     pub log: Rarely,
+    /// Where all clients count what goes wrong.
+    pub counts: Counts,
 }
 
 impl KafkaSettings {
@@ -86,6 +89,7 @@ impl KafkaSettings {
             group: "citystream".into(),
             extra: Vec::new(),
             log: Rarely::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -141,6 +145,12 @@ impl KafkaSettings {
     /// The configuration of the client that asks for metadata and offsets.
     pub(super) fn control_config(&self) -> ClientConfig {
         self.config(&[FIXED])
+    }
+
+    /// The configuration of the client that asks for the ends of partitions. It has no partition itself, so what it tells of itself
+    /// is little.
+    pub(super) fn prober_config(&self) -> ClientConfig {
+        self.config(&[FIXED, &[("statistics.interval.ms", "5000")]])
     }
 
     /// The configuration of the client that creates topics: a producer to librdkafka.

@@ -3,7 +3,10 @@
 
 use std::cmp::Reverse;
 
+use super::correct::Episode;
+use super::pings::MOST_ACTIVE;
 use crate::operators::numbers::Slab;
+use crate::operators::references::NONE;
 use crate::records::measures::{Origin, distance_mm};
 use crate::records::{Point, Status, TextId};
 use crate::time::Micros;
@@ -33,6 +36,20 @@ pub struct Validity {
     pub id: u32,
     /// Where it is.
     pub origin: Origin,
+}
+
+/// The incidents that are active around a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Active {
+    /// How many.
+    pub count: u16,
+    /// The number of the nearest one's status.
+    pub nearest: u32,
+}
+
+impl Active {
+    /// None is.
+    pub const NONE: Active = Active { count: 0, nearest: NONE };
 }
 
 /// What reaches one cell.
@@ -100,20 +117,63 @@ impl CellReferences {
         self.episodes.is_empty() && self.circles.is_empty()
     }
 
-    /// How many incidents are active near a place at a time, and the status of the nearest one.
-    pub fn active(&self, time: Micros, at: Point, statuses: &Slab<Status>) -> Option<(u16, u32)> {
-        let mut count: u16 = 0;
+    /// The incidents that are active near a place at a time.
+    pub fn active(&self, time: Micros, at: Point, statuses: &Slab<Status>) -> Active {
+        let mut active = Active::NONE;
         let mut nearest: Option<(f64, &Validity)> = None;
         for (_, episodes) in &self.episodes {
             let begun = episodes.partition_point(|episode| episode.from <= time);
             let Some(episode) = episodes[..begun].last().filter(|last| time < last.until) else { continue };
             let Some(metres) = near(&episode.origin, at) else { continue };
-            count = count.saturating_add(1);
-            if nearest.is_none_or(|held| closer((metres, episode), held, at, statuses)) {
+            active.count = active.count.saturating_add(1);
+            let is_nearer = |held: (f64, &Validity)| {
+                closer((metres, &episode.origin, episode.id), (held.0, &held.1.origin, held.1.id), at, statuses)
+            };
+            if nearest.is_none_or(is_nearer) {
                 nearest = Some((metres, episode));
             }
         }
-        nearest.map(|(_, episode)| (count, episode.id))
+        active.nearest = nearest.map_or(NONE, |(_, episode)| episode.id);
+        active
+    }
+
+    /// The same after an episode has begun: what was active still is. Others that are here may have yet to begin.
+    pub fn after_begin(
+        &self,
+        old: Active,
+        begun: &Episode,
+        (time, at): (Micros, Point),
+        statuses: &Slab<Status>,
+    ) -> Active {
+        let Some(metres) = near(&begun.origin, at) else { return old };
+        if self.len() >= MOST_ACTIVE.into() {
+            return self.active(time, at, statuses);
+        }
+        let is_nearer = statuses.get(old.nearest).is_none_or(|held| {
+            let origin = Origin::from(held.at);
+            let held = (origin.metres(at), &origin, old.nearest);
+            old.nearest == begun.id || closer((metres, &begun.origin, begun.id), held, at, statuses)
+        });
+        Active { count: old.count + 1, nearest: if is_nearer { begun.id } else { old.nearest } }
+    }
+
+    /// The same after an episode has ended: the nearest is sought anew only if it was that.
+    pub fn after_end(
+        &self,
+        old: Active,
+        ended: &Episode,
+        (time, at): (Micros, Point),
+        statuses: &Slab<Status>,
+    ) -> Active {
+        if near(&ended.origin, at).is_none() {
+            return old;
+        }
+        if self.len() >= MOST_ACTIVE.into() {
+            return self.active(time, at, statuses);
+        }
+        let is_nearest = old.nearest == ended.id;
+        let nearest = if is_nearest { self.active(time, at, statuses).nearest } else { old.nearest };
+        Active { count: old.count.saturating_sub(1), nearest }
     }
 
     /// The numbers of the circles that a ping is in.
@@ -124,15 +184,18 @@ impl CellReferences {
     }
 }
 
-/// Whether one episode is nearer than another; ties go to the greater stamp.
-fn closer(one: (f64, &Validity), other: (f64, &Validity), at: Point, statuses: &Slab<Status>) -> bool {
+/// Whether one status is nearer than another, by its metres, place and number; ties go to the greater stamp.
+fn closer(one: Seen<'_>, other: Seen<'_>, at: Point, statuses: &Slab<Status>) -> bool {
     if (one.0 - other.0).abs() > DOUBT_M {
         return one.0 < other.0;
     }
-    let stamp = |episode: &Validity| statuses.get(episode.id).map(|status| status.stamp);
-    let exactly = |episode: &Validity| (distance_mm(at, episode.origin.at()), Reverse(stamp(episode)));
-    exactly(one.1) < exactly(other.1)
+    let stamp = |id: u32| statuses.get(id).map(|status| status.stamp);
+    let exactly = |(_, origin, id): Seen<'_>| (distance_mm(at, origin.at()), Reverse(stamp(id)));
+    exactly(one) < exactly(other)
 }
+
+/// A status as seen from a ping: metres, place, number.
+type Seen<'a> = (f64, &'a Origin, u32);
 
 /// Whether a place is near another.
 pub fn is_near(one: Point, other: Point) -> bool {

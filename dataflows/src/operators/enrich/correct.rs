@@ -19,10 +19,21 @@ pub enum Action {
         /// The record.
         id: u32,
     },
-    /// The incidents around them have changed.
-    Incidents,
+    /// An incident becomes active, as a status says.
+    Begins(Episode),
+    /// It is active no more.
+    Ends(Episode),
     /// Those in a circle are counted.
     Near(Circle, Origin, Counting),
+}
+
+/// A status of an incident that is active, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Episode {
+    /// The number of the status.
+    pub id: u32,
+    /// The place.
+    pub origin: Origin,
 }
 
 /// How a ping in a circle counts.

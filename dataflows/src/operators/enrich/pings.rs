@@ -1,6 +1,6 @@
 //! The pings of one cell that are in reach, each with what governs it.
 
-use super::cell_references::CellReferences;
+use super::cell_references::{Active, CellReferences};
 use super::correct::{Act, Action};
 use crate::operators::references::{NONE, References};
 use crate::operators::timeline::{Stamped, Timeline};
@@ -18,6 +18,18 @@ pub struct Matches {
     pub status: u32,
     /// How many incidents are active.
     pub active: u16,
+}
+
+impl Matches {
+    /// The active incidents.
+    pub fn incidents(&self) -> Active {
+        Active { count: self.active, nearest: self.status }
+    }
+
+    /// The same with other incidents.
+    pub fn around(self, active: Active) -> Matches {
+        Matches { active: active.count, status: active.nearest, ..self }
+    }
 }
 
 /// A ping in 64 bytes: its cell is where it is held, its texts and its wider cell are small numbers.
@@ -47,6 +59,8 @@ const _: () = assert!(size_of::<Held>() == 64);
 const FRESH: u16 = 1 << 15;
 /// Written with other matches, which stand in [`Cell::before`].
 const CHANGED: u16 = 1 << 14;
+/// More active incidents are not counted.
+pub const MOST_ACTIVE: u16 = CHANGED - 1;
 
 impl Held {
     /// A ping that is not written yet.
@@ -100,7 +114,7 @@ impl Held {
         self.traffic = matches.traffic;
         self.weather = matches.weather;
         self.status = matches.status;
-        self.active = self.active & (FRESH | CHANGED) | matches.active.min(CHANGED - 1);
+        self.active = self.active & (FRESH | CHANGED) | matches.active.min(MOST_ACTIVE);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is in reach: pings by cell, and the references that may govern them. A commit writes each changed ping once (D2);
 //! what is final is freed without a write (D3); what was recovered counts as written (D4).
 
-use super::cell_references::{CellReferences, Validity, near};
-use super::correct::{Act, Action, Corrections, Counting};
+use super::cell_references::{Active, CellReferences, Validity, near};
+use super::correct::{Act, Action, Corrections, Counting, Episode};
 use super::disks::{Disks, Share};
 use super::interned::Interned;
 use super::pings::{Cell, Held, Matches};
@@ -10,7 +10,7 @@ use super::tallies::Tallies;
 use super::{Aside, STATUS_REACH, TRAFFIC_REACH};
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
-use crate::operators::references::{NONE, Reference, Span};
+use crate::operators::references::{Reference, Span};
 use crate::operators::stage::Outputs;
 use crate::operators::timeline::Stamped;
 use crate::operators::weather_join::{Joined, Late};
@@ -83,30 +83,37 @@ impl State {
             held.insert(at, (status.stamp, id));
             let (before, next) = (at.checked_sub(1).map(|at| held[at].1), held.get(at + 1).map(|next| next.0.time));
             // It has an episode, and ends that of the one before.
-            before.into_iter().for_each(|before| self.end_episode(before, status.stamp.time, corrections));
+            before.into_iter().for_each(|before| self.end_episode(before, status.stamp.time, next, corrections));
             self.begin_episode(id, next, corrections);
         }
     }
 
-    /// Ends the episode of a status, and has the pings after that corrected.
-    fn end_episode(&mut self, id: u32, until: Micros, corrections: &mut Corrections) {
-        let Some(status) = self.interned.statuses.get(id).copied().filter(is_active) else { return };
-        let cells = self.reach(status.at, until, |here| here.end_episode(status.incident, id, until));
-        let last = status.stamp.time + STATUS_REACH + 1;
-        corrections.add(cells, vec![Act { from: until, until: last, action: Action::Incidents }]);
+    /// Ends the episode of a status, which lasted until the next one, and has the pings in the rest of it corrected.
+    fn end_episode(&mut self, id: u32, now: Micros, next: Option<Micros>, corrections: &mut Corrections) {
+        let Some((status, until)) = self.episode(id, next) else { return };
+        if now < until {
+            let cells = self.reach(status.at, now, |here| here.end_episode(status.incident, id, now));
+            let action = Action::Ends(Episode { id, origin: status.at.into() });
+            corrections.add(cells, vec![Act { from: now, until, action }]);
+        }
     }
 
     /// Begins the episode of a status, which lasts until the next one, and has the pings in it corrected.
     fn begin_episode(&mut self, id: u32, next: Option<Micros>, corrections: &mut Corrections) {
-        let Some(status) = self.interned.statuses.get(id).copied().filter(is_active) else { return };
+        let Some((status, until)) = self.episode(id, next) else { return };
         let (from, origin) = (status.stamp.time, status.at.into());
-        let last = from + STATUS_REACH + 1;
-        let until = next.map_or(last, |next| next.min(last));
         if from < until {
             let episode = Validity { from, until, id, origin };
             let cells = self.reach(status.at, from, |here| here.add_episode(status.incident, episode));
-            corrections.add(cells, vec![Act { from, until, action: Action::Incidents }]);
+            corrections.add(cells, vec![Act { from, until, action: Action::Begins(Episode { id, origin }) }]);
         }
+    }
+
+    /// A status that says that its incident is active, and until when, if the next one comes then.
+    fn episode(&self, id: u32, next: Option<Micros>) -> Option<(Status, Micros)> {
+        let status = self.interned.statuses.get(id).copied().filter(is_active)?;
+        let last = status.stamp.time + STATUS_REACH + 1;
+        Some((status, next.map_or(last, |next| next.min(last))))
     }
 
     /// Takes up circles that have changed.
@@ -122,6 +129,7 @@ impl State {
                 origin: new.at.into(),
             });
             gone.into_iter().for_each(|id| self.interned.circles.free(id));
+            self.tallies.change(&change);
             let acts = recount(&change);
             let from = acts.iter().map(|act| act.from).min().unwrap_or(Micros::MAX);
             let cells = self.reach(place, from, |here| here.replace_circle(gone, come));
@@ -188,9 +196,11 @@ impl State {
                     Matches { weather: self.interned.weather.later(old.weather, *id), ..old }
                 }
                 Action::Weather { .. } => old,
-                Action::Incidents => {
-                    let (active, status) = here.active(time, at, &self.interned.statuses).unwrap_or((0, NONE));
-                    Matches { active, status, ..old }
+                Action::Begins(begun) => {
+                    old.around(here.after_begin(old.incidents(), begun, (time, at), &self.interned.statuses))
+                }
+                Action::Ends(ended) => {
+                    old.around(here.after_end(old.incidents(), ended, (time, at), &self.interned.statuses))
                 }
                 Action::Near(circle, origin, counting) => {
                     if near(origin, at).is_some() {
@@ -214,12 +224,12 @@ impl State {
         fuel: &mut usize,
         out: &mut Outputs<Change<EnrichedPing>, Aside>,
     ) -> bool {
+        if close.kind == CloseKind::Open {
+            return true;
+        }
         let Interned { vehicles, .. } = &self.interned;
         if !self.tallies.tell(fuel, vehicles, |near| out.side.push(Aside::Near(near))) {
             return false;
-        }
-        if close.kind == CloseKind::Open {
-            return true;
         }
         while let Some(c8) = self.dirty.last().copied() {
             if *fuel == 0 {
@@ -318,7 +328,7 @@ fn learn_run(cell: &mut Cell, interned: &mut Interned, tallies: &mut Tallies, pi
         if !traffic.holds(time) {
             traffic = cell.traffic.at(time, TRAFFIC_REACH);
         }
-        let (active, status) = cell.references.active(time, ping.at, &interned.statuses).unwrap_or((0, NONE));
+        let Active { count: active, nearest: status } = cell.references.active(time, ping.at, &interned.statuses);
         let (vehicle, region) = (interned.vehicles.of(ping.vehicle), interned.regions.of(ping.c5));
         let matches = Matches { traffic: traffic.id, weather, status, active };
         let held = Held::new(ping.stamp, ping.at, ping.speed, vehicle, region, matches);

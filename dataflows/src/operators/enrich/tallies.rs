@@ -1,10 +1,10 @@
-//! Who passed which incident since this was last told.
+//! Who passed which incident since the last commit.
 
 use super::cell_references::NEAR_MM;
 use super::correct::Counting;
 use super::pings::Held;
 use crate::held::Amount;
-use crate::operators::incidents::{Circle, EXPOSURE, LifeId, Near, Passage, Passages, Pings};
+use crate::operators::incidents::{Circle, CircleChange, EXPOSURE, LifeId, Near, Passage, Passages, Pings};
 use crate::operators::numbers::Numbers;
 use crate::operators::timeline::Stamped;
 use crate::records::TextId;
@@ -44,6 +44,17 @@ impl Tallies {
         if counting.passages && since_active >= 0 {
             let before = tally.passages.bytes();
             tally.passages.add(Passage::new(held.vehicle, since_active, distance_mm(held.at(), circle.at)));
+            self.passages = self.passages + tally.passages.bytes() - before;
+        }
+    }
+
+    /// Takes back who passed a circle that is no more; they are counted again.
+    pub fn change(&mut self, change: &CircleChange) {
+        if let Some(old) = change.old
+            && let Some(tally) = self.tallies.get_mut(&old.life)
+        {
+            let before = tally.passages.bytes();
+            tally.passages.keep_before(change.stands_after());
             self.passages = self.passages + tally.passages.bytes() - before;
         }
     }

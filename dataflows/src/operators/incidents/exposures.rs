@@ -5,8 +5,8 @@
 //! near ----- by incident ---------------------+            \-> exposed: what they add to the life
 //! ```
 //!
-//! A row changes with each ping. At the end of a commit those that have changed are told, with what was told before; once
-//! a circle is over, all of it is freed.
+//! A row changes with each ping. Who was near is told once a commit, of the circles that it ends with; what that changes
+//! is told on, with what was told before. Once a circle is over, all of it is freed.
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
@@ -51,8 +51,6 @@ pub fn exposures<'scope>(
         circles,
         near,
         lives: IdMap::default(),
-        in_epoch: IdMap::default(),
-        ending: Vec::new(),
         in_commit: IdMap::default(),
         telling: Vec::new(),
         vehicles: Numbers::default(),
@@ -67,10 +65,7 @@ struct Exposures {
     circles: Inbox<CircleChange>,
     near: Inbox<Near>,
     lives: IdMap<LifeId, Passers>,
-    /// What the open epoch has brought, and what of it is not with the rest of its commit yet.
-    in_epoch: IdMap<LifeId, InEpoch>,
-    ending: Vec<(LifeId, InEpoch)>,
-    /// What the epochs since the last commit have brought, and what of it is not told yet.
+    /// What has come since the last commit, and what of it is not told yet.
     in_commit: IdMap<LifeId, InCommit>,
     telling: Vec<(LifeId, InCommit)>,
     /// Numbers of vehicles: each of many thousands at one place is near each of many incidents.
@@ -99,15 +94,6 @@ struct Span {
     until: Micros,
 }
 
-/// Its passages are those of the circle that the epoch ends with.
-#[derive(Default)]
-struct InEpoch {
-    circle: Option<CircleChange>,
-    passages: Passages,
-    during: Pings,
-    before: Pings,
-}
-
 struct InCommit {
     /// Of what is told, that which begins so long after the circle was active is taken back.
     stands_until: u32,
@@ -128,23 +114,6 @@ impl Default for InCommit {
 }
 
 impl Exposures {
-    /// Goes on adding what the epoch has brought to the rest of its commit; true once all is.
-    fn end_epoch(&mut self, fuel: &mut usize) -> bool {
-        self.ending.extend(self.in_epoch.drain());
-        while *fuel > 0
-            && let Some((life, brought)) = self.ending.pop()
-        {
-            let (passers, in_commit) = (self.lives.entry(life).or_default(), self.in_commit.entry(life).or_default());
-            let before = in_commit.passages.bytes() + brought.passages.bytes();
-            if let Some(change) = &brought.circle {
-                in_commit.take_back(passers.change(change));
-            }
-            *fuel = fuel.saturating_sub(1 + in_commit.add(brought));
-            self.passages = self.passages + in_commit.passages.bytes() - before;
-        }
-        self.ending.is_empty()
-    }
-
     /// Goes on telling what the commit has changed; true once all is told.
     fn tell_all(
         &mut self,
@@ -196,12 +165,15 @@ impl Stage for Exposures {
     fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
         for change in self.circles.take(epoch, fuel) {
             if let Some(circle) = change.new.or(change.old) {
-                self.in_epoch.entry(circle.life).or_default().circle = Some(change);
+                self.lives.entry(circle.life).or_default().change(&change);
+                let in_commit = self.in_commit.entry(circle.life).or_default();
+                in_commit.stands_until = in_commit.stands_until.min(change.stands_after());
             }
         }
         for Near { life, during, before, passages } in self.near.take(epoch, fuel) {
             *fuel = fuel.saturating_sub(passages.len());
-            let brought = self.in_epoch.entry(life).or_default();
+            self.lives.entry(life).or_default();
+            let brought = self.in_commit.entry(life).or_default();
             let held = brought.passages.bytes();
             brought.passages.reserve(passages.len());
             brought.during.merge(&during);
@@ -215,9 +187,6 @@ impl Stage for Exposures {
     }
 
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Exposed>) -> bool {
-        if !self.end_epoch(fuel) {
-            return false;
-        }
         if close.kind == CloseKind::Open {
             return true;
         }
@@ -233,25 +202,9 @@ impl Stage for Exposures {
 
     fn tell(&self, balance: &mut Balance) {
         let mut held = Amount::in_map::<(LifeId, Passers)>(self.lives.len());
-        held += Amount::bytes(Amount::in_map::<(LifeId, InEpoch)>(self.in_epoch.len()).bytes);
         held += Amount::bytes(Amount::in_map::<(LifeId, InCommit)>(self.in_commit.len()).bytes);
         held += Amount::bytes(self.passages + self.vehicles.bytes());
         balance.set(Kind::Incidents, held);
-    }
-}
-
-impl InCommit {
-    /// Takes back what begins so long after the circle was active.
-    fn take_back(&mut self, stands_until: u32) {
-        self.passages.keep_before(stands_until);
-        self.stands_until = self.stands_until.min(stands_until);
-    }
-
-    /// Adds what an epoch has brought; how much that is.
-    fn add(&mut self, brought: InEpoch) -> usize {
-        self.during.merge(&brought.during);
-        self.before.merge(&brought.before);
-        self.passages.append(brought.passages)
     }
 }
 
@@ -265,11 +218,9 @@ struct Telling<'a> {
 }
 
 impl Passers {
-    /// Takes another circle; how long after the old one was active what passed it stands.
-    fn change(&mut self, change: &CircleChange) -> u32 {
-        let (stands, old) = (change.stands_until(), self.circle);
+    /// Takes another circle.
+    fn change(&mut self, change: &CircleChange) {
         self.circle = change.new.map(|circle| Span { active: circle.active, until: circle.until });
-        old.map_or(0, |old| (stands.max(old.active) - old.active) as u32)
     }
 
     /// Tells the rows that a commit has changed, and what they add to the life.

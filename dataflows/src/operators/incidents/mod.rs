@@ -93,6 +93,11 @@ impl CircleChange {
             _ => Micros::MIN,
         }
     }
+
+    /// The same as a time since the old circle was active: what passages of it are told by.
+    pub fn stands_after(&self) -> u32 {
+        self.old.map_or(0, |old| (self.stands_until().max(old.active) - old.active) as u32)
+    }
 }
 
 /// Pings in a circle.

@@ -111,17 +111,6 @@ impl Passages {
         self.all.reserve_exact(count);
     }
 
-    /// Adds those of another; how many were added one by one.
-    pub fn append(&mut self, other: Passages) -> usize {
-        if self.all.is_empty() {
-            *self = other;
-            return 0;
-        }
-        let added = other.all.len();
-        other.all.into_iter().for_each(|passage| self.add(passage));
-        added
-    }
-
     /// Takes back those of quarters that begin at a time or later.
     pub fn keep_before(&mut self, time: u32) {
         self.all.retain(|passage| passage.first < time);

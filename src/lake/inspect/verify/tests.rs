@@ -151,7 +151,7 @@ fn changes<R: Clone>(
     let changes: Vec<_> = changes.iter().map(|(row, diff)| Change { row: row.clone(), diff: *diff }).collect();
     let names = crate::columns::names::Names::new(0, &Arc::default());
     let id = crate::columns::text_hash::testing::text(b"car");
-    names.intern(&mut vec![crate::columns::names::Told { id, text: "car".to_owned(), time: 0 }]);
+    names.intern([crate::columns::names::Told { id, text: "car".to_owned(), time: 0 }]);
     let columns = crate::columns::render::render(Block::new(derived, columns, &changes), &names).unwrap();
     let table = crate::columns::tables::Table::Derived(derived);
     let rendered = crate::columns::tables::Batch::changes(derived, columns);

@@ -74,6 +74,12 @@ impl Sinks {
         self.last.as_ref().is_some_and(|last| self.sinks.iter().any(|(_, next)| *next <= last.seq))
     }
 
+    /// How many commits the sink that is furthest behind lacks.
+    pub(super) fn lag(&self) -> u64 {
+        let lacks = |next: u64| self.last.as_ref().map_or(0, |last| (last.seq + 1).saturating_sub(next));
+        self.sinks.iter().map(|(_, next)| lacks(*next)).max().unwrap_or(0)
+    }
+
     /// Gives each sink what it lacks, up to the first commit that it cannot take for now.
     pub(super) async fn catch_up(&mut self) -> Result<(), RunError> {
         let Some(last) = &self.last else { return Ok(()) };
@@ -168,9 +174,9 @@ mod tests {
             assert_eq!(*prompt.lock().unwrap(), commits[..=n]);
         }
         assert_eq!(seqs(&given), [1; 5], "the same commit until it is done");
-        assert!(sinks.are_behind());
+        assert!(sinks.are_behind() && sinks.lag() == 5);
         sinks.catch_up().await.unwrap();
-        assert!(!sinks.are_behind());
+        assert!(!sinks.are_behind() && sinks.lag() == 0);
         assert_eq!(given.lock().unwrap()[5..], commits);
         sinks.catch_up().await.unwrap();
         assert_eq!((given.lock().unwrap().len(), prompt.lock().unwrap().len()), (10, 5), "once where all are done");

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use citystream_dataflows::time::bindings::NextOffset;
 
 use super::*;
@@ -57,17 +58,15 @@ fn commit() -> Commit {
 }
 
 #[test]
-fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
+fn everything_is_there_to_be_scraped_and_a_lost_peer_is_named() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let metrics = Arc::new(Metrics::new(POLICY).unwrap());
+    let metrics = Arc::new(Metrics::new(POLICY, Duration::ZERO).unwrap());
     let server = runtime.block_on(serve(&address, Arc::clone(&metrics), Router::new())).unwrap();
     assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
-    assert_eq!(get(&address, "/readyz").0, 503);
-    metrics.ready(8);
-    assert_eq!(get(&address, "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(get(&address, "/readyz"), (503, "waiting for the other processes\n".to_owned()));
     metrics.read.inc_by(15);
-    metrics.epoch.set(77);
+    metrics.closed(77);
     metrics.committed(&commit());
     metrics.commit_seconds.observe(0.2);
     metrics.uncommitted.set(1234);
@@ -95,7 +94,9 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
     }
     assert_eq!(metrics.committed_records(), 15);
-    metrics.lost("peer lost: process 1 at b:2101: no sign of life for 10 s".to_owned());
+    metrics.health.frontier.reach(78);
+    assert_eq!(get(&address, "/readyz"), (200, "ready\n".to_owned()));
+    metrics.health.lost("peer lost: process 1 at b:2101: no sign of life for 10 s".to_owned());
     let (status, why) = get(&address, "/readyz");
     assert!(status == 503 && why.starts_with("peer lost: process 1 at b:2101"), "{why}");
     let taken = runtime.block_on(serve(&address, metrics, Router::new())).unwrap_err();
@@ -105,21 +106,12 @@ fn ready_once_claimed_and_everything_is_there_to_be_scraped() {
 }
 
 #[test]
-fn a_process_that_claims_nothing_is_ready_once_it_has_closed_an_epoch() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let metrics = Arc::new(Metrics::new(POLICY).unwrap());
-    let _server = runtime.block_on(serve(&address, Arc::clone(&metrics), Router::new())).unwrap();
-    assert_eq!(get(&address, "/readyz"), (503, "the lake is not claimed yet\n".to_owned()));
-    metrics.epoch.set(1);
-    assert_eq!(get(&address, "/readyz"), (200, "ready\n".to_owned()));
-}
-
-#[test]
 fn a_server_that_is_stopped_hangs_up_on_who_waits_and_ends_in_time() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let server = runtime.block_on(serve(&address, Arc::new(Metrics::new(POLICY).unwrap()), Router::new())).unwrap();
+    let server = runtime
+        .block_on(serve(&address, Arc::new(Metrics::new(POLICY, Duration::ZERO).unwrap()), Router::new()))
+        .unwrap();
     // One that has had its answer and keeps the connection, and one that never finishes its question.
     let mut idle = TcpStream::connect(&address).unwrap();
     idle.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
