@@ -47,13 +47,16 @@ pub struct LaunchArgs {
 
 /// Looks after this host's processes until they have ended in order, or cannot go on.
 pub fn launch(args: &LaunchArgs, log: LogArgs, given: &Table, file: Option<&str>) -> Result<i32, RunError> {
-    let config = Config::check(&config::effective(given, file)?)?;
+    let effective = config::effective(given, file)?;
+    let config = Config::check(&effective)?;
     let here = processes_here(args, &config, given.contains_key("process"))?;
     let program = std::env::current_exe().map_err(|error| RunError::Failed(format!("cannot find itself: {error}")))?;
     let names: Vec<String> = here.iter().map(usize::to_string).collect();
     note!("citystream: process {} of {}, workers each: {}", names.join(", "), config.processes, config.workers);
-    let arguments = arguments(given, file, log);
-    let processes = Processes { program, arguments, here, finite: config.until_drained };
+    let listen = effective.get("listen").and_then(toml::Value::as_str);
+    let of_one = |(number, process)| (process, arguments(given, file, log, listen.map(|first| nth(first, number))));
+    let here = here.into_iter().enumerate().map(of_one).collect();
+    let processes = Processes { program, here, finite: config.until_drained };
     let mut seen = Seen::new(Signals::listen()?);
     let end = supervise(&processes, &mut seen);
     stay_above(None);
@@ -87,12 +90,22 @@ fn none_here(path: &Path, only: Option<&str>) -> RunError {
     })
 }
 
-/// What each process is started with: the flags that were given, and lines that can be read.
-fn arguments(given: &Table, file: Option<&str>, log: LogArgs) -> Vec<OsString> {
+/// Where the nth process of this host listens, if the first one does at `first`: as many ports on.
+fn nth(first: &str, number: usize) -> String {
+    let port = first.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    match port {
+        Some((host, port)) if port > 0 => format!("{host}:{}", usize::from(port) + number),
+        _ => first.to_owned(),
+    }
+}
+
+/// What a process is started with: the flags that were given, and lines that can be read.
+fn arguments(given: &Table, file: Option<&str>, log: LogArgs, listen: Option<String>) -> Vec<OsString> {
     let mut arguments = vec!["run".to_owned(), format!("--{SUPERVISED}"), "--log-format=json".to_owned()];
     arguments.extend(file.map(|file| format!("--config={file}")));
     arguments.extend(log.amount());
-    for (name, value) in given.iter().filter(|(name, _)| !["process", RESTARTS].contains(&name.as_str())) {
+    arguments.extend(listen.map(|address| format!("--listen={address}")));
+    for (name, value) in given.iter().filter(|(name, _)| !["process", "listen", RESTARTS].contains(&name.as_str())) {
         let one = |value: &toml::Value| value.as_str().map(|value| format!("--{name}={value}"));
         match value {
             toml::Value::Array(items) => arguments.extend(items.iter().filter_map(one)),
@@ -167,4 +180,18 @@ fn said(told: &Value) -> String {
         line += &format!(" {name}={value}");
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_of_a_host_listens_at_a_port_of_its_own() {
+        assert_eq!(nth("0.0.0.0:9090", 0), "0.0.0.0:9090");
+        assert_eq!(nth("[::1]:9090", 2), "[::1]:9092");
+        for same in ["none", "127.0.0.1:0", "localhost"] {
+            assert_eq!(nth(same, 3), same);
+        }
+    }
 }

@@ -31,7 +31,8 @@ impl Effective {
         self.0.insert(key.to_owned(), (value, origin));
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+    /// Its value, if it has one.
+    pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).map(|(value, _)| value)
     }
 

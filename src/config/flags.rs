@@ -166,7 +166,8 @@ const PACE_SETTINGS: &[Declared] = &[
         "listen",
         "ADDRESS",
         None,
-        "Address of the page, /metrics, /healthz and /readyz, or none [default: 127.0.0.1:9090 + process]",
+        "Address of the page, /metrics, /healthz and /readyz, or none; of launch that of the first process here, others \
+         have the ports after it [default: 127.0.0.1:9090 + process]",
     ),
     ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
 ];

@@ -37,10 +37,8 @@ const OF_USE: Duration = Duration::from_secs(60);
 pub struct Processes {
     /// The program.
     pub program: PathBuf,
-    /// Its arguments, but for the process.
-    pub arguments: Vec<OsString>,
-    /// The processes of this host.
-    pub here: Vec<usize>,
+    /// The processes of this host, each with its arguments.
+    pub here: Vec<(usize, Vec<OsString>)>,
     /// Whether they end by themselves; others end in order only where somebody asks one of them to.
     pub finite: bool,
 }
@@ -128,9 +126,11 @@ struct Attempt {
 impl Attempt {
     fn start(processes: &Processes, restarts: u32) -> Result<Attempt, RunError> {
         let (said, lines) = channel();
-        let mut arguments = processes.arguments.clone();
-        arguments.push(format!("--{RESTARTS}={restarts}").into());
-        let start = |process: &usize| Child::start(&processes.program, &arguments, *process, &said);
+        let start = |(process, arguments): &(usize, Vec<OsString>)| {
+            let mut arguments = arguments.clone();
+            arguments.push(format!("--{RESTARTS}={restarts}").into());
+            Child::start(&processes.program, &arguments, *process, &said)
+        };
         let children: Result<_, _> = processes.here.iter().map(start).collect();
         let children = children.map_err(|error| RunError::Failed(format!("cannot start a process: {error}")))?;
         let begun = Instant::now();
