@@ -22,12 +22,11 @@ import idle
 import network
 from check import check
 from cluster import Cluster, Failed
-from logs import Logs
+from logs import TOPICS, Logs
 from options import options
 from plot import svg
 from report import LEGEND, Point, changes, rows, table
 
-TOPICS = ("vehicle", "gps", "traffic", "weather", "emergency")
 ATTEMPTS = 3  # for each run that is wanted, where others use the machine
 
 

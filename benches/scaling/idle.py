@@ -6,13 +6,14 @@ import time
 
 import load
 from cluster import Failed, kill, wait
+from logs import TOPICS
 
 SETTLE = 15  # seconds until all have met, and epochs are as long as they get
 
 
 def empty(folder):
-    """A log of five topics in which nothing has arrived yet."""
-    for number, topic in enumerate(("vehicle", "gps", "traffic", "weather", "emergency")):
+    """A log of all topics in which nothing has arrived yet."""
+    for number, topic in enumerate(TOPICS):
         place = folder / "empty" / f"{topic}_data"
         place.mkdir(parents=True, exist_ok=True)
         (place / "0.jsonl").write_text(f'{{"topic_id": "{number:032x}"}}\n', encoding="utf-8")

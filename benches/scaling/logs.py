@@ -4,6 +4,7 @@ import pathlib
 import shutil
 import subprocess
 
+TOPICS = ("vehicle", "gps", "traffic", "weather", "emergency")
 
 class Logs:
     """Each log is made once, and stays in its folder: the same options make the same log."""

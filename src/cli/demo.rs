@@ -10,12 +10,11 @@ use citystream_simulator::{Options, Simulator, Trouble};
 use clap::Args;
 use toml::{Table, Value};
 
-use super::load;
 use super::out::{say, warn};
 use super::progress::Progress;
 use super::run::Signals;
 use super::times::start_after;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::RunError;
 use crate::pipeline::Run;
 use crate::process::metrics::Metrics;
@@ -68,11 +67,13 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     let signals = Signals::listen()?;
     let (log, lake) = (format!("{}/log", args.dir), format!("{}/lake", args.dir));
     let mut settings = settings.clone();
-    if settings.get("listen").and_then(Value::as_str) != Some("none") {
-        settings.entry("live").or_insert("on".into());
-    }
     settings.extend([("source", format!("dir:{log}")), ("lake", lake.clone())].map(|(k, v)| (k.to_owned(), v.into())));
-    let config = load(&settings, file)?;
+    let mut effective = config::effective(&settings, file)?;
+    let is = |name: &str, value: &str| effective.get(name).and_then(Value::as_str) == Some(value);
+    if !is("listen", "none") && !is("tables", "raw") {
+        effective.default_to("live", "on");
+    }
+    let config = Config::check(&effective)?;
     say!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
     let page = config.listen.as_ref().map(|address| format!("http://{address}/"));
     let sink = JsonlSink::open(Path::new(&log), &config.topics, 2)?;

@@ -5,13 +5,12 @@ use std::path::Path;
 
 use citystream_cluster::hostfile;
 use indicatif::ProgressBar;
-use jiff::Timestamp;
 use serde_json::Value;
 use toml::Table;
 
 use super::log::LogArgs;
 use super::out::{self, note, stay_above, warn};
-use super::progress::line_of;
+use super::progress;
 use super::run::Signals;
 use crate::config::{self, Config, RESTARTS, SUPERVISED};
 use crate::error::RunError;
@@ -128,13 +127,10 @@ impl Seen {
     }
 
     /// Shows where the run stands, as its first process tells.
-    fn progress(&self, told: &Value, stand: String) {
+    fn progress(&self, stand: String) {
         match &self.line {
             Some(line) => line.set_message(stand),
-            None => {
-                let time = told["timestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
-                note!("{}  {stand}", time.unwrap_or_default().strftime("%FT%TZ"));
-            }
+            None => progress::log(stand),
         }
     }
 }
@@ -155,8 +151,8 @@ impl Watch for Seen {
             out::object("INFO", told);
         } else if !is_progress {
             out::beside(format_args!("{process} | {}\n", escaped(&said(&told))));
-        } else if let Some(stand) = line_of(&told) {
-            self.progress(&told, stand);
+        } else if let Some(stand) = progress::line_of(&told) {
+            self.progress(stand);
         }
         landed
     }

@@ -101,9 +101,7 @@ impl Progress {
         if out::manner().json {
             out::object("INFO", stand.members());
         } else {
-            #[allow(clippy::disallowed_methods)] // Reason: of the line, not of a row.
-            let time = Timestamp::now();
-            note!("{}  {stand}", time.strftime("%FT%TZ"));
+            log(stand);
         }
     }
 
@@ -162,6 +160,13 @@ impl Backlog {
         let percent = (100 * u128::from(passed) / (u128::from(passed) + u128::from(left))) as u64;
         Some(Backlog { percent, left, time: Duration::from_secs_f64(left as f64 / per_second) })
     }
+}
+
+/// Writes where a run stands, with the time.
+pub fn log(stand: impl fmt::Display) {
+    #[allow(clippy::disallowed_methods)] // Reason: of the line, not of a row.
+    let time = Timestamp::now();
+    note!("{}  {stand}", time.strftime("%FT%TZ"));
 }
 
 /// The line of a process that told where it stands as JSON; `None` if it is not the one that commits.

@@ -31,6 +31,13 @@ impl Effective {
         self.0.insert(key.to_owned(), (value, origin));
     }
 
+    /// Sets what a command takes where nobody has set anything.
+    pub fn default_to(&mut self, key: &str, value: &str) {
+        if !self.is_given(key) {
+            self.set(key, value.into(), Origin::Default);
+        }
+    }
+
     /// Its value, if it has one.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).map(|(value, _)| value)
@@ -162,6 +169,17 @@ mod tests {
         let items = ["sasl.password=two words", "ssl.key.password=@x", "acks=all"].map(text);
         effective.set(LIST, Value::Array(items.to_vec()), Origin::Variable("CITYSTREAM_KAFKA".to_owned()));
         effective
+    }
+
+    #[test]
+    fn a_commands_own_default_is_taken_where_nobody_has_set_anything() {
+        let mut effective = effective();
+        effective.default_to("live", "on");
+        effective.default_to("lake", "elsewhere");
+        effective.default_to("lateness", "1h");
+        let value = |name: &str| effective.get(name).and_then(Value::as_str);
+        assert_eq!(["live", "lake", "lateness"].map(value), [Some("on"), Some("elsewhere"), Some("5m")]);
+        assert_eq!(effective.origin("live"), &Origin::Default);
     }
 
     #[test]

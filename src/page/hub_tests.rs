@@ -1,3 +1,5 @@
+//! What subscribers get: each frame once, or a snapshot that says why; and what the hub holds.
+
 use std::collections::BTreeMap;
 
 use citystream_live::rows::{Key, Row, Worst};

@@ -204,7 +204,7 @@ impl OpenEpoch {
 
     /// Closes the epoch.
     fn report(&mut self, epoch: Epoch) -> Report {
-        self.reading.metrics.closed(epoch);
+        self.reading.metrics.health.closed(epoch);
         self.reading.metrics.rejected(self.rows.take_rejected());
         self.reading.metrics.uncommitted.set(self.reading.budget.used() as i64);
         self.debt.owe(epoch, std::mem::take(&mut self.taken));

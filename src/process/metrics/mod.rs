@@ -40,7 +40,6 @@ pub struct Metrics {
     pub read: IntCounter,
     /// Offsets that this process has passed: of Kafka about its records, of a directory its bytes.
     passed: AtomicU64,
-    epoch: IntGauge,
     horizon: IntGauge,
     commit_seq: IntGauge,
     commit_time: IntGauge,
@@ -82,7 +81,6 @@ impl Metrics {
         let make = Families::default();
         let partition = ["topic", "partition"];
         let metrics = Metrics {
-            epoch: make.gauge("citystream_epoch", "The last epoch closed")?,
             horizon: make.gauge("citystream_horizon_seconds", "The horizon in event time, seconds since 1970")?,
             commit_seq: make.gauge("citystream_commit_seq", "The last commit")?,
             commit_time: make.gauge("citystream_commit_time_seconds", "When the last commit was made, seconds since 1970")?,
@@ -143,12 +141,6 @@ impl Metrics {
     pub fn claimed(&self, seq: u64) {
         self.commit_seq.set(seq as i64);
         self.health.reach(Stage::Claimed);
-    }
-
-    /// An epoch is closed on this process.
-    pub fn closed(&self, epoch: u64) {
-        self.health.closed(epoch);
-        self.epoch.set(epoch as i64);
     }
 
     /// The lag of a partition, for who reads it.

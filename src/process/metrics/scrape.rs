@@ -66,6 +66,7 @@ pub fn write(page: &mut Page, identity: &Identity, health: &Health) {
 fn frontiers(page: &mut Page, health: &Health) {
     let seconds = |age: Duration| age.as_secs_f64();
     page.gauge("citystream_ready", "1 if /readyz says so", f64::from(u8::from(health.not_ready().is_none())));
+    page.gauge("citystream_epoch", "The last epoch closed", health.closed.value() as f64);
     page.gauge(
         "citystream_epoch_age_seconds",
         "Since an epoch was closed on this process",

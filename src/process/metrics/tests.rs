@@ -66,7 +66,7 @@ fn everything_is_there_to_be_scraped_and_a_lost_peer_is_named() {
     assert_eq!(get(&address, "/healthz"), (200, "alive\n".to_owned()));
     assert_eq!(get(&address, "/readyz"), (503, "waiting for the other processes\n".to_owned()));
     metrics.read.inc_by(15);
-    metrics.closed(77);
+    metrics.health.closed(77);
     metrics.committed(&commit());
     metrics.commit_seconds.observe(0.2);
     metrics.uncommitted.set(1234);

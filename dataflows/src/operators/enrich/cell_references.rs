@@ -137,43 +137,31 @@ impl CellReferences {
         active
     }
 
-    /// The same after an episode has begun: what was active still is. Others that are here may have yet to begin.
-    pub fn after_begin(
+    /// The same after an episode has begun or ended, given what was active before. Others that are here may have yet to begin
+    /// or end for this ping: each does so once, in its turn.
+    pub fn after(
         &self,
         old: Active,
-        begun: &Episode,
+        episode: &Episode,
         (time, at): (Micros, Point),
         statuses: &Slab<Status>,
     ) -> Active {
-        let Some(metres) = near(&begun.origin, at) else { return old };
+        let Some(metres) = near(&episode.origin, at) else { return old };
         if self.len() >= MOST_ACTIVE.into() {
             return self.active(time, at, statuses);
+        }
+        let Episode { id, origin, begins } = episode;
+        if !begins {
+            // The nearest is sought anew only if it was that.
+            let nearest = if old.nearest == *id { self.active(time, at, statuses).nearest } else { old.nearest };
+            return Active { count: old.count.saturating_sub(1), nearest };
         }
         let is_nearer = statuses.get(old.nearest).is_none_or(|held| {
-            let origin = Origin::from(held.at);
-            let held = (origin.metres(at), &origin, old.nearest);
-            old.nearest == begun.id || closer((metres, &begun.origin, begun.id), held, at, statuses)
+            let held_origin = Origin::from(held.at);
+            let held = (held_origin.metres(at), &held_origin, old.nearest);
+            old.nearest == *id || closer((metres, origin, *id), held, at, statuses)
         });
-        Active { count: old.count + 1, nearest: if is_nearer { begun.id } else { old.nearest } }
-    }
-
-    /// The same after an episode has ended: the nearest is sought anew only if it was that.
-    pub fn after_end(
-        &self,
-        old: Active,
-        ended: &Episode,
-        (time, at): (Micros, Point),
-        statuses: &Slab<Status>,
-    ) -> Active {
-        if near(&ended.origin, at).is_none() {
-            return old;
-        }
-        if self.len() >= MOST_ACTIVE.into() {
-            return self.active(time, at, statuses);
-        }
-        let is_nearest = old.nearest == ended.id;
-        let nearest = if is_nearest { self.active(time, at, statuses).nearest } else { old.nearest };
-        Active { count: old.count.saturating_sub(1), nearest }
+        Active { count: old.count + 1, nearest: if is_nearer { *id } else { old.nearest } }
     }
 
     /// The numbers of the circles that a ping is in.

@@ -19,21 +19,21 @@ pub enum Action {
         /// The record.
         id: u32,
     },
-    /// An incident becomes active, as a status says.
-    Begins(Episode),
-    /// It is active no more.
-    Ends(Episode),
+    /// An incident becomes active, or is active no more.
+    Incident(Episode),
     /// Those in a circle are counted.
     Near(Circle, Origin, Counting),
 }
 
-/// A status of an incident that is active, and where.
+/// An episode that begins or ends: an incident is active as one of its statuses says.
 #[derive(Clone, Copy, Debug)]
 pub struct Episode {
     /// The number of the status.
     pub id: u32,
     /// The place.
     pub origin: Origin,
+    /// Whether it begins.
+    pub begins: bool,
 }
 
 /// How a ping in a circle counts.

@@ -93,7 +93,7 @@ impl State {
         let Some((status, until)) = self.episode(id, next) else { return };
         if now < until {
             let cells = self.reach(status.at, now, |here| here.end_episode(status.incident, id, now));
-            let action = Action::Ends(Episode { id, origin: status.at.into() });
+            let action = Action::Incident(Episode { id, origin: status.at.into(), begins: false });
             corrections.add(cells, vec![Act { from: now, until, action }]);
         }
     }
@@ -105,7 +105,8 @@ impl State {
         if from < until {
             let episode = Validity { from, until, id, origin };
             let cells = self.reach(status.at, from, |here| here.add_episode(status.incident, episode));
-            corrections.add(cells, vec![Act { from, until, action: Action::Begins(Episode { id, origin }) }]);
+            let action = Action::Incident(Episode { id, origin, begins: true });
+            corrections.add(cells, vec![Act { from, until, action }]);
         }
     }
 
@@ -196,11 +197,8 @@ impl State {
                     Matches { weather: self.interned.weather.later(old.weather, *id), ..old }
                 }
                 Action::Weather { .. } => old,
-                Action::Begins(begun) => {
-                    old.around(here.after_begin(old.incidents(), begun, (time, at), &self.interned.statuses))
-                }
-                Action::Ends(ended) => {
-                    old.around(here.after_end(old.incidents(), ended, (time, at), &self.interned.statuses))
+                Action::Incident(episode) => {
+                    old.around(here.after(old.incidents(), episode, (time, at), &self.interned.statuses))
                 }
                 Action::Near(circle, origin, counting) => {
                     if near(origin, at).is_some() {
