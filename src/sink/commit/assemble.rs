@@ -9,7 +9,7 @@ use citystream_dataflows::time::ticks::{Report, Tick};
 use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::history::Violation;
-use crate::lake::history::commit::{Commit, DELTA_FORMAT, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
 use crate::sink::write::Written;
 
 /// The commit that is being put together.
@@ -91,8 +91,9 @@ impl Assembly {
             epochs: std::mem::take(&mut self.epochs),
             added: std::mem::take(&mut self.added),
             removed: BTreeMap::new(),
+            pin: None,
+            packed: None,
             ledger: std::mem::take(&mut self.ledger),
-            delta_format: DELTA_FORMAT,
         };
         self.committed_horizon = Some(horizon);
         Ok(Some(commit))
