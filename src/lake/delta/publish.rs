@@ -24,7 +24,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Looks how far each table's log is, writes wrong checkpoints anew, and publishes what is missing up to `head`,
+    /// Looks how far each table's log is, writes wrong and missing checkpoints, and publishes what is missing up to `head`,
     /// the lake's last commit. A version beyond it is foreign. A store that fails for now is waited for.
     pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
         let mut publisher = patiently(lake, || Self::look(lake, lake_id, tables.clone(), head)).await?;
@@ -33,6 +33,9 @@ impl Publisher {
         while !publisher.catch_up(head).await? {
             pause.wait("the Delta tables are behind the commits").await;
         }
+        // The last one may have been missed, and be the start of the next.
+        let tables: Vec<&Table> = tables.iter().collect();
+        patiently(lake, || checkpoint::write(lake, lake_id, &tables, head - head % checkpoint::EVERY)).await?;
         Ok(publisher)
     }
 
