@@ -12,7 +12,8 @@ use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
 
-/// Each version of a Delta log is what its commit says; those at the end may be missing still. Each checkpoint is what
+/// Each version of a Delta log is what its commit says; those at the end may be missing still, and those before the last
+/// checkpoint but one may be gone. Each checkpoint is what
 /// the versions up to it add up to; it may be missing anywhere.
 pub(super) async fn check(
     lake: &Lake,
@@ -35,7 +36,9 @@ pub(super) async fn check(
             report.violations.push(format!("Delta table {}: version {beyond} is no commit's", table.name));
         }
     }
+    let begin = checkpoints.iter().rev().nth(1).copied().unwrap_or(0);
     let published = commits.iter().take_while(|commit| Some(commit.seq) <= last);
+    let published = published.filter(|commit| commit.seq >= begin || versions.contains(&commit.seq));
     let checks = published.map(|commit| check_version(lake, lake_id, table, commit));
     let mut checks = futures::stream::iter(checks.collect::<Vec<_>>()).buffered(8);
     while let Some(checked) = checks.next().await {
