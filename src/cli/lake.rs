@@ -42,6 +42,9 @@ pub enum LakeCommand {
     /// Check the promises from the lake alone; exit code 5 if one is broken.
     #[command(after_help = VERIFY)]
     Verify {
+        /// Leave out the data files: what commits, roots and Delta logs say
+        #[arg(long)]
+        quick: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -107,6 +110,7 @@ Examples:
   citystream lake init --lake s3://bucket/city
   citystream lake status --lake ./lake
   citystream lake verify --lake ./lake
+  citystream lake verify --lake ./lake --quick
   citystream lake sql --lake ./lake > lake.sql
   citystream lake explain --lake ./lake enriched_pings:0/42";
 
@@ -163,7 +167,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
     match command {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
-        LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Verify { quick, json, settings } => show_verify(&runtime, &load(&settings, file)?, (quick, json)),
         LakeCommand::Explain { target, time, json, records, settings } => {
             let config = load(&settings, file)?;
             let target = explain::Target::parse(&target, time.as_deref(), &config.topics)?;
@@ -220,12 +224,16 @@ fn show_status(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
     Ok(0)
 }
 
-fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+fn show_verify(runtime: &Runtime, config: &Config, (quick, json): (bool, bool)) -> Result<i32, RunError> {
     let lake = open(runtime, config)?;
     let report = runtime.block_on(async {
         let settings = settings::read(&lake).await?.ok_or_else(|| no_lake(&lake))?;
         let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
-        Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
+        let report = match quick {
+            true => verify::quick(&lake, &settings.lake, &tables).await?,
+            false => verify::verify(&lake, &settings.lake, &tables).await?,
+        };
+        Ok::<_, RunError>(report)
     })?;
     if json {
         put!(to_json(&report))

@@ -12,10 +12,24 @@ use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
 
+/// The Delta logs of all tables.
+pub(super) async fn check_all(
+    lake: &Lake,
+    lake_id: &str,
+    tables: &[Table],
+    commits: &[Commit],
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    for table in tables {
+        check(lake, lake_id, table, commits, report).await?;
+    }
+    Ok(())
+}
+
 /// Each version of a Delta log is what its commit says; those at the end may be missing still, and those before the last
 /// checkpoint but one may be gone. Each checkpoint is what
 /// the versions up to it add up to; it may be missing anywhere.
-pub(super) async fn check(
+async fn check(
     lake: &Lake,
     lake_id: &str,
     table: &Table,
