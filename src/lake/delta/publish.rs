@@ -131,7 +131,13 @@ async fn patiently<T>(lake: &Lake, mut attempt: impl AsyncFnMut() -> Result<T, R
     }
 }
 
-async fn write_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commit) -> Result<(), ReadError> {
+/// Writes one version of a table, and what it refers to. What is there and is another's is a violation.
+pub(in crate::lake) async fn write_version(
+    lake: &Lake,
+    lake_id: &str,
+    table: &Table,
+    commit: &Commit,
+) -> Result<(), ReadError> {
     let row_bytes = if table.is_commits() { write_row(lake, commit).await? } else { 0 };
     let path = layout::delta_version(&table.name, commit.seq);
     match lake.put_same(&path, version(lake_id, table, commit, row_bytes)).await? {
