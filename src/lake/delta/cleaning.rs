@@ -59,8 +59,8 @@ impl Cleaning {
 async fn first_of_all(lake: &Lake, tables: &[&Table]) -> Result<u64, ReadError> {
     let mut first = u64::MAX;
     for table in tables {
-        let listed = lake.list(&layout::delta_log(&table.name), None).await?;
-        first = first.min(listed.iter().find_map(|object| layout::numbered(&object.path)).unwrap_or(0));
+        let names = lake.names(&layout::delta_log(&table.name), None).await?;
+        first = first.min(names.iter().find_map(|name| layout::numbered(name)).unwrap_or(0));
     }
     Ok(first - first % EVERY)
 }

@@ -170,14 +170,14 @@ async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> R
     let log = layout::delta_log(&table.name);
     let mut begin = head.saturating_sub(200);
     let near = begin.checked_sub(1).map(|before| layout::delta_version(&table.name, before));
-    let mut listed = lake.list(&log, near.as_deref()).await?;
-    if listed.is_empty() && near.is_some() {
-        listed = lake.list(&log, None).await?;
+    let mut names = lake.names(&log, near.as_deref()).await?;
+    if names.iter().all(|name| layout::numbered(name).is_none()) && near.is_some() {
+        names = lake.names(&log, None).await?;
         // Old versions may have been deleted.
-        begin = listed.iter().find_map(|object| layout::numbered(&object.path)).unwrap_or(0);
+        begin = names.iter().find_map(|name| layout::numbered(name)).unwrap_or(0);
     }
     let mut next = begin;
-    for found in listed.iter().filter_map(|object| layout::numbered(&object.path)) {
+    for found in names.iter().filter_map(|name| layout::numbered(name)) {
         if found != next || found > head {
             return Err(foreign(lake, &layout::delta_version(&table.name, found)).into());
         }
