@@ -4,24 +4,24 @@ use citystream_dataflows::city::City;
 use citystream_dataflows::operators::incidents::LifeId;
 use citystream_dataflows::records::TextId;
 use citystream_dataflows::time::Epoch;
+use differential_dataflow::AsCollection;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::trace::TraceReader;
-use differential_dataflow::trace::implementations::{ValBuilder, ValSpine};
-use differential_dataflow::{AsCollection, VecCollection};
+use differential_dataflow::trace::implementations::ValSpine;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concatenate;
 use timely::progress::frontier::AntichainRef;
 
+use crate::cells::cells;
 use crate::clusters::clusters;
 use crate::incidents::open;
 use crate::latest::latest;
-use crate::rows::{Cell, Congestion, Crowd, Flow, Incident, Row, Vehicle};
+use crate::rows::{Cell, Congestion, Flow, Incident, Row, Vehicle};
 use crate::updates::Update;
 use crate::worst::worst;
 
 /// An arranged collection, by key.
 pub type Trace<K, V> = TraceAgent<ValSpine<K, V, Epoch, isize>>;
-type Collection<'scope, D> = VecCollection<'scope, Epoch, D, isize>;
 type ByKey<'scope, K, V> = Arranged<'scope, Trace<K, V>>;
 
 /// The collections of the city: all of their changes in one stream, and what they are arranged in.
@@ -63,12 +63,14 @@ impl<'scope> Collections<'scope> {
     /// Builds the collections over the streams that the tables are made of.
     pub fn new(city: &City<'scope>) -> Collections<'scope> {
         let closes = || city.closes.clone();
-        let vehicles = latest("vehicles", closes(), city.pings.clone()).as_collection();
-        let vehicles: ByKey<_, _> = vehicles.map(|row: Vehicle| (row.vehicle, row)).arrange_by_key_named("vehicles");
+        let vehicles = latest("vehicles", closes(), city.pings.clone());
         let flows = latest("flows", closes(), city.traffic.clone());
+        let cells = cells(closes(), vehicles.clone(), flows.clone()).as_collection();
+        let cells: ByKey<_, _> = cells.map(|row: Cell| (row.cell, row)).arrange_by_key_named("cells");
+        let vehicles = vehicles.as_collection();
+        let vehicles: ByKey<_, _> = vehicles.map(|row: Vehicle| (row.vehicle, row)).arrange_by_key_named("vehicles");
         let levels = flows.clone().as_collection().flat_map(|row: Flow| row.level.map(|level| (row.cell, level)));
         let levels: ByKey<_, _> = levels.arrange_by_key_named("levels");
-        let cells = cells(&vehicles, flows.clone().as_collection());
         let incidents = open(closes(), city.lives.clone()).as_collection();
         let incidents: ByKey<_, _> = incidents.map(|row: Incident| (row.life, row)).arrange_by_key_named("incidents");
 
@@ -88,60 +90,4 @@ impl<'scope> Collections<'scope> {
         ];
         Collections { changes: city.closes.scope().concatenate(changes), traces }
     }
-}
-
-/// What is summed of the vehicles of a cell: how many, how many with a speed, and the sum of these.
-type Sums = (isize, isize, isize);
-
-/// What is known of a cell, from either side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-enum Part {
-    Crowd(Crowd),
-    Flow(Flow),
-}
-
-/// Cells that have vehicles or a flow. Sums are differences: a vehicle that leaves is taken back.
-fn cells<'scope>(
-    vehicles: &ByKey<'scope, TextId, Vehicle>,
-    flows: Collection<'scope, Flow>,
-) -> ByKey<'scope, u64, Cell> {
-    let counted = |row: Vehicle| {
-        let sums: Sums = (1, row.speed.is_some().into(), row.speed.unwrap_or(0) as isize);
-        Some(((row.cell, ()), sums))
-    };
-    let vehicles = vehicles.clone().as_collection(|_, row| *row);
-    let sums: Arranged<'scope, TraceAgent<ValSpine<u64, (), Epoch, Sums>>> =
-        vehicles.explode(counted).arrange_by_key_named("vehicles by cell");
-    let crowds = sums.reduce_abelian::<_, ValBuilder<_, _, _, _>, ValSpine<u64, Part, Epoch, isize>, _, _>(
-        "crowds",
-        |_, sums, out| {
-            let (vehicles, measured, speed) = sums[0].1;
-            let crowd = Crowd { vehicles: vehicles as u64, measured: measured as u64, speed: speed as i64 };
-            out.push((Part::Crowd(crowd), 1));
-        },
-        push,
-    );
-    let parts = flows.map(|row| (row.cell, Part::Flow(row)));
-    let parts = crowds.as_collection(|cell, part| (*cell, *part)).concat(parts).arrange_by_key_named("parts of cells");
-    parts.reduce_abelian::<_, ValBuilder<_, _, _, _>, ValSpine<u64, Cell, Epoch, isize>, _, _>(
-        "cells",
-        |cell, parts, out| {
-            let mut row = Cell { cell: *cell, crowd: Crowd::default(), flow: None };
-            for (part, _) in parts {
-                match part {
-                    Part::Crowd(crowd) => row.crowd = *crowd,
-                    Part::Flow(flow) => row.flow = Some(*flow),
-                }
-            }
-            out.push((row, 1));
-        },
-        push,
-    )
-}
-
-/// How a reduction hands over what it made of a key.
-#[allow(clippy::type_complexity, reason = "as the library has it")]
-fn push<V: Clone>(made: &mut Vec<((u64, V), Epoch, isize)>, cell: &u64, rows: &mut Vec<(V, Epoch, isize)>) {
-    made.clear();
-    made.extend(rows.drain(..).map(|(row, time, diff)| ((*cell, row), time, diff)));
 }

@@ -13,6 +13,7 @@
 //! collection is a function of the records in reach and of how epochs cut them (`since` of a level alone depends on the cut).
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod cells;
 pub mod clusters;
 pub mod collections;
 pub mod frames;
