@@ -58,6 +58,8 @@ pub struct Setting {
 
 /// The setting that is a list.
 pub const LIST: &str = "kafka";
+/// What the settings file has besides settings: a table of standing views by name.
+pub const VIEWS: &str = "views";
 /// The setting that is a secret as a whole.
 pub const SECRET: &str = "cluster-secret";
 /// The setting that `launch` gives the processes that it looks after.
@@ -170,6 +172,9 @@ const PACE_SETTINGS: &[Declared] = &[
          have the ports after it [default: 127.0.0.1:9090 + process]",
     ),
     ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
+    ("most-views", "COUNT", Some("64"), "Standing views at one time"),
+    ("most-view-keys", "COUNT", Some("1000"), "Vehicles that one standing view names"),
+    ("most-view-points", "COUNT", Some("10000"), "Points of the area of one standing view"),
 ];
 
 const CLUSTER_SETTINGS: &[Declared] = &[

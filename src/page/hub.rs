@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_live::frames::Frame;
+use citystream_live::frames::{Changes, Frame, ViewId};
 use citystream_live::rows::{Key, Row, View};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -22,22 +22,32 @@ const HELD_FRAMES: usize = 1024;
 /// For so long after the last subscriber has gone, so that it can come back.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// `"key":row,..` of each view.
-type Encodings = [Arc<str>; View::ALL.len()];
-
 /// An encoded frame.
 struct Encoded {
     epoch: Epoch,
     horizon: Option<Micros>,
-    /// What there is now, and `null` for what has gone.
-    changes: Encodings,
+    /// Of each view that has changed `"key":row,..`: what there is now, and `null` for what has gone.
+    changes: BTreeMap<ViewId, Arc<str>>,
 }
 
 impl Encoded {
     fn bytes(&self) -> usize {
-        self.changes.iter().map(|changes| changes.len()).sum::<usize>() + size_of::<Encoded>()
+        let each = size_of::<(ViewId, Arc<str>)>();
+        self.changes.values().map(|changes| changes.len() + each).sum::<usize>() + size_of::<Encoded>()
     }
 }
+
+/// What there is of a view.
+#[derive(Default)]
+struct Rows {
+    name: Arc<str>,
+    /// The epoch that it has begun with.
+    since: Epoch,
+    rows: BTreeMap<Key, Row>,
+}
+
+/// A view by its name.
+pub type Named = (ViewId, Arc<str>);
 
 /// See the module.
 pub struct Hub {
@@ -51,7 +61,7 @@ struct State {
     claim: u64,
     epoch: Epoch,
     horizon: Option<Micros>,
-    rows: [BTreeMap<Key, Row>; View::ALL.len()],
+    views: BTreeMap<ViewId, Rows>,
     /// The texts of the rows, since the dataflow has begun.
     names: Option<Arc<Names>>,
     /// When somebody watched last.
@@ -99,7 +109,11 @@ pub enum Next {
 
 impl Default for Hub {
     fn default() -> Self {
-        Hub { state: Mutex::default(), changed: watch::Sender::new(0) }
+        let built_in = |view: View| {
+            (ViewId::BuiltIn(view), Rows { name: view.name().into(), since: 0, rows: BTreeMap::new() })
+        };
+        let state = State { views: View::ALL.map(built_in).into(), ..State::default() };
+        Hub { state: Mutex::new(state), changed: watch::Sender::new(0) }
     }
 }
 
@@ -128,10 +142,8 @@ impl Hub {
     pub fn publish(&self, frame: Frame) {
         let epoch = frame.epoch;
         let encoded = self.watching().map(|names| {
-            let changes = View::ALL.map(|view| {
-                let of_view = frame.rows.iter().filter(|(key, _)| key.view() == view);
-                encode(of_view.map(|(key, row)| (key, row.as_ref())), &names).into()
-            });
+            let encoded = |changes: &Changes| encode(changes.iter().map(|(key, row)| (key, row.as_ref())), &names);
+            let changes = frame.views.iter().map(|(view, changes)| (*view, encoded(changes).into())).collect();
             Encoded { epoch, horizon: frame.horizon, changes }
         });
         self.state().take(frame, encoded);
@@ -156,22 +168,38 @@ impl Hub {
     /// How many rows each view has, and the epoch.
     pub fn list(&self) -> Value {
         let state = self.state();
-        let view = |view: &View| {
-            let rows = state.rows[*view as usize].len();
-            serde_json::json!({ "name": view.name(), "about": view.about(), "rows": rows })
+        let view = |(id, view): (&ViewId, &Rows)| {
+            let about = match id {
+                ViewId::BuiltIn(view) => view.about(),
+                ViewId::Standing(_) => "a standing view",
+            };
+            serde_json::json!({ "name": *view.name, "about": about, "rows": view.rows.len() })
         };
-        let views: Vec<Value> = View::ALL.iter().map(view).collect();
+        let views: Vec<Value> = state.views.iter().map(view).collect();
         let (epoch, horizon) = (state.epoch, state.horizon.map(time));
         serde_json::json!({ "claim": state.claim, "epoch": epoch, "horizon": horizon, "views": views })
     }
 
+    /// The view of that name.
+    pub fn named(&self, name: &str) -> Option<Named> {
+        let state = self.state();
+        let (id, view) = state.views.iter().find(|(_, view)| *view.name == *name)?;
+        Some((*id, Arc::clone(&view.name)))
+    }
+
+    /// The names of all views.
+    pub fn names(&self) -> String {
+        self.state().views.values().map(|view| &*view.name).collect::<Vec<_>>().join(", ")
+    }
+
     /// All rows of views at one epoch.
-    pub fn snapshot(&self, views: &[View], why: &str) -> (String, Place) {
+    pub fn snapshot(&self, views: &[Named], why: &str) -> (String, Place) {
         let state = self.state();
         let place = Place { claim: state.claim, epoch: state.epoch };
         let head = head(place.epoch, state.horizon, Some(why));
         // Copied, so that nobody waits for the text to be made.
-        let rows: Vec<_> = views.iter().map(|view| state.rows[*view as usize].clone()).collect();
+        let rows = |(id, _): &Named| state.views.get(id).map(|view| view.rows.clone()).unwrap_or_default();
+        let rows: Vec<_> = views.iter().map(rows).collect();
         let names = state.names.clone();
         drop(state);
         let all = |rows: &BTreeMap<Key, Row>| {
@@ -183,7 +211,7 @@ impl Hub {
     }
 
     /// What follows for who is at a place, or comes anew.
-    pub fn next(&self, views: &[View], place: Option<Place>) -> Next {
+    pub fn next(&self, views: &[Named], place: Option<Place>) -> Next {
         let why = match self.resume(views, place) {
             Ok(next) => return next,
             Err(why) => why,
@@ -193,21 +221,25 @@ impl Hub {
     }
 
     /// The frame after a place, or why there is none.
-    fn resume(&self, views: &[View], place: Option<Place>) -> Result<Next, &'static str> {
+    fn resume(&self, views: &[Named], place: Option<Place>) -> Result<Next, &'static str> {
         let state = self.state();
-        if state.is_over {
+        // A view that has gone ends what is said of it.
+        if state.is_over || views.iter().any(|(id, _)| !state.views.contains_key(id)) {
             return Ok(Next::Over);
         }
         let place = place.ok_or("first")?;
         if place.claim != state.claim || place.epoch > state.epoch {
             return Err("another run");
         }
+        if views.iter().any(|(id, _)| state.views.get(id).is_some_and(|view| place.epoch < view.since)) {
+            return Err("a view that is newer");
+        }
         if place.epoch < state.held_after {
             return Err("too far behind");
         }
         let at = state.frames.partition_point(|frame| frame.epoch <= place.epoch);
         let Some(frame) = state.frames.get(at) else { return Ok(Next::Wait) };
-        let rows = views.iter().map(|view| (view, &frame.changes[*view as usize]));
+        let rows = views.iter().map(|view| (view, frame.changes.get(&view.0).map_or("", |changes| &**changes)));
         let text = object(&head(frame.epoch, frame.horizon, None), rows);
         Ok(Next::Event("changes", text, Place { claim: place.claim, epoch: frame.epoch }))
     }
@@ -216,12 +248,16 @@ impl Hub {
 impl State {
     fn take(&mut self, frame: Frame, encoded: Option<Encoded>) {
         (self.epoch, self.horizon) = (frame.epoch, frame.horizon);
-        for (key, row) in frame.rows {
-            let held = &mut self.rows[key.view() as usize];
-            match row {
-                Some(row) => held.insert(key, row),
-                None => held.remove(&key),
-            };
+        self.install(&frame.installed, frame.epoch);
+        for (view, changes) in frame.views {
+            // One that has gone with this frame has none any more.
+            let Some(Rows { rows, .. }) = self.views.get_mut(&view) else { continue };
+            for (key, row) in changes {
+                match row {
+                    Some(row) => rows.insert(key, row),
+                    None => rows.remove(&key),
+                };
+            }
         }
         match encoded {
             Some(encoded) => self.hold(encoded),
@@ -229,6 +265,16 @@ impl State {
                 self.frames.clear();
                 (self.bytes, self.held_after) = (0, frame.epoch);
             }
+        }
+    }
+
+    fn install(&mut self, installed: &[(u32, Option<Arc<str>>)], since: Epoch) {
+        for (number, name) in installed {
+            let id = ViewId::Standing(*number);
+            match name {
+                Some(name) => self.views.insert(id, Rows { name: Arc::clone(name), since, rows: BTreeMap::new() }),
+                None => self.views.remove(&id),
+            };
         }
     }
 
@@ -264,8 +310,8 @@ fn head(epoch: Epoch, horizon: Option<Micros>, why: Option<&str>) -> String {
     format!("\"epoch\":{epoch},\"horizon\":{horizon}{why}")
 }
 
-fn object<'a, T: AsRef<str>>(head: &str, views: impl Iterator<Item = (&'a View, T)>) -> String {
-    let views: Vec<String> = views.map(|(view, rows)| format!("\"{}\":{{{}}}", view.name(), rows.as_ref())).collect();
+fn object<'a, T: AsRef<str>>(head: &str, views: impl Iterator<Item = (&'a Named, T)>) -> String {
+    let views: Vec<String> = views.map(|((_, name), rows)| format!("\"{name}\":{{{}}}", rows.as_ref())).collect();
     format!("{{{head},\"views\":{{{}}}}}", views.join(","))
 }
 

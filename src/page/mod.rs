@@ -11,6 +11,7 @@ mod feed;
 mod guard;
 mod hub;
 mod show;
+mod standing;
 mod views;
 
 pub use feed::feed;

@@ -11,26 +11,28 @@ use axum::middleware::from_fn;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use citystream_live::rows::View;
 use futures::Stream;
 use tokio::sync::watch;
 
 use super::assets::asset;
 use super::guard::{guard, is_loopback};
-use super::hub::{Hub, Next, Place};
+use super::hub::{Hub, Named, Next, Place};
+use super::standing;
+use crate::standing::Registry;
 
 /// The page, and the views where a hub keeps them; on an address that others reach, neither.
-pub fn router(address: &str, hub: Option<Arc<Hub>>) -> Router {
+pub fn router(address: &str, views: Option<(Arc<Hub>, Arc<Registry>)>) -> Router {
     if !is_loopback(address) {
         let why = "the page is served on loopback addresses only: --listen 127.0.0.1:PORT, and an SSH tunnel to it\n";
         return Router::new().route("/", get(move || async move { (StatusCode::FORBIDDEN, why) }));
     }
-    let api = match hub {
-        Some(hub) => Router::new()
+    let api = match views {
+        Some((hub, registry)) => Router::new()
             .route("/api/views", get(list))
             .route("/api/views/{name}", get(snapshot))
             .route("/api/views/{name}/changes", get(changes))
-            .with_state(hub),
+            .with_state(Arc::clone(&hub))
+            .merge(standing::router(hub, registry)),
         None => Router::new().route("/api/views", get(off)).route("/api/{*rest}", get(off)),
     };
     let page = Router::new()
@@ -52,7 +54,7 @@ async fn list(State(hub): State<Arc<Hub>>) -> Response {
 }
 
 async fn snapshot(State(hub): State<Arc<Hub>>, Path(names): Path<String>) -> Result<Response, Unknown> {
-    let views = named(&names)?;
+    let views = named(&hub, &names)?;
     Ok(json(hub.snapshot(&views, "asked for").0))
 }
 
@@ -61,7 +63,7 @@ async fn changes(
     Path(names): Path<String>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Unknown> {
-    let views = named(&names)?;
+    let views = named(&hub, &names)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     // An id that is none is one of another run.
     let place = last.map(|id| id.parse().unwrap_or(Place { claim: u64::MAX, epoch: 0 }));
@@ -73,7 +75,7 @@ async fn changes(
 /// Who watches: nothing is held for it but this.
 struct Subscriber {
     hub: Arc<Hub>,
-    views: Vec<View>,
+    views: Vec<Named>,
     place: Option<Place>,
     changed: watch::Receiver<u64>,
 }
@@ -96,20 +98,23 @@ impl Subscriber {
 }
 
 /// A name that is no view's.
-struct Unknown(String);
+struct Unknown {
+    name: String,
+    known: String,
+}
 
 impl IntoResponse for Unknown {
     fn into_response(self) -> Response {
-        let all = View::ALL.map(View::name).join(", ");
-        let name = crate::escape::beginning(&self.0, 40, "..");
-        (StatusCode::NOT_FOUND, format!("no view is called `{name}`; there are {all}\n")).into_response()
+        let name = crate::escape::beginning(&self.name, 40, "..");
+        (StatusCode::NOT_FOUND, format!("no view is called `{name}`; there are {}\n", self.known)).into_response()
     }
 }
 
 /// The views of a list of names.
-fn named(names: &str) -> Result<Vec<View>, Unknown> {
-    let view = |name: &str| View::named(name).ok_or_else(|| Unknown(name.to_owned()));
-    let mut views = names.split(',').map(view).collect::<Result<Vec<View>, Unknown>>()?;
+fn named(hub: &Hub, names: &str) -> Result<Vec<Named>, Unknown> {
+    let unknown = |name: &str| Unknown { name: name.to_owned(), known: hub.names() };
+    let view = |name: &str| hub.named(name).ok_or_else(|| unknown(name));
+    let mut views = names.split(',').map(view).collect::<Result<Vec<Named>, Unknown>>()?;
     views.sort_unstable();
     views.dedup();
     Ok(views)

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Epoch;
-use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, Word};
+use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, ViewCommand, Word};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -30,6 +30,8 @@ pub struct ClockStart {
     pub pacer: Pacer,
     /// Partitions as they are found.
     pub discovered: mpsc::Receiver<Vec<Added>>,
+    /// Standing views that are to come and go.
+    pub views: Option<mpsc::Receiver<ViewCommand>>,
 }
 
 /// How often the clock looks at its watch; while it waits for a record, whose word wakes it, less often.
@@ -68,8 +70,9 @@ pub fn clock<'scope>(
                 let Some((clock, _)) = &mut clock else { return batch.clear() };
                 batch.drain(..).for_each(|commit| clock.pacer.committed(commit.seq));
             });
-            let Some((ClockStart { pacer, discovered }, capability)) = &mut clock else { return };
+            let Some((ClockStart { pacer, discovered, views }, capability)) = &mut clock else { return };
             discovered.try_iter().for_each(|found| pacer.discovered(found));
+            views.iter().flat_map(|views| views.try_iter()).for_each(|command| pacer.view(command));
             // Plan.
             let answered = frontiers[0].frontier().first().map_or(Epoch::MAX, |time| time.saturating_sub(1));
             let now = Instant::now();

@@ -35,8 +35,8 @@ use crate::page::{self, Hub};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
+use crate::standing::Registry;
 use graph::{Worker0, build};
-use live::LiveViews;
 use start::{ClaimedLake, open_lake};
 
 /// The longest sleep of a worker: what has something for it wakes it, and it looks whether the run has failed.
@@ -63,7 +63,8 @@ impl Run {
         metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let hub = config.live.then(Arc::<Hub>::default);
-        let served = serve_metrics(config, &runtime, &metrics, hub.clone())?;
+        let views = (config.live && config.process == 0).then(|| registry(config)).transpose()?;
+        let served = serve_metrics(config, &runtime, &metrics, hub.clone().zip(views.clone()))?;
         let mesh = connect(config)?;
         metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
@@ -114,6 +115,7 @@ impl Run {
             held,
             metrics: Arc::clone(&metrics),
             hub,
+            views,
             fatal,
         });
         let (worker0, publishing) = if config.process == 0 {
@@ -198,14 +200,20 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
     DecodeOptions { timezone: config.zone.clone(), max_record: config.max_record, max_ahead: config.policy.max_ahead }
 }
 
+/// The standing views that the settings declare.
+fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
+    let registry = Registry::new(config.view_limits, config.views.clone());
+    registry.map(Arc::new).map_err(|refused| RunError::Usage(refused.to_string()))
+}
+
 fn serve_metrics(
     config: &Config,
     runtime: &Runtime,
     metrics: &Arc<Metrics>,
-    hub: Option<Arc<Hub>>,
+    views: Option<(Arc<Hub>, Arc<Registry>)>,
 ) -> Result<Option<metrics::Server>, RunError> {
     let Some(address) = &config.listen else { return Ok(None) };
-    let page = page::router(address, hub.filter(|_| config.process == 0));
+    let page = page::router(address, views);
     runtime.block_on(metrics::serve(address, Arc::clone(metrics), page)).map(Some)
 }
 
@@ -236,7 +244,7 @@ fn spawn_workers(
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
             process.metrics.identity.works(worker.index());
-            let (frontiers, mut live) = build(worker, &process, worker0);
+            let frontiers = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -248,7 +256,6 @@ fn spawn_workers(
                 vitals.closed(process.metrics.health.closed.value());
                 frontiers.tell(&process.metrics.health);
                 worker.step_or_park(Some(PARK));
-                live.iter_mut().for_each(LiveViews::advance);
             }
             Ok::<(), RunError>(())
         });

@@ -123,7 +123,9 @@ pub fn open(
         ends_log: config.is_final,
         peers: config.processes * config.workers,
     };
-    let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
+    let mut pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
+    let (first, views) = process.views.as_ref().map(|views| views.open(&state.views)).unzip();
+    first.into_iter().flatten().for_each(|view| pacer.view(view));
     let (found, discovered) = mpsc::channel();
     let awaited = config.topics.values().join(", ");
     let give_up = config.until_drained.then_some(GiveUp { after: config.connect_timeout, topics: awaited });
@@ -134,7 +136,7 @@ pub fn open(
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
     let (commits, publishing) =
         CommitHandle::start(committer, sinks, topics, (process.lake.clone(), Arc::clone(&process.metrics)), unrecorded);
-    Ok(ClaimedLake { worker0: Worker0 { clock: ClockStart { pacer, discovered }, commits }, publishing })
+    Ok(ClaimedLake { worker0: Worker0 { clock: ClockStart { pacer, discovered, views }, commits }, publishing })
 }
 
 /// How many partitions could be read if a run took over from a state.

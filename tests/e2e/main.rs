@@ -36,3 +36,4 @@ mod rights;
 mod secured;
 mod store_edges;
 mod truth;
+mod views;
