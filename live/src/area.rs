@@ -38,7 +38,9 @@ impl fmt::Display for AreaError {
             AreaError::Empty => write!(f, "there is no ring"),
             AreaError::Short(ring) => write!(f, "ring {ring} has fewer than four points"),
             AreaError::Open(ring) => write!(f, "ring {ring} does not end where it begins"),
-            AreaError::Beyond(ring, place) => write!(f, "ring {ring}: {} is not within 180 and 90 degrees", shown(place)),
+            AreaError::Beyond(ring, place) => {
+                write!(f, "ring {ring}: {} is not within 180 and 90 degrees", shown(place))
+            }
             AreaError::Points(most) => write!(f, "there are more than {most} points"),
             AreaError::Crossing(place) => write!(f, "the edge that begins at {} meets another", shown(place)),
         }
@@ -67,7 +69,8 @@ impl Area {
             if ring.first() != ring.last() {
                 return Err(AreaError::Open(n));
             }
-            let is_beyond = |place: &&Place| place.lat.unsigned_abs() > 90_000_000 || place.lon.unsigned_abs() > 180_000_000;
+            let is_beyond =
+                |place: &&Place| place.lat.unsigned_abs() > 90_000_000 || place.lon.unsigned_abs() > 180_000_000;
             if let Some(place) = ring.iter().find(is_beyond) {
                 return Err(AreaError::Beyond(n, *place));
             }
@@ -96,7 +99,8 @@ impl Area {
         if !lat.contains(&place.lat) || !lon.contains(&place.lon) {
             return false;
         }
-        let crosses = |(low, high): &&Edge| low.lat <= place.lat && place.lat < high.lat && side(*low, *high, place) > 0;
+        let crosses =
+            |(low, high): &&Edge| low.lat <= place.lat && place.lat < high.lat && side(*low, *high, place) > 0;
         self.bands[self.band(place.lat)].iter().filter(crosses).count() % 2 == 1
     }
 }
@@ -135,7 +139,12 @@ fn side(from: Place, to: Place, place: Place) -> i64 {
 
 /// Whether two edges have a place in common that is not an end where one goes on as the other.
 fn meet(one: Edge, other: Edge) -> bool {
-    let (a, b, c, d) = (side(one.0, one.1, other.0), side(one.0, one.1, other.1), side(other.0, other.1, one.0), side(other.0, other.1, one.1));
+    let (a, b, c, d) = (
+        side(one.0, one.1, other.0),
+        side(one.0, one.1, other.1),
+        side(other.0, other.1, one.0),
+        side(other.0, other.1, one.1),
+    );
     if one.1 == other.0 || other.1 == one.0 {
         // Neighbours: they meet where one goes back along the other, or both ends are the same.
         let (far, near, end) = if one.1 == other.0 { (one.0, one.1, other.1) } else { (other.0, other.1, one.1) };
@@ -197,7 +206,8 @@ mod tests {
         let area = Area::new(&[star]).unwrap();
         for n in 0..5000 {
             let angle = (f64::from(n) + 0.001) / 5000.0 * std::f64::consts::TAU;
-            let at = |distance: f64| Place { lat: (angle.sin() * distance) as i32, lon: (angle.cos() * distance) as i32 };
+            let at =
+                |distance: f64| Place { lat: (angle.sin() * distance) as i32, lon: (angle.cos() * distance) as i32 };
             assert!(area.contains(at(29_000_000.0)));
             assert_eq!(area.contains(at(80_000_000.0)), n % 2 == 0 && rim(n) > 80_000_000.0, "{n}");
         }
@@ -229,7 +239,8 @@ mod tests {
     #[test]
     fn ten_thousand_points_are_looked_at_within_a_moment() {
         // Teeth side by side: every edge is as high as the whole.
-        let mut comb: Vec<Place> = (0..9_996).map(|n| Place { lat: if n % 2 == 0 { 0 } else { 80_000_000 }, lon: n }).collect();
+        let mut comb: Vec<Place> =
+            (0..9_996).map(|n| Place { lat: if n % 2 == 0 { 0 } else { 80_000_000 }, lon: n }).collect();
         comb.extend([Place { lat: -1, lon: 9_996 }, Place { lat: -1, lon: -1 }, Place { lat: 0, lon: 0 }]);
         check(&[comb.clone()], 10_000).unwrap();
         comb[5000].lon = 5020;

@@ -4,9 +4,9 @@ use citystream_dataflows::city::City;
 use citystream_dataflows::operators::incidents::LifeId;
 use citystream_dataflows::records::TextId;
 use citystream_dataflows::time::Epoch;
+use differential_dataflow::AsCollection;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::trace::cursor::cursor_list;
-use differential_dataflow::AsCollection;
 use differential_dataflow::trace::implementations::ValSpine;
 use differential_dataflow::trace::{Cursor, TraceReader};
 use timely::dataflow::StreamVec;
@@ -114,7 +114,8 @@ impl<'scope> Collections<'scope> {
         let incidents = open(closes(), city.lives.clone()).as_collection();
         let incidents: ByKey<_, _> = incidents.map(|row: Incident| (row.life, row)).arrange_by_key_named("incidents");
 
-        let clusters = clusters(closes(), levels.clone().as_collection(|cell, level| (*cell, *level)).inner).as_collection();
+        let clusters =
+            clusters(closes(), levels.clone().as_collection(|cell, level| (*cell, *level)).inner).as_collection();
         let clusters: ByKey<_, _> = clusters.map(|row: Cluster| (row.id, row)).arrange_by_key_named("clusters");
         let worst = worst(closes(), flows).as_collection();
         let worst: ByKey<_, _> = worst.map(|row: Worst| (row.rank, row)).arrange_by_key_named("worst");

@@ -68,6 +68,7 @@ struct Waiting {
 }
 
 /// What frames are made of.
+#[derive(Clone)]
 pub struct Inputs<'scope> {
     /// Changes of the built-in views.
     pub changes: StreamVec<'scope, Epoch, Update<Row>>,
@@ -97,7 +98,9 @@ pub fn frames(inputs: Inputs<'_>, mut send: impl FnMut(Frame) + 'static) {
         move |frontiers| {
             changes.for_each(|_, batch| {
                 let of_view = |row: &Row| ViewId::BuiltIn(row.key().view());
-                batch.drain(..).for_each(|(row, epoch, diff)| waiting.at(epoch).updates.push((of_view(&row), row, diff)));
+                batch
+                    .drain(..)
+                    .for_each(|(row, epoch, diff)| waiting.at(epoch).updates.push((of_view(&row), row, diff)));
             });
             standing.for_each(|_, batch| {
                 batch.drain(..).for_each(|((number, row), epoch, diff)| {

@@ -45,17 +45,19 @@ fn question(random: &mut Random, log: &[Record]) -> (Question, Asks) {
         Place { lat: one.lat.min(other.lat), lon: one.lon.min(other.lon) },
         Place { lat: one.lat.max(other.lat) + 1, lon: one.lon.max(other.lon) + 1 },
     );
-    let corners = [(low.lon, low.lat), (high.lon, low.lat), (high.lon, high.lat), (low.lon, high.lat), (low.lon, low.lat)];
+    let corners =
+        [(low.lon, low.lat), (high.lon, low.lat), (high.lon, high.lat), (low.lon, high.lat), (low.lon, low.lat)];
     let area = Area::new(&[corners.map(|(lon, lat)| Place { lat, lon }).to_vec()]).unwrap();
-    let is_within = move |at: Place| {
-        (low.lat..high.lat).contains(&at.lat) && (low.lon..high.lon).contains(&at.lon)
-    };
+    let is_within = move |at: Place| (low.lat..high.lat).contains(&at.lat) && (low.lon..high.lon).contains(&at.lon);
     match random.below(7) {
         0 => {
             let pings = log.iter().filter_map(|it| if let Record::Ping(it) = it { Some(it.vehicle) } else { None });
             let ids: BTreeSet<TextId> = pings.filter(|_| random.below(3) == 0).collect();
             let asked = ids.clone();
-            (Question::Vehicles(ids), Box::new(move |row| matches!(row, Row::Vehicle(it) if asked.contains(&it.vehicle))))
+            (
+                Question::Vehicles(ids),
+                Box::new(move |row| matches!(row, Row::Vehicle(it) if asked.contains(&it.vehicle))),
+            )
         }
         1 => (Question::VehiclesIn(area), Box::new(move |row| matches!(row, Row::Vehicle(it) if is_within(it.at)))),
         2 => {
@@ -120,9 +122,14 @@ fn standing_views_have_what_they_ask_for_at_every_epoch() {
                         rows.iter().filter(|(_, row)| asks(row)).map(|(key, row)| (*key, *row)).collect();
                     compared += expected.len();
                     *kinds.entry(*about).or_default() += expected.len();
-                    assert_eq!(standing.get(number), Some(&expected), "seed {seed}, {workers} workers, epoch {epoch}, {number}");
+                    assert_eq!(
+                        standing.get(number),
+                        Some(&expected),
+                        "seed {seed}, {workers} workers, epoch {epoch}, {number}"
+                    );
                 }
-                let there: Vec<&u32> = asked.iter().filter(|(_, (span, ..))| span.contains(epoch)).map(|it| it.0).collect();
+                let there: Vec<&u32> =
+                    asked.iter().filter(|(_, (span, ..))| span.contains(epoch)).map(|it| it.0).collect();
                 assert_eq!(standing.keys().collect::<Vec<_>>(), there, "seed {seed}, epoch {epoch}");
             }
         }
@@ -134,8 +141,10 @@ fn standing_views_have_what_they_ask_for_at_every_epoch() {
 /// Vehicles that go on and on.
 fn rush(epochs: u64) -> Vec<Record> {
     let mut random = Random(3);
-    let pings: Vec<_> =
-        random_log(4, 400).into_iter().filter_map(|it| if let Record::Ping(it) = it { Some(it) } else { None }).collect();
+    let pings: Vec<_> = random_log(4, 400)
+        .into_iter()
+        .filter_map(|it| if let Record::Ping(it) = it { Some(it) } else { None })
+        .collect();
     (0..epochs as i64 * 20)
         .map(|n| {
             let mut ping = random.pick(&pings);

@@ -90,7 +90,8 @@ pub fn view(command: ViewCommand) -> Result<i32, RunError> {
             done(&answer, &format!("{}/api/views/{name} has it", run.page.trim_end_matches('/')));
         }
         ViewCommand::List { run } => {
-            let views: Map<String, Value> = serde_json::from_str(&ask(&run, Method::GET, "", None)?).unwrap_or_default();
+            let views: Map<String, Value> =
+                serde_json::from_str(&ask(&run, Method::GET, "", None)?).unwrap_or_default();
             views.iter().for_each(|(name, view)| say!("{}", json!({ name: view })));
         }
         ViewCommand::Remove { name, run } => {
@@ -136,8 +137,7 @@ fn ask(run: &RunArgs, method: Method, path: &str, body: Option<Value>) -> Result
     let (status, text) = runtime
         .block_on(async {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-            let mut request =
-                client.request(method, format!("{}/api/standing{path}", run.page.trim_end_matches('/')));
+            let mut request = client.request(method, format!("{}/api/standing{path}", run.page.trim_end_matches('/')));
             if let Some(body) = body {
                 request = request.header("content-type", "application/json").body(body.to_string());
             }

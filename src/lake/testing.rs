@@ -36,6 +36,8 @@ pub(crate) fn claim(run: &str) -> Commit {
         ledger: Default::default(),
         delta_format: DELTA_FORMAT,
         views: Default::default(),
+        alerts: Vec::new(),
+        told: None,
     }
 }
 

@@ -109,9 +109,8 @@ pub enum Next {
 
 impl Default for Hub {
     fn default() -> Self {
-        let built_in = |view: View| {
-            (ViewId::BuiltIn(view), Rows { name: view.name().into(), since: 0, rows: BTreeMap::new() })
-        };
+        let built_in =
+            |view: View| (ViewId::BuiltIn(view), Rows { name: view.name().into(), since: 0, rows: BTreeMap::new() });
         let state = State { views: View::ALL.map(built_in).into(), ..State::default() };
         Hub { state: Mutex::new(state), changed: watch::Sender::new(0) }
     }

@@ -16,4 +16,5 @@ mod views;
 
 pub use feed::feed;
 pub use hub::Hub;
+pub use show::key as key_text;
 pub use views::router;

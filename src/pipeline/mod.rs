@@ -1,6 +1,7 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
 mod alarm;
+mod alerts;
 pub mod check;
 pub mod clock;
 mod cursor;
@@ -35,7 +36,7 @@ use crate::page::{self, Hub};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
-use crate::standing::Registry;
+use crate::standing::{Registry, Rule, rules};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
 
@@ -116,6 +117,7 @@ impl Run {
             metrics: Arc::clone(&metrics),
             hub,
             views,
+            rules: alert_rules(config)?,
             fatal,
         });
         let (worker0, publishing) = if config.process == 0 {
@@ -202,8 +204,13 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
 
 /// The standing views that the settings declare.
 fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
-    let registry = Registry::new(config.view_limits, config.views.clone());
+    let registry = Registry::new(config.standing.limits, config.standing.views.clone());
     registry.map(Arc::new).map_err(|refused| RunError::Usage(refused.to_string()))
+}
+
+/// The alerts that the settings declare.
+fn alert_rules(config: &Config) -> Result<Vec<Rule>, RunError> {
+    rules(&config.standing.alerts, &config.standing.views).map_err(|refused| RunError::Usage(refused.to_string()))
 }
 
 fn serve_metrics(

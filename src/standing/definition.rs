@@ -1,7 +1,7 @@
 //! What a standing view asks, in JSON or TOML. Refused with the field and the reason, before anything is installed.
 
 use citystream_live::area::{self, Area};
-use citystream_live::rows::Place;
+use citystream_live::rows::{Place, View};
 use citystream_live::standing::Question;
 use citystream_live::worst::RANKS;
 use serde_json::{Map, Value};
@@ -97,6 +97,17 @@ impl Definition {
         }
     }
 
+    /// The collection that it is about.
+    pub fn about(&self) -> View {
+        match self {
+            Definition::Vehicles(_) | Definition::VehiclesIn(_) | Definition::VehiclesAbove(_) => View::Vehicles,
+            Definition::CellsBelow(_) => View::Cells,
+            Definition::Worst(_) => View::Worst,
+            Definition::IncidentsIn(_) => View::Incidents,
+            Definition::Clusters(_) => View::Clusters,
+        }
+    }
+
     /// Whether it is within limits, and its area's rings do not cross.
     ///
     /// # Errors
@@ -118,11 +129,10 @@ impl Definition {
     /// # Errors
     /// An area that is none.
     pub fn question(&self, hasher: &TextHasher) -> Result<Question, Refused> {
-        let area = |rings: &[Vec<Place>]| Area::new(rings).or_else(|error| refuse("area.coordinates", error.to_string()));
+        let area =
+            |rings: &[Vec<Place>]| Area::new(rings).or_else(|error| refuse("area.coordinates", error.to_string()));
         Ok(match self {
-            Definition::Vehicles(ids) => {
-                Question::Vehicles(ids.iter().map(|id| hasher.id(id.as_bytes())).collect())
-            }
+            Definition::Vehicles(ids) => Question::Vehicles(ids.iter().map(|id| hasher.id(id.as_bytes())).collect()),
             Definition::VehiclesIn(rings) => Question::VehiclesIn(area(rings)?),
             Definition::VehiclesAbove(kmh) => Question::VehiclesAbove((kmh * 1e6).round() as i64),
             Definition::CellsBelow(ratio) => Question::CellsBelow((ratio * 1e3).round() as u32),
@@ -225,8 +235,11 @@ mod tests {
             (json!(7), "view: expected an object"),
             (json!({ "k": 5 }), "kind: is missing: one of vehicles, cells"),
             (json!({ "kind": "buses" }), "kind: \"buses\" is none of vehicles"),
-            (json!({ "kind": "worst", "q": 5 }), "q: is no field of a view of worst: k"),
-            (json!({ "kind": "cells", "ratio_bellow": 1 }), "ratio_bellow: is no field of a view of cells: did you mean `ratio_below`?"),
+            (json!({ "kind": "worst", "rank": 5 }), "rank: is no field of a view of worst: k"),
+            (
+                json!({ "kind": "cells", "ratio_bellow": 1 }),
+                "ratio_bellow: is no field of a view of cells: did you mean `ratio_below`?",
+            ),
             (json!({ "kind": "worst" }), "k: is missing: k"),
             (json!({ "kind": "worst", "k": 0 }), "k: expected a whole number from 1 to 100"),
             (json!({ "kind": "worst", "k": 1.5 }), "k: expected a whole number"),
@@ -236,7 +249,10 @@ mod tests {
             (json!({ "kind": "vehicles", "ids": ["a"], "speed_above_kmh": 3 }), "a view asks one thing"),
             (json!({ "kind": "incidents", "area": { "type": "Point" } }), "area.type: expected \"Polygon\""),
             (json!({ "kind": "incidents", "area": { "type": "Polygon", "crs": 1 } }), "area.crs: is no field"),
-            (json!({ "kind": "incidents", "area": { "type": "Polygon" } }), "area.coordinates: expected a list of rings"),
+            (
+                json!({ "kind": "incidents", "area": { "type": "Polygon" } }),
+                "area.coordinates: expected a list of rings",
+            ),
             (bow, "area.coordinates: the edge that begins at [0, 0] meets another"),
             (open, "area.coordinates: ring 0 does not end where it begins"),
             (far, "is not within 180 and 90 degrees"),

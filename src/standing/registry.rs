@@ -7,6 +7,7 @@ use citystream_live::rows::View;
 use serde_json::Value;
 
 use super::definition::{Definition, Limits, Refused, refuse};
+use crate::lake::history::alerts::Alerts;
 use crate::lake::history::views::Views;
 
 /// See the module.
@@ -15,6 +16,7 @@ pub struct Registry {
     /// Those of the settings, which nobody takes away while the run goes on.
     declared: Views,
     state: Mutex<State>,
+    alerts: Mutex<Alerts>,
 }
 
 #[derive(Default)]
@@ -39,7 +41,7 @@ impl Registry {
         if declared.len() > limits.views {
             return refuse("views", format!("there are {}, and --most-views is {}", declared.len(), limits.views));
         }
-        Ok(Registry { limits, declared, state: Mutex::default() })
+        Ok(Registry { limits, declared, state: Mutex::default(), alerts: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -93,6 +95,11 @@ impl Registry {
         state.send(ViewCommand { name: name.to_owned(), definition: None })?;
         state.views.remove(name);
         Ok(())
+    }
+
+    /// What has become of alerts, as of the last commit.
+    pub fn alerts(&self) -> MutexGuard<'_, Alerts> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What each view asks.

@@ -16,13 +16,15 @@ const BUILT_IN: &str = "vehicles,cells,incidents,clusters,worst";
 const ALL: &str = "vehicles,cells,incidents,clusters,worst,fast,few,here,slow,five,troubles,jams";
 
 /// What the settings file declares.
-const DECLARED: &str = "[views.fast]\nkind = \"vehicles\"\nspeed_above_kmh = 60\n\n[views.five]\nkind = \"worst\"\nk = 5\n";
+const DECLARED: &str =
+    "[views.fast]\nkind = \"vehicles\"\nspeed_above_kmh = 60\n\n[views.five]\nkind = \"worst\"\nk = 5\n";
 
 /// A star around the middle of the road, with a hole.
 fn area() -> Value {
     let place = |n: i32, far: f64| {
-        let (angle, reach) = (f64::from(n % 40) / 40.0 * std::f64::consts::TAU, if n % 2 == 0 { far } else { far / 2.0 });
-        json!([18.0 + 3.0 * reach * angle.cos(), 59.3 + 1.5 * reach * angle.sin()])
+        let (angle, reach) =
+            (f64::from(n % 40) / 40.0 * std::f64::consts::TAU, if n % 2 == 0 { far } else { far / 2.0 });
+        json!([-1.2 + 0.8 * reach * angle.cos(), 51.9 + 0.5 * reach * angle.sin()])
     };
     let ring = |far: f64| (0..=40).map(|n| place(n, far)).collect::<Vec<_>>();
     json!({ "type": "Polygon", "coordinates": [ring(1.0), ring(0.1)] })
@@ -70,7 +72,8 @@ impl Listener {
 /// More of a log.
 fn simulate(plan: &Plan, log: &Path, seed: &str) {
     let flags = ["--vehicles", "300", "--records", "30000", "--incidents", "60", "--out-of-order", "0.1", "--delayed"];
-    let mut simulated = files::simulate(plan, log, &[flags.as_slice(), &["0.05", "--late", "0.01", "--seed", seed]].concat());
+    let mut simulated =
+        files::simulate(plan, log, &[flags.as_slice(), &["0.05", "--late", "0.01", "--seed", seed]].concat());
     assert!(simulated.wait().expect("the simulator ends").success());
 }
 
@@ -78,7 +81,8 @@ fn simulate(plan: &Plan, log: &Path, seed: &str) {
 fn some_vehicles(address: &str) -> String {
     let mut ids = Vec::new();
     wait_until("there are vehicles", SOON, || {
-        let vehicles: Value = serde_json::from_str(&endpoints::ask(address, "/api/views/vehicles").0).unwrap_or_default();
+        let vehicles: Value =
+            serde_json::from_str(&endpoints::ask(address, "/api/views/vehicles").0).unwrap_or_default();
         ids = vehicles["views"]["vehicles"].as_object().into_iter().flatten().map(|it| it.0.clone()).take(40).collect();
         ids.len() == 40
     });
@@ -99,10 +103,12 @@ fn standing_views_are_what_the_lake_says_at_commits_at_any_width_and_after_resta
     std::fs::write(&polygon, area().to_string()).expect("an area");
     let mut seen = Vec::new();
     for (n, (processes, workers)) in [(1, 1), (2, 2), (3, 1)].into_iter().enumerate() {
+        if n == 0 {
+            simulate(&plan, folder.path(), &seed);
+        }
         let address = endpoints::fresh_address();
         let run = start(&plan, &address, processes, workers);
         if n == 0 {
-            simulate(&plan, folder.path(), &seed);
             for [name, kind, field] in asked(&polygon, &some_vehicles(&address)) {
                 let added = view(&plan, &address, &["add", &name, &kind, &field]);
                 assert!(added.status.success(), "{name}: {}", String::from_utf8_lossy(&added.stderr));
@@ -127,6 +133,7 @@ fn standing_views_are_what_the_lake_says_at_commits_at_any_width_and_after_resta
 fn what_cannot_be_kept_is_refused_with_the_field_and_the_reason() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let plan = Plan::files(folder.path()).flag("live", "on").flag("most-views", "2");
+    simulate(&plan, folder.path(), "7");
     let address = endpoints::fresh_address();
     let run = start(&plan, &address, 1, 1);
     let mut added = None;
@@ -148,7 +155,9 @@ fn what_cannot_be_kept_is_refused_with_the_field_and_the_reason() {
     let post = |headers: &[&str]| {
         let mut curl = Command::new("curl");
         curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-d", "{\"kind\":\"worst\",\"k\":3}"]);
-        headers.iter().for_each(|header| drop(curl.args(["-H", header])));
+        for header in headers {
+            curl.args(["-H", header]);
+        }
         let answer = curl.arg(format!("http://{address}/api/standing/posted")).output().expect("curl");
         String::from_utf8_lossy(&answer.stdout).into_owned()
     };
@@ -175,12 +184,22 @@ fn a_thousand_views_that_come_and_go_take_no_memory() {
     some_vehicles(&address);
     let request = |method: &str, name: &str, body: Value| {
         let mut curl = Command::new("curl");
-        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, "-H", "Content-Type: application/json"]);
+        curl.args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-X",
+            method,
+            "-H",
+            "Content-Type: application/json",
+        ]);
         curl.args(["-d", &body.to_string(), &format!("http://{address}/api/standing/{name}")]);
         let answer = curl.output().expect("curl");
         assert_eq!(String::from_utf8_lossy(&answer.stdout), "200", "{method} {name}");
     };
-    let come_and_go = |n: usize| {
+    let come_and_go = &|n: usize| {
         let name = format!("view-{n}");
         let kinds = [
             json!({ "kind": "vehicles", "area": area() }),
@@ -190,11 +209,53 @@ fn a_thousand_views_that_come_and_go_take_no_memory() {
         request("POST", &name, kinds[n % 3].clone());
         request("DELETE", &name, json!(null));
     };
-    (0..200).for_each(come_and_go);
+    let side_by_side = |from: usize, until: usize| {
+        let some = &|first: usize| (first..until).step_by(20).for_each(come_and_go);
+        std::thread::scope(|scope| (from..from + 20).for_each(|first| drop(scope.spawn(move || some(first)))));
+    };
+    side_by_side(0, 200);
     let before = run.peak_memory(0);
-    (200..1200).for_each(come_and_go);
+    side_by_side(200, 1200);
     let after = run.peak_memory(0);
     println!("at most resident after 200 views: {} KiB, after 1,200: {} KiB", before >> 10, after >> 10);
     assert!(after < before + (8 << 20), "{before} bytes, then {after}");
+    run.interrupt();
+}
+
+/// What stands in the blocks of a kind in a document.
+fn blocks(document: &str, kind: &str) -> String {
+    let begin = format!("```{kind}\n");
+    document.split(&begin).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_examples_of_the_docs_work() {
+    let document = std::fs::read_to_string("docs/live.md").expect("the document");
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let plan = Plan::files(folder.path()).flag("live", "on").flag("epoch", "50ms");
+    simulate(&plan, folder.path(), "7");
+    std::fs::write(plan.dir().join("citystream.toml"), blocks(&document, "toml")).expect("settings");
+    let address = endpoints::fresh_address();
+    let run = start(&plan, &address, 1, 1);
+    wait_until("the run has begun", SOON, || endpoints::ask(&address, "/api/views/slow,centre").1 == 200);
+    let commands = blocks(&document, "sh");
+    let mut done = Vec::new();
+    for words in commands.lines().filter_map(|line| line.strip_prefix("citystream view ")) {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let answer = view(&plan, &address, &words);
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        // `slow` is in the settings too: there it stays.
+        let is_kept = words == ["remove", "slow"] && said.contains("the settings declare `slow`");
+        assert!(answer.status.success() || is_kept, "{words:?}: {said}");
+        done.push(words[0]);
+    }
+    assert_eq!(done, ["add", "add", "add", "list", "remove"]);
+    let url = |line: &str| line.split("localhost:9090").nth(1).map(|path| path.trim().to_owned());
+    for path in commands.lines().filter(|line| line.starts_with("curl")).filter_map(url) {
+        let path = path.replace("/changes", "");
+        assert_eq!(endpoints::ask(&address, &path).1, 200, "{path}");
+    }
+    let alerts: Value = serde_json::from_str(&endpoints::ask(&address, "/api/alerts").0).expect("JSON");
+    assert!(alerts["raised"].is_array());
     run.interrupt();
 }

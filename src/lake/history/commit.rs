@@ -8,6 +8,7 @@ use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
+use crate::lake::history::alerts::Event;
 use crate::lake::history::views::ViewChanges;
 
 /// One object of the history.
@@ -46,6 +47,12 @@ pub struct Commit {
     /// The standing views that have come, with their definitions, and those that have gone, as `null`.
     #[serde(default, skip_serializing_if = "ViewChanges::is_empty")]
     pub views: ViewChanges,
+    /// What was decided of alerts at its seal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Event>,
+    /// Up to which commit all that was decided had been told when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<u64>,
 }
 
 /// Since 1 statistics have null counts, and the ranges of `seq` and of log times.

@@ -140,6 +140,8 @@ impl Committer {
             ledger: Default::default(),
             delta_format: DELTA_FORMAT,
             views: Default::default(),
+            alerts: Vec::new(),
+            told: None,
         }
     }
 

@@ -8,6 +8,7 @@ use citystream_dataflows::time::bindings::{
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
+use crate::lake::history::alerts::Alerts;
 use crate::lake::history::commit::{Commit, File, Kind, Ledger, TopicName, saturating_sum};
 use crate::lake::history::layout;
 use crate::lake::history::views::{self, Views};
@@ -40,6 +41,9 @@ pub struct State {
     /// The standing views that are there.
     #[serde(default, skip_serializing_if = "Views::is_empty")]
     pub views: Views,
+    /// What has become of alerts.
+    #[serde(default, skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
 }
 
 /// What a commit breaks: one line. Exit code 5.
@@ -57,9 +61,10 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data, mut standing) = previous
-        .map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.views));
+    let (mut files, mut totals, had_data, mut standing, mut alerts) = previous
+        .map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.views, state.alerts));
     views::apply(&mut standing, &commit.views);
+    alerts.apply(commit.seq, &commit.alerts, commit.told);
     for (table, gone) in &commit.removed {
         let gone: HashSet<_> = gone.iter().collect();
         files.entry(table.clone()).or_default().retain(|file| !gone.contains(&file.path));
@@ -84,6 +89,7 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         totals,
         has_data: had_data || commit.kind == Kind::Data,
         views: standing,
+        alerts,
     }
 }
 
@@ -105,7 +111,11 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
 }
 
 fn check_claim(commit: &Commit) -> Result<(), Violation> {
-    let empty = commit.views.is_empty() && commit.epochs.is_empty() && commit.added.values().all(Vec::is_empty) && commit.ledger.is_empty();
+    let empty = commit.views.is_empty()
+        && commit.alerts.is_empty()
+        && commit.epochs.is_empty()
+        && commit.added.values().all(Vec::is_empty)
+        && commit.ledger.is_empty();
     ensure!(empty && commit.removed.values().all(Vec::is_empty), "commit {} is a claim with data", commit.seq);
     Ok(())
 }

@@ -42,7 +42,10 @@ mod tests {
             definition: k.map(|k| format!("{{\"kind\":\"worst\",\"k\":{k}}}")),
         };
         let (mut views, mut changes) = (Views::new(), ViewChanges::new());
-        record(&mut changes, &[command("a", Some(1)), command("b", Some(2)), command("a", None), command("b", Some(3))]);
+        record(
+            &mut changes,
+            &[command("a", Some(1)), command("b", Some(2)), command("a", None), command("b", Some(3))],
+        );
         assert_eq!((&changes["a"], &changes["b"]["k"]), (&Value::Null, &3.into()));
         apply(&mut views, &changes);
         assert_eq!(views.keys().collect::<Vec<_>>(), ["b"]);

@@ -55,6 +55,8 @@ fn commit() -> Commit {
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
         delta_format: 1,
         views: Default::default(),
+        alerts: Vec::new(),
+        told: None,
     }
 }
 
