@@ -63,10 +63,12 @@ async fn list(State((_, registry)): State<Shared>) -> Response {
 
 /// Alerts as of the last commit: those that are raised, those that may be, and those that were cleared last.
 async fn alerts(State((_, registry)): State<Shared>) -> Response {
+    let silent = registry.silences().silent();
     let alerts = registry.alerts();
     let open = |phase| alerts.open().filter(move |event| event.phase == phase).map(shown).collect::<Vec<_>>();
     let recent: Vec<Value> = alerts.recent().iter().rev().map(shown).collect();
-    let all = json!({ "raised": open(Phase::Raised), "pending": open(Phase::Pending), "cleared": recent });
+    let all =
+        json!({ "raised": open(Phase::Raised), "pending": open(Phase::Pending), "cleared": recent, "silent": silent });
     ([(CONTENT_TYPE, "application/json")], all.to_string()).into_response()
 }
 

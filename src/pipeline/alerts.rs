@@ -1,8 +1,9 @@
 //! Where alerts are decided: on worker 0, at the close of each epoch that ends a commit, of the rows that have changed since the
-//! last one. What is decided goes into that commit.
+//! last one. What is decided goes into that commit. Beside that it is told who was heard of, for alerts of absence, which go by the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use citystream_dataflows::held::{Amount, Balance, Kind};
 use citystream_dataflows::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
@@ -20,17 +21,24 @@ use timely::dataflow::operators::vec::Filter;
 use crate::columns::names::Names;
 use crate::lake::history::alerts::Event;
 use crate::page::key_text;
-use crate::standing::{Decisions, Rule};
+use crate::process::Process;
+use crate::standing::{Decisions, Heard, Registry};
 
 /// What is decided, on worker 0, which alone is given `decisions`.
 pub fn alerts<'scope>(
-    rules: &[Rule],
+    process: &Process,
     decisions: Option<Decisions>,
-    names: &Arc<Names>,
     closes: Closes<'scope>,
     inputs: &Inputs<'scope>,
 ) -> StreamVec<'scope, Epoch, Event> {
-    let built_in: BTreeSet<View> = rules.iter().filter_map(|rule| View::named(&rule.view)).collect();
+    let views =
+        process.alerts.rules.iter().map(|rule| &rule.view).chain(process.alerts.silences.iter().filter_map(|it| {
+            match &it.of {
+                Heard::View(view) => Some(view),
+                Heard::Topic(_) => None,
+            }
+        }));
+    let built_in: BTreeSet<View> = views.filter_map(|view| View::named(view)).collect();
     let changes = inputs.changes.clone().filter(move |(row, ..)| built_in.contains(&row.key().view()));
     let mut builder = OperatorBuilder::new("alerts".to_owned(), closes.scope());
     let stage = Alerting {
@@ -39,7 +47,8 @@ pub fn alerts<'scope>(
         commands: Inbox::new(&mut builder, inputs.commands.clone(), Pipeline),
         ready: Inbox::new(&mut builder, inputs.ready.clone(), Pipeline),
         numbers: BTreeMap::new(),
-        names: Arc::clone(names),
+        names: Arc::clone(&process.names),
+        registry: process.views.clone().filter(|_| !process.alerts.silences.is_empty()),
         touched: BTreeMap::new(),
         decisions,
         is_first: true,
@@ -56,6 +65,8 @@ struct Alerting {
     /// The names of standing views.
     numbers: BTreeMap<u32, Arc<str>>,
     names: Arc<Names>,
+    /// Where it is kept who was heard of, if somebody asks.
+    registry: Option<Arc<Registry>>,
     /// By rule, rows that have changed since the last seal.
     touched: BTreeMap<(usize, Key), Option<Row>>,
     decisions: Option<Decisions>,
@@ -66,6 +77,10 @@ struct Alerting {
 impl Alerting {
     fn touch(&mut self, view: &str, row: Row, diff: isize) {
         let Some(decisions) = &self.decisions else { return };
+        if let Some(registry) = self.registry.as_ref().filter(|_| diff > 0) {
+            let key = key_text(&row.key(), &self.names.read());
+            registry.silences().heard(&Heard::View(view.to_owned()), &key, Instant::now());
+        }
         for (rule, _) in decisions.rules().iter().enumerate().filter(|(_, rule)| rule.view == view) {
             self.touched.insert((rule, row.key()), (diff > 0).then_some(row));
         }

@@ -36,9 +36,10 @@ pub fn live_views<'scope>(
     let standing = standing(city.closes.clone(), changes.clone(), commands.clone(), traces);
     let closes = city.closes.stream.clone();
     let inputs = frames::Inputs { changes, standing, commands, closes, ready: interned };
-    let decided = match process.rules.as_slice() {
-        [] => empty(inputs.closes.scope()),
-        rules => alerts(rules, decisions, &process.names, city.closes.clone(), &inputs),
+    let decided = if process.alerts.rules.is_empty() && process.alerts.silences.is_empty() {
+        empty(inputs.closes.scope())
+    } else {
+        alerts(process, decisions, city.closes.clone(), &inputs)
     };
     let mut outlet = is_worker0.then(|| feed(Arc::clone(hub), Arc::clone(&process.names)));
     frames(inputs, move |frame| {

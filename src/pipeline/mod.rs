@@ -36,7 +36,7 @@ use crate::page::{self, Hub};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
-use crate::standing::{Registry, Rule, rules};
+use crate::standing::{Registry, Rules, Silences, rules};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
 
@@ -117,7 +117,7 @@ impl Run {
             metrics: Arc::clone(&metrics),
             hub,
             views,
-            rules: alert_rules(config)?,
+            alerts: alert_rules(config)?,
             fatal,
         });
         let (worker0, publishing) = if config.process == 0 {
@@ -205,11 +205,13 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
 /// The standing views that the settings declare.
 fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
     let registry = Registry::new(config.standing.limits, config.standing.views.clone());
-    registry.map(Arc::new).map_err(|refused| RunError::Usage(refused.to_string()))
+    let registry = registry.map_err(|refused| RunError::Usage(refused.to_string()))?;
+    *registry.silences() = Silences::new(alert_rules(config)?.silences);
+    Ok(Arc::new(registry))
 }
 
 /// The alerts that the settings declare.
-fn alert_rules(config: &Config) -> Result<Vec<Rule>, RunError> {
+fn alert_rules(config: &Config) -> Result<Rules, RunError> {
     rules(&config.standing.alerts, &config.standing.views).map_err(|refused| RunError::Usage(refused.to_string()))
 }
 

@@ -142,7 +142,7 @@ pub fn open(
         sinks.push(Box::new(sink));
         told
     });
-    let decisions = Decisions::new(process.rules.clone(), state.alerts.open());
+    let decisions = Decisions::new(process.alerts.rules.clone(), state.alerts.open());
     let access = (process.lake.clone(), Arc::clone(&process.metrics));
     let (commits, publishing) = CommitHandle::start(committer, (sinks, told), topics, access, unrecorded);
     let clock = ClockStart { pacer, discovered, views };
@@ -157,7 +157,7 @@ fn alert_sink(
     runtime: &Runtime,
 ) -> Result<Option<(AlertSink, Told)>, RunError> {
     let Some(registry) = &process.views else { return Ok(None) };
-    if process.rules.is_empty() && state.alerts.is_empty() {
+    if process.alerts.rules.is_empty() && process.alerts.silences.is_empty() && state.alerts.is_empty() {
         return Ok(None);
     }
     let mut targets: Vec<Box<dyn Target>> = Vec::new();

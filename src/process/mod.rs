@@ -21,7 +21,7 @@ use crate::lake::store::Lake;
 use crate::page::Hub;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
-use crate::standing::{Registry, Rule};
+use crate::standing::{Registry, Rules};
 use crate::stopwatch::Stopwatch;
 
 /// One process of a run: what its operators and tasks are given parts of.
@@ -47,7 +47,7 @@ pub struct Process {
     /// Which standing views there are, on process 0.
     pub views: Option<Arc<Registry>>,
     /// What alerts are about.
-    pub rules: Vec<Rule>,
+    pub alerts: Rules,
     /// Where a fatal error goes.
     pub fatal: Fatal,
 }

@@ -148,7 +148,7 @@ mod tests {
     const MINUTE: Micros = 60_000_000;
 
     fn rule(value: serde_json::Value) -> Vec<Rule> {
-        rules(&[("a".to_owned(), value)].into(), &Default::default()).unwrap()
+        rules(&[("a".to_owned(), value)].into(), &Default::default()).unwrap().rules
     }
 
     fn jam(cells: u32) -> Option<Row> {

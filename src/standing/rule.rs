@@ -5,11 +5,12 @@ use citystream_live::rows::{Row, View};
 use serde_json::{Map, Value, json};
 
 use super::definition::{Definition, Refused, refuse};
+use super::silence::Silence;
 use crate::lake::history::views::Views;
 use crate::spelling;
 use crate::units;
 
-/// The ready ones: what each is if nothing else is said.
+/// The ready ones, but for those of absence: what each is if nothing else is said.
 type Ready = (&'static str, fn() -> Value);
 const READY: [Ready; 4] = [
     ("congestion", || json!({ "view": "clusters", "measure": "cells", "at_least": 3, "for": "15m" })),
@@ -46,13 +47,29 @@ pub struct Rule {
     pub lasting: Micros,
 }
 
+/// All alerts that are declared.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Those that are decided at seals.
+    pub rules: Vec<Rule>,
+    /// Those of absence.
+    pub silences: Vec<Silence>,
+}
+
 /// The alerts of the settings; each is about a view that is always there, or one of those in `views`.
 ///
 /// # Errors
 /// The first field that does not fit.
-pub fn rules(alerts: &Views, views: &Views) -> Result<Vec<Rule>, Refused> {
-    let of_alert = |name: &String, Refused { field, why }| Refused { field: format!("alerts.{name}.{field}"), why };
-    alerts.iter().map(|(name, value)| Rule::read(name, value, views).map_err(|error| of_alert(name, error))).collect()
+pub fn rules(alerts: &Views, views: &Views) -> Result<Rules, Refused> {
+    let Rules { mut rules, mut silences } = Rules::default();
+    for (name, value) in alerts {
+        let of_alert = |Refused { field, why }| Refused { field: format!("alerts.{name}.{field}"), why };
+        match Silence::read(name, value, views).map_err(of_alert)? {
+            Some(silence) => silences.push(silence),
+            None => rules.push(Rule::read(name, value, views).map_err(of_alert)?),
+        }
+    }
+    Ok(Rules { rules, silences })
 }
 
 impl Rule {
@@ -135,7 +152,7 @@ fn with_ready(given: &Map<String, Value>) -> Result<Map<String, Value>, Refused>
 }
 
 /// The collection that a view is of.
-fn about(view: &str, views: &Views) -> Result<View, Refused> {
+pub(super) fn about(view: &str, views: &Views) -> Result<View, Refused> {
     match (View::named(view), views.get(view)) {
         (Some(built_in), _) => Ok(built_in),
         (None, Some(definition)) => Ok(Definition::read(definition)?.about()),
@@ -180,7 +197,7 @@ mod tests {
 
     fn read(value: Value) -> Result<Rule, Refused> {
         let views = [("here".to_owned(), json!({ "kind": "vehicles", "ids": ["a"] }))].into();
-        rules(&[("x".to_owned(), value)].into(), &views).map(|mut rules| rules.remove(0))
+        rules(&[("x".to_owned(), value)].into(), &views).map(|mut all| all.rules.remove(0))
     }
 
     #[test]

@@ -8,9 +8,9 @@ mod file;
 mod topic;
 mod webhook;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Micros;
 use futures::FutureExt;
@@ -27,7 +27,7 @@ use crate::error::RunError;
 use crate::lake::history::State;
 use crate::lake::history::alerts::{Event, Phase};
 use crate::lake::history::commit::Commit;
-use crate::standing::Registry;
+use crate::standing::{Heard, Registry};
 
 /// A target that has failed is tried again after so long, then after twice as long, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -56,6 +56,19 @@ impl Message {
         let mut body = json!({ "id": id, "alert": alert, "view": view, "key": key, "seq": seq, "state": state, "since": since, "at": at });
         value.iter().for_each(|value| body["value"] = json!(value));
         why.iter().for_each(|why| body["why"] = json!(why));
+        Message { id, key: format!("{alert}/{key}"), body }
+    }
+}
+
+impl Message {
+    /// The message of one who is silent, or back.
+    #[allow(clippy::disallowed_methods)] // These go by the clock, and say so.
+    fn of_silence((alert, key, is_raised): (String, String, bool)) -> Message {
+        let at = jiff::Timestamp::now();
+        let (id, state) =
+            (format!("{alert}/{key}/at-{}", at.as_millisecond()), if is_raised { "raised" } else { "cleared" });
+        let body =
+            json!({ "id": id, "alert": alert, "key": key, "state": state, "at": at.to_string(), "by": "the clock" });
         Message { id, key: format!("{alert}/{key}"), body }
     }
 }
@@ -125,6 +138,10 @@ impl AlertSink {
             sink.send(commit[0].0, commit.iter().map(|(_, event)| event));
         }
         sink.send(state.seq, std::iter::empty());
+        registry.silences().begin(Instant::now());
+        if !registry.silences().is_empty() {
+            runtime.spawn(silence(Arc::downgrade(registry), sink.queues.clone()));
+        }
         (sink, told)
     }
 
@@ -144,6 +161,9 @@ impl Sink for AlertSink {
 
     fn landed<'a>(&'a mut self, commit: &'a Commit) -> BoxFuture<'a, Result<Landing, RunError>> {
         self.registry.alerts().apply(commit.seq, &commit.alerts, commit.told);
+        for (topic, _) in commit.ledger.iter().filter(|(_, ledger)| ledger.read > 0) {
+            self.registry.silences().heard(&Heard::Topic(*topic), topic.name(), Instant::now());
+        }
         self.send(commit.seq, commit.alerts.iter());
         async move {
             let told = async {
@@ -162,13 +182,27 @@ impl Sink for AlertSink {
     }
 }
 
+/// Tells who is silent, and who is back, by the clock.
+async fn silence(registry: Weak<Registry>, queues: Vec<mpsc::UnboundedSender<ToTell>>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let Some(registry) = registry.upgrade() else { return };
+        let told = registry.silences().look(Instant::now());
+        let messages: Arc<[Message]> = told.into_iter().map(Message::of_silence).collect();
+        if !messages.is_empty() {
+            queues.iter().for_each(|queue| drop(queue.send((0, Arc::clone(&messages)))));
+        }
+    }
+}
+
 /// Tells one target everything in order.
 async fn tell_all(mut inbox: mpsc::UnboundedReceiver<ToTell>, target: Box<dyn Target>, told: Arc<AtomicU64>) {
     while let Some((seq, messages)) = inbox.recv().await {
         for some in messages.chunks(target.at_once()) {
             tell(target.as_ref(), some).await;
         }
-        told.store(seq, Ordering::Release);
+        // What is of no commit is of commit 0.
+        told.fetch_max(seq, Ordering::Release);
     }
 }
 
