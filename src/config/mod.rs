@@ -5,6 +5,7 @@ mod effective;
 mod flags;
 mod layers;
 mod machine;
+mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use layers::{
     SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
     wants_colour,
 };
+pub use token::Token;
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +112,8 @@ pub struct Config {
     pub discover_interval: Duration,
     /// Where to serve the page, metrics and health.
     pub listen: Option<String>,
+    /// What whoever looks at the page from elsewhere has to show.
+    pub token: Option<Token>,
     /// Whether live views are kept.
     pub live: bool,
     /// Processes, workers of each, and this one's index.
@@ -250,6 +254,10 @@ impl Config {
             is_final: values.flag("final")?,
             discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
+            token: match values.optional(flags::TOKEN) {
+                Some(_) => Some(values.parse(flags::TOKEN, Token::new)?),
+                None => None,
+            },
             live: values.choice("live", &[("off", false), ("on", true)])?,
             processes,
             workers: values.number("workers", 1, MOST)?,

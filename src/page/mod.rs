@@ -5,6 +5,7 @@
 //! assets ------------------------------------> /
 //! ```
 
+mod access;
 mod assets;
 pub mod connections;
 mod feed;
@@ -13,6 +14,7 @@ mod hub;
 mod show;
 mod views;
 
+pub use access::values;
 pub use feed::feed;
 pub use hub::Hub;
-pub use views::router;
+pub use views::{Site, router};

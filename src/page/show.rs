@@ -144,6 +144,8 @@ struct ShownIncident {
     last: String,
     statuses: u64,
     radius_m: i64,
+    /// Partition and offset of its first status.
+    source: (i32, i64),
 }
 
 fn incident(row: &Incident, texts: &Reader<'_>) -> ShownIncident {
@@ -157,6 +159,7 @@ fn incident(row: &Incident, texts: &Reader<'_>) -> ShownIncident {
         last: time(row.last),
         statuses: row.statuses,
         radius_m: NEAR_MM / 1000,
+        source: (row.life.first.partition, row.life.first.offset),
     }
 }
 

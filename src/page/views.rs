@@ -4,39 +4,64 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use citystream_live::rows::View;
 use futures::Stream;
 use tokio::sync::watch;
 
+use super::access::Access;
 use super::assets::asset;
-use super::guard::{guard, is_loopback};
+use super::guard::{guard, login};
 use super::hub::{Hub, Next, Place};
+use crate::config::Token;
 
-/// The page, and the views where a hub keeps them; on an address that others reach, neither.
-pub fn router(address: &str, hub: Option<Arc<Hub>>) -> Router {
-    if !is_loopback(address) {
-        let why = "the page is served on loopback addresses only: --listen 127.0.0.1:PORT, and an SSH tunnel to it\n";
+/// Bytes of the form that brings the token, at most.
+const LONGEST_FORM: usize = 4096;
+
+/// What is served, and where.
+pub struct Site {
+    /// The address that is listened on.
+    pub address: String,
+    /// What is to be shown by whoever asks from elsewhere.
+    pub token: Option<Token>,
+    /// The live views, on the process that has them.
+    pub hub: Option<Arc<Hub>>,
+    /// Where the page is, if not here.
+    pub elsewhere: Option<String>,
+}
+
+/// The page and its API, `api` with it; on an address that others reach and without a token, nothing.
+pub fn router(site: Site, api: Router) -> Router {
+    let access = Arc::new(Access::new(&site.address, site.token.as_ref()));
+    if !access.is_possible() {
+        let why = "the page is served on loopback addresses, or with a token: --listen 127.0.0.1:PORT and an SSH tunnel to it, or \
+                   CITYSTREAM_TOKEN\n";
         return Router::new().route("/", get(move || async move { (StatusCode::FORBIDDEN, why) }));
     }
-    let api = match hub {
+    let views = match site.hub {
         Some(hub) => Router::new()
             .route("/api/views", get(list))
             .route("/api/views/{name}", get(snapshot))
             .route("/api/views/{name}/changes", get(changes))
             .with_state(hub),
-        None => Router::new().route("/api/views", get(off)).route("/api/{*rest}", get(off)),
+        None => Router::new().route("/api/views", get(off)).route("/api/views/{*rest}", get(off)),
     };
+    let page = match site.elsewhere {
+        Some(text) => get(move || async move { text }),
+        None => get(|| async { asset("index.html") }),
+    };
+    let login = Router::new().route("/login", post(login)).layer(DefaultBodyLimit::max(LONGEST_FORM));
     let page = Router::new()
-        .route("/", get(|| async { asset("index.html") }))
-        .route("/assets/{*path}", get(|Path(path): Path<String>| async move { asset(&path) }));
-    api.merge(page).layer(from_fn(guard))
+        .route("/", page)
+        .route("/assets/{*path}", get(|Path(path): Path<String>| async move { asset(&path) }))
+        .merge(login.with_state(Arc::clone(&access)));
+    api.merge(views).merge(page).layer(from_fn_with_state(access, guard))
 }
 
 async fn off() -> (StatusCode, &'static str) {

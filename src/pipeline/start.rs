@@ -134,7 +134,10 @@ pub fn open(
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
     let (commits, publishing) =
         CommitHandle::start(committer, sinks, topics, (process.lake.clone(), Arc::clone(&process.metrics)), unrecorded);
-    Ok(ClaimedLake { worker0: Worker0 { clock: ClockStart { pacer, discovered }, commits }, publishing })
+    Ok(ClaimedLake {
+        worker0: Worker0 { clock: ClockStart { pacer, discovered, metrics: Arc::clone(&process.metrics) }, commits },
+        publishing,
+    })
 }
 
 /// How many partitions could be read if a run took over from a state.

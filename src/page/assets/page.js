@@ -1,7 +1,11 @@
 // The page: the stream of views, drawn on a map and listed beside it, under the strip of the pipeline.
 
 import { flatMap } from "./canvas.js";
+import { keepCharts } from "./charts.js";
+import { Detail } from "./detail.js";
+import { read, write } from "./link.js";
 import { MOST, Movers, draw } from "./movers.js";
+import { pick } from "./pick.js";
 import { bounds } from "./shapes.js";
 import { follow } from "./stream.js";
 import { keepStrip } from "./strip.js";
@@ -14,7 +18,13 @@ let colours = palette();
 let ramp = rampOf(colours);
 let isFitted = false;
 let map = null;
-const showTables = tables((place) => map?.go(place));
+let detail = null;
+/** Something that an address names, until it is there. */
+let wanted = read();
+const showTables = tables(({ place, about }) => {
+  if (place) map?.go(place);
+  detail?.open(...about);
+});
 
 const STATUS = {
   live: "live",
@@ -40,11 +50,47 @@ function seen(city, changed) {
   for (const name of ["vehicles", "cells", "incidents", "clusters"]) by(`total-${name}`).textContent = count(city.views[name].size);
   by("status-text").textContent = `live, epoch ${count(city.epoch)}`;
   if (!isFitted && cells.size > 5 && map) {
-    map.fit(bounds([...cells.values()].flatMap((row) => row.outline)));
-    isFitted = cells.size > 20;
+    if (!wanted?.place) map.fit(bounds([...cells.values()].flatMap((row) => row.outline)));
+    isFitted = cells.size > 20 || Boolean(wanted?.place);
   }
+  if (wanted?.key && detail?.open(wanted.view, wanted.key)) wanted = { ...wanted, key: null };
   map?.show(city, ramp);
   showTables(city, performance.now());
+}
+
+/** How long the map rests before the address says where it is. */
+const SETTLED_MS = 400;
+
+/** Does something once it has not been asked to for a while. */
+function later(time, act) {
+  let timer = null;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, time);
+  };
+}
+
+/** Finds a row by its key, or the beginning of one. */
+function keepSearch(form, city) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = form.elements.text.value.trim().toLowerCase();
+    const found = text ? search(city, text) : null;
+    form.elements.text.classList.toggle("none", !found);
+    if (!found) return;
+    const row = city.views[found[0]].get(found[1]);
+    if (row.at) map.go(row.at);
+    detail.open(...found);
+  });
+}
+
+function search(city, text) {
+  for (const fits of [(key) => key === text, (key) => key.startsWith(text), (key) => key.includes(text)]) {
+    for (const view of ["vehicles", "incidents", "cells"]) {
+      for (const key of city.views[view].keys()) if (fits(key.toLowerCase())) return [view, key];
+    }
+  }
+  return null;
 }
 
 async function begin() {
@@ -52,8 +98,21 @@ async function begin() {
   const flat = new URLSearchParams(location.search).has("flat");
   if (hasGl && !flat) map = await import("./map.js").then(({ glMap }) => glMap(by("map"), colours));
   map ??= flatMap(by("map"), colours);
+  if (wanted.place) map.jump(wanted.place, wanted.zoom);
   const city = follow({ seen, status });
   keepStrip(by("strip"), by("sentence"), city);
+  const charts = keepCharts(by("charts"), colours);
+  detail = new Detail(by("detail"), city, map.go);
+  const moved = later(SETTLED_MS, () => {
+    const { place, zoom } = map.sight();
+    write({ place, zoom });
+  });
+  map.moved(() => isFitted && moved());
+  map.clicked((point) => {
+    const found = pick(point, map.project, city, movers);
+    if (found) detail.open(...found, document.activeElement);
+  });
+  keepSearch(by("find"), city);
   const frame = (now) => {
     const shown = draw(by("overlay"), map.project, { movers, city, ramp, colours, now });
     if (city.epoch != null) note(shown > MOST ? `${count(shown)} vehicles in sight: come nearer to see them` : null);
@@ -64,10 +123,11 @@ async function begin() {
     colours = palette();
     ramp = rampOf(colours);
     map.recolour(colours);
+    charts.recolour(colours);
     map.show(city, ramp);
   });
   // For tests: what the page holds.
-  window.citystream = { city, movers, map };
+  window.citystream = { city, movers, map, charts };
 }
 
 begin();

@@ -123,6 +123,7 @@ impl CommitTask {
         if let Some(state) = self.committer.state() {
             history::keep_positions(state, &mut commit)?;
         }
+        self.metrics.health.putting();
         let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
         let seconds = asked.elapsed().as_secs_f64();
