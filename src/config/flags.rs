@@ -58,6 +58,8 @@ pub struct Setting {
 
 /// The setting that is a list.
 pub const LIST: &str = "kafka";
+/// What the settings file has besides settings: a table of standing views by name.
+pub const VIEWS: &str = "views";
 /// What processes prove to each other.
 pub const SECRET: &str = "cluster-secret";
 /// The other one.
@@ -180,6 +182,9 @@ const PACE_SETTINGS: &[Declared] = &[
         "What whoever asks for the page from another machine has to show: what this file holds [default: CITYSTREAM_TOKEN]",
     ),
     ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
+    ("most-views", "COUNT", Some("64"), "Standing views at one time"),
+    ("most-view-keys", "COUNT", Some("1000"), "Vehicles that one standing view names"),
+    ("most-view-points", "COUNT", Some("10000"), "Points of the area of one standing view"),
 ];
 
 const CLUSTER_SETTINGS: &[Declared] = &[

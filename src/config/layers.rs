@@ -14,7 +14,7 @@ use clap::Command;
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
-use super::flags::{LIST as KAFKA, SECRETS, settings};
+use super::flags::{LIST as KAFKA, SECRETS, VIEWS, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
 use crate::spelling;
@@ -162,7 +162,7 @@ fn settings_file(given: Option<&str>) -> Result<SettingsFile, RunError> {
 pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
     let mut values: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
     for (key, value) in &mut values {
-        if !keys().any(|known| known == key) {
+        if key != VIEWS && !keys().any(|known| known == key) {
             let meant = meant(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
             let help = if meant.is_empty() { "; `citystream run --help` lists them" } else { "" };
             return Err(usage(format!("{path}: no setting is called `{key}`{meant}{help}")));
@@ -180,6 +180,8 @@ fn check_type(key: &str, value: &mut Value) -> Result<(), &'static str> {
             *value = Value::Array(vec![Value::String(std::mem::take(one))]);
             Ok(())
         }
+        Value::Table(views) if key == VIEWS && views.values().all(Value::is_table) => Ok(()),
+        _ if key == VIEWS => Err("tables such as [views.slow]"),
         _ if key == KAFKA => Err("a list of texts such as [\"security.protocol=ssl\"]"),
         Value::String(_) | Value::Integer(_) | Value::Boolean(_) => Ok(()),
         _ => Err("a text, a number, or true or false"),

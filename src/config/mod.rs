@@ -19,7 +19,9 @@ use toml::Value;
 
 use crate::error::RunError;
 use crate::escape::escaped;
+use crate::lake::history::views::Views;
 use crate::source::assignment::From;
+use crate::standing::Limits;
 use crate::units;
 
 pub use api_flags::ApiArgs;
@@ -116,6 +118,10 @@ pub struct Config {
     pub token: Option<Token>,
     /// Whether live views are kept.
     pub live: bool,
+    /// Standing views that the settings file declares, not checked yet.
+    pub views: Views,
+    /// How many there may be, and how large.
+    pub view_limits: Limits,
     /// Processes, workers of each, and this one's index.
     pub processes: usize,
     /// Workers of each process.
@@ -259,6 +265,12 @@ impl Config {
                 None => None,
             },
             live: values.choice("live", &[("off", false), ("on", true)])?,
+            views: declared_views(settings),
+            view_limits: Limits {
+                views: values.number("most-views", 0, 10_000)?,
+                keys: values.number("most-view-keys", 1, 1_000_000)?,
+                points: values.number("most-view-points", 4, 10_000)?,
+            },
             processes,
             workers: values.number("workers", 1, MOST)?,
             process,
@@ -316,6 +328,9 @@ impl Config {
         if self.live && !self.derives {
             return Err(values.error("live", "the city's views are made of its tables: --tables raw has none"));
         }
+        if !self.views.is_empty() && !self.live {
+            return Err(usage(format!("{}: standing views take --live on", values.0.name(flags::VIEWS))));
+        }
         if self.is_final && !self.until_drained {
             let why = "says that the log has ended, which --until-drained finds out: give both";
             return Err(values.error("final", why));
@@ -367,6 +382,13 @@ fn kafka_settings(values: &Values<'_>) -> Result<Vec<(String, String)>, RunError
             None => Err(usage(format!("{} {item}: expected key=value", values.0.name(flags::LIST)))),
         })
         .collect()
+}
+
+/// The standing views of the settings file, as JSON.
+fn declared_views(settings: &Effective) -> Views {
+    let views = settings.get(flags::VIEWS).and_then(Value::as_table).into_iter().flatten();
+    // What is no JSON, such as a time, is refused as what it becomes.
+    views.map(|(name, view)| (name.clone(), serde_json::to_value(view).unwrap_or_default())).collect()
 }
 
 fn listen(values: &Values<'_>, process: usize) -> Option<String> {

@@ -35,6 +35,7 @@ pub(crate) fn claim(run: &str) -> Commit {
         removed: Default::default(),
         ledger: Default::default(),
         delta_format: DELTA_FORMAT,
+        views: Default::default(),
     }
 }
 

@@ -6,12 +6,15 @@
 //! ```
 
 mod access;
+mod area;
+mod arrow;
 mod assets;
 pub mod connections;
 mod feed;
 mod guard;
 mod hub;
 mod show;
+mod standing;
 mod views;
 
 pub use access::values;

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Epoch;
-use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, Word};
+use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, ViewCommand, Word};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -32,6 +32,8 @@ pub struct ClockStart {
     pub discovered: mpsc::Receiver<Vec<Added>>,
     /// Where it is told how far things are.
     pub metrics: Arc<Metrics>,
+    /// Standing views that are to come and go.
+    pub views: Option<mpsc::Receiver<ViewCommand>>,
 }
 
 /// How often the clock looks at its watch; while it waits for a record, whose word wakes it, less often.
@@ -73,8 +75,9 @@ pub fn clock<'scope>(
                     clock.metrics.health.landed();
                 });
             });
-            let Some((ClockStart { pacer, discovered, metrics }, capability)) = &mut clock else { return };
+            let Some((ClockStart { pacer, discovered, views, metrics }, capability)) = &mut clock else { return };
             discovered.try_iter().for_each(|found| pacer.discovered(found));
+            views.iter().flat_map(|views| views.try_iter()).for_each(|command| pacer.view(command));
             // Plan.
             let answered = frontiers[0].frontier().first().map_or(Epoch::MAX, |time| time.saturating_sub(1));
             let now = Instant::now();

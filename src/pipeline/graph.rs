@@ -14,7 +14,7 @@ use timely::worker::Worker;
 
 use super::clock::{ClockStart, clock};
 use super::derive::derive;
-use super::live::LiveViews;
+use super::live::live_views;
 use super::read::{Readings, read};
 use super::records;
 use super::recover::recover;
@@ -55,11 +55,10 @@ impl Frontiers {
 ///             \-- recover --^   \-> records -> city -> derive --^
 ///                                                \--> live views
 /// ```
-pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> (Frontiers, Option<LiveViews>) {
+pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> Frontiers {
     let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();
     let (derived_probe, committed_probe) = (Handle::new(), Handle::new());
-    let live = worker.dataflow_named("citystream", |scope| {
-        let mut live = None;
+    worker.dataflow_named("citystream", |scope| {
         let (reports_loop, reports_back) = scope.feedback(1);
         let (words_loop, words_back) = scope.feedback(1);
         let (committed_loop, committed_back) = scope.feedback(1);
@@ -82,7 +81,9 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let closes = closes(process.policy, ticks.clone(), reports.clone());
             let driven = Closes { stream: closes.clone(), held: Arc::clone(&process.held) };
             let city = City::new(driven, records);
-            live = process.hub.as_ref().map(|hub| LiveViews::new(hub, &names, &city, interned.clone()));
+            if let Some(hub) = &process.hub {
+                live_views((hub, &names, process.fatal.clone()), &city, ticks.clone(), interned.clone());
+            }
             let blocks = tables::derive(&city, process.derived.iter().copied());
             let shown = (names, Arc::clone(&process.reading), process.fatal.clone());
             rows.concat(derive(shown, &committed_probe, closes, blocks, interned))
@@ -96,7 +97,6 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         reports.connect_loop(reports_loop);
         words.connect_loop(words_loop);
         committed.probe_with(&committed_probe).connect_loop(committed_loop);
-        live
     });
-    (Frontiers { derived: derived_probe, committed: committed_probe }, live)
+    Frontiers { derived: derived_probe, committed: committed_probe }
 }

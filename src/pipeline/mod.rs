@@ -37,8 +37,8 @@ use crate::page::{self, Hub, Site};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
+use crate::standing::Registry;
 use graph::{Worker0, build};
-use live::LiveViews;
 use start::{ClaimedLake, open_lake};
 
 /// The longest sleep of a worker: what has something for it wakes it, and it looks whether the run has failed.
@@ -66,7 +66,8 @@ impl Run {
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let hub = config.live.then(Arc::<Hub>::default);
         let explainer = Arc::new(Explainer::new(config));
-        let served = serve(config, &runtime, &metrics, hub.clone(), &explainer)?;
+        let views = (config.live && config.process == 0).then(|| registry(config)).transpose()?;
+        let served = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()), &explainer)?;
         let mesh = connect(config)?;
         metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
@@ -119,6 +120,7 @@ impl Run {
             held,
             metrics: Arc::clone(&metrics),
             hub,
+            views,
             fatal,
         });
         let (worker0, publishing) = if config.process == 0 {
@@ -203,21 +205,23 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
     DecodeOptions { timezone: config.zone.clone(), max_record: config.max_record, max_ahead: config.policy.max_ahead }
 }
 
+/// The standing views that the settings declare.
+fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
+    let registry = Registry::new(config.view_limits, config.views.clone());
+    registry.map(Arc::new).map_err(|refused| RunError::Usage(refused.to_string()))
+}
+
 /// Serves metrics and health, and the page beside them.
 fn serve(
     config: &Config,
     runtime: &Runtime,
     metrics: &Arc<Metrics>,
-    hub: Option<Arc<Hub>>,
+    views: Option<(Arc<Hub>, Arc<Registry>)>,
     explainer: &Arc<Explainer>,
 ) -> Result<Option<metrics::Server>, RunError> {
     let Some(address) = &config.listen else { return Ok(None) };
-    let site = Site {
-        address: address.clone(),
-        token: config.token.clone(),
-        hub: hub.filter(|_| config.process == 0),
-        elsewhere: elsewhere(config, address),
-    };
+    let site =
+        Site { address: address.clone(), token: config.token.clone(), views, elsewhere: elsewhere(config, address) };
     let _entered = runtime.enter();
     let api = metrics::api(Arc::clone(metrics)).merge(explain::http::api(Arc::clone(explainer)));
     runtime.block_on(metrics::serve(address, Arc::clone(metrics), page::router(site, api))).map(Some)
@@ -267,7 +271,7 @@ fn spawn_workers(
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
             process.metrics.identity.works(worker.index());
-            let (frontiers, mut live) = build(worker, &process, worker0);
+            let frontiers = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -279,7 +283,6 @@ fn spawn_workers(
                 vitals.closed(process.metrics.health.closed.value());
                 frontiers.tell(&process.metrics.health);
                 worker.step_or_park(Some(PARK));
-                live.iter_mut().for_each(LiveViews::advance);
             }
             Ok::<(), RunError>(())
         });

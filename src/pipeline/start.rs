@@ -123,7 +123,9 @@ pub fn open(
         ends_log: config.is_final,
         peers: config.processes * config.workers,
     };
-    let pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
+    let mut pacer = Pacer::new(pace, config.policy, state.epoch, start, added, unrecorded);
+    let (first, views) = process.views.as_ref().map(|views| views.open(&state.views)).unzip();
+    first.into_iter().flatten().for_each(|view| pacer.view(view));
     let (found, discovered) = mpsc::channel();
     let awaited = config.topics.values().join(", ");
     let give_up = config.until_drained.then_some(GiveUp { after: config.connect_timeout, topics: awaited });
@@ -135,7 +137,10 @@ pub fn open(
     let (commits, publishing) =
         CommitHandle::start(committer, sinks, topics, (process.lake.clone(), Arc::clone(&process.metrics)), unrecorded);
     Ok(ClaimedLake {
-        worker0: Worker0 { clock: ClockStart { pacer, discovered, metrics: Arc::clone(&process.metrics) }, commits },
+        worker0: Worker0 {
+            clock: ClockStart { pacer, discovered, views, metrics: Arc::clone(&process.metrics) },
+            commits,
+        },
         publishing,
     })
 }

@@ -23,6 +23,7 @@ use crate::lake::store::Lake;
 use crate::page::Hub;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
+use crate::standing::Registry;
 use crate::stopwatch::Stopwatch;
 
 /// One process of a run: what its operators and tasks are given parts of.
@@ -45,6 +46,8 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     /// Where live views are shown, if they are kept.
     pub hub: Option<Arc<Hub>>,
+    /// Which standing views there are, on process 0.
+    pub views: Option<Arc<Registry>>,
     /// Where a fatal error goes.
     pub fatal: Fatal,
 }

@@ -37,4 +37,5 @@ mod rights;
 mod secured;
 mod store_edges;
 mod truth;
+mod views;
 mod why;

@@ -82,7 +82,7 @@ const held = (page) =>
   page.evaluate(() => {
     const { city, movers } = window.citystream;
     const size = Object.fromEntries(Object.entries(city.views).map(([name, rows]) => [name, rows.size]));
-    return { ...size, movers: movers.byKey.size, epoch: city.epoch, incidents: [...city.views.incidents.keys()], clusters: [...city.views.clusters].map(([id, row]) => `${id}:${row.cells}`) };
+    return { ...size, movers: movers.byKey.size, epoch: city.epoch, rows: city.rows, incidents: [...city.views.incidents.keys()], clusters: [...city.views.clusters].map(([id, row]) => `${id}:${row.cells}`) };
   });
 
 /** Pixels of the layer above the map that are not empty, and a mark of what they are. */
@@ -143,6 +143,11 @@ async function run(browser) {
     assert.ok(next.data.epoch > Number(id.split(".")[1]) && next.data.epoch <= Number(id.split(".")[1]) + 3);
     const other = await firstEvent("/api/views/vehicles/changes", { "Last-Event-ID": "999.1" });
     assert.deepEqual([other.kind, other.data.why], ["snapshot", "another run"]);
+    const crowd = (await firstEvent("/api/views/vehicles/changes?bbox=-10,50,5,60&most=100")).data;
+    assert.ok(crowd.crowded > 700 && Object.keys(crowd.views.vehicles).length === 0, "a crowd is counted");
+    const away = (await firstEvent("/api/views/vehicles/changes?bbox=100,50,101,60&most=100")).data;
+    assert.deepEqual([away.crowded, away.views.vehicles], [null, {}]);
+    assert.equal((await get("/api/views/vehicles?bbox=nowhere")).status, 400);
   });
 
   await check("incidents come and go, clusters grow and dissolve", async () => {
@@ -168,6 +173,10 @@ async function run(browser) {
     await page.locator("#worst button").first().focus();
     await page.keyboard.press("Enter");
     await until("the map has moved", 5, async () => (await place()) !== before);
+    await until("only what is in sight is sent, and all is counted", 10, async () => {
+      const { vehicles, rows } = await held(page);
+      return rows?.vehicles > 700 && vehicles < rows.vehicles;
+    });
     await until("the address says where it rests", 5, () => /at=.*zoom=/.test(page.url()));
     await page.keyboard.press("Escape");
   });
@@ -185,12 +194,17 @@ async function run(browser) {
         .map(([, place]) => map.project(place))
         .find((at) => inside(at) && incidents.every((other) => far(at, other)));
     });
-    const point = await until("a vehicle is in sight", 10, find);
     const { x, y } = await page.locator("#map").boundingBox();
-    await page.mouse.click(x + point[0], y + point[1]);
     const detail = page.locator("#detail");
+    // They move: one may be gone from where it was seen.
+    await until("a vehicle is hit", 15, async () => {
+      const point = await until("a vehicle is in sight", 10, find);
+      await page.mouse.click(x + point[0], y + point[1]);
+      if (/^Vehicle/.test(await detail.locator("h2").textContent())) return true;
+      await page.keyboard.press("Escape");
+    });
     await until("the lake explains it", 30, async () => /Derived once more from these records: the same row/.test(await detail.textContent()));
-    assert.match(await detail.textContent(), /In the lake: enriched_pings:\d+\/\d+.*Commit \d+ it appeared.*Records: .*raw_gps/s);
+    assert.ok(/In the lake: enriched_pings:\d+\/\d+.*Commit \d+ it appeared.*Records: .*raw_gps/s.test(await detail.textContent()));
     const link = page.url();
     assert.match(link, /#view=vehicles&key=[^&]+&at=[^&]+&zoom=/);
     const other = await open(browser, link.slice(origin.length), { viewport: { width: 1024, height: 700 } });
@@ -206,9 +220,11 @@ async function run(browser) {
     // By keyboard, and of a cell.
     await page.locator("#worst button").first().press("Enter");
     await until("the cell's window is explained", 20, async () => /In the lake: traffic_5m:\d+\/\d+/.test(await detail.textContent()));
+    const cell = /traffic_5m:(\d+)/.exec(await detail.textContent())[1];
+    assert.ok((await detail.textContent()).includes(`h3 8${cell}`), "to the last digit");
     await page.locator("#find input").fill(title.split(" ").at(-1));
     await page.locator("#find input").press("Enter");
-    assert.equal(await detail.locator("h2").textContent(), title);
+    await until("it is found", 10, async () => (await detail.locator("h2").textContent()) === title);
     await page.keyboard.press("Escape");
   });
 
@@ -232,8 +248,10 @@ async function run(browser) {
     const sizes = await Promise.all(["/", ...fetched].map(async (url) => gzipSync(Buffer.from(await (await fetch(new URL(url, origin))).arrayBuffer())).length));
     const all = sizes.reduce((sum, size) => sum + size, 0);
     const paints = [];
-    // The machine may be busy with something else: the least of three counts.
-    for (let loads = 0; loads < 3; loads += 1) {
+    // What else this machine does is not the page's doing: the first page rests meanwhile, and the least of five loads counts.
+    const rest = await run.page.context().newCDPSession(run.page);
+    await rest.send("Page.setWebLifecycleState", { state: "frozen" });
+    for (let loads = 0; loads < 5; loads += 1) {
       const context = await browser.newContext();
       const page = await context.newPage();
       await page.goto(origin, { waitUntil: "commit" });
@@ -241,6 +259,7 @@ async function run(browser) {
       paints.push(await until("it paints", 10, painted));
       await context.close();
     }
+    await rest.send("Page.setWebLifecycleState", { state: "active" });
     console.log(`  ${fetched.length} files, ${Math.round(all / 1024)} KiB gzipped; first paint after ${paints.map(Math.round).join(", ")} ms`);
     assert.ok(all < 1.5e6 && Math.min(...paints) < 1000);
   });
@@ -331,7 +350,7 @@ async function run(browser) {
     start("--workers", "2");
     await until("the page goes on", 25, async () => {
       const now = await held(run.page);
-      return now.epoch > epoch + 4 && now.movers > 300 && says("live");
+      return now.epoch > epoch + 4 && now.movers > 0 && says("live");
     });
     const { claim, epoch: last } = await (await get("/api/views")).json();
     assert.ok(claim > 0 && last > epoch, "the run is another one");

@@ -8,6 +8,8 @@ use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
+use crate::lake::history::views::ViewChanges;
+
 /// One object of the history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
@@ -41,6 +43,9 @@ pub struct Commit {
     /// each commit keeps its form.
     #[serde(default)]
     pub delta_format: u32,
+    /// The standing views that have come, with their definitions, and those that have gone, as `null`.
+    #[serde(default, skip_serializing_if = "ViewChanges::is_empty")]
+    pub views: ViewChanges,
 }
 
 /// Since 1 statistics have null counts, and the ranges of `seq` and of log times.

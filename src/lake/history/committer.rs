@@ -139,6 +139,7 @@ impl Committer {
             removed: Default::default(),
             ledger: Default::default(),
             delta_format: DELTA_FORMAT,
+            views: Default::default(),
         }
     }
 

@@ -7,5 +7,6 @@ pub mod protocol;
 pub mod read;
 pub mod settings;
 mod state;
+pub mod views;
 
 pub use state::{State, Violation, apply, bindings, check, keep_positions, name};

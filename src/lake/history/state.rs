@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lake::history::commit::{Commit, File, Kind, Ledger, TopicName, saturating_sum};
 use crate::lake::history::layout;
+use crate::lake::history::views::{self, Views};
 
 /// A history's sum after its commit `seq`. A snapshot is one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct State {
     pub totals: BTreeMap<Topic, Ledger>,
     /// Whether a data commit is in the history.
     pub has_data: bool,
+    /// The standing views that are there.
+    #[serde(default, skip_serializing_if = "Views::is_empty")]
+    pub views: Views,
 }
 
 /// What a commit breaks: one line. Exit code 5.
@@ -53,8 +57,9 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data) =
-        previous.map_or_else(Default::default, |state| (state.files, state.totals, state.has_data));
+    let (mut files, mut totals, had_data, mut standing) =
+        previous.map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.views));
+    views::apply(&mut standing, &commit.views);
     for (table, gone) in &commit.removed {
         let gone: HashSet<_> = gone.iter().collect();
         files.entry(table.clone()).or_default().retain(|file| !gone.contains(&file.path));
@@ -78,6 +83,7 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         files,
         totals,
         has_data: had_data || commit.kind == Kind::Data,
+        views: standing,
     }
 }
 
@@ -99,7 +105,10 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
 }
 
 fn check_claim(commit: &Commit) -> Result<(), Violation> {
-    let empty = commit.epochs.is_empty() && commit.added.values().all(Vec::is_empty) && commit.ledger.is_empty();
+    let empty = commit.views.is_empty()
+        && commit.epochs.is_empty()
+        && commit.added.values().all(Vec::is_empty)
+        && commit.ledger.is_empty();
     ensure!(empty && commit.removed.values().all(Vec::is_empty), "commit {} is a claim with data", commit.seq);
     Ok(())
 }

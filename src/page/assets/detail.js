@@ -24,6 +24,9 @@ function targets(view, key, row, city) {
   return Number.isNaN(start) ? [] : [0, 1, 2, 3].map((back) => `traffic_5m:${BigInt(`0x${cell}`)}/${start - back * WINDOW_MS}000`);
 }
 
+/** Cells are numbers that a browser would round: they stay as they are written. */
+const exact = (text) => JSON.parse(text, (_, value, { source } = {}) => (Number.isInteger(value) && !Number.isSafeInteger(value) && source ? source : value));
+
 const element = (name, text, kind) => Object.assign(document.createElement(name), { textContent: text ?? "", className: kind ?? "" });
 
 function shown(value) {
@@ -53,10 +56,9 @@ export class Detail {
   }
 
   /** Shows a row; false if there is none of that name. */
-  open(view, key, opener = document.activeElement) {
-    const row = this.city.views[view]?.get(key);
+  open(view, key, row = this.city.views[view]?.get(key)) {
     if (!row) return false;
-    this.opener = opener;
+    this.opener = document.activeElement;
     this.panel.hidden = false;
     const name = view === "clusters" ? cellName(row.head) : view === "worst" ? cellName(row.cell) : view === "cells" ? cellName(key) : (row.incident ?? key);
     this.panel.querySelector("h2").textContent = `${TITLES[view] ?? view} ${name}`;
@@ -90,7 +92,7 @@ export class Detail {
     for (let tried = 0; tried < TRIES && wanted.length; tried += 1) {
       const answer = await fetch(`/api/explain?${query}`).catch(() => null);
       if (asked !== this.asked) return;
-      const found = answer?.ok ? await answer.json() : null;
+      const found = answer?.ok ? exact(await answer.text()) : null;
       if (found) return this.explain(found);
       if (answer && !answer.ok && answer.status !== 503) return this.say(await answer.text());
       await new Promise((done) => setTimeout(done, AGAIN_MS));

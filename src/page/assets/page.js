@@ -23,8 +23,13 @@ let detail = null;
 let wanted = read();
 const showTables = tables(({ place, about }) => {
   if (place) map?.go(place);
-  detail?.open(...about);
+  show(...about);
 });
+
+/** Shows a row, as soon as it is in sight. */
+function show(view, key) {
+  if (!detail?.open(view, key)) wanted = { view, key };
+}
 
 const STATUS = {
   live: "live",
@@ -47,7 +52,7 @@ function note(text) {
 function seen(city, changed) {
   const { vehicles, cells } = city.views;
   movers.take(vehicles, changed.vehicles, cells, performance.now());
-  for (const name of ["vehicles", "cells", "incidents", "clusters"]) by(`total-${name}`).textContent = count(city.views[name].size);
+  for (const name of ["vehicles", "cells", "incidents", "clusters"]) by(`total-${name}`).textContent = count(city.rows?.[name] ?? city.views[name].size);
   by("status-text").textContent = `live, epoch ${count(city.epoch)}`;
   if (!isFitted && cells.size > 5 && map) {
     if (!wanted?.place) map.fit(bounds([...cells.values()].flatMap((row) => row.outline)));
@@ -58,7 +63,7 @@ function seen(city, changed) {
   showTables(city, performance.now());
 }
 
-/** How long the map rests before the address says where it is. */
+/** How long the map rests before what is in sight is asked for. */
 const SETTLED_MS = 400;
 
 /** Does something once it has not been asked to for a while. */
@@ -70,25 +75,38 @@ function later(time, act) {
   };
 }
 
-/** Finds a row by its key, or the beginning of one. */
+/** A box and a quarter of it on each side: what comes into sight next is there already. */
+function wider([west, south, east, north]) {
+  const [across, up] = [(east - west) / 4, (north - south) / 4];
+  return [Math.max(west - across, -180), Math.max(south - up, -90), Math.min(east + across, 180), Math.min(north + up, 90)];
+}
+
+/** Finds a row by its key, or the beginning of one: in sight, or else anywhere. */
 function keepSearch(form, city) {
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = form.elements.text.value.trim().toLowerCase();
-    const found = text ? search(city, text) : null;
+    const found = text ? (search(city.views, text) ?? search(await everywhere(), text)) : null;
     form.elements.text.classList.toggle("none", !found);
     if (!found) return;
-    const row = city.views[found[0]].get(found[1]);
+    const [view, key, row] = found;
     if (row.at) map.go(row.at);
-    detail.open(...found);
+    detail.open(view, key, row);
   });
 }
 
-function search(city, text) {
+const SEARCHED = ["vehicles", "incidents", "cells"];
+
+async function everywhere() {
+  const answer = await fetch(`/api/views/${SEARCHED.join(",")}`).catch(() => null);
+  if (!answer?.ok) return {};
+  const { views } = await answer.json();
+  return Object.fromEntries(Object.entries(views).map(([name, rows]) => [name, new Map(Object.entries(rows))]));
+}
+
+function search(views, text) {
   for (const fits of [(key) => key === text, (key) => key.startsWith(text), (key) => key.includes(text)]) {
-    for (const view of ["vehicles", "incidents", "cells"]) {
-      for (const key of city.views[view].keys()) if (fits(key.toLowerCase())) return [view, key];
-    }
+    for (const view of SEARCHED) for (const [key, row] of views[view] ?? []) if (fits(key.toLowerCase())) return [view, key, row];
   }
   return null;
 }
@@ -104,18 +122,20 @@ async function begin() {
   const charts = keepCharts(by("charts"), colours);
   detail = new Detail(by("detail"), city, map.go);
   const moved = later(SETTLED_MS, () => {
-    const { place, zoom } = map.sight();
+    const { place, zoom, box } = map.sight();
     write({ place, zoom });
+    city.within(wider(box));
   });
   map.moved(() => isFitted && moved());
   map.clicked((point) => {
     const found = pick(point, map.project, city, movers);
-    if (found) detail.open(...found, document.activeElement);
+    if (found) detail.open(...found);
   });
   keepSearch(by("find"), city);
   const frame = (now) => {
     const shown = draw(by("overlay"), map.project, { movers, city, ramp, colours, now });
-    if (city.epoch != null) note(shown > MOST ? `${count(shown)} vehicles in sight: come nearer to see them` : null);
+    const crowd = city.crowded ?? (shown > MOST ? shown : null);
+    if (city.epoch != null) note(crowd ? `${count(crowd)} vehicles in sight: come nearer to see them` : null);
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);

@@ -54,6 +54,7 @@ fn commit() -> Commit {
         removed: BTreeMap::new(),
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
         delta_format: 1,
+        views: Default::default(),
     }
 }
 

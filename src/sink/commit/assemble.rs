@@ -10,6 +10,7 @@ use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::history::Violation;
 use crate::lake::history::commit::{Commit, DELTA_FORMAT, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::views::{self, ViewChanges};
 use crate::sink::write::Written;
 
 /// The commit that is being put together.
@@ -23,6 +24,8 @@ pub struct Assembly {
     /// The horizon of the last commit; `None` before the first of the run.
     committed_horizon: Option<Option<Micros>>,
     latest: BTreeMap<Partition, Binding>,
+    /// What has become of standing views since the last commit.
+    views: ViewChanges,
 }
 
 impl Assembly {
@@ -36,6 +39,7 @@ impl Assembly {
             added: BTreeMap::new(),
             committed_horizon: None,
             latest: BTreeMap::new(),
+            views: ViewChanges::new(),
         }
     }
 
@@ -47,9 +51,13 @@ impl Assembly {
             self.ledger.entry(binding.partition.topic).or_default().read += binding.read;
         }
         self.progress.advance(tick, &bindings);
-        if let Some(start) = &tick.start {
-            self.run = start.run.clone();
-            self.committed_horizon = Some(start.horizon);
+        match &tick.start {
+            // Its views are those of the lake, and of the settings.
+            Some(start) => {
+                self.run = start.run.clone();
+                self.committed_horizon = Some(start.horizon);
+            }
+            None => views::record(&mut self.views, &tick.views),
         }
         bindings.retain(|b| self.latest.insert(b.partition, *b).map(|old| old.position()) != Some(b.position()));
         if !bindings.is_empty() {
@@ -74,7 +82,7 @@ impl Assembly {
         let horizon = self.progress.horizon();
         let read = self.epochs.iter().flat_map(|e| &e.bindings).any(|b| b.next != b.first);
         let said = self.committed_horizon == Some(horizon);
-        if !read && said && !unrecorded {
+        if !read && said && !unrecorded && self.views.is_empty() {
             self.epochs.clear();
             return self.check_empty(seq).map(|()| None);
         }
@@ -93,6 +101,7 @@ impl Assembly {
             removed: BTreeMap::new(),
             ledger: std::mem::take(&mut self.ledger),
             delta_format: DELTA_FORMAT,
+            views: std::mem::take(&mut self.views),
         };
         self.committed_horizon = Some(horizon);
         Ok(Some(commit))
@@ -143,6 +152,7 @@ mod tests {
             last: false,
             is_idle: false,
             ends_log: false,
+            views: Vec::new(),
         }
     }
 
