@@ -12,7 +12,7 @@ use crate::config::{Config, Given};
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::explain;
-use crate::lake::history::{read, settings};
+use crate::lake::history::{roots, settings};
 use crate::lake::inspect::{status, verify};
 use crate::lake::store::probe;
 use crate::lake::{Lake, delta};
@@ -244,7 +244,7 @@ fn show_explanation(
 ) -> Result<i32, RunError> {
     let lake = open(runtime, config)?;
     let explanation = runtime.block_on(async {
-        let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        let state = roots::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
         let question =
             explain::Question { lake: &lake, state: &state, limit: records, command: explain::command(config) };
         question.explain(target).await
@@ -258,10 +258,10 @@ fn print_report(report: &verify::Report) {
     for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
         say!("{table}: {versions} Delta versions behind; the next start publishes them");
     }
-    let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, .. } = report;
+    let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, roots, .. } = report;
     say!(
         "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
-         {checkpoints} checkpoints",
+         {checkpoints} checkpoints, {roots} roots",
         if report.sound() { "sound" } else { "NOT SOUND" }
     );
 }

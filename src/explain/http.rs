@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use super::{Question, Target, command};
 use crate::config::Config;
 use crate::error::RunError;
-use crate::lake::history::read;
+use crate::lake::history::roots;
 use crate::lake::inspect::dead_letters::by_reason;
 use crate::lake::{Lake, State as LakeState};
 
@@ -80,7 +80,7 @@ impl Explainer {
             runtime.block_on(async {
                 let work = async {
                     let none = || RunError::Usage("the lake has no commit yet".to_owned());
-                    let state = read::state(&lake).await?.ok_or_else(none)?;
+                    let state = roots::state(&lake).await?.ok_or_else(none)?;
                     answer(self, lake, state).await
                 };
                 let answer: T = tokio::time::timeout(LIMIT, work).await.map_err(|_| too_long())??;

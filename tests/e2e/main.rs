@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod age;
 mod alerts;
 mod answers;
 mod bad_input;

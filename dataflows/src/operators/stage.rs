@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How much work one activation of an operator does, in updates: some milliseconds.
 pub const FUEL: usize = 4 * 1024;
 /// One unit of fuel pays for so many records: taken together they are sorted, and find what they need side by side.
-const TAKEN: usize = 4;
+const TAKEN: usize = 8;
 
 /// One input: what has come and is not yet taken, by epoch.
 pub struct Inbox<T> {

@@ -1,6 +1,6 @@
 //! What a history of commits adds up to, and which commit may follow it (P2, P4). Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use citystream_dataflows::time::bindings::{
     Binding, NextOffset, Partition, Position, Standing, Topic, is_another_topic,
@@ -8,11 +8,12 @@ use citystream_dataflows::time::bindings::{
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
-use crate::lake::history::commit::{Commit, File, Kind, Ledger, TopicName, saturating_sum};
+use crate::lake::history::commit::{Commit, Kind, Ledger, Packed, TopicName, saturating_sum};
 use crate::lake::history::layout;
+use crate::lake::history::live::Live;
 use crate::lake::history::views::{self, Views};
 
-/// A history's sum after its commit `seq`. A snapshot is one of these.
+/// A history's sum after its commit `seq`. A root is one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The last commit.
@@ -31,8 +32,8 @@ pub struct State {
     pub positions: Vec<Position>,
     /// The topics known.
     pub topics: BTreeMap<Topic, TopicName>,
-    /// The live files, by table.
-    pub files: BTreeMap<String, Vec<File>>,
+    /// The live files.
+    pub files: Live,
     /// The counts of the whole history, by topic.
     pub totals: BTreeMap<Topic, Ledger>,
     /// Whether a data commit is in the history.
@@ -40,6 +41,8 @@ pub struct State {
     /// The standing views that are there.
     #[serde(default, skip_serializing_if = "Views::is_empty")]
     pub views: Views,
+    /// Up to where commits are packed.
+    pub packed: Option<Packed>,
 }
 
 /// What a commit breaks: one line. Exit code 5.
@@ -57,16 +60,10 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data, mut standing) =
-        previous.map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.views));
+    let (mut files, mut totals, had_data, packed, mut standing) = previous
+        .map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.packed, state.views));
     views::apply(&mut standing, &commit.views);
-    for (table, gone) in &commit.removed {
-        let gone: HashSet<_> = gone.iter().collect();
-        files.entry(table.clone()).or_default().retain(|file| !gone.contains(&file.path));
-    }
-    for (table, added) in &commit.added {
-        files.entry(table.clone()).or_default().extend(added.iter().cloned());
-    }
+    files.take(commit);
     for (topic, ledger) in &commit.ledger {
         let total: &mut Ledger = totals.entry(*topic).or_default();
         *total = total.plus(ledger);
@@ -84,6 +81,7 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         totals,
         has_data: had_data || commit.kind == Kind::Data,
         views: standing,
+        packed: commit.packed.clone().or(packed),
     }
 }
 
@@ -267,6 +265,7 @@ impl Ledger {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::lake::history::commit::File;
     use crate::lake::testing::{claim, data};
 
     #[test]
@@ -279,7 +278,7 @@ mod tests {
         let state = apply(Some(state), &second, "d1".into());
         assert_eq!((state.seq, state.epoch, state.positions[0].next.0), (1, second.epoch, 6));
         assert_eq!(state.totals[&Topic::GPS].read, 6);
-        assert_eq!(state.files["raw_gps"].len(), 1);
+        assert_eq!(state.files.added("raw_gps").len(), 1);
         check(Some(&state), &data(&state, "a", 2, 0)).unwrap();
     }
 
@@ -386,10 +385,10 @@ mod tests {
         let state = apply(None, &claim("a"), "d0".into());
         let mut next = data(&state, "a", 5, 0);
         let state = apply(Some(state), &next, "d1".into());
-        let path = state.files["raw_gps"][0].path.clone();
+        let gone = state.files.added("raw_gps").to_vec();
         next.seq += 1;
         next.added.clear();
-        next.removed.insert("raw_gps".into(), vec![path]);
-        assert!(apply(Some(state), &next, "d2".into()).files["raw_gps"].is_empty());
+        next.removed.insert("raw_gps".into(), gone);
+        assert!(apply(Some(state), &next, "d2".into()).files.added("raw_gps").is_empty());
     }
 }

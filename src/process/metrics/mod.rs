@@ -13,7 +13,6 @@ pub use api::api;
 pub use health::{Health, Parts, Stage};
 pub use serve::{Server, cannot_listen, serve};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,7 +31,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Re
 
 use crate::columns::tables::Reason;
 use crate::error::RunError;
-use crate::lake::history::commit::{Commit, File, Ledger};
+use crate::lake::history::Live;
+use crate::lake::history::commit::{Commit, Ledger};
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
@@ -239,9 +239,9 @@ impl Metrics {
     }
 
     /// The lake has these files.
-    pub fn files(&self, live: &BTreeMap<String, Vec<File>>) {
-        for (table, files) in live {
-            self.live_files.with_label_values(&[table]).set(files.len() as i64);
+    pub fn files(&self, live: &Live) {
+        for (table, size) in live.sizes() {
+            self.live_files.with_label_values(&[table]).set(size.files as i64);
         }
     }
 

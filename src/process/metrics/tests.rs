@@ -52,8 +52,9 @@ fn commit() -> Commit {
         epochs: Vec::new(),
         added: BTreeMap::new(),
         removed: BTreeMap::new(),
+        pin: None,
+        packed: None,
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
-        delta_format: 1,
         views: Default::default(),
     }
 }

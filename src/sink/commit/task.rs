@@ -115,6 +115,7 @@ impl CommitTask {
         };
         let commit = self.put(commit, seq).await?;
         mailbox.send((epoch, Committed { seq }));
+        self.committer.tend().await;
         self.sinks.landed(commit).await
     }
 
