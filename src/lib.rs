@@ -37,8 +37,9 @@ pub mod parts {
         Config, Effective, Settings, SettingsFile, Variables, effective, merged, parse as parse_settings,
     };
     pub use crate::lake::delta::Table as DeltaTable;
-    pub use crate::lake::history::commit::{Commit, Kind, Ledger};
-    pub use crate::lake::history::read::{decode as decode_commit, encode as encode_commit, state};
+    pub use crate::lake::history::commit::{Commit, File, Kind, Ledger};
+    pub use crate::lake::history::read::{decode as decode_commit, encode as encode_commit};
+    pub use crate::lake::history::roots::state;
     pub use crate::lake::history::settings::{
         decode as decode_settings, differences, encode as encode_settings, read as read_settings,
     };

@@ -68,6 +68,7 @@ impl Cells {
 }
 
 impl Stage for Cells {
+    const NAME: &'static str = "cells";
     type Row = Update<Cell>;
     type Side = ();
 

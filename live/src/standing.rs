@@ -107,6 +107,7 @@ struct StandingViews {
 }
 
 impl Stage for StandingViews {
+    const NAME: &'static str = "standing views";
     type Row = Update<Standing>;
     type Side = ();
 

@@ -35,6 +35,7 @@ struct Ranking {
 }
 
 impl Stage for Ranking {
+    const NAME: &'static str = "worst";
     type Row = Update<Worst>;
     type Side = ();
 

@@ -10,9 +10,9 @@ use crate::columns::tables;
 use crate::config::groups::{LAKE, NEW, RECORDS, ROWS, SOURCE, TOPICS};
 use crate::config::{Config, Given};
 use crate::error::RunError;
-use crate::escape::{escaped, shell_word};
+use crate::escape::escaped;
 use crate::explain;
-use crate::lake::history::{read, settings};
+use crate::lake::history::{roots, settings};
 use crate::lake::inspect::{status, verify};
 use crate::lake::store::probe;
 use crate::lake::{Lake, delta};
@@ -176,7 +176,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::DeadLetters { examples, json, settings } => {
             let config = load(&settings, file)?;
             let lake = open_made(&runtime, &config)?;
-            lake_dead_letters::show(&runtime, &lake, &explain_command(&config), examples as usize, json)
+            lake_dead_letters::show(&runtime, &lake, &explain::command(&config), examples as usize, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
@@ -244,19 +244,13 @@ fn show_explanation(
 ) -> Result<i32, RunError> {
     let lake = open(runtime, config)?;
     let explanation = runtime.block_on(async {
-        let state = read::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        let state = roots::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
         let question =
-            explain::Question { lake: &lake, state: &state, limit: records, command: explain_command(config) };
+            explain::Question { lake: &lake, state: &state, limit: records, command: explain::command(config) };
         question.explain(target).await
     })?;
     put!(if json { to_json(&explanation) } else { explanation.to_string() });
     Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
-}
-
-/// `lake explain` of the lake of a configuration, for a shell.
-fn explain_command(config: &Config) -> String {
-    let endpoint = config.s3_endpoint.as_ref().map(|url| format!(" --s3-endpoint {}", shell_word(url)));
-    format!("citystream lake explain --lake {}{}", shell_word(&config.lake), endpoint.unwrap_or_default())
 }
 
 fn print_report(report: &verify::Report) {
@@ -264,10 +258,10 @@ fn print_report(report: &verify::Report) {
     for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
         say!("{table}: {versions} Delta versions behind; the next start publishes them");
     }
-    let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, .. } = report;
+    let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, roots, .. } = report;
     say!(
         "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
-         {checkpoints} checkpoints",
+         {checkpoints} checkpoints, {roots} roots",
         if report.sound() { "sound" } else { "NOT SOUND" }
     );
 }

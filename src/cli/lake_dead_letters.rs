@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 use super::out::{put, say};
 use crate::error::RunError;
 use crate::escape::{beginning, escaped, shell_word};
-use crate::lake::history::read;
+use crate::lake::history::roots;
 use crate::lake::inspect::dead_letters::{DeadLetter, OfReason, by_reason};
 use crate::lake::{Lake, State};
 
@@ -15,7 +15,7 @@ const LONG: usize = 200;
 /// Prints the dead letters of a lake with so many examples of each reason. `explain` is the
 /// command that explains them, without a target.
 pub fn show(runtime: &Runtime, lake: &Lake, explain: &str, examples: usize, json: bool) -> Result<i32, RunError> {
-    let state: Option<State> = runtime.block_on(read::state(lake))?;
+    let state: Option<State> = runtime.block_on(roots::state(lake))?;
     let reasons = match &state {
         Some(state) => runtime.block_on(by_reason(lake, state, examples))?,
         None => Vec::new(),

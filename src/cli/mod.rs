@@ -254,7 +254,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
         Command::Feed { feed, settings } => feed::feed(&feed, &load(&settings, file)?),
         Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
-        Command::View { command } => view::view(command),
+        Command::View { command } => view::view(command, file),
         Command::Config { json, settings } => settings::print(&settings, file, json),
         Command::Completions { shell } => Ok(manual::completions(shell)),
         Command::Man { command } => manual::page(&command),

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::out::say;
+use crate::config;
 use crate::error::RunError;
 use crate::escape::escaped;
 
@@ -60,7 +61,8 @@ Examples:
   citystream view list
   citystream view remove slow
 
-docs/live.md has the kinds of views and their fields.";
+docs/live.md has the kinds of views and their fields. A run that asks for a
+token is shown CITYSTREAM_TOKEN, or what CITYSTREAM_TOKEN_FILE holds.";
 
 const ADD: &str = "\
 Examples:
@@ -83,19 +85,21 @@ Examples:
   citystream view remove slow --page http://127.0.0.1:9191";
 
 /// Does what is asked.
-pub fn view(command: ViewCommand) -> Result<i32, RunError> {
+pub fn view(command: ViewCommand, file: Option<&str>) -> Result<i32, RunError> {
+    let settings = config::effective(&toml::Table::new(), file)?;
+    let token = settings.get("token").and_then(toml::Value::as_str);
     match command {
         ViewCommand::Add { name, kind, fields, run } => {
-            let answer = ask(&run, Method::POST, &format!("/{name}"), Some(definition(&kind, &fields)?))?;
+            let answer = ask(&run, token, Method::POST, &format!("/{name}"), Some(definition(&kind, &fields)?))?;
             done(&answer, &format!("{}/api/views/{name} has it", run.page.trim_end_matches('/')));
         }
         ViewCommand::List { run } => {
             let views: Map<String, Value> =
-                serde_json::from_str(&ask(&run, Method::GET, "", None)?).unwrap_or_default();
+                serde_json::from_str(&ask(&run, token, Method::GET, "", None)?).unwrap_or_default();
             views.iter().for_each(|(name, view)| say!("{}", json!({ name: view })));
         }
         ViewCommand::Remove { name, run } => {
-            let answer = ask(&run, Method::DELETE, &format!("/{name}"), None)?;
+            let answer = ask(&run, token, Method::DELETE, &format!("/{name}"), None)?;
             done(&answer, &format!("{name} is gone"));
         }
     }
@@ -128,7 +132,13 @@ fn definition(kind: &str, fields: &[String]) -> Result<Value, RunError> {
 /// How long a run may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn ask(run: &RunArgs, method: Method, path: &str, body: Option<Value>) -> Result<String, RunError> {
+fn ask(
+    run: &RunArgs,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<String, RunError> {
     // The HTTP client takes one, whether it is needed or not; another that is there already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |error: reqwest::Error| RunError::Failed(format!("{}: {}", run.page, reason(&error)));
@@ -138,6 +148,9 @@ fn ask(run: &RunArgs, method: Method, path: &str, body: Option<Value>) -> Result
         .block_on(async {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
             let mut request = client.request(method, format!("{}/api/standing{path}", run.page.trim_end_matches('/')));
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
             if let Some(body) = body {
                 request = request.header("content-type", "application/json").body(body.to_string());
             }

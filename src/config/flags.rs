@@ -62,8 +62,12 @@ pub const LIST: &str = "kafka";
 pub const TABLES: [&str; 2] = [VIEWS, ALERTS];
 pub const VIEWS: &str = "views";
 pub const ALERTS: &str = "alerts";
-/// The setting that is a secret as a whole.
+/// What processes prove to each other.
 pub const SECRET: &str = "cluster-secret";
+/// The other one.
+pub const TOKEN: &str = "token";
+/// The settings that are secrets as a whole.
+pub const SECRETS: [&str; 2] = [SECRET, TOKEN];
 /// The setting that `launch` gives the processes that it looks after.
 pub const SUPERVISED: &str = "supervised";
 /// And the one that says how often it has started them again.
@@ -172,6 +176,12 @@ const PACE_SETTINGS: &[Declared] = &[
         None,
         "Address of the page, /metrics, /healthz and /readyz, or none; of launch that of the first process here, others \
          have the ports after it [default: 127.0.0.1:9090 + process]",
+    ),
+    (
+        TOKEN,
+        "@FILE",
+        None,
+        "What whoever asks for the page from another machine has to show: what this file holds [default: CITYSTREAM_TOKEN]",
     ),
     ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
     ("most-views", "COUNT", Some("64"), "Standing views at one time"),

@@ -14,7 +14,7 @@ use clap::Command;
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
-use super::flags::{LIST as KAFKA, SECRET, TABLES, settings};
+use super::flags::{LIST as KAFKA, SECRETS, TABLES, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
 use crate::spelling;
@@ -197,10 +197,12 @@ fn secrets_from_files(all: &mut Effective) -> Result<(), RunError> {
         let Some((key, value)) = setting.split_once('=') else { continue };
         *setting = format!("{key}={}", from_file(value, &format!("{name} {key}"))?);
     }
-    let (name, is_flag) = (all.name(SECRET), all.origin(SECRET) == &Origin::Flag);
-    if let Some(Value::String(secret)) = all.get_mut(SECRET) {
+    for key in SECRETS {
+        let (name, is_flag) = (all.name(key), all.origin(key) == &Origin::Flag);
+        let Some(Value::String(secret)) = all.get_mut(key) else { continue };
         if is_flag && !secret.starts_with('@') {
-            let instead = "give @FILE, or set CITYSTREAM_CLUSTER_SECRET or CITYSTREAM_CLUSTER_SECRET_FILE";
+            let variable = format!("{PREFIX}{}", variable(key));
+            let instead = format!("give @FILE, or set {variable} or {variable}_FILE");
             return Err(usage(format!("{name}: a command line is for everyone to see: {instead}")));
         }
         *secret = from_file(secret, &name)?;
@@ -290,6 +292,7 @@ pub(super) fn original_credentials() -> Result<Option<(String, String)>, RunErro
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::flags::SECRET;
     use super::*;
 
     fn file(text: &str) -> Result<Table, RunError> {

@@ -6,6 +6,7 @@ mod flags;
 mod layers;
 mod machine;
 mod standing;
+mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use layers::{
     wants_colour,
 };
 pub use standing::{SigningKey, Standing};
+pub use token::Token;
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +114,8 @@ pub struct Config {
     pub discover_interval: Duration,
     /// Where to serve the page, metrics and health.
     pub listen: Option<String>,
+    /// What whoever looks at the page from elsewhere has to show.
+    pub token: Option<Token>,
     /// Whether live views are kept.
     pub live: bool,
     /// Standing views and alerts.
@@ -254,6 +258,7 @@ impl Config {
             is_final: values.flag("final")?,
             discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
+            token: values.optional(flags::TOKEN).map(|_| values.parse(flags::TOKEN, Token::new)).transpose()?,
             live: values.choice("live", &[("off", false), ("on", true)])?,
             standing: Standing::check(&values, settings)?,
             processes,

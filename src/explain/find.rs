@@ -140,7 +140,8 @@ impl Question<'_> {
 
     /// The derived tables of the lake.
     fn derived(&self) -> impl Iterator<Item = Derived> {
-        Derived::all().filter(|table| self.state.files.contains_key(table.changes()))
+        let tables = self.state.files.tables();
+        Derived::all().filter(move |table| tables.contains(table.changes()))
     }
 
     fn unknown(&self, text: &str, names: &BTreeSet<String>) -> RunError {

@@ -60,7 +60,7 @@ impl Source<'_> {
                 Ok(scan(self.lake, self.state, table, |file| overlaps(file, from, until), wanted).await?)
             }
             When::Counted(from, until) => {
-                let may = |file: &File| file.counted().is_none_or(|(first, last)| first < until && last >= from);
+                let may = |file: &File| file.quality_window.is_some_and(|(first, last)| first < until && last >= from);
                 let is_in = |row: &Row<'_>| row.long(QUALITY_WINDOW).is_some_and(|time| (from..until).contains(&time));
                 let wanted = |row: Row<'_>| is_in(&row) && its(&row) && (select.wanted)(&row);
                 Ok(scan(self.lake, self.state, table, may, wanted).await?)

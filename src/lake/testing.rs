@@ -15,7 +15,7 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::lake::history::commit::{Commit, DELTA_FORMAT, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
 use crate::lake::history::{State, layout};
 
 /// The first commit of a history: a claim.
@@ -34,10 +34,11 @@ pub(crate) fn claim(run: &str) -> Commit {
         added: Default::default(),
         removed: Default::default(),
         ledger: Default::default(),
-        delta_format: DELTA_FORMAT,
         views: Default::default(),
         alerts: Vec::new(),
         told: None,
+        pin: None,
+        packed: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A subscriber holds nothing but its place. Who falls behind the frames that are held takes a snapshot instead.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use citystream_live::rows::{Key, Row, View};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::area::{Area, Encoder, Encoding, place};
 use super::show::{key, row, time};
 use crate::columns::names::Names;
 
@@ -26,14 +27,14 @@ const KEPT: Duration = Duration::from_secs(60);
 struct Encoded {
     epoch: Epoch,
     horizon: Option<Micros>,
-    /// Of each view that has changed `"key":row,..`: what there is now, and `null` for what has gone.
-    changes: BTreeMap<ViewId, Arc<str>>,
+    /// Of each view that has changed: what there is now, and `null` for what has gone.
+    changes: BTreeMap<ViewId, Encoding>,
 }
 
 impl Encoded {
     fn bytes(&self) -> usize {
-        let each = size_of::<(ViewId, Arc<str>)>();
-        self.changes.values().map(|changes| changes.len() + each).sum::<usize>() + size_of::<Encoded>()
+        let each = size_of::<(ViewId, Encoding)>();
+        self.changes.values().map(|changes| changes.bytes() + each).sum::<usize>() + size_of::<Encoded>()
     }
 }
 
@@ -48,6 +49,52 @@ struct Rows {
 
 /// A view by its name.
 pub type Named = (ViewId, Arc<str>);
+
+/// Rows of one kind.
+pub struct OfKind {
+    /// Which.
+    pub kind: View,
+    /// The rows.
+    pub rows: BTreeMap<Key, Row>,
+    /// Their texts.
+    pub names: Arc<Names>,
+    /// Their claim, epoch and horizon.
+    pub known: HashMap<String, String>,
+}
+
+/// What a subscriber wants.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The views.
+    pub views: Vec<Named>,
+    area: Option<Area>,
+    most: Option<usize>,
+    /// How many vehicles are in the area, if they are more.
+    crowd: Option<usize>,
+}
+
+impl Wanted {
+    /// These views, of what is on the map only what is in the area, and no vehicles if there are more in it.
+    pub fn new(views: Vec<Named>, area: Option<Area>, most: Option<usize>) -> Wanted {
+        Wanted { views, area, most, crowd: None }
+    }
+
+    /// Whether a row is where it is wanted.
+    pub fn shows(&self, row: &Row) -> bool {
+        self.area.as_ref().zip(place(row)).is_none_or(|(area, place)| area.has(place))
+    }
+
+    /// What of a view is sent.
+    fn of(&self, view: ViewId, encoding: &Encoding) -> String {
+        match &self.area {
+            _ if self.crowd.is_some() && view == VEHICLES => String::new(),
+            Some(area) => encoding.within(area),
+            None => encoding.all().to_owned(),
+        }
+    }
+}
+
+const VEHICLES: ViewId = ViewId::BuiltIn(View::Vehicles);
 
 /// See the module.
 pub struct Hub {
@@ -141,12 +188,23 @@ impl Hub {
     pub fn publish(&self, frame: Frame) {
         let epoch = frame.epoch;
         let encoded = self.watching().map(|names| {
-            let encoded = |changes: &Changes| encode(changes.iter().map(|(key, row)| (key, row.as_ref())), &names);
-            let changes = frame.views.iter().map(|(view, changes)| (*view, encoded(changes).into())).collect();
-            Encoded { epoch, horizon: frame.horizon, changes }
+            let encoded = |(view, changes): (&ViewId, &Changes)| (*view, self.encode(*view, changes, &names));
+            Encoded { epoch, horizon: frame.horizon, changes: frame.views.iter().map(encoded).collect() }
         });
         self.state().take(frame, encoded);
         self.changed.send_replace(epoch);
+    }
+
+    /// The changes of a view, which has not taken them in yet.
+    fn encode(&self, view: ViewId, changes: &Changes, names: &Names) -> Encoding {
+        let before: Vec<_> = {
+            let state = self.state();
+            let rows = state.views.get(&view).map(|view| &view.rows);
+            changes.keys().map(|key| place(rows?.get(key)?)).collect()
+        };
+        let mut encoder = Encoder::default();
+        changes.iter().zip(before).for_each(|((key, row), was)| add(&mut encoder, (key, row.as_ref()), was, names));
+        encoder.finish()
     }
 
     /// The texts to encode a frame with, if somebody watches or may come back.
@@ -192,36 +250,62 @@ impl Hub {
     }
 
     /// All rows of views at one epoch.
-    pub fn snapshot(&self, views: &[Named], why: &str) -> (String, Place) {
+    pub fn snapshot(&self, wanted: &mut Wanted, why: &str) -> (String, Place) {
         let state = self.state();
-        let place = Place { claim: state.claim, epoch: state.epoch };
-        let head = head(place.epoch, state.horizon, Some(why));
+        wanted.crowd = state.crowd(wanted);
+        let at = Place { claim: state.claim, epoch: state.epoch };
+        let head = state.head(at.epoch, state.horizon, wanted, Some(why));
         // Copied, so that nobody waits for the text to be made.
         let rows = |(id, _): &Named| state.views.get(id).map(|view| view.rows.clone()).unwrap_or_default();
-        let rows: Vec<_> = views.iter().map(rows).collect();
+        let rows: Vec<_> = wanted.views.iter().map(rows).collect();
         let names = state.names.clone();
         drop(state);
-        let all = |rows: &BTreeMap<Key, Row>| {
-            names
-                .as_ref()
-                .map_or_else(String::new, |names| encode(rows.iter().map(|(key, row)| (key, Some(row))), names))
+        let all = |((view, _), rows): (&Named, &BTreeMap<Key, Row>)| {
+            let mut encoder = Encoder::default();
+            if let Some(names) = &names {
+                rows.iter().for_each(|(key, row)| add(&mut encoder, (key, Some(row)), None, names));
+            }
+            wanted.of(*view, &encoder.finish())
         };
-        (object(&head, views.iter().zip(rows.iter().map(all))), place)
+        let rows: Vec<String> = wanted.views.iter().zip(&rows).map(all).collect();
+        (object(&head, wanted.views.iter().zip(rows)), at)
+    }
+
+    /// The rows of a view at one epoch, of which kind they are, and what is known of them; `None` where nobody knows yet.
+    pub fn rows(&self, view: ViewId) -> Option<OfKind> {
+        let state = self.state();
+        let rows = &state.views.get(&view)?.rows;
+        let kind = match view {
+            ViewId::BuiltIn(view) => view,
+            ViewId::Standing(_) => rows.keys().next()?.view(),
+        };
+        let known = [
+            ("claim", state.claim.to_string()),
+            ("epoch", state.epoch.to_string()),
+            ("horizon", state.horizon.map(time).unwrap_or_default()),
+        ];
+        let known = known.map(|(name, value)| (name.to_owned(), value)).into();
+        Some(OfKind { kind, rows: rows.clone(), names: state.names.clone()?, known })
     }
 
     /// What follows for who is at a place, or comes anew.
-    pub fn next(&self, views: &[Named], place: Option<Place>) -> Next {
-        let why = match self.resume(views, place) {
+    pub fn next(&self, wanted: &mut Wanted, place: Option<Place>) -> Next {
+        let why = match self.resume(wanted, place) {
             Ok(next) => return next,
             Err(why) => why,
         };
-        let (text, place) = self.snapshot(views, why);
+        let (text, place) = self.snapshot(wanted, why);
         Next::Event("snapshot", text, place)
     }
 
+    /// Looks how many vehicles there are where a subscriber looks, who has gone on from another subscription.
+    pub fn look(&self, wanted: &mut Wanted) {
+        wanted.crowd = self.state().crowd(wanted);
+    }
+
     /// The frame after a place, or why there is none.
-    fn resume(&self, views: &[Named], place: Option<Place>) -> Result<Next, &'static str> {
-        let state = self.state();
+    fn resume(&self, wanted: &Wanted, place: Option<Place>) -> Result<Next, &'static str> {
+        let (state, views) = (self.state(), &wanted.views);
         // A view that has gone ends what is said of it.
         if state.is_over || views.iter().any(|(id, _)| !state.views.contains_key(id)) {
             return Ok(Next::Over);
@@ -238,13 +322,35 @@ impl Hub {
         }
         let at = state.frames.partition_point(|frame| frame.epoch <= place.epoch);
         let Some(frame) = state.frames.get(at) else { return Ok(Next::Wait) };
-        let rows = views.iter().map(|view| (view, frame.changes.get(&view.0).map_or("", |changes| &**changes)));
-        let text = object(&head(frame.epoch, frame.horizon, None), rows);
+        let changes =
+            |(id, _): &Named| frame.changes.get(id).map(|changes| wanted.of(*id, changes)).unwrap_or_default();
+        let head = state.head(frame.epoch, frame.horizon, wanted, None);
+        let text = object(&head, views.iter().map(|view| (view, changes(view))));
         Ok(Next::Event("changes", text, Place { claim: place.claim, epoch: frame.epoch }))
     }
 }
 
 impl State {
+    /// How many vehicles there are where a subscriber looks, if they are more than it wants.
+    fn crowd(&self, wanted: &Wanted) -> Option<usize> {
+        let (area, most) = (wanted.area.as_ref()?, wanted.most?);
+        let places = self.views.get(&VEHICLES)?.rows.values().filter_map(place);
+        Some(places.filter(|place| area.has(*place)).count()).filter(|count| *count > most)
+    }
+
+    /// What is said of all views; who sees a part of them is told how many rows there are.
+    fn head(&self, epoch: Epoch, horizon: Option<Micros>, wanted: &Wanted, why: Option<&str>) -> String {
+        let horizon = Value::from(horizon.map(time));
+        let mut head = format!("\"epoch\":{epoch},\"horizon\":{horizon}");
+        why.iter().for_each(|why| head += &format!(",\"why\":\"{why}\""));
+        if wanted.area.is_some() {
+            let count = |(id, name): &Named| Some((name.to_string(), self.views.get(id)?.rows.len().into()));
+            let counts: serde_json::Map<String, Value> = wanted.views.iter().filter_map(count).collect();
+            head += &format!(",\"rows\":{},\"crowded\":{}", Value::from(counts), Value::from(wanted.crowd));
+        }
+        head
+    }
+
     fn take(&mut self, frame: Frame, encoded: Option<Encoded>) {
         (self.epoch, self.horizon) = (frame.epoch, frame.horizon);
         self.install(&frame.installed, frame.epoch);
@@ -288,25 +394,16 @@ impl State {
     }
 }
 
-/// `"key":row,..`, with `null` for what has gone.
-fn encode<'a>(rows: impl Iterator<Item = (&'a Key, Option<&'a Row>)>, names: &Names) -> String {
+/// A row, or that it has gone. The texts are let go of after each, so that nobody who adds some waits for all rows.
+fn add(
+    encoder: &mut Encoder,
+    (id, change): (&Key, Option<&Row>),
+    was: Option<citystream_live::rows::Place>,
+    names: &Names,
+) {
     let texts = names.read();
-    let mut text = String::new();
-    for (id, change) in rows {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(&Value::from(key(id, &texts)).to_string());
-        text.push(':');
-        text.push_str(&change.map_or_else(|| "null".to_owned(), |change| row(change, &texts)));
-    }
-    text
-}
-
-fn head(epoch: Epoch, horizon: Option<Micros>, why: Option<&str>) -> String {
-    let horizon = Value::from(horizon.map(time));
-    let why = why.map(|why| format!(",\"why\":\"{why}\"")).unwrap_or_default();
-    format!("\"epoch\":{epoch},\"horizon\":{horizon}{why}")
+    let text = change.map_or_else(|| "null".to_owned(), |change| row(change, &texts));
+    encoder.add(&Value::from(key(id, &texts)).to_string(), &text, change.and_then(place), was);
 }
 
 fn object<'a, T: AsRef<str>>(head: &str, views: impl Iterator<Item = (&'a Named, T)>) -> String {

@@ -5,6 +5,9 @@
 //! assets ------------------------------------> /
 //! ```
 
+mod access;
+mod area;
+mod arrow;
 mod assets;
 pub mod connections;
 mod feed;
@@ -14,7 +17,8 @@ mod show;
 mod standing;
 mod views;
 
+pub use access::values;
 pub use feed::feed;
 pub use hub::Hub;
 pub use show::key as key_text;
-pub use views::router;
+pub use views::{Site, router};

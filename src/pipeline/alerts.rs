@@ -103,6 +103,7 @@ impl Alerting {
 }
 
 impl Stage for Alerting {
+    const NAME: &'static str = "alerts";
     type Row = Event;
     type Side = ();
 

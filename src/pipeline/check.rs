@@ -6,7 +6,7 @@ use super::start::{self, row_semantics, store_options};
 use super::{connect, io_threads};
 use crate::config::Config;
 use crate::error::RunError;
-use crate::lake::history::{read, settings};
+use crate::lake::history::{roots, settings};
 use crate::lake::store::probe;
 use crate::lake::{Lake, State};
 use crate::process::metrics::cannot_listen;
@@ -90,7 +90,7 @@ async fn lake(config: &Config) -> Found<Option<State>> {
         lake.refuse_unreadable()?;
     }
     probe::check(&lake).await?;
-    let state = read::state(&lake).await?;
+    let state = roots::state(&lake).await?;
     let stands = match (&semantics, &state) {
         (_, Some(state)) => format!("at commit {}", state.seq),
         (Some(_), None) => "without a commit".to_owned(),

@@ -93,7 +93,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
                 alerts = live_views(process, hub, decisions, &city, ticks.clone(), interned.clone());
             }
             let blocks = tables::derive(&city, process.derived.iter().copied());
-            let shown = (names, Arc::clone(&process.reading.budget), process.fatal.clone());
+            let shown = (names, Arc::clone(&process.reading), process.fatal.clone());
             rows.concat(derive(shown, &committed_probe, closes, blocks, interned))
         };
         let batches = batches.probe_with(&derived_probe);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::time::bindings::Standing;
+use citystream_dataflows::time::bindings::{Position, Standing};
 use citystream_dataflows::time::progress::Progress;
 use citystream_dataflows::time::ticks::{Added, Report, Start, Tick, ViewCommand, Word};
 use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
@@ -132,8 +132,9 @@ impl Pacer {
         }
     }
 
-    /// All answers to the epochs before `epoch` have been taken.
-    pub fn answered_before(&mut self, epoch: Epoch, now: Instant) {
+    /// All answers to the epochs before `epoch` have been taken; whether there were any that are new.
+    pub fn answered_before(&mut self, epoch: Epoch, now: Instant) -> bool {
+        let before = self.open.len();
         while self.open.front().is_some_and(|(tick, _)| tick.epoch < epoch) {
             let Some((tick, minted)) = self.open.pop_front() else { break };
             self.length.answered(now.duration_since(minted));
@@ -148,6 +149,12 @@ impl Pacer {
             self.is_idle = !read && tick.start.is_none();
             self.behind = self.behind();
         }
+        self.open.len() < before
+    }
+
+    /// How the partitions stand after the last epoch that was answered, and the horizon.
+    pub fn standings(&self) -> (Vec<Position>, Option<Micros>) {
+        (self.progress.positions(), self.progress.horizon())
     }
 
     fn behind(&self) -> BTreeSet<usize> {

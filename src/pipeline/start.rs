@@ -17,7 +17,7 @@ use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::config::{Config, SourceConfig};
 use crate::error::RunError;
 use crate::lake::delta::publish::Publisher;
-use crate::lake::history::read;
+use crate::lake::history::roots;
 use crate::lake::history::settings::{DEFINITIONS, RowSemantics, Settings};
 use crate::lake::recovery::lookback::{self, Lookback};
 use crate::lake::recovery::seeds;
@@ -92,7 +92,7 @@ pub fn open(
     let lake = &process.lake.lake;
     let before = runtime.block_on(async {
         probe::check(lake).await?;
-        Ok::<_, RunError>(read::state(lake).await?)
+        Ok::<_, RunError>(roots::state(lake).await?)
     })?;
     // No start hurts a healthy run: what it would refuse after its claim, it refuses before.
     would_begin(config, catalog.as_ref(), available, before.as_ref())?;
@@ -115,7 +115,7 @@ pub fn open(
         reach: Vec::new(),
         seeds: runtime.block_on(seeds::seeds(lake, &state, &process.derived, TextHasher::new(key)))?,
     };
-    start.reach = lookback::files(&state, &Lookback::of(&start, &process.derived));
+    start.reach = runtime.block_on(lookback::files(lake, &state, &Lookback::of(&start, &process.derived)))?;
     let moved = |a: &Added| a.from != a.position.next || !stands(&state, &a.position);
     let unrecorded = topics.names() != state.topics || added.iter().any(moved);
     let watch = Watch::new(topics.clone(), &added, &state.positions);
@@ -145,7 +145,7 @@ pub fn open(
     let decisions = Decisions::new(process.alerts.rules.clone(), state.alerts.open());
     let access = (process.lake.clone(), Arc::clone(&process.metrics));
     let (commits, publishing) = CommitHandle::start(committer, (sinks, told), topics, access, unrecorded);
-    let clock = ClockStart { pacer, discovered, views };
+    let clock = ClockStart { pacer, discovered, views, metrics: Arc::clone(&process.metrics) };
     Ok(ClaimedLake { worker0: Worker0 { clock, commits, decisions }, publishing })
 }
 

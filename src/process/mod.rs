@@ -2,6 +2,8 @@
 
 pub mod metrics;
 pub mod source;
+pub mod standings;
+pub mod why;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -187,6 +189,11 @@ impl StateBound {
             self.say(is_reached, bytes >> 20);
         }
         is_reached
+    }
+
+    /// For how long it has been reached now; what is held, and the bound.
+    pub fn reached(&self) -> (Option<Duration>, u64, u64) {
+        (self.reached.running(), self.held.bytes(), self.limit)
     }
 
     /// For how long it was reached, in all.

@@ -59,6 +59,19 @@ pub(crate) fn at_rest(plan: &Plan, address: &str, views: &str) -> String {
     path.display().to_string()
 }
 
+/// The views at rest as Arrow are those of the snapshot.
+fn as_arrow(plan: &Plan, address: &str, snapshot: &str) {
+    let folder = plan.fresh_path("arrow");
+    std::fs::create_dir(&folder).expect("a folder");
+    for view in VIEWS.rsplit('/').next().expect("names").split(',') {
+        let mut curl = Command::new("curl");
+        curl.args(["-sf", "-m", "10", "-H", "Accept: application/vnd.apache.arrow.stream", "-o"]);
+        curl.arg(folder.join(format!("{view}.arrows"))).arg(format!("http://{address}/api/views/{view}"));
+        assert!(curl.status().expect("curl").success(), "{view} as Arrow");
+    }
+    print!("{}", python::run("arrow_views.py", &[snapshot, &folder.display().to_string()]));
+}
+
 #[test]
 fn live_views_are_what_the_lake_says_at_any_width_and_after_a_restart() {
     if !python::available() {
@@ -78,6 +91,7 @@ fn live_views_are_what_the_lake_says_at_any_width_and_after_a_restart() {
         let address = endpoints::fresh_address();
         let run = start(&plan, &address, processes, workers);
         snapshots.push(at_rest(&plan, &address, VIEWS));
+        as_arrow(&plan, &address, &snapshots[snapshots.len() - 1]);
         run.interrupt();
     }
     let lake = plan.lake();

@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod age;
 mod alerting;
 mod alerts;
 mod answers;
@@ -29,6 +30,7 @@ mod live;
 mod memory;
 mod monitoring;
 mod oracle;
+mod page;
 mod readers;
 mod ready;
 mod real_servers;
@@ -38,3 +40,4 @@ mod secured;
 mod store_edges;
 mod truth;
 mod views;
+mod why;

@@ -38,8 +38,8 @@ class Lake:
             commit = json.loads(path.read_bytes())
             for table, files in commit["added"].items():
                 added.setdefault(table, []).extend(file["path"] for file in files)
-            for table, paths in commit["removed"].items():
-                removed.setdefault(table, set()).update(paths)
+            for table, files in commit["removed"].items():
+                removed.setdefault(table, set()).update(file["path"] for file in files)
         if not added:
             raise SystemExit(f"{root} is no lake with data")
         self.files = {t: [str(self.root / p) for p in paths if p not in removed.get(t, ())] for t, paths in added.items()}

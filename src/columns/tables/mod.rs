@@ -105,6 +105,8 @@ pub const LOG_TIME: &str = "log_time";
 pub const QUALITY_WINDOW: &str = "quality_window";
 /// The key of a changed row.
 pub const ROW_KEY: &str = "row_key";
+/// The column of a change log that says whether a row comes (1) or goes (-1).
+pub const DIFF: &str = "diff";
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {
@@ -220,7 +222,7 @@ fn dead_letter_columns() -> Vec<ArrowField> {
 
 fn change_columns(table: Derived) -> Vec<ArrowField> {
     let field = |column: &Column| ArrowField::new(&*column.name, data_type(column.kind), column.null.is_some());
-    let added = [required(ROW_KEY, DataType::Utf8), required("diff", DataType::Int32)];
+    let added = [required(ROW_KEY, DataType::Utf8), required(DIFF, DataType::Int32)];
     added.into_iter().chain(table.columns().iter().map(field)).collect()
 }
 

@@ -124,7 +124,7 @@ async fn put_due(lake: &Lake, lake_id: &str, mut folds: Vec<(Fold<'_>, BTreeSet<
     let last = folds.iter().filter_map(|(_, due)| due.last().copied()).max();
     let Some((first, last)) = first.zip(last) else { return Ok(()) };
     let (_, made) = read::commit(lake, 0).await?;
-    let mut commits = std::pin::pin!(read::read(lake, first..=last));
+    let mut commits = std::pin::pin!(read::read(lake, first..=last).await?);
     while let Some((_, commit)) = commits.try_next().await? {
         let seq = commit.seq;
         for (fold, due) in folds.iter_mut().filter(|(fold, due)| fold.next == seq && due.last() >= Some(&seq)) {

@@ -38,7 +38,7 @@ async fn published(dir: &tempfile::TempDir) -> Lake {
         let mut commit = data(state, "a", 3, 1);
         commit.added.insert(CHANGES.into(), vec![changes(seq)]);
         if seq == 150 {
-            let taken = |table: &str| (table.to_owned(), vec![state.files[table][9].path.clone()]);
+            let taken = |table: &str| (table.to_owned(), vec![state.files.added(table)[9].clone()]);
             commit.removed = ["raw_gps", CHANGES].map(taken).into();
         }
         committer.propose(commit).await.unwrap();

@@ -64,11 +64,10 @@ impl Table {
         self.partition.is_none()
     }
 
-    /// The columns with statistics, for tables that commit 0 makes so: Spark looks at the first 32 columns otherwise.
-    pub(super) fn configuration(&self, made: &Commit) -> BTreeMap<&'static str, String> {
+    /// The columns with statistics: Spark looks at the first 32 columns otherwise.
+    pub(super) fn configuration(&self) -> BTreeMap<&'static str, String> {
         let columns: Vec<_> = self.time.into_iter().chain(self.log_time).chain(["seq"]).collect();
-        let property = ("delta.dataSkippingStatsColumns", columns.join(","));
-        (made.delta_format > 0).then_some(property).into_iter().collect()
+        [("delta.dataSkippingStatsColumns", columns.join(","))].into()
     }
 }
 
@@ -95,7 +94,7 @@ pub(super) fn changes(table: &Table, commit: &Commit, row_bytes: u64) -> (Vec<Va
     }
     let removed = commit.removed.get(&table.name).into_iter().flatten();
     let added = commit.added.get(&table.name).into_iter().flatten();
-    let removed = removed.map(|path| remove(table, path, commit.time_ms)).collect();
+    let removed = removed.map(|file| remove(table, &file.path, commit.time_ms)).collect();
     (removed, added.map(|file| add(table, file, commit)).collect())
 }
 
@@ -131,7 +130,7 @@ pub(super) fn metadata(lake_id: &str, table: &Table, made: &Commit) -> Value {
         "format": {"provider": "parquet", "options": {}},
         "schemaString": table.schema_string,
         "partitionColumns": table.partition.into_iter().collect::<Vec<_>>(),
-        "configuration": table.configuration(made),
+        "configuration": table.configuration(),
         "createdTime": made.time_ms,
     })
 }
@@ -144,7 +143,7 @@ fn add(table: &Table, file: &File, commit: &Commit) -> Value {
         "size": file.bytes,
         "modificationTime": commit.time_ms,
         "dataChange": true,
-        "stats": statistics::of_file(table, file, commit),
+        "stats": statistics::of_file(table, file),
     })
 }
 

@@ -10,46 +10,38 @@ use serde_json::{Map, Value, json};
 use super::Table;
 use crate::lake::history::commit::{Commit, File};
 
-/// Of a file that a commit adds to a table.
-pub(super) fn of_file(table: &Table, file: &File, commit: &Commit) -> String {
+/// Of a file of a table.
+pub(super) fn of_file(table: &Table, file: &File) -> String {
     let time = |column: Option<&'static str>, range: Option<(Micros, Micros)>| {
         let (column, (least, greatest)) = column.zip(range)?;
         Some((column, json!(iso(least)?), json!(iso(greatest)?)))
     };
     let mut ranges: Vec<Range> = time(table.time, file.event_time).into_iter().collect();
-    if commit.delta_format > 0 {
-        ranges.extend(time(table.log_time, file.log_time));
-        ranges.push(number(commit.seq));
-    }
-    text(file.rows, &ranges, commit)
+    ranges.extend(time(table.log_time, file.log_time));
+    ranges.push(numbers(file.seqs));
+    text(file.rows, &ranges)
 }
 
 /// Of the file in the table of commits that has a commit's row.
 pub(super) fn of_row(commit: &Commit) -> String {
-    text(1, &[number(commit.seq)], commit)
+    text(1, &[numbers((commit.seq, commit.seq))])
 }
 
 /// A column with its least and its greatest value.
 type Range = (&'static str, Value, Value);
 
-/// All rows of a commit's file have its number.
-fn number(seq: u64) -> Range {
-    ("seq", seq.into(), seq.into())
+/// The commits of rows.
+fn numbers((first, last): (u64, u64)) -> Range {
+    ("seq", first.into(), last.into())
 }
 
-fn text(rows: u64, ranges: &[Range], commit: &Commit) -> String {
+fn text(rows: u64, ranges: &[Range]) -> String {
     let by_column = |value: &dyn Fn(&Range) -> Value| -> Map<String, Value> {
         ranges.iter().map(|range| (range.0.to_owned(), value(range))).collect()
     };
-    let mut statistics = json!({"numRecords": rows});
-    if !ranges.is_empty() {
-        statistics["minValues"] = by_column(&|range| range.1.clone()).into();
-        statistics["maxValues"] = by_column(&|range| range.2.clone()).into();
-    }
-    if commit.delta_format > 0 {
-        statistics["nullCount"] = by_column(&|_| 0.into()).into();
-    }
-    statistics.to_string()
+    let (least, greatest) = (by_column(&|range| range.1.clone()), by_column(&|range| range.2.clone()));
+    let nulls = by_column(&|_| 0.into());
+    json!({"numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": nulls}).to_string()
 }
 
 /// Microseconds as ISO 8601; `None` beyond the years that can be written.
@@ -63,38 +55,27 @@ fn iso(micros: Micros) -> Option<String> {
 mod tests {
     use super::*;
     use crate::columns::tables;
-    use crate::lake::testing::claim;
 
     const TIMES: Option<(Micros, Micros)> = Some((1_700_000_000_000_000, 1_700_000_000_123_456));
 
-    fn of(name: &str, delta_format: u32) -> String {
+    fn of(name: &str) -> String {
         let table = tables::Table::from_name(name).unwrap();
         let event_time = TIMES.filter(|_| table.sort_column() != tables::LOG_TIME);
-        let file = File { rows: 3, event_time, log_time: TIMES, ..File::default() };
-        let commit = Commit { seq: 7, delta_format, ..claim("a") };
-        of_file(&Table::records(name, &tables::schema(table)).unwrap(), &file, &commit)
-    }
-
-    #[test]
-    fn what_was_published_before_null_counts_keeps_its_bytes() {
-        let times = r#""maxValues":{"event_time":"2023-11-14T22:13:20.123456Z"},"minValues":{"event_time":"2023-11-14T22:13:20.000000Z"}"#;
-        assert_eq!(of("raw_gps", 0), format!("{{{times},\"numRecords\":3}}"));
-        assert_eq!(of(tables::DEAD_LETTERS, 0), r#"{"numRecords":3}"#);
-        let row = of_row(&Commit { seq: 7, delta_format: 0, ..claim("a") });
-        assert_eq!(row, r#"{"maxValues":{"seq":7},"minValues":{"seq":7},"numRecords":1}"#);
+        let file = File { rows: 3, seqs: (5, 7), event_time, log_time: TIMES, ..File::default() };
+        of_file(&Table::records(name, &tables::schema(table)).unwrap(), &file)
     }
 
     #[test]
     fn every_table_tells_its_seq_and_the_column_it_is_sorted_by_and_no_column_that_may_be_null() {
         for table in tables::Table::all() {
-            let told: Value = serde_json::from_str(&of(table.name(), 1)).unwrap();
+            let told: Value = serde_json::from_str(&of(table.name())).unwrap();
             let columns: Vec<&String> = told["nullCount"].as_object().unwrap().keys().collect();
             assert!(["seq", table.sort_column()].iter().all(|name| columns.contains(&&(*name).to_owned())), "{told}");
             for name in columns {
                 assert_eq!(told["nullCount"][name], 0);
                 assert!(!tables::schema(table).field_with_name(name).unwrap().is_nullable(), "{} {name}", table.name());
             }
-            assert_eq!((&told["minValues"]["seq"], &told["maxValues"]["seq"]), (&json!(7), &json!(7)));
+            assert_eq!((&told["minValues"]["seq"], &told["maxValues"]["seq"]), (&json!(5), &json!(7)));
         }
     }
 }

@@ -36,14 +36,10 @@ pub struct Commit {
     pub epochs: Vec<EpochBindings>,
     /// Files added, by table.
     pub added: BTreeMap<String, Vec<File>>,
-    /// Paths of files removed, by table.
-    pub removed: BTreeMap<String, Vec<String>>,
+    /// Files removed, by table.
+    pub removed: BTreeMap<String, Vec<File>>,
     /// The counts of this commit, by topic.
     pub ledger: BTreeMap<Topic, Ledger>,
-    /// How its Delta versions are written: 1, or 0 where an earlier release wrote it. A version keeps its bytes for ever, so
-    /// each commit keeps its form.
-    #[serde(default)]
-    pub delta_format: u32,
     /// The standing views that have come, with their definitions, and those that have gone, as `null`.
     #[serde(default, skip_serializing_if = "ViewChanges::is_empty")]
     pub views: ViewChanges,
@@ -53,10 +49,29 @@ pub struct Commit {
     /// Up to which commit all that was decided had been told when it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<u64>,
+    /// The last root before it, where that was not named yet.
+    pub pin: Option<Pin>,
+    /// The last pack, where a commit before it does not name it.
+    pub packed: Option<Packed>,
 }
 
-/// Since 1 statistics have null counts, and the ranges of `seq` and of log times.
-pub const DELTA_FORMAT: u32 = 1;
+/// Up to where commits are packed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// The last commit in a pack: at or below it only packs count.
+    pub through: u64,
+    /// SHA-256 of the last pack in hex.
+    pub sha256: String,
+}
+
+/// A root as it was written and read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The commit that it stands for.
+    pub seq: u64,
+    /// SHA-256 of its bytes in hex.
+    pub sha256: String,
+}
 
 /// What a commit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,22 +112,20 @@ pub struct File {
     pub rows: u64,
     /// Its length in bytes.
     pub bytes: u64,
+    /// SHA-256 of its bytes in hex.
+    pub sha256: String,
+    /// The first and the last commit whose rows it has.
+    pub seqs: (u64, u64),
+    /// How often its rows have been packed.
+    pub level: u8,
+    /// What its rows add up to: changes by their `diff`, any other row as one.
+    pub net: i64,
     /// Least and greatest event time (of a derived row: its window's start, its first status), in microseconds; `None` where it has none (dead letters).
     pub event_time: Option<(Micros, Micros)>,
-    /// Least and greatest log time, in microseconds; `None` where it has none (derived tables). In a commit of
-    /// `delta_format` 0: of log times and windows of data quality together.
-    #[serde(default)]
+    /// Least and greatest log time, in microseconds; `None` where it has none (derived tables).
     pub log_time: Option<(Micros, Micros)>,
     /// Least and greatest window of data quality, in microseconds; `None` where no row has one.
-    #[serde(default)]
     pub quality_window: Option<(Micros, Micros)>,
-}
-
-impl File {
-    /// What the windows of data quality of its rows are within; `None` where no row has one.
-    pub fn counted(&self) -> Option<(Micros, Micros)> {
-        self.quality_window.or(self.log_time)
-    }
 }
 
 /// P4: `read = on_time + late + expired + duplicate + dead`.

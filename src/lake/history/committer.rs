@@ -8,15 +8,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use crate::lake::digest;
-use crate::lake::history::commit::{Commit, DELTA_FORMAT, Kind};
+use crate::lake::history::commit::{Commit, Kind, Packed, Pin};
 use crate::lake::history::protocol::{Proposal, Verdict, judge};
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{self, State, Violation, layout};
+use crate::lake::history::{self, State, Violation, layout, packs, roots};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::{Lake, Put};
 
-/// A snapshot is written after every commit whose number is a multiple of this.
-pub const SNAPSHOT_EVERY: u64 = 100;
+/// So many commits after the last root another one is written.
+pub const ROOT_EVERY: u64 = 100;
+/// Half of the age at which commits are packed.
+const SLEEP_MS: i64 = 12 * 3_600_000;
 
 /// Why a commit was not written.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +66,12 @@ pub struct Committer {
     lake: Lake,
     run: String,
     state: Option<State>,
+    /// The last root, until a commit names it.
+    pin: Option<Pin>,
+    /// The last pack, until a commit names it.
+    packed: Option<Packed>,
+    /// Up to which commit the objects of packed commits are known to be deleted.
+    swept: Option<u64>,
     first_pause: Duration,
 }
 
@@ -79,11 +87,19 @@ impl Committer {
         run: &str,
         first_pause: Duration,
     ) -> Result<(Committer, State), CommitError> {
-        let mut committer = Committer { lake: lake.clone(), run: run.into(), state: None, first_pause };
+        let mut committer = Committer {
+            lake: lake.clone(),
+            run: run.into(),
+            state: None,
+            pin: None,
+            packed: None,
+            swept: None,
+            first_pause,
+        };
         loop {
             let mut pause = lake.pause(first_pause);
             committer.state = loop {
-                match read::state(lake).await {
+                match roots::state(lake).await {
                     Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
                     read => break read?,
                 }
@@ -121,6 +137,11 @@ impl Committer {
         self.state.as_ref()
     }
 
+    #[cfg(test)]
+    pub(super) fn set_state(&mut self, state: State) {
+        self.state = Some(state);
+    }
+
     /// An empty commit that changes nothing.
     fn carry_on(&self) -> Commit {
         let state = self.state.as_ref();
@@ -138,10 +159,11 @@ impl Committer {
             added: Default::default(),
             removed: Default::default(),
             ledger: Default::default(),
-            delta_format: DELTA_FORMAT,
             views: Default::default(),
             alerts: Vec::new(),
             told: None,
+            pin: None,
+            packed: None,
         }
     }
 
@@ -151,6 +173,8 @@ impl Committer {
         commit.previous = self.state.as_ref().map_or_else(String::new, |state| state.digest.clone());
         commit.run.clone_from(&self.run);
         commit.time_ms = now_ms();
+        commit.pin.clone_from(&self.pin);
+        commit.packed.clone_from(&self.packed);
         history::check(self.state.as_ref(), &commit)?;
         let bytes = read::encode(&commit)?;
         let files = commit.added.values().flatten().map(|file| file.path.as_str());
@@ -161,15 +185,28 @@ impl Committer {
         let kind = commit.kind;
         let proposal = Proposal { seq: commit.seq, previous: &commit.previous, bytes: &bytes, run: &self.run, kind };
         match self.resolve_place(&proposal, &bytes).await? {
-            Verdict::Won => {}
+            Verdict::Won => self.is_still_there(&commit).await?,
             Verdict::ReadOn => return Ok(None),
             Verdict::Replaced { by } => return Err(CommitError::Replaced { by, seq: commit.seq }),
             Verdict::Integrity(text) => return Err(CommitError::Integrity(text)),
             Verdict::PutAgain => return Err(CommitError::Integrity("a place was left open".into())),
         }
         self.state = Some(history::apply(self.state.take(), &commit, digest(&bytes)));
-        self.snapshot().await;
+        (self.pin, self.packed) = (None, None);
         Ok(Some(commit))
+    }
+
+    /// A place far behind the head may be free again, once its commits are packed: whoever slept so long looks back.
+    async fn is_still_there(&self, commit: &Commit) -> Result<(), CommitError> {
+        let Some(before) = self.state.as_ref().filter(|before| commit.time_ms - before.time_ms > SLEEP_MS) else {
+            return Ok(());
+        };
+        if self.lake.exists(&layout::commit(before.seq)).await? {
+            return Ok(());
+        }
+        let state = roots::state(&self.lake).await.ok().flatten();
+        let by = state.map_or_else(|| "unknown".to_owned(), |state| state.run);
+        Err(CommitError::Replaced { by, seq: commit.seq })
     }
 
     /// Puts until it is known who has the place.
@@ -201,12 +238,39 @@ impl Committer {
         }
     }
 
-    /// Writes a snapshot if one is due. Without it recovery reads more commits: not worth stopping for.
-    async fn snapshot(&self) {
-        let Some(state) = self.state.as_ref().filter(|s| s.seq > 0 && s.seq % SNAPSHOT_EVERY == 0) else { return };
-        if let Err(error) = read::write_snapshot(&self.lake, state).await {
-            tracing::warn!("no snapshot {}: {error}", state.seq);
+    /// Keeps the history short, every [`ROOT_EVERY`] commits: writes a root, which the next commit names, and deletes old
+    /// ones; packs old commits. To be called between commits, when nobody waits. Without it a start reads more commits: not
+    /// worth stopping for, and tried again after the next one.
+    pub async fn tend(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        if state.seq < state.files.root.unwrap_or(0) + ROOT_EVERY {
+            return;
         }
+        match roots::write(&self.lake, state).await {
+            Ok((files, pin)) => {
+                state.files = files;
+                self.pin = Some(pin);
+            }
+            Err(error) => return tracing::warn!("no root after commit {}: {error}", state.seq),
+        }
+        if let Err(error) = roots::clean(&self.lake).await {
+            tracing::warn!("old roots are not deleted: {error}");
+        }
+        if let Err(error) = self.pack().await {
+            tracing::warn!("old commits are not packed: {error}");
+        }
+    }
+
+    /// Packs a thousand commits, if they are old enough; deletes those that an earlier commit says are packed.
+    async fn pack(&mut self) -> Result<(), ReadError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let through = state.packed.as_ref().map(|packed| packed.through);
+        if let Some(through) = through.filter(|through| Some(*through) > self.swept) {
+            packs::sweep(&self.lake, through).await?;
+            self.swept = Some(through);
+        }
+        self.packed = packs::write(&self.lake, through, (state.seq, state.time_ms)).await?;
+        Ok(())
     }
 }
 

@@ -9,9 +9,11 @@ pub use crate::columns::tables::DEAD_LETTERS;
 pub const SETTINGS: &str = "lake.json";
 /// Where the commits are.
 pub const COMMITS: &str = "commits";
+/// Where commits are packed.
+pub const PACKS: &str = "commits/packs";
 /// Where the tables are.
 pub const TABLES: &str = "tables";
-/// Where the snapshots are.
+/// Where the roots and their parts are.
 pub const SNAPSHOTS: &str = "snapshots";
 /// The table of commits.
 pub const COMMITS_TABLE: &str = "commits";
@@ -55,12 +57,39 @@ pub fn commit(seq: u64) -> String {
     format!("{COMMITS}/{seq:020}.json")
 }
 
-/// The path of the snapshot after a commit.
-pub fn snapshot(seq: u64) -> String {
+/// The path of a pack of commits.
+pub fn pack(first: u64, last: u64) -> String {
+    format!("{PACKS}/{first:020}-{last:020}.jsonl.zst")
+}
+
+/// The last commit of a pack.
+pub fn pack_last(path: &str) -> Option<u64> {
+    let (_, last) = path.strip_prefix(PACKS)?.split_once('-')?;
+    last.strip_suffix(".jsonl.zst")?.parse().ok()
+}
+
+/// The path of the root after a commit.
+pub fn root(seq: u64) -> String {
     format!("{SNAPSHOTS}/{seq:020}.json")
 }
 
-/// The number that a commit, a snapshot or a Delta version carries in its name.
+/// The path of a part that was written for a root.
+pub fn part(seq: u64, table: &str, span: &str) -> String {
+    format!("{SNAPSHOTS}/{seq:020}/{table}-{span}.parquet")
+}
+
+/// The number of a root.
+pub fn root_number(path: &str) -> Option<u64> {
+    path.strip_prefix(SNAPSHOTS)?.strip_prefix('/').filter(|name| !name.contains('/')).and_then(numbered)
+}
+
+/// The number of the root that a part was written for.
+pub fn part_number(path: &str) -> Option<u64> {
+    let (root, _) = path.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.split_once('/')?;
+    root_number(&format!("{SNAPSHOTS}/{root}.json"))
+}
+
+/// The number that a commit, a root or a Delta version carries in its name.
 pub fn numbered(path: &str) -> Option<u64> {
     number_before(path, ".json")
 }

@@ -4,10 +4,15 @@ pub mod alerts;
 pub mod commit;
 pub mod committer;
 pub mod layout;
+pub mod live;
+pub mod packs;
+mod part;
 pub mod protocol;
 pub mod read;
+pub mod roots;
 pub mod settings;
 mod state;
 pub mod views;
 
+pub use live::Live;
 pub use state::{State, Violation, apply, bindings, check, keep_positions, name};

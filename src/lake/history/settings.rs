@@ -14,7 +14,7 @@ use crate::lake::store::{Lake, Stored};
 use crate::units::{show_size, show_time};
 
 /// The version of a lake's layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The version of the definitions of columns and tables.
 pub const DEFINITIONS: u32 = 4;
 
@@ -86,7 +86,8 @@ pub fn decode(place: &str, bytes: &[u8]) -> Result<Settings, StoreError> {
     if value["format"] != FORMAT {
         let found = &value["format"];
         return Err(unusable(format!(
-            "{place} has format {found}; this program reads {FORMAT}: use the one that wrote it"
+            "{place} has format {found}; this program reads {FORMAT}: use the one that wrote it, or a new \
+             --lake, which is filled from the start of the log"
         )));
     }
     let definitions = &value["decides"]["definitions"];

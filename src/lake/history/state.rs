@@ -1,6 +1,6 @@
 //! What a history of commits adds up to, and which commit may follow it (P2, P4). Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use citystream_dataflows::time::bindings::{
     Binding, NextOffset, Partition, Position, Standing, Topic, is_another_topic,
@@ -9,11 +9,12 @@ use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
 use crate::lake::history::alerts::Alerts;
-use crate::lake::history::commit::{Commit, File, Kind, Ledger, TopicName, saturating_sum};
+use crate::lake::history::commit::{Commit, Kind, Ledger, Packed, TopicName, saturating_sum};
 use crate::lake::history::layout;
+use crate::lake::history::live::Live;
 use crate::lake::history::views::{self, Views};
 
-/// A history's sum after its commit `seq`. A snapshot is one of these.
+/// A history's sum after its commit `seq`. A root is one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The last commit.
@@ -32,8 +33,8 @@ pub struct State {
     pub positions: Vec<Position>,
     /// The topics known.
     pub topics: BTreeMap<Topic, TopicName>,
-    /// The live files, by table.
-    pub files: BTreeMap<String, Vec<File>>,
+    /// The live files.
+    pub files: Live,
     /// The counts of the whole history, by topic.
     pub totals: BTreeMap<Topic, Ledger>,
     /// Whether a data commit is in the history.
@@ -44,6 +45,8 @@ pub struct State {
     /// What has become of alerts.
     #[serde(default, skip_serializing_if = "Alerts::is_empty")]
     pub alerts: Alerts,
+    /// Up to where commits are packed.
+    pub packed: Option<Packed>,
 }
 
 /// What a commit breaks: one line. Exit code 5.
@@ -61,17 +64,13 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data, mut standing, mut alerts) = previous
-        .map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.views, state.alerts));
+    let (mut files, mut totals, had_data, packed, mut standing, mut alerts) = previous
+        .map_or_else(Default::default, |state| {
+            (state.files, state.totals, state.has_data, state.packed, state.views, state.alerts)
+        });
     views::apply(&mut standing, &commit.views);
     alerts.apply(commit.seq, &commit.alerts, commit.told);
-    for (table, gone) in &commit.removed {
-        let gone: HashSet<_> = gone.iter().collect();
-        files.entry(table.clone()).or_default().retain(|file| !gone.contains(&file.path));
-    }
-    for (table, added) in &commit.added {
-        files.entry(table.clone()).or_default().extend(added.iter().cloned());
-    }
+    files.take(commit);
     for (topic, ledger) in &commit.ledger {
         let total: &mut Ledger = totals.entry(*topic).or_default();
         *total = total.plus(ledger);
@@ -90,6 +89,7 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         has_data: had_data || commit.kind == Kind::Data,
         views: standing,
         alerts,
+        packed: commit.packed.clone().or(packed),
     }
 }
 
@@ -274,6 +274,7 @@ impl Ledger {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::lake::history::commit::File;
     use crate::lake::testing::{claim, data};
 
     #[test]
@@ -286,7 +287,7 @@ mod tests {
         let state = apply(Some(state), &second, "d1".into());
         assert_eq!((state.seq, state.epoch, state.positions[0].next.0), (1, second.epoch, 6));
         assert_eq!(state.totals[&Topic::GPS].read, 6);
-        assert_eq!(state.files["raw_gps"].len(), 1);
+        assert_eq!(state.files.added("raw_gps").len(), 1);
         check(Some(&state), &data(&state, "a", 2, 0)).unwrap();
     }
 
@@ -393,10 +394,10 @@ mod tests {
         let state = apply(None, &claim("a"), "d0".into());
         let mut next = data(&state, "a", 5, 0);
         let state = apply(Some(state), &next, "d1".into());
-        let path = state.files["raw_gps"][0].path.clone();
+        let gone = state.files.added("raw_gps").to_vec();
         next.seq += 1;
         next.added.clear();
-        next.removed.insert("raw_gps".into(), vec![path]);
-        assert!(apply(Some(state), &next, "d2".into()).files["raw_gps"].is_empty());
+        next.removed.insert("raw_gps".into(), gone);
+        assert!(apply(Some(state), &next, "d2".into()).files.added("raw_gps").is_empty());
     }
 }

@@ -12,8 +12,8 @@ use super::scan::{read, rows};
 use crate::columns::row::{Row, column};
 use crate::columns::show::{text_of, time};
 use crate::columns::tables::{DEAD_LETTERS, LOG_TIME, Reason};
-use crate::lake::history::State;
 use crate::lake::history::read::ReadError;
+use crate::lake::history::{State, roots};
 use crate::lake::store::Lake;
 
 /// Dead letters of one reason.
@@ -52,7 +52,7 @@ pub struct DeadLetter {
 /// A file that is missing or cannot be read.
 pub async fn by_reason(lake: &Lake, state: &State, examples: usize) -> Result<Vec<OfReason>, ReadError> {
     let mut reasons: BTreeMap<String, OfReason> = BTreeMap::new();
-    for file in state.files.get(DEAD_LETTERS).into_iter().flatten() {
+    for file in roots::files(lake, &state.files, DEAD_LETTERS, |_| true).await? {
         for row in rows(&read(lake, &file.path).await?) {
             let reason = row.text("reason").unwrap_or_default();
             if !reasons.contains_key(reason) {

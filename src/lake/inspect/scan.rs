@@ -9,7 +9,7 @@ use crate::columns::row::Row;
 use crate::columns::tables::Table;
 use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
-use crate::lake::history::{State, Violation};
+use crate::lake::history::{State, Violation, roots};
 use crate::lake::store::Lake;
 
 /// The rows of a table that are wanted, from files that may hold them.
@@ -20,11 +20,11 @@ pub async fn scan(
     lake: &Lake,
     state: &State,
     table: Table,
-    may_hold: impl Fn(&File) -> bool,
+    may_hold: impl Fn(&File) -> bool + Send + Sync,
     wanted: impl Fn(Row<'_>) -> bool,
 ) -> Result<Vec<RecordBatch>, ReadError> {
     let mut found = Vec::new();
-    for file in state.files.get(table.name()).into_iter().flatten().filter(|file| may_hold(file)) {
+    for file in roots::files(lake, &state.files, table.name(), may_hold).await? {
         for batch in read(lake, &file.path).await? {
             let mask: BooleanArray =
                 (0..batch.num_rows()).map(|row| Some(wanted(Row { batch: &batch, row }))).collect();

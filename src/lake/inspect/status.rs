@@ -8,9 +8,10 @@ use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use serde::Serialize;
 
-use crate::lake::history::commit::{File, Ledger, saturating_sum};
-use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{self, State, settings};
+use crate::lake::history::commit::Ledger;
+use crate::lake::history::live::Size;
+use crate::lake::history::read::ReadError;
+use crate::lake::history::{self, State, roots, settings};
 use crate::lake::store::Lake;
 
 /// Where a lake stands.
@@ -51,23 +52,12 @@ pub struct Holder {
     pub log_clock: Option<String>,
 }
 
-/// How much a table holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Size {
-    /// Rows.
-    pub rows: u64,
-    /// Files.
-    pub files: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
 /// Reads a lake's status; `None` if it has no commit yet.
 #[allow(clippy::disallowed_methods)] // How old the last commit is.
 pub async fn read(lake: &Lake) -> Result<Option<Status>, ReadError> {
     let Some(settings) = settings::read(lake).await? else { return Ok(None) };
     let policy = settings.semantics.time;
-    Ok(read::state(lake).await?.map(|state| of(&state, policy, lake.location(), SystemTime::now())))
+    Ok(roots::state(lake).await?.map(|state| of(&state, policy, lake.location(), SystemTime::now())))
 }
 
 /// The status that a state means at a time, in a lake with this policy.
@@ -80,11 +70,6 @@ fn of(state: &State, policy: TimePolicy, location: &str, now: SystemTime) -> Sta
         log_clock: position.log_clock.and_then(iso),
     };
     let held_by = state.positions.iter().filter(|p| holding.holders.contains(&p.partition)).map(holder).collect();
-    let size = |files: &Vec<File>| Size {
-        rows: saturating_sum(files.iter().map(|f| f.rows)),
-        files: files.len() as u64,
-        bytes: saturating_sum(files.iter().map(|f| f.bytes)),
-    };
     Status {
         location: location.into(),
         seq: state.seq,
@@ -95,7 +80,7 @@ fn of(state: &State, policy: TimePolicy, location: &str, now: SystemTime) -> Sta
         held_by,
         left_behind: holding.left_behind.into_iter().map(history::name).collect(),
         positions: state.positions.iter().map(|p| (history::name(p.partition), p.next.0)).collect(),
-        tables: state.files.iter().map(|(table, files)| (table.clone(), size(files))).collect(),
+        tables: state.files.sizes().into_iter().map(|(table, size)| (table.to_owned(), size)).collect(),
         totals: state.totals.clone(),
     }
 }

@@ -26,7 +26,7 @@ use crate::columns::tables::{Batch, EVENT_TIME, QUALITY_WINDOW, Table};
 use crate::columns::text_hash::TextHasher;
 use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
-use crate::lake::history::{State, Violation, layout};
+use crate::lake::history::{State, Violation, layout, roots};
 use crate::lake::store::Lake;
 
 /// From where on each topic's records are in lookback.
@@ -116,11 +116,18 @@ pub fn reach(tables: &[Derived]) -> Micros {
 }
 
 /// The files of records that may hold a row in lookback.
-pub fn files(state: &State, lookback: &Lookback) -> Vec<String> {
-    let files_of = |table: Table| state.files.get(table.name()).into_iter().flatten().map(move |file| (table, file));
+///
+/// # Errors
+/// The store's; a history that is not sound.
+pub async fn files(lake: &Lake, state: &State, lookback: &Lookback) -> Result<Vec<String>, ReadError> {
     let last = |range: Option<(Micros, Micros)>| range.map(|(_, last)| last);
-    let in_reach = |(table, file): &(Table, &File)| lookback.holds(*table, last(file.event_time), last(file.counted()));
-    Table::records().flat_map(files_of).filter(in_reach).map(|(_, file)| file.path.clone()).collect()
+    let mut paths = Vec::new();
+    for table in Table::records() {
+        let in_reach = |file: &File| lookback.holds(table, last(file.event_time), last(file.quality_window));
+        let files = roots::files(lake, &state.files, table.name(), in_reach).await?;
+        paths.extend(files.into_iter().map(|file| file.path));
+    }
+    Ok(paths)
 }
 
 /// The rows in reach of one file of records.
@@ -153,7 +160,7 @@ fn decode(table: Table, bytes: Bytes, lookback: &Lookback) -> Result<Vec<Recover
 }
 
 /// The greatest value of a column of times in a row group.
-fn greatest(group: &RowGroupMetaData, column: &str) -> Option<Micros> {
+pub(super) fn greatest(group: &RowGroupMetaData, column: &str) -> Option<Micros> {
     let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column)?;
     match chunk.statistics()? {
         Statistics::Int64(statistics) => statistics.max_opt().copied(),

@@ -19,6 +19,7 @@ pub use requests::Requests;
 pub use waits::{Pause, Waits};
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::lake::store::error::{StoreError, classify, unusable};
 use crate::lake::store::s3::StoreOptions;
@@ -207,7 +208,7 @@ impl Lake {
 
     /// Reads an object; `None` if there is none.
     pub async fn get(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
-        let got = async { self.store.get(&parse_path(path)?).await?.bytes().await };
+        let got = async { whole(self.store.get(&parse_path(path)?).await?).await };
         match got.await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) => self.absent(path, error),
@@ -288,6 +289,21 @@ impl Lake {
     fn error(&self, verb: &str, path: &str, error: object_store::Error) -> StoreError {
         classify(&format!("cannot {verb} {}", self.address(path)), &error)
     }
+}
+
+/// All bytes of an object. A file is read here, as the library clears the memory that it reads into first.
+async fn whole(got: GetResult) -> object_store::Result<Bytes> {
+    let mut file = match got.payload {
+        GetResultPayload::File(file, _) => file,
+        GetResultPayload::Stream(_) => return got.bytes().await,
+    };
+    let read = move || {
+        let mut bytes = Vec::with_capacity(usize::try_from(got.meta.size).unwrap_or_default() + 1);
+        file.read_to_end(&mut bytes)?;
+        Ok(Bytes::from(bytes))
+    };
+    let read = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other).flatten();
+    read.map_err(|error| object_store::Error::Generic { store: "LocalFileSystem", source: error.into() })
 }
 
 fn parse_path(path: &str) -> Result<Path, StoreError> {

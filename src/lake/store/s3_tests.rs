@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::lake::history::read;
+use crate::lake::history::{read, roots};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::s3::StoreOptions;
 use crate::lake::store::{Lake, Put, probe};
@@ -38,10 +38,10 @@ async fn p2_a_lake_on_s3_is_created_checked_claimed_and_recovered() {
     assert_eq!(lake.address("x"), format!("s3://{bucket}/a/b/x"));
     probe::check(&lake).await.unwrap();
     assert!(lake.list("probe", None).await.unwrap().is_empty());
-    assert_eq!(read::state(&lake).await.unwrap(), None);
+    assert_eq!(roots::state(&lake).await.unwrap(), None);
     let (mut committer, state) = Committer::claim(&lake, "a").await.unwrap();
     committer.propose(data(&state, "a", 5, 1)).await.unwrap();
-    assert_eq!(read::state(&lake).await.unwrap().as_ref(), committer.state());
+    assert_eq!(roots::state(&lake).await.unwrap().as_ref(), committer.state());
     assert_eq!(read::head(&lake, Some(0)).await.unwrap(), Some(1));
     assert_eq!(read::head(&lake, Some(1)).await.unwrap(), None);
     assert_eq!(lake.put_if_absent("once", "a".into()).await.unwrap(), Put::Created);

@@ -10,7 +10,7 @@ use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::history::Violation;
 use crate::lake::history::alerts::Event;
-use crate::lake::history::commit::{Commit, DELTA_FORMAT, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
 use crate::lake::history::views::{self, ViewChanges};
 use crate::sink::write::Written;
 
@@ -104,8 +104,9 @@ impl Assembly {
             epochs: std::mem::take(&mut self.epochs),
             added: std::mem::take(&mut self.added),
             removed: BTreeMap::new(),
+            pin: None,
+            packed: None,
             ledger: std::mem::take(&mut self.ledger),
-            delta_format: DELTA_FORMAT,
             views: std::mem::take(&mut self.views),
             alerts: std::mem::take(&mut self.alerts),
             told: None,

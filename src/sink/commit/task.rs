@@ -117,6 +117,7 @@ impl CommitTask {
         };
         let commit = self.put(commit, seq).await?;
         mailbox.send((epoch, Committed { seq }));
+        self.committer.tend().await;
         self.sinks.landed(commit).await
     }
 
@@ -126,6 +127,7 @@ impl CommitTask {
         if let Some(state) = self.committer.state() {
             history::keep_positions(state, &mut commit)?;
         }
+        self.metrics.health.putting();
         let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
         let seconds = asked.elapsed().as_secs_f64();

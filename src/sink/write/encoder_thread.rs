@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use citystream_dataflows::held::Held;
 use citystream_dataflows::time::Epoch;
 use futures::{StreamExt, TryStreamExt};
@@ -13,9 +14,9 @@ use super::encoder::{Encoder, EncoderOptions, Remainder};
 use super::group::EncodedFile;
 use crate::columns::tables::Table;
 use crate::error::RunError;
-use crate::lake::StoreError;
 use crate::lake::history::commit::File;
 use crate::lake::history::layout;
+use crate::lake::{StoreError, digest};
 use crate::process::{LakeAccess, Mailbox};
 
 /// Before an upload is tried again.
@@ -143,10 +144,12 @@ impl Worker {
     /// Makes files durable under names that no other run, commit or encoder uses.
     fn upload(&mut self, seq: u64, encoded: Vec<EncodedFile>) -> Result<(), RunError> {
         let mut puts = Vec::new();
-        for file in encoded {
+        for EncodedFile { table, date, rows, net, event_time, log_time, quality_window, data } in encoded {
             self.files += 1;
-            let path = layout::data_file(file.table.name(), &file.date, &self.run, seq, self.number, self.files);
-            puts.push(put(&self.access, path, file));
+            let path = layout::data_file(table.name(), &date, &self.run, seq, self.number, self.files);
+            let (bytes, sha256, seqs, level) = (data.len() as u64, digest(&data), (seq, seq), 0);
+            let file = File { path, date, rows, bytes, sha256, seqs, level, net, event_time, log_time, quality_window };
+            puts.push(put(&self.access, table, file, data));
         }
         let uploads = futures::stream::iter(puts).buffered(UPLOADS);
         self.durable.extend(self.access.runtime.block_on(uploads.try_collect::<Vec<_>>())?);
@@ -154,16 +157,14 @@ impl Worker {
     }
 }
 
-async fn put(access: &LakeAccess, path: String, encoded: EncodedFile) -> Result<(Table, File), RunError> {
-    let EncodedFile { table, date, rows, event_time, log_time, quality_window, data } = encoded;
-    let bytes = data.len() as u64;
+async fn put(access: &LakeAccess, table: Table, file: File, data: Bytes) -> Result<(Table, File), RunError> {
     let mut pause = access.lake.pause(FIRST_PAUSE);
-    while let Err(error) = access.lake.put(&path, data.clone()).await {
+    while let Err(error) = access.lake.put(&file.path, data.clone()).await {
         match error {
             // A store that stalls is waited for: the budget bounds what is read meanwhile.
             StoreError::Transient(why) => pause.wait(&why).await,
             error => return Err(error.into()),
         }
     }
-    Ok((table, File { path, date, rows, bytes, event_time, log_time, quality_window }))
+    Ok((table, file))
 }

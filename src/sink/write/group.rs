@@ -1,6 +1,6 @@
 //! The rows of one table and one date that wait to be written, and the file they go to.
 
-use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{interleave_record_batch, max, min};
 use bytes::Bytes;
 use citystream_dataflows::time::Micros;
@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
 use crate::columns::row::column;
-use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW, ROW_KEY, Table, schema};
+use crate::columns::tables::{DIFF, LOG_TIME, QUALITY_WINDOW, ROW_KEY, Table, schema};
 
 /// One Parquet file.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -21,6 +21,8 @@ pub struct EncodedFile {
     pub date: String,
     /// Its rows.
     pub rows: u64,
+    /// What its rows add up to: changes by their `diff`, any other row as one.
+    pub net: i64,
     /// Its least and greatest event time; `None` for dead letters.
     pub event_time: Option<(Micros, Micros)>,
     /// Its least and greatest log time; `None` for derived tables.
@@ -50,6 +52,7 @@ pub(super) struct Group {
 struct OpenFile {
     writer: ArrowWriter<Vec<u8>>,
     rows: u64,
+    net: i64,
     event_time: Option<(Micros, Micros)>,
     log_time: Option<(Micros, Micros)>,
     quality_window: Option<(Micros, Micros)>,
@@ -169,6 +172,7 @@ fn interleave(table: Table, batches: &[RecordBatch], order: &[(usize, usize)]) -
 /// A file without its table and date.
 pub(super) struct Finished {
     rows: u64,
+    net: i64,
     event_time: Option<(Micros, Micros)>,
     log_time: Option<(Micros, Micros)>,
     quality_window: Option<(Micros, Micros)>,
@@ -177,8 +181,8 @@ pub(super) struct Finished {
 
 impl Finished {
     pub(super) fn named(self, table: Table, date: String) -> EncodedFile {
-        let Finished { rows, event_time, log_time, quality_window, data } = self;
-        EncodedFile { table, date, rows, event_time, log_time, quality_window, data: data.into() }
+        let Finished { rows, net, event_time, log_time, quality_window, data } = self;
+        EncodedFile { table, date, rows, net, event_time, log_time, quality_window, data: data.into() }
     }
 }
 
@@ -186,7 +190,7 @@ impl OpenFile {
     fn new(table: Table, properties: &WriterProperties) -> Result<OpenFile, EncodeError> {
         let options = ArrowWriterOptions::new().with_properties(properties.clone()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table), options)?;
-        Ok(OpenFile { writer, rows: 0, event_time: None, log_time: None, quality_window: None })
+        Ok(OpenFile { writer, rows: 0, net: 0, event_time: None, log_time: None, quality_window: None })
     }
 
     /// Writes rows in their order, in row groups of about equal length. A slice at a time: of rows that wait there is no
@@ -204,6 +208,9 @@ impl OpenFile {
             self.event_time = Some(widened(self.event_time, first.time, last.time));
         }
         for batch in batches {
+            let diffs = column::<Int32Array>(batch, DIFF);
+            self.net +=
+                diffs.map_or(batch.num_rows() as i64, |diffs| diffs.values().iter().map(|n| i64::from(*n)).sum());
             for (name, range) in [(LOG_TIME, &mut self.log_time), (QUALITY_WINDOW, &mut self.quality_window)] {
                 let Some(times) = column::<TimestampMicrosecondArray>(batch, name) else { continue };
                 if let (Some(least), Some(greatest)) = (min(times), max(times)) {
@@ -215,8 +222,8 @@ impl OpenFile {
     }
 
     fn finish(self) -> Result<Finished, EncodeError> {
-        let OpenFile { writer, rows, event_time, log_time, quality_window } = self;
-        Ok(Finished { rows, event_time, log_time, quality_window, data: writer.into_inner()? })
+        let OpenFile { writer, rows, net, event_time, log_time, quality_window } = self;
+        Ok(Finished { rows, net, event_time, log_time, quality_window, data: writer.into_inner()? })
     }
 }
 

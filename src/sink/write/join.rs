@@ -54,6 +54,7 @@ fn join(mut parts: Vec<EncodedFile>, properties: &WriterProperties) -> Result<En
     for part in &parts {
         append(&mut writer, part, &read_metadata(part)?)?;
         whole.rows += part.rows;
+        whole.net += part.net;
         whole.event_time = widest(whole.event_time, part.event_time);
         whole.log_time = widest(whole.log_time, part.log_time);
         whole.quality_window = widest(whole.quality_window, part.quality_window);

@@ -76,7 +76,7 @@ fn check(files: &[EncodedFile]) -> BTreeMap<Table, Vec<i64>> {
     for file in files {
         let (batches, _) = read(file);
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        assert_eq!(rows as u64, file.rows);
+        assert_eq!((rows as u64, rows as i64), (file.rows, file.net));
         let mut range: Option<(Micros, Micros)> = None;
         for batch in &batches {
             assert_eq!(batch.schema().fields(), schema(file.table).fields());

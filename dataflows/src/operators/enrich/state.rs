@@ -1,6 +1,8 @@
 //! What is in reach: pings by cell, and the references that may govern them. A commit writes each changed ping once (D2);
 //! what is final is freed without a write (D3); what was recovered counts as written (D4).
 
+use std::cmp::Reverse;
+
 use super::cell_references::{Active, CellReferences, Validity, near};
 use super::correct::{Act, Action, Corrections, Counting, Episode};
 use super::disks::{Disks, Share};
@@ -75,7 +77,9 @@ impl State {
     }
 
     /// Takes up statuses of incidents.
-    pub fn learn_statuses(&mut self, records: Vec<Status>, corrections: &mut Corrections) {
+    pub fn learn_statuses(&mut self, mut records: Vec<Status>, corrections: &mut Corrections) {
+        // The last of an incident first: the episode of each then begins with its end known.
+        records.sort_unstable_by_key(|status| (status.incident, Reverse(status.stamp)));
         for status in records {
             let id = self.interned.statuses.keep(status);
             let held = self.incidents.entry(status.incident).or_default();

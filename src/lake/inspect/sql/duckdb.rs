@@ -1,5 +1,5 @@
-//! DuckDB needs no extension on a local lake: the live files are those added and not removed by the commits, read
-//! once into variables, so that all tables are of one commit. A table without rows yet is an empty view.
+//! DuckDB needs no extension on a local lake: the live files are those of the newest root's parts and of the commits after
+//! it, read once into variables, so that all tables are of one commit. A table without rows yet is an empty view.
 
 use arrow::datatypes::{DataType, SchemaRef};
 
@@ -17,17 +17,7 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
     if lake.local_root().is_none() {
         sql += &secret(options);
     }
-    sql += &format!(
-        "SET VARIABLE lake = '{root}';\n\
-         CREATE OR REPLACE TEMP TABLE lake_commits AS SELECT * FROM read_json(getvariable('lake') || '/{}/*.json',\n\
-         \x20 columns = {{seq: 'UBIGINT', added: 'MAP(VARCHAR, STRUCT(path VARCHAR)[])', removed: 'MAP(VARCHAR, VARCHAR[])'}},\n\
-         \x20 format = 'newline_delimited', maximum_object_size = 268435456);\n\
-         CREATE OR REPLACE TEMP MACRO lake_files(name) AS (\n\
-         \x20 SELECT list(getvariable('lake') || '/' || path ORDER BY path) FROM\n\
-         \x20   (SELECT unnest(flatten(map_extract(added, name))).path AS path FROM lake_commits) WHERE path NOT IN\n\
-         \x20   (SELECT unnest(flatten(map_extract(removed, name))) FROM lake_commits));\n",
-        layout::COMMITS
-    );
+    sql += &format!("SET VARIABLE lake = '{root}';\n{}", live_files());
     for (table, schema) in tables {
         let columns: Vec<_> = schema
             .fields()
@@ -53,9 +43,37 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
     let commits = layout::table(layout::COMMITS_TABLE);
     sql += &format!(
         "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('lake') || '/{commits}/*.parquet')\n\
-         \x20 WHERE seq <= (SELECT max(seq) FROM lake_commits);\n"
+         \x20 WHERE seq <= (SELECT coalesce(max(seq), parse_filename(getvariable('lake_root'), true)::UBIGINT) FROM lake_commits);\n"
     );
     sql
+}
+
+/// What makes `lake_files` known, by the name of a table.
+fn live_files() -> String {
+    let (commits, roots) = (layout::COMMITS, layout::SNAPSHOTS);
+    let files = "MAP(VARCHAR, STRUCT(path VARCHAR)[])";
+    let json = "format = ''newline_delimited'', maximum_object_size = 268435456";
+    format!(
+        "SET VARIABLE lake_root = (SELECT max(file) FROM glob(getvariable('lake') || '/{roots}/*.json'));\n\
+         SET VARIABLE lake_later = (SELECT list(file ORDER BY file) FROM glob(getvariable('lake') || '/{commits}/*.json')\n\
+         \x20 WHERE parse_filename(file) > coalesce(parse_filename(getvariable('lake_root')), ''));\n\
+         CREATE OR REPLACE TEMP TABLE lake_commits AS SELECT * FROM query(if(getvariable('lake_later') IS NULL,\n\
+         \x20 'SELECT NULL::UBIGINT AS seq, NULL::{files} AS added, NULL::{files} AS removed LIMIT 0',\n\
+         \x20 'SELECT seq, added, removed FROM read_json(getvariable(''lake_later''), columns = {{seq: ''UBIGINT'',\n\
+         \x20   added: ''{files}'', removed: ''{files}''}}, {json})'));\n\
+         SET VARIABLE lake_parts = (SELECT list(getvariable('lake') || '/' || part.sum.path) FROM (SELECT unnest(flatten(map_values(\n\
+         \x20 files.parts))) AS part FROM query(if(getvariable('lake_root') IS NULL,\n\
+         \x20 'SELECT NULL::STRUCT(parts MAP(VARCHAR, STRUCT(sum STRUCT(path VARCHAR))[])) AS files LIMIT 0',\n\
+         \x20 'SELECT files FROM read_json(getvariable(''lake_root''), columns = {{files:\n\
+         \x20   ''STRUCT(parts MAP(VARCHAR, STRUCT(sum STRUCT(path VARCHAR))[]))''}}, {json})'))));\n\
+         CREATE OR REPLACE TEMP TABLE lake_rooted AS SELECT * FROM query(if(getvariable('lake_parts') IS NULL,\n\
+         \x20 'SELECT NULL::VARCHAR AS \"table\", NULL::VARCHAR AS path LIMIT 0',\n\
+         \x20 'SELECT \"table\", path FROM read_parquet(getvariable(''lake_parts''), hive_partitioning = false)'));\n\
+         CREATE OR REPLACE TEMP MACRO lake_files(name) AS (SELECT list(getvariable('lake') || '/' || path ORDER BY path) FROM\n\
+         \x20 (SELECT unnest(flatten(map_extract(added, name))).path AS path FROM lake_commits\n\
+         \x20  UNION ALL SELECT path FROM lake_rooted WHERE \"table\" = name)\n\
+         \x20 WHERE path NOT IN (SELECT unnest(flatten(map_extract(removed, name))).path FROM lake_commits));\n"
+    )
 }
 
 fn secret(options: &StoreOptions) -> String {

@@ -1,6 +1,6 @@
 //! Data files against what their commits say of them.
 
-use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Int32Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{max, min};
 use bytes::Bytes;
 use citystream_dataflows::time::Micros;
@@ -10,7 +10,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::report::Report;
 use crate::columns::row::column;
-use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW};
+use crate::columns::tables::{DIFF, LOG_TIME, QUALITY_WINDOW};
+use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
@@ -52,28 +53,42 @@ fn read_file(
 ) -> Result<u64, Violation> {
     let path = &file.path;
     let wrong = |e: &dyn std::fmt::Display| Violation(format!("{path} cannot be read: {e}"));
+    let said = format!("in commit {}", commit.seq);
     if bytes.len() as u64 != file.bytes {
-        return Err(Violation(format!("{path} has {} bytes, {} in its commit", bytes.len(), file.bytes)));
+        return Err(Violation(format!("P2: {path} has {} bytes, {} {said}", bytes.len(), file.bytes)));
+    }
+    if digest(&bytes) != file.sha256 {
+        return Err(Violation(format!(
+            "P2: {path} does not have the digest that it has {said}: its bytes were changed"
+        )));
     }
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| wrong(&e))?;
     let mask = match columns {
         Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
         None => ProjectionMask::all(),
     };
-    let mut ranges = Ranges::told(file, commit, layout::time_column(builder.schema()));
+    let mut ranges = Ranges::told(file, layout::time_column(builder.schema()));
     let footer = builder.metadata().file_metadata().num_rows();
     let reader = builder.with_projection(mask).build().map_err(|e| wrong(&e))?;
-    let mut count = 0;
+    let (mut count, mut net) = (0, 0);
     for batch in reader {
         let batch = batch.map_err(|e| wrong(&e))?;
         count += batch.num_rows() as u64;
+        net += column::<Int32Array>(&batch, DIFF).map_or(batch.num_rows() as i64, sum);
         take(&batch).map_err(|what| wrong(&what))?;
         ranges.take(&batch);
     }
     if count != file.rows || footer != count as i64 {
         return Err(Violation(format!("{path} has {count} rows, {footer} in its footer, {} in its commit", file.rows)));
     }
+    if net != file.net {
+        return Err(Violation(format!("{path} adds up to {net} rows, {} {said}", file.net)));
+    }
     ranges.check(path).map(|()| count)
+}
+
+fn sum(diffs: &Int32Array) -> i64 {
+    diffs.values().iter().map(|diff| i64::from(*diff)).sum()
 }
 
 /// The least and the greatest time of a column, in microseconds.
@@ -83,12 +98,10 @@ type Range = Option<(Micros, Micros)>;
 struct Ranges(Vec<(&'static str, Range, Range)>);
 
 impl Ranges {
-    fn told(file: &File, commit: &Commit, time_column: Option<&'static str>) -> Ranges {
-        let mut told: Vec<_> = time_column.map(|name| (name, file.event_time, None)).into_iter().collect();
-        if commit.delta_format > 0 {
-            told.extend([(LOG_TIME, file.log_time, None), (QUALITY_WINDOW, file.quality_window, None)]);
-        }
-        Ranges(told)
+    fn told(file: &File, time_column: Option<&'static str>) -> Ranges {
+        let times = time_column.map(|name| (name, file.event_time, None));
+        let others = [(LOG_TIME, file.log_time, None), (QUALITY_WINDOW, file.quality_window, None)];
+        Ranges(times.into_iter().chain(others).collect())
     }
 
     fn take(&mut self, batch: &RecordBatch) {

@@ -1,21 +1,24 @@
-//! Verifies a lake from itself alone: the chain of commits, adjacent bindings, P4 against the files, the files, and
+//! Verifies a lake from itself alone: the chain of commits, adjacent bindings, P4 against the files, the files, the roots, and
 //! the Delta logs with their checkpoints; and the derived tables against themselves and the ledgers. Reads every live
 //! file once; memory is bounded by all commits, the rows of the largest one, for a derived table by 32 bytes a live row,
-//! and for checkpoints by the live files of one table.
+//! for checkpoints by the live files of one table, for roots by those of all.
 
 mod changes;
 mod files;
 mod logs;
 mod report;
+mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use citystream_dataflows::time::bindings::{Partition, Topic};
 use citystream_dataflows::time::disposition::Disposition;
+use futures::StreamExt;
 
 use self::files::read_files;
 pub use self::report::Report;
+use self::roots::Roots;
 use crate::columns::row::column;
 use crate::columns::tables::{LOG_TIME, QUALITY_WINDOW};
 use crate::lake::delta::Table;
@@ -32,8 +35,10 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
     let mut removed_later = BTreeSet::new();
     let mut commits = Vec::new();
     let mut state = None;
-    for seq in 0..=head {
-        let (bytes, commit) = match read::commit(lake, seq).await {
+    let mut roots = Roots::read(lake).await?;
+    let mut history = std::pin::pin!(read::read(lake, 0..=head).await?);
+    while let Some(read) = history.next().await {
+        let (bytes, commit) = match read {
             Ok(read) => read,
             Err(ReadError::Integrity(Violation(text))) => {
                 // What follows cannot be judged without it.
@@ -43,10 +48,12 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
             Err(error) => return Err(error),
         };
         report.note(history::check(state.as_ref(), &commit));
-        removed_later.extend(commit.removed.values().flatten().cloned());
+        removed_later.extend(commit.removed.values().flatten().map(|file| file.path.clone()));
         // Files are judged below, commit by commit: the sum is not needed here.
         let state_of = Commit { added: BTreeMap::new(), removed: BTreeMap::new(), ..commit.clone() };
-        state = Some(history::apply(state, &state_of, digest(&bytes)));
+        let after = history::apply(state, &state_of, digest(&bytes));
+        roots.take(lake, &commit, &after, &mut report).await?;
+        state = Some(after);
         commits.push(commit);
         report.commits += 1;
     }

@@ -23,6 +23,8 @@ pub struct Report {
     pub versions: u64,
     /// Delta checkpoints compared.
     pub checkpoints: u64,
+    /// Roots compared, with their parts.
+    pub roots: u64,
     /// How many versions each Delta table is behind; the next start publishes them.
     pub behind: BTreeMap<String, u64>,
     /// What is wrong, one line each. Empty: the lake is sound.

@@ -46,13 +46,22 @@ fn tables() -> Vec<Table> {
 
 /// The commit that follows, of 5 pings and 2 dead letters, whose files are there.
 async fn filled(lake: &Lake, state: &State) -> Commit {
+    filled_with(lake, state, |_, offsets| offsets).await
+}
+
+/// The same, with other offsets in the file of a table.
+async fn filled_with(
+    lake: &Lake,
+    state: &State,
+    spoil: impl Fn(&str, std::ops::Range<i64>) -> std::ops::Range<i64>,
+) -> Commit {
     let mut commit = data(state, "a", 5, 2);
     commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into() });
     let first = commit.epochs[0].bindings[0].first.0;
     for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
-        let bytes = parquet(&batch(range, table == layout::DEAD_LETTERS));
+        let bytes = parquet(&batch(spoil(table, range), table == layout::DEAD_LETTERS));
         let file = &mut commit.added.get_mut(table).unwrap()[0];
-        file.bytes = bytes.len() as u64;
+        (file.bytes, file.sha256, file.net) = (bytes.len() as u64, digest(&bytes), file.rows as i64);
         file.event_time = file.event_time.map(|_| (T, T + 4));
         file.quality_window = Some((T, T + file.rows as i64 - 1));
         lake.put(&file.path, bytes).await.unwrap();
@@ -96,15 +105,46 @@ async fn a_file_whose_times_are_not_what_its_commit_tells_readers_is_found() {
     assert!(violations.len() == 1 && violations[0].contains("has quality_window from and to"), "{violations:?}");
 }
 
-/// Rewrites the parquet file of commit 2 with other offsets, and the commit's description of it if `told`.
-async fn rewrite(lake: &Lake, table: &str, range: std::ops::Range<i64>) {
-    let (_, commit) = read::commit(lake, 2).await.unwrap();
-    lake.put(&commit.added[table][0].path, parquet(&batch(range, table == layout::DEAD_LETTERS))).await.unwrap();
+#[tokio::test]
+async fn p4_files_that_have_other_offsets_than_their_bindings_are_found() {
+    for (spoiled, wrong, expected) in [
+        ("raw_gps", -1, "in the files"),
+        (layout::DEAD_LETTERS, -1, "is there twice"),
+        ("raw_gps", 1, "is there twice"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
+        let spoil = |table: &str, offsets: std::ops::Range<i64>| {
+            let by = if table == spoiled { wrong } else { 0 };
+            offsets.start + by..offsets.end + by
+        };
+        let commit = filled_with(&lake, committer.state().unwrap(), spoil).await;
+        committer.propose(commit).await.unwrap();
+        let violations = verify(&lake, "id", &[]).await.unwrap().violations;
+        assert!(violations.len() == 1 && violations[0].contains(expected), "{spoiled}: {violations:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_of_a_file_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = sound(&dir).await;
+    let (_, commit) = read::commit(&lake, 2).await.unwrap();
+    let path = &commit.added["raw_gps"][0].path;
+    let bytes = lake.get(path).await.unwrap().unwrap();
+    for at in (0..bytes.len()).step_by(11) {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        lake.put(path, flipped.into()).await.unwrap();
+        let violations = verify(&lake, "id", &[]).await.unwrap().violations;
+        assert!(violations[0].contains("its bytes were changed"), "{at}: {violations:?}");
+    }
 }
 
 #[tokio::test]
 async fn p2_p4_each_way_of_spoiling_a_lake_is_found() {
-    for case in 0..9 {
+    for case in 0..7 {
         let dir = tempfile::tempdir().unwrap();
         let lake = sound(&dir).await;
         let (_, commit) = read::commit(&lake, 2).await.unwrap();
@@ -113,12 +153,10 @@ async fn p2_p4_each_way_of_spoiling_a_lake_is_found() {
         let expected = match case {
             0 => (lake.delete(vec![layout::commit(2)]).await.unwrap(), "commit 2 is missing").1,
             1 => (lake.delete(vec![gps]).await.unwrap(), "is missing").1,
-            2 => (rewrite(&lake, "raw_gps", 6..11).await, "in the files").1,
-            3 => (rewrite(&lake, layout::DEAD_LETTERS, 11..13).await, "is there twice").1,
-            4 => (lake.put(&gps, "else".into()).await.unwrap(), "4 bytes").1,
-            5 => (lake.put(&delta, "{}\n".into()).await.unwrap(), "version 2 is not its commit's").1,
-            6 => (lake.delete(vec![delta]).await.unwrap(), "version 2 is missing").1,
-            7 => {
+            2 => (lake.put(&gps, "else".into()).await.unwrap(), "4 bytes").1,
+            3 => (lake.put(&delta, "{}\n".into()).await.unwrap(), "version 2 is not its commit's").1,
+            4 => (lake.delete(vec![delta]).await.unwrap(), "version 2 is missing").1,
+            5 => {
                 let text = String::from_utf8(read::encode(&commit).unwrap().to_vec()).unwrap();
                 lake.put(&layout::commit(2), text.replace("\"time_ms\":1", "\"time_ms\":2").into()).await.unwrap();
                 "commit 3 does not follow"
@@ -278,10 +316,11 @@ mod derived {
         encoder.append(table, batch).unwrap();
         for (n, file) in encoder.seal_all().unwrap().into_iter().enumerate() {
             let path = layout::data_file(table.name(), &file.date, "a", commit.seq, 0, n as u64);
-            let bytes = file.data.len() as u64;
+            let (bytes, sha256) = (file.data.len() as u64, digest(&file.data));
             lake.put(&path, file.data).await.unwrap();
-            let EncodedFile { date, rows, event_time, log_time, quality_window, .. } = file;
-            let file = File { path, date, rows, bytes, event_time, log_time, quality_window };
+            let EncodedFile { date, rows, net, event_time, log_time, quality_window, .. } = file;
+            let (seqs, level) = ((commit.seq, commit.seq), 0);
+            let file = File { path, date, rows, bytes, sha256, seqs, level, net, event_time, log_time, quality_window };
             commit.added.entry(table.name().to_owned()).or_default().push(file);
         }
     }
@@ -321,5 +360,32 @@ mod derived {
             let named = |v: &String| v.contains("commit 2: enriched_pings_changes") && v.contains(expected);
             assert!(violations.len() == 1 && violations.iter().all(named), "{expected}: {violations:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn p2_a_damaged_root_or_part_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+    let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
+    for _ in 0..101 {
+        let commit = filled(&lake, committer.state().unwrap()).await;
+        committer.propose(commit).await.unwrap();
+        committer.tend().await;
+    }
+    let report = verify(&lake, "id", &[]).await.unwrap();
+    assert_eq!((report.roots, &report.violations), (1, &Vec::new()));
+    let root = layout::root(100);
+    let part = committer.state().unwrap().files.parts("raw_gps")[0].sum.path.clone();
+    for (path, expected) in [(&root, "is not the one that commit 101 names"), (&part, "is missing or damaged")] {
+        let sound = lake.get(path).await.unwrap().unwrap();
+        for at in (0..sound.len()).step_by(97) {
+            let mut flipped = sound.to_vec();
+            flipped[at] ^= 1 << (at % 8);
+            lake.put(path, flipped.into()).await.unwrap();
+            let violations = verify(&lake, "id", &[]).await.unwrap().violations;
+            assert!(violations.iter().any(|v| v.contains(expected)), "{at}: {violations:?}");
+        }
+        lake.put(path, sound).await.unwrap();
     }
 }

@@ -1,0 +1,250 @@
+//! Where a lake stands: the newest sound root and the commits after it; and the roots themselves.
+//!
+//! `snapshots/<seq>.json`, a root, is what the history adds up to after commit `seq`, but for the live files: those stand in
+//! its parts (`part.rs`), which later roots refer to until something in them changes. Roots and parts are functions of the
+//! history. A root that is missing or damaged, or a part of it, costs time: an older one takes its place, in the end all
+//! commits. Commits name the root before them by its digest (their *pin*), once it has been read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+
+use crate::lake::digest;
+use crate::lake::history::commit::{File, Pin};
+use crate::lake::history::live::{Live, Part, Rewrite};
+use crate::lake::history::read::{self, ReadError, commit, head};
+use crate::lake::history::{self, State, Violation, layout, part};
+use crate::lake::store::error::StoreError;
+use crate::lake::store::{Lake, Stored};
+
+/// How many parts are read at the same time.
+const READ_AHEAD: usize = 8;
+/// The newest roots that are kept.
+const NEWEST: usize = 3;
+/// For so many days one root a day is kept.
+const DAYS: i64 = 7;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Other roots go after an hour: whoever reads one is done by then.
+const GRACE_MS: i64 = 3_600_000;
+
+/// Where the history stands; `None` if it has not begun.
+///
+/// # Errors
+/// The store's; a history that is not sound. A root that is not sound is left out, with a warning.
+pub async fn state(lake: &Lake) -> Result<Option<State>, ReadError> {
+    let roots = numbers(lake).await?;
+    // Only what comes after the newest root is listed.
+    let Some(head) = head(lake, roots.last().copied()).await?.max(roots.last().copied()) else { return Ok(None) };
+    state_at(lake, head, roots).await
+}
+
+/// The numbers of the roots.
+async fn numbers(lake: &Lake) -> Result<Vec<u64>, StoreError> {
+    let listed = lake.list(layout::SNAPSHOTS, None).await?;
+    Ok(listed.iter().filter_map(|object| layout::root_number(&object.path)).collect())
+}
+
+/// Where the history stood after commit `seq`, from the newest sound one of these roots.
+async fn state_at(lake: &Lake, seq: u64, mut roots: Vec<u64>) -> Result<Option<State>, ReadError> {
+    while let Some(root) = roots.pop() {
+        match from_root(lake, root, seq).await? {
+            Ok(state) => return Ok(Some(state)),
+            Err(why) => tracing::warn!("{}: {why}; an older one is read", lake.address(&layout::root(root))),
+        }
+    }
+    go_on(lake, None, None, seq).await.map(|(state, _)| state)
+}
+
+/// From a root to commit `seq`; what is wrong with the root, if something is.
+async fn from_root(lake: &Lake, root: u64, seq: u64) -> Result<Result<State, String>, ReadError> {
+    let Some(bytes) = lake.get(&layout::root(root)).await? else { return Ok(Err("it is gone".into())) };
+    let mut state: State = match serde_json::from_slice(&bytes) {
+        Ok(state) => state,
+        Err(error) => return Ok(Err(format!("it cannot be read ({error})"))),
+    };
+    let (bytes_before, _) = commit(lake, root).await?;
+    if state.seq != root || state.digest != digest(&bytes_before) {
+        return Ok(Err("it stands for another commit than the one that is there".into()));
+    }
+    state.files.root = Some(root);
+    let (state, pinned) = go_on(lake, Some(state), Some(root), seq).await?;
+    match (state, pinned) {
+        (_, Some(pinned)) if pinned != digest(&bytes) => Ok(Err("it is not the one that the commits name".into())),
+        (Some(state), _) => Ok(Ok(state)),
+        (None, _) => Ok(Err("it leads nowhere".into())),
+    }
+}
+
+/// Applies the commits after a state, up to `seq`; and the digest by which they name a root, if they do.
+async fn go_on(
+    lake: &Lake,
+    mut state: Option<State>,
+    root: Option<u64>,
+    seq: u64,
+) -> Result<(Option<State>, Option<String>), ReadError> {
+    let mut pinned = None;
+    let first = state.as_ref().map_or(0, |state| state.seq + 1);
+    let mut commits = std::pin::pin!(read::read(lake, first..=seq).await?);
+    while let Some((bytes, commit)) = commits.try_next().await? {
+        history::check(state.as_ref(), &commit)?;
+        pinned = pinned.or(commit.pin.as_ref().filter(|pin| Some(pin.seq) == root).map(|pin| pin.sha256.clone()));
+        state = Some(history::apply(state, &commit, digest(&bytes)));
+    }
+    Ok((state, pinned))
+}
+
+/// The live files of a table that may be wanted: `may` is asked of parts, whose ranges hold those of their files, and of
+/// files. A damaged part is made up for from an older root.
+///
+/// # Errors
+/// As of [`state`].
+pub async fn files(
+    lake: &Lake,
+    live: &Live,
+    table: &str,
+    may: impl Fn(&File) -> bool + Send + Sync,
+) -> Result<Vec<File>, ReadError> {
+    let removed: BTreeSet<&str> = live.removed(table).iter().map(|file| file.path.as_str()).collect();
+    let mut files = in_parts(lake, live, table, &may).await?;
+    files.extend(live.added(table).iter().cloned());
+    files.retain(|file| may(file) && !removed.contains(file.path.as_str()));
+    Ok(files)
+}
+
+/// The files in parts that may be wanted.
+fn in_parts<'a>(
+    lake: &'a Lake,
+    live: &'a Live,
+    table: &'a str,
+    may: &'a (dyn Fn(&File) -> bool + Send + Sync),
+) -> BoxFuture<'a, Result<Vec<File>, ReadError>> {
+    async move {
+        let wanted = live.parts(table).iter().filter(|part| may(&part.sum));
+        let reads: Vec<_> = wanted.map(|part| read_part(lake, part)).collect();
+        let mut reads = futures::stream::iter(reads).buffered(READ_AHEAD);
+        let mut files = Vec::new();
+        while let Some(read) = reads.next().await {
+            match read? {
+                Ok(read) => files.extend(read),
+                Err(path) => {
+                    tracing::warn!(
+                        "{}: damaged or missing; its files are taken from an older root",
+                        lake.address(&path)
+                    );
+                    return before(lake, live, table, may).await;
+                }
+            }
+        }
+        Ok(files)
+    }
+    .boxed()
+}
+
+/// The files that a root has in its parts, from an older root and the commits up to this one.
+async fn before(
+    lake: &Lake,
+    live: &Live,
+    table: &str,
+    may: &(dyn Fn(&File) -> bool + Send + Sync),
+) -> Result<Vec<File>, ReadError> {
+    let Some(root) = live.root else { return Ok(Vec::new()) };
+    let mut older = numbers(lake).await?;
+    older.retain(|number| *number < root);
+    let Some(state) = state_at(lake, root, older).await? else { return Ok(Vec::new()) };
+    files(lake, &state.files, table, may).await
+}
+
+/// The files of a part; its path if it is missing or damaged.
+pub async fn read_part(lake: &Lake, part: &Part) -> Result<Result<Vec<File>, String>, ReadError> {
+    let File { path, sha256, .. } = &part.sum;
+    let bytes = lake.get(path).await?.filter(|bytes| digest(bytes) == *sha256);
+    Ok(bytes.and_then(part::decode).ok_or_else(|| path.clone()))
+}
+
+/// Writes the root of a state, and those of its parts that have changed; reads back what it wrote. The same files by
+/// reference to it, and its pin.
+///
+/// # Errors
+/// As of [`state`]; something else where it is to be.
+pub async fn write(lake: &Lake, state: &State) -> Result<(Live, Pin), ReadError> {
+    let mut written = Vec::new();
+    for rewrite in state.files.rewrites() {
+        let parts = write_parts(lake, state, &rewrite).await?;
+        written.push((rewrite, parts));
+    }
+    let live = state.files.clone().at_root(state.seq, written);
+    let root = State { files: live.clone(), ..state.clone() };
+    let bytes = serde_json::to_vec(&root).map_err(|e| Violation(format!("root {}: {e}", state.seq)))?;
+    let sha256 = digest(&bytes);
+    put(lake, &layout::root(state.seq), bytes.into()).await?;
+    Ok((live, Pin { seq: state.seq, sha256 }))
+}
+
+async fn write_parts(lake: &Lake, state: &State, rewrite: &Rewrite) -> Result<Vec<Part>, ReadError> {
+    let Rewrite { table, spans, .. } = rewrite;
+    let ours = |file: &File| spans.contains(state.files.span(table, &file.date));
+    let read = in_parts(lake, &state.files, table, &ours).await?;
+    let mut parts = Vec::new();
+    for (span, files) in rewrite.split(read) {
+        let path = layout::part(state.seq, table, &span);
+        let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
+        let sha256 = digest(&bytes);
+        put(lake, &path, bytes).await?;
+        parts.push(Part::of(&span, &files, path, sha256));
+    }
+    Ok(parts)
+}
+
+/// Writes bytes that are a function of the history, and reads them back.
+async fn put(lake: &Lake, path: &str, bytes: Bytes) -> Result<(), ReadError> {
+    match lake.put_same(path, bytes.clone()).await? {
+        // An earlier writer was of another version, or its object was damaged: this one is right.
+        Stored::Other(_) => lake.put(path, bytes.clone()).await?,
+        Stored::Same => {}
+    }
+    match lake.get(path).await? {
+        Some(found) if found == bytes => Ok(()),
+        _ => Err(Violation(format!("P2: {path} reads back otherwise than it was written")).into()),
+    }
+}
+
+/// Deletes the roots that are kept no longer, and what no root that is kept refers to.
+///
+/// # Errors
+/// The store's.
+pub async fn clean(lake: &Lake) -> Result<(), ReadError> {
+    let listed = lake.list(layout::SNAPSHOTS, None).await?;
+    let mut roots: BTreeMap<u64, State> = BTreeMap::new();
+    for path in listed.iter().map(|object| &object.path).filter(|path| layout::root_number(path).is_some()) {
+        let bytes = lake.get(path).await?.unwrap_or_default();
+        // One that cannot be read refers to nothing.
+        roots.extend(serde_json::from_slice::<State>(&bytes).ok().map(|root| (root.seq, root)));
+    }
+    let kept = kept(&roots.values().map(|root| (root.seq, root.time_ms)).collect::<Vec<_>>());
+    let Some(newest) = kept.last() else { return Ok(()) };
+    let of_root = |seq: &u64| {
+        let parts = roots.get(seq).into_iter().flat_map(|root| root.files.all_parts());
+        parts.map(|(_, part)| part.sum.path.clone()).chain([layout::root(*seq)])
+    };
+    let used: BTreeSet<String> = kept.iter().flat_map(of_root).collect();
+    // What is of a newer root may be on its way.
+    let is_old = |path: &str| layout::root_number(path).or(layout::part_number(path)).is_some_and(|seq| seq < *newest);
+    let unused = listed.into_iter().map(|object| object.path).filter(|path| is_old(path) && !used.contains(path));
+    Ok(lake.delete(unused.collect()).await?)
+}
+
+/// Of roots, by number and time: the newest, the last of each of the days before, and those that somebody may still read.
+fn kept(roots: &[(u64, i64)]) -> BTreeSet<u64> {
+    let Some((_, now)) = roots.last() else { return BTreeSet::new() };
+    let newest = roots.iter().rev().take(NEWEST);
+    let read = roots.iter().filter(|(_, time)| now - time < GRACE_MS);
+    let recent = roots.iter().filter(|(_, time)| now - time < DAYS * DAY_MS);
+    let daily: BTreeMap<i64, u64> = recent.map(|(seq, time)| (time.div_euclid(DAY_MS), *seq)).collect();
+    newest.chain(read).map(|(seq, _)| *seq).chain(daily.into_values()).collect()
+}
+
+#[cfg(test)]
+#[path = "roots_tests.rs"]
+mod tests;

@@ -1,0 +1,118 @@
+//! Roots and their parts, and packs, against what the commits add up to and say.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::report::Report;
+use crate::lake::digest;
+use crate::lake::history::commit::{Commit, File, Packed, Pin};
+use crate::lake::history::read::ReadError;
+use crate::lake::history::{Live, State, Violation, layout, packs, roots};
+use crate::lake::store::Lake;
+use crate::lake::store::error::StoreError;
+
+/// The roots of a lake, and what the commits taken so far add up to.
+pub(super) struct Roots {
+    found: BTreeMap<u64, Bytes>,
+    /// By table and path.
+    live: BTreeMap<String, BTreeMap<String, File>>,
+}
+
+impl Roots {
+    /// Before the first commit.
+    pub(super) async fn read(lake: &Lake) -> Result<Roots, StoreError> {
+        let mut found = BTreeMap::new();
+        for path in lake.list(layout::SNAPSHOTS, None).await?.into_iter().map(|object| object.path) {
+            let Some(seq) = layout::root_number(&path) else { continue };
+            // Between the list and here it may have been deleted, as old ones are.
+            found.extend(lake.get(&path).await?.map(|bytes| (seq, bytes)));
+        }
+        Ok(Roots { found, live: BTreeMap::new() })
+    }
+
+    /// Takes a commit, and checks the root that it names, and the one that stands for it. `state` is what the commits add up
+    /// to, but for the files.
+    pub(super) async fn take(
+        &mut self,
+        lake: &Lake,
+        commit: &Commit,
+        state: &State,
+        report: &mut Report,
+    ) -> Result<(), ReadError> {
+        for (table, gone) in &commit.removed {
+            let live = self.live.entry(table.clone()).or_default();
+            let lacks = gone.iter().find(|file| live.remove(&file.path).as_ref() != Some(file));
+            report.note(lacks.map_or(Ok(()), |file| {
+                Err(Violation(format!(
+                    "P2: commit {} removes {}, which is not there as it says",
+                    commit.seq, file.path
+                )))
+            }));
+        }
+        for (table, added) in &commit.added {
+            let added = added.iter().map(|file| (file.path.clone(), file.clone()));
+            self.live.entry(table.clone()).or_default().extend(added);
+        }
+        report.note(self.check_pin(commit));
+        report.note(check_pack(lake, commit).await?);
+        let Some(bytes) = self.found.get(&commit.seq) else { return Ok(()) };
+        report.roots += 1;
+        let checked = self.check_root(lake, bytes, state).await?;
+        report.note(
+            checked.map_err(|why| {
+                Violation(format!("P2: {}: {why}; a start takes an older one", layout::root(commit.seq)))
+            }),
+        );
+        Ok(())
+    }
+
+    /// A commit names a root with the digest that it has.
+    fn check_pin(&self, commit: &Commit) -> Result<(), Violation> {
+        let Some(Pin { seq, sha256 }) = &commit.pin else { return Ok(()) };
+        match self.found.get(seq) {
+            Some(bytes) if digest(bytes) != *sha256 => Err(Violation(format!(
+                "P2: {} is not the one that commit {} names; a start takes an older one",
+                layout::root(*seq),
+                commit.seq
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with a root.
+    async fn check_root(&self, lake: &Lake, bytes: &[u8], state: &State) -> Result<Result<(), String>, ReadError> {
+        let root: State = match serde_json::from_slice(bytes) {
+            Ok(root) => root,
+            Err(error) => return Ok(Err(format!("cannot be read ({error})"))),
+        };
+        let live = root.files.clone();
+        if (State { files: Live::default(), ..root }) != (State { files: Live::default(), ..state.clone() }) {
+            return Ok(Err("is not what the commits add up to".into()));
+        }
+        let mut files: BTreeMap<&str, BTreeMap<String, File>> = BTreeMap::new();
+        for (table, part) in live.all_parts() {
+            let read = match roots::read_part(lake, part).await? {
+                Ok(read) => read,
+                Err(path) => return Ok(Err(format!("its part {path} is missing or damaged"))),
+            };
+            if !part.is_of(&read) {
+                return Ok(Err(format!("its part {} has other sums or ranges", part.sum.path)));
+            }
+            files.entry(table).or_default().extend(read.into_iter().map(|file| (file.path.clone(), file)));
+        }
+        let expected = self.live.iter().filter(|(_, files)| !files.is_empty());
+        let same =
+            files.iter().map(|(table, files)| (*table, files)).eq(expected.map(|(t, files)| (t.as_str(), files)));
+        Ok(if same { Ok(()) } else { Err("its parts are not the files that the commits add up to".into()) })
+    }
+}
+
+/// A commit names a pack with the digest that it has.
+async fn check_pack(lake: &Lake, commit: &Commit) -> Result<Result<(), Violation>, StoreError> {
+    let Some(Packed { through, sha256 }) = &commit.packed else { return Ok(Ok(())) };
+    let path = packs::path(*through);
+    let found = lake.get(&path).await?.unwrap_or_default();
+    let wrong = || Violation(format!("P2: {path} is not the one that commit {} names", commit.seq));
+    Ok((digest(&found) == *sha256).then_some(()).ok_or_else(wrong))
+}

@@ -1,0 +1,145 @@
+//! A lake gets old: what a start and a reader do, and what the lake says of itself, depends on the files that are live, not
+//! on the commits that there were.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Instant;
+
+use citystream::parts::{Commit, Committer, File, Kind, Lake, State, StoreOptions};
+use citystream_dataflows::tables::Derived;
+use serde_json::Value;
+
+use crate::common::{python, sized};
+
+/// Files that are packed into one: a table's live files are then as many as the digits of its commits add up to.
+const PACKED: usize = 32;
+/// Files that a commit adds.
+const ADDED: usize = 12;
+
+/// Files of tables that come and are packed, as commits tell of them; there are none.
+#[derive(Default)]
+struct Aging {
+    /// By table and level.
+    live: BTreeMap<&'static str, Vec<Vec<File>>>,
+    made: u64,
+}
+
+impl Aging {
+    /// What the next commit adds and removes.
+    fn next(&mut self, state: &State, commits_a_day: u64) -> Commit {
+        let seq = state.seq + 1;
+        let date = format!("2026-{:02}-{:02}", 1 + seq / commits_a_day / 28, 1 + seq / commits_a_day % 28);
+        let mut commit = Commit {
+            seq,
+            kind: Kind::Data,
+            run: String::new(),
+            previous: String::new(),
+            time_ms: 0,
+            epoch: state.epoch + 8,
+            horizon: Some(seq as i64 * 2_000_000),
+            positions: state.positions.clone(),
+            topics: state.topics.clone(),
+            epochs: Vec::new(),
+            added: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+            pin: None,
+            packed: None,
+            views: Default::default(),
+            alerts: Vec::new(),
+            told: None,
+        };
+        for table in Derived::all().map(|table| table.changes()).cycle().take(ADDED) {
+            self.add(table, 0, seq, &date, &mut commit);
+        }
+        commit
+    }
+
+    fn add(&mut self, table: &'static str, level: usize, seq: u64, date: &str, commit: &mut Commit) {
+        self.made += 1;
+        let time = seq as i64 * 2_000_000;
+        let file = File {
+            path: format!("tables/{table}/event_date={date}/{:032x}-{seq:020}-0-{}.parquet", 7, self.made),
+            date: date.to_owned(),
+            rows: 100,
+            bytes: 20_000,
+            sha256: format!("{:064x}", self.made),
+            seqs: (seq, seq),
+            level: level as u8,
+            net: 50,
+            event_time: Some((time - 600_000_000, time)),
+            log_time: None,
+            quality_window: None,
+        };
+        commit.added.entry(table.to_owned()).or_default().push(file.clone());
+        let levels = self.live.entry(table).or_default();
+        levels.resize(levels.len().max(level + 1), Vec::new());
+        levels[level].push(file);
+        if levels[level].len() == PACKED {
+            let gone = std::mem::take(&mut levels[level]);
+            // What the same commit adds and removes was never there.
+            let (new, old): (Vec<_>, Vec<_>) = gone.into_iter().partition(|file| file.seqs.0 == seq);
+            let added = commit.added.entry(table.to_owned()).or_default();
+            added.retain(|file| !new.iter().any(|gone| gone.path == file.path));
+            commit.removed.entry(table.to_owned()).or_default().extend(old);
+            self.add(table, level + 1, seq, date, commit);
+        }
+    }
+
+    fn live_files(&self) -> usize {
+        self.live.values().flatten().map(Vec::len).sum()
+    }
+}
+
+/// What the lake costs now: bytes of the last root, seconds and memory of those who look at it.
+fn measure(lake: &str, live: usize) -> Value {
+    let measured: Value =
+        serde_json::from_str(&python::run("age.py", &[env!("CARGO_BIN_EXE_citystream"), lake])).expect("an answer");
+    println!("{measured}");
+    assert_eq!(measured["files_by_status"], live, "what is live by lake status");
+    assert_eq!(measured["files_by_duckdb"], live, "what is live by DuckDB");
+    measured
+}
+
+#[test]
+fn an_old_lake_costs_what_its_live_files_cost() {
+    let commits: u64 = sized(3_000, 300_000);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().to_string_lossy().into_owned();
+    let made = Command::new(env!("CARGO_BIN_EXE_citystream")).args(["lake", "init", "--lake", &path]).status();
+    assert!(made.expect("citystream").success());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (lake, mut committer) = runtime.block_on(async {
+        let lake = Lake::open(&path, &StoreOptions::default()).await.expect("the lake");
+        let (committer, _) = Committer::claim(&lake, &"a".repeat(32)).await.expect("a claim");
+        (lake, committer)
+    });
+    let mut aging = Aging::default();
+    let mut measured = Vec::new();
+    for until in [commits / 10, commits] {
+        let (began, mut longest) = (Instant::now(), 0.0_f64);
+        while committer.next_seq() <= until {
+            let commit = aging.next(committer.state().expect("a state"), commits / 7);
+            let asked = Instant::now();
+            runtime.block_on(committer.propose(commit)).expect("a commit");
+            longest = longest.max(asked.elapsed().as_secs_f64());
+            runtime.block_on(committer.tend());
+        }
+        println!("{} files ever, {:.0} s, longest commit {longest:.3} s", aging.made, began.elapsed().as_secs_f64());
+        let asked = Instant::now();
+        let state = runtime.block_on(citystream::parts::state(&lake)).expect("a history").expect("a state");
+        assert_eq!(Some(&state), committer.state());
+        println!("a start knows where it stands after {:.3} s", asked.elapsed().as_secs_f64());
+        measured.push(measure(&path, aging.live_files()));
+    }
+    let [young, old] = &measured[..] else { panic!("two measurements") };
+    let number = |of: &Value, name: &str| of[name].as_f64().expect("a number");
+    // Live files are as many as digits: a half more at ten times the age.
+    for (name, most) in [("root_bytes", 3.0), ("parts_bytes", 4.0), ("status_mib", 1.25)] {
+        let (young, old) = (number(young, name), number(old, name));
+        assert!(old <= most * young, "{name}: {young} at commit {}, {old} at commit {commits}", commits / 10);
+    }
+    for name in ["status_s", "sql_s"] {
+        assert!(number(old, name) < 2.0, "{name}: {}", number(old, name));
+    }
+}
