@@ -65,7 +65,8 @@ impl Listener {
             (Arc::clone(&listener.is_down), Arc::clone(&listener.taken), Arc::clone(&listener.refused));
         std::thread::spawn(move || {
             for stream in server.incoming().flatten() {
-                let (signature, body) = post(&stream);
+                // Who is killed says nothing, or half of it.
+                let Some((signature, body)) = post(&stream) else { continue };
                 let status = if down.load(Ordering::Relaxed) {
                     *refused.lock().expect("a count") += 1;
                     "503 Service Unavailable"
@@ -86,7 +87,7 @@ impl Listener {
 }
 
 /// The signature and the body of a request.
-fn post(stream: &TcpStream) -> (String, String) {
+fn post(stream: &TcpStream) -> Option<(String, String)> {
     let mut reader = BufReader::new(stream);
     let (mut signature, mut length, mut line) = (String::new(), 0, String::new());
     while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
@@ -99,8 +100,8 @@ fn post(stream: &TcpStream) -> (String, String) {
         line.clear();
     }
     let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("a body");
-    (signature, String::from_utf8(body).expect("text"))
+    reader.read_exact(&mut body).ok()?;
+    (length > 0).then(|| (signature, String::from_utf8(body).expect("text")))
 }
 
 fn message(text: &str) -> (String, Value) {
