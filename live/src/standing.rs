@@ -2,7 +2,7 @@
 //!
 //! A view is installed, or removed, at the close of the epoch whose tick says so, on every worker. Its first rows are those that
 //! the shared arrangements hold up to that epoch; from there on it follows what changes. So it is always of the same epoch as
-//! all other views, no dataflow is built for it, and nothing is left of it once it is gone.
+//! all other views (V1), no dataflow is built for it, and nothing is left of it once it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Alerts while runs are killed and a webhook is down: what the commits say is told, all of it, and nothing else.
+//! A1: alerts while runs are killed and a webhook is down: what the commits say is told, all of it, and nothing else.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! Standing views, as people ask for them: right at commits while the run goes on and at rest, at any number of processes and
+//! V1: standing views, as people ask for them: right at commits while the run goes on and at rest, at any number of processes and
 //! workers, and there again after each restart; and what is refused.
 
 use std::fs::File;

@@ -1,5 +1,5 @@
 //! Alerts in the history: what was decided at the seal of a commit is in the commit, so that after a crash the same is told again,
-//! and never something else.
+//! and never something else (A1).
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Alerts as a sink: what was decided at the seal of a commit is told, in order, to each target: a Kafka topic, a webhook, a file.
 //!
-//! **At least once.** Each commit records up to which commit all was told when it was made; what is told after that and before a
+//! **At least once (A1).** Each commit records up to which commit all was told when it was made; what is told after that and before a
 //! crash is told again, with the same id and the same words. A target that fails is tried until it takes what it is told; no
 //! other and no commit waits for it.
 
