@@ -17,6 +17,7 @@ mod produce;
 mod sink;
 mod source;
 mod spelling;
+mod standing;
 mod stopwatch;
 mod supervise;
 mod timestamps;

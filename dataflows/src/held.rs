@@ -1,8 +1,8 @@
 //! What the state of a process holds, by kind: for whoever watches its memory. Bytes are those of the values and of the
 //! tables that hold them, without the allocator's own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +84,7 @@ pub struct Held {
     kinds: [(AtomicU64, AtomicU64); Kind::ALL.len()],
     /// Bytes of changes that wait for a thread that writes them.
     unwritten: AtomicU64,
+    stages: Mutex<Vec<Arc<Place>>>,
 }
 
 impl Held {
@@ -108,9 +109,60 @@ impl Held {
         self.unwritten.load(Ordering::Relaxed) > MOST_UNWRITTEN
     }
 
+    /// The stages of this process that have all records of an epoch and have not closed it yet.
+    pub fn at_work(&self) -> Vec<AtWork> {
+        let at_work = |place: &Arc<Place>| {
+            let epoch = place.epoch.load(Ordering::Relaxed).checked_sub(1)?;
+            Some(AtWork { stage: place.stage, worker: place.worker, epoch })
+        };
+        self.stages().iter().filter_map(at_work).collect()
+    }
+
+    fn stages(&self) -> MutexGuard<'_, Vec<Arc<Place>>> {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes of all kinds.
     pub fn bytes(&self) -> u64 {
         self.kinds.iter().map(|(_, bytes)| bytes.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// A stage of a worker.
+#[derive(Debug)]
+struct Place {
+    stage: &'static str,
+    worker: usize,
+    /// The epoch that it is closing, and one; 0 while it waits for records.
+    epoch: AtomicU64,
+}
+
+/// A stage that is closing an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtWork {
+    /// What it is called.
+    pub stage: &'static str,
+    /// Its worker, among those of all processes.
+    pub worker: usize,
+    /// The epoch.
+    pub epoch: u64,
+}
+
+/// Where a stage tells what it is at.
+#[derive(Debug)]
+pub struct Work(Arc<Place>);
+
+impl Work {
+    /// Of a stage that waits for records.
+    pub fn of(held: &Held, stage: &'static str, worker: usize) -> Work {
+        let place = Arc::new(Place { stage, worker, epoch: AtomicU64::new(0) });
+        held.stages().push(Arc::clone(&place));
+        Work(place)
+    }
+
+    /// It is closing an epoch, or waits for records.
+    pub fn at(&self, epoch: Option<u64>) {
+        self.0.epoch.store(epoch.map_or(0, |epoch| epoch + 1), Ordering::Relaxed);
     }
 }
 
@@ -159,5 +211,16 @@ mod tests {
         assert_eq!(held.of(Kind::Pings), Amount { count: 2, bytes: 15 });
         drop(one);
         assert_eq!(held.bytes(), 7);
+    }
+
+    #[test]
+    fn a_stage_is_at_work_until_it_has_closed_the_epoch() {
+        let held = Held::default();
+        let (one, _other) = (Work::of(&held, "lives", 3), Work::of(&held, "enrich", 4));
+        assert_eq!(held.at_work(), []);
+        one.at(Some(0));
+        assert_eq!(held.at_work(), [AtWork { stage: "lives", worker: 3, epoch: 0 }]);
+        one.at(None);
+        assert_eq!(held.at_work(), []);
     }
 }

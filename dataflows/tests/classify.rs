@@ -201,6 +201,7 @@ fn plain_tick(epoch: Epoch) -> Tick {
         last: false,
         is_idle: false,
         ends_log: false,
+        views: Vec::new(),
     }
 }
 

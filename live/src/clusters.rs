@@ -35,6 +35,7 @@ struct Clustering {
 }
 
 impl Stage for Clustering {
+    const NAME: &'static str = "clusters";
     type Row = Update<Cluster>;
     type Side = ();
 

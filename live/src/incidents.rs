@@ -46,6 +46,7 @@ struct OpenIncidents {
 }
 
 impl Stage for OpenIncidents {
+    const NAME: &'static str = "open incidents";
     type Row = Update<Incident>;
     type Side = ();
 

@@ -179,6 +179,7 @@ impl<R: Record> Latest<R> {
 }
 
 impl<R: Record> Stage for Latest<R> {
+    const NAME: &'static str = "latest";
     type Row = Update<R::Row>;
     type Side = ();
 

@@ -13,8 +13,10 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use crate::rows::{Flow, Worst};
 use crate::updates::{Update, Updates};
 
-/// How many.
-pub const RANKS: usize = 20;
+/// How many are ranked, for whoever asks.
+pub const RANKS: usize = 100;
+/// And how many of them the built-in view shows.
+pub const SHOWN: u32 = 20;
 
 /// The worst cells of all traffic, on worker 0.
 pub fn worst<'scope>(
@@ -33,6 +35,7 @@ struct Ranking {
 }
 
 impl Stage for Ranking {
+    const NAME: &'static str = "worst";
     type Row = Update<Worst>;
     type Side = ();
 

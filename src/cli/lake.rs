@@ -10,7 +10,7 @@ use crate::columns::tables;
 use crate::config::groups::{LAKE, NEW, RECORDS, ROWS, SOURCE, TOPICS};
 use crate::config::{Config, Given};
 use crate::error::RunError;
-use crate::escape::{escaped, shell_word};
+use crate::escape::escaped;
 use crate::explain;
 use crate::lake::history::{roots, settings};
 use crate::lake::inspect::{status, verify};
@@ -200,7 +200,7 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::DeadLetters { examples, json, settings } => {
             let config = load(&settings, file)?;
             let lake = open_made(&runtime, &config)?;
-            lake_dead_letters::show(&runtime, &lake, &explain_command(&config), examples as usize, json)
+            lake_dead_letters::show(&runtime, &lake, &explain::command(&config), examples as usize, json)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
@@ -293,17 +293,11 @@ fn show_explanation(
     let explanation = runtime.block_on(async {
         let state = roots::state(&lake).await?.ok_or_else(|| no_lake(&lake))?;
         let question =
-            explain::Question { lake: &lake, state: &state, limit: records, command: explain_command(config) };
+            explain::Question { lake: &lake, state: &state, limit: records, command: explain::command(config) };
         question.explain(target).await
     })?;
     put!(if json { to_json(&explanation) } else { explanation.to_string() });
     Ok(if explanation.rederived == Some(false) { BROKEN } else { 0 })
-}
-
-/// `lake explain` of the lake of a configuration, for a shell.
-fn explain_command(config: &Config) -> String {
-    let endpoint = config.s3_endpoint.as_ref().map(|url| format!(" --s3-endpoint {}", shell_word(url)));
-    format!("citystream lake explain --lake {}{}", shell_word(&config.lake), endpoint.unwrap_or_default())
 }
 
 fn print_report(report: &verify::Report) {

@@ -17,6 +17,7 @@ mod settings;
 mod simulate;
 mod times;
 mod topics;
+mod view;
 
 use std::error::Error;
 
@@ -37,6 +38,7 @@ use log::LogArgs;
 use out::note;
 use simulate::SimulateArgs;
 use topics::TopicsCommand;
+use view::ViewCommand;
 
 /// Five Kafka topics in; correct, explainable tables out, committed atomically.
 #[derive(Debug, Parser)]
@@ -149,6 +151,13 @@ pub enum Command {
         #[command(subcommand)]
         command: TopicsCommand,
     },
+    /// Look after the standing views of a run.
+    #[command(after_help = view::EXAMPLES)]
+    View {
+        /// What to do.
+        #[command(subcommand)]
+        command: ViewCommand,
+    },
     /// Print the effective settings, secrets masked.
     #[command(after_help = settings::EXAMPLES)]
     Config {
@@ -245,6 +254,7 @@ fn dispatch(cli: Cli) -> Result<i32, RunError> {
         Command::Feed { feed, settings } => feed::feed(&feed, &load(&settings, file)?),
         Command::Lake { command } => lake::lake(command, file),
         Command::Topics { command } => topics::topics(command, file),
+        Command::View { command } => view::view(command, file),
         Command::Config { json, settings } => settings::print(&settings, file, json),
         Command::Completions { shell } => Ok(manual::completions(shell)),
         Command::Man { command } => manual::page(&command),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::json;
 use toml::Value;
 
-use super::flags::{SECRET, settings};
+use super::flags::{SECRETS, settings};
 use crate::escape::escaped;
 
 /// Where a value is from. The last of these wins.
@@ -126,7 +126,7 @@ pub(super) fn text(value: &Value) -> String {
 /// A value without its secrets.
 fn masked(key: &str, value: &Value) -> Value {
     match value {
-        _ if key == SECRET => Value::String("***".to_owned()),
+        _ if SECRETS.contains(&key) => Value::String("***".to_owned()),
         Value::Array(items) => {
             Value::Array(items.iter().filter_map(Value::as_str).map(mask).map(Value::String).collect())
         }
@@ -156,6 +156,7 @@ fn mask_user(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::flags::SECRET;
     use super::*;
     use crate::config::flags::LIST;
 

@@ -58,8 +58,16 @@ pub struct Setting {
 
 /// The setting that is a list.
 pub const LIST: &str = "kafka";
-/// The setting that is a secret as a whole.
+/// What the settings file has besides settings: tables of standing views, and of alerts, by name.
+pub const TABLES: [&str; 2] = [VIEWS, ALERTS];
+pub const VIEWS: &str = "views";
+pub const ALERTS: &str = "alerts";
+/// What processes prove to each other.
 pub const SECRET: &str = "cluster-secret";
+/// The other one.
+pub const TOKEN: &str = "token";
+/// The settings that are secrets as a whole.
+pub const SECRETS: [&str; 2] = [SECRET, TOKEN];
 /// The setting that `launch` gives the processes that it looks after.
 pub const SUPERVISED: &str = "supervised";
 /// And the one that says how often it has started them again.
@@ -169,7 +177,19 @@ const PACE_SETTINGS: &[Declared] = &[
         "Address of the page, /metrics, /healthz and /readyz, or none; of launch that of the first process here, others \
          have the ports after it [default: 127.0.0.1:9090 + process]",
     ),
+    (
+        TOKEN,
+        "@FILE",
+        None,
+        "What whoever asks for the page from another machine has to show: what this file holds [default: CITYSTREAM_TOKEN]",
+    ),
     ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
+    ("most-views", "COUNT", Some("64"), "Standing views at one time"),
+    ("most-view-keys", "COUNT", Some("1000"), "Vehicles that one standing view names"),
+    ("alert-topic", "TOPIC", None, "Kafka topic that is told of alerts"),
+    ("alert-webhook", "URL", None, "Where alerts are posted, signed with CITYSTREAM_ALERT_SECRET where that is set"),
+    ("alert-log", "FILE", None, "File that alerts are appended to, a JSON object a line"),
+    ("most-view-points", "COUNT", Some("10000"), "Points of the area of one standing view"),
 ];
 
 const CLUSTER_SETTINGS: &[Declared] = &[

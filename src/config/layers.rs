@@ -14,7 +14,7 @@ use clap::Command;
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
-use super::flags::{LIST as KAFKA, SECRET, settings};
+use super::flags::{LIST as KAFKA, SECRETS, TABLES, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
 use crate::spelling;
@@ -162,7 +162,7 @@ fn settings_file(given: Option<&str>) -> Result<SettingsFile, RunError> {
 pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
     let mut values: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
     for (key, value) in &mut values {
-        if !keys().any(|known| known == key) {
+        if !TABLES.contains(&key.as_str()) && !keys().any(|known| known == key) {
             let meant = meant(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
             let help = if meant.is_empty() { "; `citystream run --help` lists them" } else { "" };
             return Err(usage(format!("{path}: no setting is called `{key}`{meant}{help}")));
@@ -180,6 +180,8 @@ fn check_type(key: &str, value: &mut Value) -> Result<(), &'static str> {
             *value = Value::Array(vec![Value::String(std::mem::take(one))]);
             Ok(())
         }
+        Value::Table(all) if TABLES.contains(&key) && all.values().all(Value::is_table) => Ok(()),
+        _ if TABLES.contains(&key) => Err("tables such as [views.slow]"),
         _ if key == KAFKA => Err("a list of texts such as [\"security.protocol=ssl\"]"),
         Value::String(_) | Value::Integer(_) | Value::Boolean(_) => Ok(()),
         _ => Err("a text, a number, or true or false"),
@@ -195,10 +197,12 @@ fn secrets_from_files(all: &mut Effective) -> Result<(), RunError> {
         let Some((key, value)) = setting.split_once('=') else { continue };
         *setting = format!("{key}={}", from_file(value, &format!("{name} {key}"))?);
     }
-    let (name, is_flag) = (all.name(SECRET), all.origin(SECRET) == &Origin::Flag);
-    if let Some(Value::String(secret)) = all.get_mut(SECRET) {
+    for key in SECRETS {
+        let (name, is_flag) = (all.name(key), all.origin(key) == &Origin::Flag);
+        let Some(Value::String(secret)) = all.get_mut(key) else { continue };
         if is_flag && !secret.starts_with('@') {
-            let instead = "give @FILE, or set CITYSTREAM_CLUSTER_SECRET or CITYSTREAM_CLUSTER_SECRET_FILE";
+            let variable = format!("{PREFIX}{}", variable(key));
+            let instead = format!("give @FILE, or set {variable} or {variable}_FILE");
             return Err(usage(format!("{name}: a command line is for everyone to see: {instead}")));
         }
         *secret = from_file(secret, &name)?;
@@ -274,6 +278,11 @@ pub fn api_keys() -> Result<ApiKeys, RunError> {
     Ok(ApiKeys { openweather: key("OPENWEATHER_API_KEY")?, tomtom: key("TOMTOM_API_KEY")? })
 }
 
+/// What alerts are signed with: a variable, or the file that it names.
+pub(super) fn alert_secret() -> Result<Option<String>, RunError> {
+    given(&environment(), "CITYSTREAM_ALERT_SECRET")
+}
+
 /// `AWS_ACCESS_KEY` and `AWS_SECRET_KEY`, the original's names; the standard ones are aws-config's to read.
 pub(super) fn original_credentials() -> Result<Option<(String, String)>, RunError> {
     let variables = environment();
@@ -283,6 +292,7 @@ pub(super) fn original_credentials() -> Result<Option<(String, String)>, RunErro
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::flags::SECRET;
     use super::*;
 
     fn file(text: &str) -> Result<Table, RunError> {

@@ -5,6 +5,8 @@ mod effective;
 mod flags;
 mod layers;
 mod machine;
+mod standing;
+mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub use layers::{
     SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
     wants_colour,
 };
+pub use standing::{SigningKey, Standing};
+pub use token::Token;
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -110,8 +114,12 @@ pub struct Config {
     pub discover_interval: Duration,
     /// Where to serve the page, metrics and health.
     pub listen: Option<String>,
+    /// What whoever looks at the page from elsewhere has to show.
+    pub token: Option<Token>,
     /// Whether live views are kept.
     pub live: bool,
+    /// Standing views and alerts.
+    pub standing: Standing,
     /// Processes, workers of each, and this one's index.
     pub processes: usize,
     /// Workers of each process.
@@ -250,7 +258,9 @@ impl Config {
             is_final: values.flag("final")?,
             discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
+            token: values.optional(flags::TOKEN).map(|_| values.parse(flags::TOKEN, Token::new)).transpose()?,
             live: values.choice("live", &[("off", false), ("on", true)])?,
+            standing: Standing::check(&values, settings)?,
             processes,
             workers: values.number("workers", 1, MOST)?,
             process,
@@ -275,6 +285,10 @@ impl Config {
     /// The same, and a process that has not been told.
     pub fn check_process(settings: &Effective) -> Result<Config, RunError> {
         let config = Config::check(settings)?;
+        if config.standing.is_declared() && !config.live {
+            let why = "the settings declare views or alerts, which are made of live views";
+            return Err(Values(settings).error("live", why));
+        }
         if config.processes > 1 && !settings.is_given("process") {
             let hosts =
                 if settings.is_given("hostfile") { "" } else { ", and -h HOSTFILE if they are on several machines" };
@@ -298,7 +312,13 @@ impl Config {
         );
         // Processes name topics to each other by their place in the list.
         let declared: Vec<&Declaration> = Topic::all().map(Topic::declaration).collect();
-        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{}{declared:?}", self.derives, self.live).as_bytes())
+        xxhash_rust::xxh3::xxh3_64(
+            format!(
+                "{equal:?}{paced:?}{}{}{declared:?}{:?}{:?}",
+                self.derives, self.live, self.standing.views, self.standing.alerts
+            )
+            .as_bytes(),
+        )
     }
 
     fn bounds(&self, values: &Values<'_>) -> Result<(), RunError> {

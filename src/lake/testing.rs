@@ -34,6 +34,9 @@ pub(crate) fn claim(run: &str) -> Commit {
         added: Default::default(),
         removed: Default::default(),
         ledger: Default::default(),
+        views: Default::default(),
+        alerts: Vec::new(),
+        told: None,
         pin: None,
         packed: None,
     }

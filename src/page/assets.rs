@@ -1,5 +1,5 @@
-//! The files of the page, in the program: nothing is fetched from elsewhere. `assets/vendor/README.md` says where the map's
-//! library is from.
+//! The files of the page, in the program: nothing is fetched from elsewhere. `assets/vendor/README.md` says where the
+//! libraries of the map and the charts are from.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -19,11 +19,17 @@ macro_rules! assets {
 /// Name, type, bytes.
 const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "index.html": HTML,
+    "login.html": HTML,
+    "login.js": SCRIPT,
     "page.css": STYLE,
     "page.js": SCRIPT,
     "stream.js": SCRIPT,
     "movers.js": SCRIPT,
     "shapes.js": SCRIPT,
+    "charts.js": SCRIPT,
+    "detail.js": SCRIPT,
+    "link.js": SCRIPT,
+    "pick.js": SCRIPT,
     "map.js": SCRIPT,
     "canvas.js": SCRIPT,
     "strip.js": SCRIPT,
@@ -33,6 +39,9 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "vendor/maplibre-gl.mjs": SCRIPT,
     "vendor/maplibre-gl-worker.mjs": SCRIPT,
     "vendor/LICENSE.txt": TEXT,
+    "vendor/uPlot.min.css": STYLE,
+    "vendor/uPlot.iife.min.js": SCRIPT,
+    "vendor/LICENSE.uPlot.txt": TEXT,
 };
 
 /// The answer with a file.

@@ -46,7 +46,8 @@ impl Outlet {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use citystream_live::rows::{Key, Row, Worst};
+    use citystream_live::frames::ViewId;
+    use citystream_live::rows::{Key, Row, View, Worst};
 
     use super::*;
 
@@ -57,15 +58,17 @@ mod tests {
         let frame = |epoch: u64| {
             let row = |rank: u32| Worst { rank, cell: 0, ratio: epoch as u32 };
             let rows = [(Key::Worst(1), Some(Row::Worst(row(1)))), (Key::Worst(10 + epoch as u32), None)];
-            Frame { epoch, horizon: None, rows: rows.into() }
+            let views = [(ViewId::BuiltIn(View::Worst), rows.into())].into();
+            Frame { epoch, views, ..Frame::default() }
         };
         (1..=7).for_each(|epoch| outlet.send(frame(epoch)));
         let sent: Vec<u64> = frames.try_iter().map(|frame| frame.epoch).collect();
         assert_eq!(sent, [1, 2, 3, 4], "the queue is full, and nobody waits");
         outlet.send(frame(8));
         let last = frames.try_recv().unwrap();
-        assert_eq!((last.epoch, last.rows.len()), (8, 1 + 4), "epochs 5 to 8 in one");
-        assert!(matches!(last.rows[&Key::Worst(1)], Some(Row::Worst(Worst { ratio: 8, .. }))));
+        let rows = &last.views[&ViewId::BuiltIn(View::Worst)];
+        assert_eq!((last.epoch, rows.len()), (8, 1 + 4), "epochs 5 to 8 in one");
+        assert!(matches!(rows[&Key::Worst(1)], Some(Row::Worst(Worst { ratio: 8, .. }))));
         assert!(outlet.waiting.is_none() && frames.try_recv().is_err());
     }
 }

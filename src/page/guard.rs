@@ -1,69 +1,63 @@
-//! Who is answered: whoever is on this machine, by its own names; and what a browser may do with the page.
+//! What is done with each request before it is answered ([`access`](super::access)), and what a browser may do with the page.
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+use super::access::{Access, Verdict, values};
+use super::assets::asset;
 
 /// Nothing of the page comes from elsewhere, and nothing of it goes there.
 const HEADERS: [(HeaderName, &str); 5] = [
     (
         CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-         connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
-    (REFERRER_POLICY, "no-referrer"),
+    // With less, a browser does not say where the form that is sent is from.
+    (REFERRER_POLICY, "same-origin"),
     (CACHE_CONTROL, "no-cache"),
 ];
 
-/// A page of another site that resolves its name to this machine is not answered.
-pub async fn guard(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    if !host.is_some_and(is_loopback) {
-        let why = "only requests to localhost, 127.0.0.1 or [::1] are answered here\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
-    }
-    let mut response = next.run(request).await;
+/// Lets through what may be answered.
+pub async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    let is_page = request.uri().path() == "/";
+    let mut response = match access.judge(request.method(), request.uri(), request.headers()) {
+        Verdict::Answer => next.run(request).await,
+        Verdict::GiveCookie => let_in(&access),
+        Verdict::AskForToken if is_page => (StatusCode::UNAUTHORIZED, asset("login.html")).into_response(),
+        Verdict::AskForToken => {
+            let why = "show the token: `Authorization: Bearer TOKEN`, or log in at /\n";
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response()
+        }
+        Verdict::Refuse(why) => (StatusCode::FORBIDDEN, why).into_response(),
+    };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-/// Whether a host, with a port or without, is this machine by one of its own names.
-pub fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let is_address = name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    is_address || name.eq_ignore_ascii_case("localhost")
+/// The form at `/` sends the token here.
+pub async fn login(State(access): State<Arc<Access>>, form: Bytes) -> Response {
+    let shown = std::str::from_utf8(&form).ok().and_then(|form| values(form, "token").next());
+    match shown {
+        Some(token) if access.is_token(token.trim()) => let_in(&access),
+        _ => (StatusCode::UNAUTHORIZED, asset("login.html")).into_response(),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_known_by_its_own_names_only() {
-        for host in ["localhost", "LOCALHOST:9090", "127.0.0.1:1", "127.0.0.1", "[::1]:9090", "[::1]", "127.8.0.1:80"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "",
-            "evil.test",
-            "localhost.evil.test:9090",
-            "127.0.0.1.evil.test",
-            "10.0.0.1:9090",
-            "[::2]:1",
-            "0.0.0.0:1",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
+/// To the page, with a cookie.
+fn let_in(access: &Access) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, "/".to_owned()), (SET_COOKIE, access.set_cookie())]).into_response()
 }

@@ -3,16 +3,17 @@
 //!
 //! A subscriber holds nothing but its place. Who falls behind the frames that are held takes a snapshot instead.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::{Epoch, Micros};
-use citystream_live::frames::Frame;
+use citystream_live::frames::{Changes, Frame, ViewId};
 use citystream_live::rows::{Key, Row, View};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::area::{Area, Encoder, Encoding, place};
 use super::show::{key, row, time};
 use crate::columns::names::Names;
 
@@ -22,22 +23,78 @@ const HELD_FRAMES: usize = 1024;
 /// For so long after the last subscriber has gone, so that it can come back.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// `"key":row,..` of each view.
-type Encodings = [Arc<str>; View::ALL.len()];
-
 /// An encoded frame.
 struct Encoded {
     epoch: Epoch,
     horizon: Option<Micros>,
-    /// What there is now, and `null` for what has gone.
-    changes: Encodings,
+    /// Of each view that has changed: what there is now, and `null` for what has gone.
+    changes: BTreeMap<ViewId, Encoding>,
 }
 
 impl Encoded {
     fn bytes(&self) -> usize {
-        self.changes.iter().map(|changes| changes.len()).sum::<usize>() + size_of::<Encoded>()
+        let each = size_of::<(ViewId, Encoding)>();
+        self.changes.values().map(|changes| changes.bytes() + each).sum::<usize>() + size_of::<Encoded>()
     }
 }
+
+/// What there is of a view.
+#[derive(Default)]
+struct Rows {
+    name: Arc<str>,
+    /// The epoch that it has begun with.
+    since: Epoch,
+    rows: BTreeMap<Key, Row>,
+}
+
+/// A view by its name.
+pub type Named = (ViewId, Arc<str>);
+
+/// Rows of one kind.
+pub struct OfKind {
+    /// Which.
+    pub kind: View,
+    /// The rows.
+    pub rows: BTreeMap<Key, Row>,
+    /// Their texts.
+    pub names: Arc<Names>,
+    /// Their claim, epoch and horizon.
+    pub known: HashMap<String, String>,
+}
+
+/// What a subscriber wants.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The views.
+    pub views: Vec<Named>,
+    area: Option<Area>,
+    most: Option<usize>,
+    /// How many vehicles are in the area, if they are more.
+    crowd: Option<usize>,
+}
+
+impl Wanted {
+    /// These views, of what is on the map only what is in the area, and no vehicles if there are more in it.
+    pub fn new(views: Vec<Named>, area: Option<Area>, most: Option<usize>) -> Wanted {
+        Wanted { views, area, most, crowd: None }
+    }
+
+    /// Whether a row is where it is wanted.
+    pub fn shows(&self, row: &Row) -> bool {
+        self.area.as_ref().zip(place(row)).is_none_or(|(area, place)| area.has(place))
+    }
+
+    /// What of a view is sent.
+    fn of(&self, view: ViewId, encoding: &Encoding) -> String {
+        match &self.area {
+            _ if self.crowd.is_some() && view == VEHICLES => String::new(),
+            Some(area) => encoding.within(area),
+            None => encoding.all().to_owned(),
+        }
+    }
+}
+
+const VEHICLES: ViewId = ViewId::BuiltIn(View::Vehicles);
 
 /// See the module.
 pub struct Hub {
@@ -51,7 +108,7 @@ struct State {
     claim: u64,
     epoch: Epoch,
     horizon: Option<Micros>,
-    rows: [BTreeMap<Key, Row>; View::ALL.len()],
+    views: BTreeMap<ViewId, Rows>,
     /// The texts of the rows, since the dataflow has begun.
     names: Option<Arc<Names>>,
     /// When somebody watched last.
@@ -99,7 +156,10 @@ pub enum Next {
 
 impl Default for Hub {
     fn default() -> Self {
-        Hub { state: Mutex::default(), changed: watch::Sender::new(0) }
+        let built_in =
+            |view: View| (ViewId::BuiltIn(view), Rows { name: view.name().into(), since: 0, rows: BTreeMap::new() });
+        let state = State { views: View::ALL.map(built_in).into(), ..State::default() };
+        Hub { state: Mutex::new(state), changed: watch::Sender::new(0) }
     }
 }
 
@@ -128,14 +188,23 @@ impl Hub {
     pub fn publish(&self, frame: Frame) {
         let epoch = frame.epoch;
         let encoded = self.watching().map(|names| {
-            let changes = View::ALL.map(|view| {
-                let of_view = frame.rows.iter().filter(|(key, _)| key.view() == view);
-                encode(of_view.map(|(key, row)| (key, row.as_ref())), &names).into()
-            });
-            Encoded { epoch, horizon: frame.horizon, changes }
+            let encoded = |(view, changes): (&ViewId, &Changes)| (*view, self.encode(*view, changes, &names));
+            Encoded { epoch, horizon: frame.horizon, changes: frame.views.iter().map(encoded).collect() }
         });
         self.state().take(frame, encoded);
         self.changed.send_replace(epoch);
+    }
+
+    /// The changes of a view, which has not taken them in yet.
+    fn encode(&self, view: ViewId, changes: &Changes, names: &Names) -> Encoding {
+        let before: Vec<_> = {
+            let state = self.state();
+            let rows = state.views.get(&view).map(|view| &view.rows);
+            changes.keys().map(|key| place(rows?.get(key)?)).collect()
+        };
+        let mut encoder = Encoder::default();
+        changes.iter().zip(before).for_each(|((key, row), was)| add(&mut encoder, (key, row.as_ref()), was, names));
+        encoder.finish()
     }
 
     /// The texts to encode a frame with, if somebody watches or may come back.
@@ -156,72 +225,144 @@ impl Hub {
     /// How many rows each view has, and the epoch.
     pub fn list(&self) -> Value {
         let state = self.state();
-        let view = |view: &View| {
-            let rows = state.rows[*view as usize].len();
-            serde_json::json!({ "name": view.name(), "about": view.about(), "rows": rows })
+        let view = |(id, view): (&ViewId, &Rows)| {
+            let about = match id {
+                ViewId::BuiltIn(view) => view.about(),
+                ViewId::Standing(_) => "a standing view",
+            };
+            serde_json::json!({ "name": *view.name, "about": about, "rows": view.rows.len() })
         };
-        let views: Vec<Value> = View::ALL.iter().map(view).collect();
+        let views: Vec<Value> = state.views.iter().map(view).collect();
         let (epoch, horizon) = (state.epoch, state.horizon.map(time));
         serde_json::json!({ "claim": state.claim, "epoch": epoch, "horizon": horizon, "views": views })
     }
 
-    /// All rows of views at one epoch.
-    pub fn snapshot(&self, views: &[View], why: &str) -> (String, Place) {
+    /// The view of that name.
+    pub fn named(&self, name: &str) -> Option<Named> {
         let state = self.state();
-        let place = Place { claim: state.claim, epoch: state.epoch };
-        let head = head(place.epoch, state.horizon, Some(why));
+        let (id, view) = state.views.iter().find(|(_, view)| *view.name == *name)?;
+        Some((*id, Arc::clone(&view.name)))
+    }
+
+    /// The names of all views.
+    pub fn names(&self) -> String {
+        self.state().views.values().map(|view| &*view.name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// All rows of views at one epoch.
+    pub fn snapshot(&self, wanted: &mut Wanted, why: &str) -> (String, Place) {
+        let state = self.state();
+        wanted.crowd = state.crowd(wanted);
+        let at = Place { claim: state.claim, epoch: state.epoch };
+        let head = state.head(at.epoch, state.horizon, wanted, Some(why));
         // Copied, so that nobody waits for the text to be made.
-        let rows: Vec<_> = views.iter().map(|view| state.rows[*view as usize].clone()).collect();
+        let rows = |(id, _): &Named| state.views.get(id).map(|view| view.rows.clone()).unwrap_or_default();
+        let rows: Vec<_> = wanted.views.iter().map(rows).collect();
         let names = state.names.clone();
         drop(state);
-        let all = |rows: &BTreeMap<Key, Row>| {
-            names
-                .as_ref()
-                .map_or_else(String::new, |names| encode(rows.iter().map(|(key, row)| (key, Some(row))), names))
+        let all = |((view, _), rows): (&Named, &BTreeMap<Key, Row>)| {
+            let mut encoder = Encoder::default();
+            if let Some(names) = &names {
+                rows.iter().for_each(|(key, row)| add(&mut encoder, (key, Some(row)), None, names));
+            }
+            wanted.of(*view, &encoder.finish())
         };
-        (object(&head, views.iter().zip(rows.iter().map(all))), place)
+        let rows: Vec<String> = wanted.views.iter().zip(&rows).map(all).collect();
+        (object(&head, wanted.views.iter().zip(rows)), at)
+    }
+
+    /// The rows of a view at one epoch, of which kind they are, and what is known of them; `None` where nobody knows yet.
+    pub fn rows(&self, view: ViewId) -> Option<OfKind> {
+        let state = self.state();
+        let rows = &state.views.get(&view)?.rows;
+        let kind = match view {
+            ViewId::BuiltIn(view) => view,
+            ViewId::Standing(_) => rows.keys().next()?.view(),
+        };
+        let known = [
+            ("claim", state.claim.to_string()),
+            ("epoch", state.epoch.to_string()),
+            ("horizon", state.horizon.map(time).unwrap_or_default()),
+        ];
+        let known = known.map(|(name, value)| (name.to_owned(), value)).into();
+        Some(OfKind { kind, rows: rows.clone(), names: state.names.clone()?, known })
     }
 
     /// What follows for who is at a place, or comes anew.
-    pub fn next(&self, views: &[View], place: Option<Place>) -> Next {
-        let why = match self.resume(views, place) {
+    pub fn next(&self, wanted: &mut Wanted, place: Option<Place>) -> Next {
+        let why = match self.resume(wanted, place) {
             Ok(next) => return next,
             Err(why) => why,
         };
-        let (text, place) = self.snapshot(views, why);
+        let (text, place) = self.snapshot(wanted, why);
         Next::Event("snapshot", text, place)
     }
 
+    /// Looks how many vehicles there are where a subscriber looks, who has gone on from another subscription.
+    pub fn look(&self, wanted: &mut Wanted) {
+        wanted.crowd = self.state().crowd(wanted);
+    }
+
     /// The frame after a place, or why there is none.
-    fn resume(&self, views: &[View], place: Option<Place>) -> Result<Next, &'static str> {
-        let state = self.state();
-        if state.is_over {
+    fn resume(&self, wanted: &Wanted, place: Option<Place>) -> Result<Next, &'static str> {
+        let (state, views) = (self.state(), &wanted.views);
+        // A view that has gone ends what is said of it.
+        if state.is_over || views.iter().any(|(id, _)| !state.views.contains_key(id)) {
             return Ok(Next::Over);
         }
         let place = place.ok_or("first")?;
         if place.claim != state.claim || place.epoch > state.epoch {
             return Err("another run");
         }
+        if views.iter().any(|(id, _)| state.views.get(id).is_some_and(|view| place.epoch < view.since)) {
+            return Err("a view that is newer");
+        }
         if place.epoch < state.held_after {
             return Err("too far behind");
         }
         let at = state.frames.partition_point(|frame| frame.epoch <= place.epoch);
         let Some(frame) = state.frames.get(at) else { return Ok(Next::Wait) };
-        let rows = views.iter().map(|view| (view, &frame.changes[*view as usize]));
-        let text = object(&head(frame.epoch, frame.horizon, None), rows);
+        let changes =
+            |(id, _): &Named| frame.changes.get(id).map(|changes| wanted.of(*id, changes)).unwrap_or_default();
+        let head = state.head(frame.epoch, frame.horizon, wanted, None);
+        let text = object(&head, views.iter().map(|view| (view, changes(view))));
         Ok(Next::Event("changes", text, Place { claim: place.claim, epoch: frame.epoch }))
     }
 }
 
 impl State {
+    /// How many vehicles there are where a subscriber looks, if they are more than it wants.
+    fn crowd(&self, wanted: &Wanted) -> Option<usize> {
+        let (area, most) = (wanted.area.as_ref()?, wanted.most?);
+        let places = self.views.get(&VEHICLES)?.rows.values().filter_map(place);
+        Some(places.filter(|place| area.has(*place)).count()).filter(|count| *count > most)
+    }
+
+    /// What is said of all views; who sees a part of them is told how many rows there are.
+    fn head(&self, epoch: Epoch, horizon: Option<Micros>, wanted: &Wanted, why: Option<&str>) -> String {
+        let horizon = Value::from(horizon.map(time));
+        let mut head = format!("\"epoch\":{epoch},\"horizon\":{horizon}");
+        why.iter().for_each(|why| head += &format!(",\"why\":\"{why}\""));
+        if wanted.area.is_some() {
+            let count = |(id, name): &Named| Some((name.to_string(), self.views.get(id)?.rows.len().into()));
+            let counts: serde_json::Map<String, Value> = wanted.views.iter().filter_map(count).collect();
+            head += &format!(",\"rows\":{},\"crowded\":{}", Value::from(counts), Value::from(wanted.crowd));
+        }
+        head
+    }
+
     fn take(&mut self, frame: Frame, encoded: Option<Encoded>) {
         (self.epoch, self.horizon) = (frame.epoch, frame.horizon);
-        for (key, row) in frame.rows {
-            let held = &mut self.rows[key.view() as usize];
-            match row {
-                Some(row) => held.insert(key, row),
-                None => held.remove(&key),
-            };
+        self.install(&frame.installed, frame.epoch);
+        for (view, changes) in frame.views {
+            // One that has gone with this frame has none any more.
+            let Some(Rows { rows, .. }) = self.views.get_mut(&view) else { continue };
+            for (key, row) in changes {
+                match row {
+                    Some(row) => rows.insert(key, row),
+                    None => rows.remove(&key),
+                };
+            }
         }
         match encoded {
             Some(encoded) => self.hold(encoded),
@@ -229,6 +370,16 @@ impl State {
                 self.frames.clear();
                 (self.bytes, self.held_after) = (0, frame.epoch);
             }
+        }
+    }
+
+    fn install(&mut self, installed: &[(u32, Option<Arc<str>>)], since: Epoch) {
+        for (number, name) in installed {
+            let id = ViewId::Standing(*number);
+            match name {
+                Some(name) => self.views.insert(id, Rows { name: Arc::clone(name), since, rows: BTreeMap::new() }),
+                None => self.views.remove(&id),
+            };
         }
     }
 
@@ -243,29 +394,20 @@ impl State {
     }
 }
 
-/// `"key":row,..`, with `null` for what has gone.
-fn encode<'a>(rows: impl Iterator<Item = (&'a Key, Option<&'a Row>)>, names: &Names) -> String {
+/// A row, or that it has gone. The texts are let go of after each, so that nobody who adds some waits for all rows.
+fn add(
+    encoder: &mut Encoder,
+    (id, change): (&Key, Option<&Row>),
+    was: Option<citystream_live::rows::Place>,
+    names: &Names,
+) {
     let texts = names.read();
-    let mut text = String::new();
-    for (id, change) in rows {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(&Value::from(key(id, &texts)).to_string());
-        text.push(':');
-        text.push_str(&change.map_or_else(|| "null".to_owned(), |change| row(change, &texts)));
-    }
-    text
+    let text = change.map_or_else(|| "null".to_owned(), |change| row(change, &texts));
+    encoder.add(&Value::from(key(id, &texts)).to_string(), &text, change.and_then(place), was);
 }
 
-fn head(epoch: Epoch, horizon: Option<Micros>, why: Option<&str>) -> String {
-    let horizon = Value::from(horizon.map(time));
-    let why = why.map(|why| format!(",\"why\":\"{why}\"")).unwrap_or_default();
-    format!("\"epoch\":{epoch},\"horizon\":{horizon}{why}")
-}
-
-fn object<'a, T: AsRef<str>>(head: &str, views: impl Iterator<Item = (&'a View, T)>) -> String {
-    let views: Vec<String> = views.map(|(view, rows)| format!("\"{}\":{{{}}}", view.name(), rows.as_ref())).collect();
+fn object<'a, T: AsRef<str>>(head: &str, views: impl Iterator<Item = (&'a Named, T)>) -> String {
+    let views: Vec<String> = views.map(|((_, name), rows)| format!("\"{name}\":{{{}}}", rows.as_ref())).collect();
     format!("{{{head},\"views\":{{{}}}}}", views.join(","))
 }
 

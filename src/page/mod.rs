@@ -5,14 +5,20 @@
 //! assets ------------------------------------> /
 //! ```
 
+mod access;
+mod area;
+mod arrow;
 mod assets;
 pub mod connections;
 mod feed;
 mod guard;
 mod hub;
 mod show;
+mod standing;
 mod views;
 
+pub use access::values;
 pub use feed::feed;
 pub use hub::Hub;
-pub use views::router;
+pub use show::key as key_text;
+pub use views::{Site, router};

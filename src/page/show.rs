@@ -42,7 +42,7 @@ pub fn time(time: Micros) -> String {
 }
 
 /// A text; one that is forgotten is shown as its id.
-fn text(id: TextId, texts: &Reader<'_>) -> String {
+pub fn text(id: TextId, texts: &Reader<'_>) -> String {
     texts.get(id).map_or_else(|| format!("{:032x}", id.0), str::to_owned)
 }
 
@@ -71,11 +71,11 @@ fn outline(cell: u64) -> Vec<Degrees> {
 }
 
 /// Millionths of a km/h in km/h, to a tenth.
-fn kmh(speed: i64) -> f64 {
+pub fn kmh(speed: i64) -> f64 {
     (speed as f64 / 1e5).round() / 10.0
 }
 
-fn share(thousandths: u32) -> f64 {
+pub fn share(thousandths: u32) -> f64 {
     f64::from(thousandths) / 1000.0
 }
 
@@ -144,6 +144,8 @@ struct ShownIncident {
     last: String,
     statuses: u64,
     radius_m: i64,
+    /// Partition and offset of its first status.
+    source: (i32, i64),
 }
 
 fn incident(row: &Incident, texts: &Reader<'_>) -> ShownIncident {
@@ -157,6 +159,7 @@ fn incident(row: &Incident, texts: &Reader<'_>) -> ShownIncident {
         last: time(row.last),
         statuses: row.statuses,
         radius_m: NEAR_MM / 1000,
+        source: (row.life.first.partition, row.life.first.offset),
     }
 }
 

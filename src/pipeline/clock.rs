@@ -9,11 +9,11 @@
 //! Worker 0 holds the one capability and moves it past each tick it sends; every other worker drops its own at
 //! once. No input is connected to the output: answers never hold an epoch open.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Epoch;
-use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, Word};
+use citystream_dataflows::time::ticks::{Added, Committed, Report, Tick, ViewCommand, Word};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -22,14 +22,18 @@ use timely::dataflow::operators::vec::Broadcast;
 
 use super::alarm::Alarm;
 use super::pacer::Pacer;
+use crate::process::metrics::Metrics;
 
 /// What worker 0 needs to keep time: made once the lake is claimed.
-#[derive(Debug)]
 pub struct ClockStart {
     /// The decisions.
     pub pacer: Pacer,
     /// Partitions as they are found.
     pub discovered: mpsc::Receiver<Vec<Added>>,
+    /// Where it is told how far things are.
+    pub metrics: Arc<Metrics>,
+    /// Standing views that are to come and go.
+    pub views: Option<mpsc::Receiver<ViewCommand>>,
 }
 
 /// How often the clock looks at its watch; while it waits for a record, whose word wakes it, less often.
@@ -66,17 +70,25 @@ pub fn clock<'scope>(
             });
             committed.for_each(|_, batch| {
                 let Some((clock, _)) = &mut clock else { return batch.clear() };
-                batch.drain(..).for_each(|commit| clock.pacer.committed(commit.seq));
+                batch.drain(..).for_each(|commit| {
+                    clock.pacer.committed(commit.seq);
+                    clock.metrics.health.landed();
+                });
             });
-            let Some((ClockStart { pacer, discovered }, capability)) = &mut clock else { return };
+            let Some((ClockStart { pacer, discovered, views, metrics }, capability)) = &mut clock else { return };
             discovered.try_iter().for_each(|found| pacer.discovered(found));
+            views.iter().flat_map(|views| views.try_iter()).for_each(|command| pacer.view(command));
             // Plan.
             let answered = frontiers[0].frontier().first().map_or(Epoch::MAX, |time| time.saturating_sub(1));
             let now = Instant::now();
-            pacer.answered_before(answered, now);
+            if pacer.answered_before(answered, now) {
+                let (positions, horizon) = pacer.standings();
+                metrics.health.standings().tell(positions, horizon, now);
+            }
             // Act, emit, downgrade.
             if let Some(tick) = pacer.tick(now) {
                 let epoch = tick.epoch;
+                tick.seal.iter().for_each(|seq| metrics.health.sealed(*seq));
                 let at = capability.delayed(&epoch);
                 output.activate().session(&at).give(tick);
                 capability.downgrade(&(epoch + 1));

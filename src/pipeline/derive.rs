@@ -27,14 +27,14 @@ use timely::progress::Antichain;
 use crate::columns::names::Names;
 use crate::columns::render::render;
 use crate::columns::tables::Batch;
-use crate::process::{Budget, Debt, Fatal};
+use crate::process::{Debt, Fatal, Reading};
 
 /// The blocks of an epoch, and the right to send at it.
 type Waiting = (Capability<Epoch>, Vec<Block>);
 
 /// The batches of all derived tables; see the module.
 pub fn derive<'scope>(
-    (names, budget, fatal): (Arc<Names>, Arc<Budget>, Fatal),
+    (names, reading, fatal): (Arc<Names>, Arc<Reading>, Fatal),
     committed: &Handle<Epoch>,
     closes: StreamVec<'scope, Epoch, EpochClose>,
     blocks: Vec<StreamVec<'scope, Epoch, Block>>,
@@ -62,7 +62,7 @@ pub fn derive<'scope>(
             closes.for_each(|_, batch| {
                 horizons.extend(batch.drain(..).filter_map(|close| Some((close.epoch, close.horizon?))));
             });
-            debt.refund(&committed, &budget);
+            debt.refund(&committed, &reading.budget);
             while let Some((_, horizon)) = horizons.pop_front_if(|(epoch, _)| !committed.less_equal(epoch)) {
                 names.landed(horizon);
             }
@@ -71,12 +71,14 @@ pub fn derive<'scope>(
             while let Some((epoch, (capability, blocks))) = waiting.next_before(open) {
                 for block in blocks {
                     let table = block.table;
+                    let taken_back = block.diffs.iter().filter(|diff| **diff < 0).count();
+                    reading.metrics.corrections.inc_by(taken_back as u64);
                     let columns = match render(block, &names) {
                         Ok(columns) => columns,
                         Err(error) => return fatal.raise(error),
                     };
                     let bytes = columns.get_array_memory_size() as u64;
-                    budget.take(bytes);
+                    reading.budget.take(bytes);
                     debt.owe(epoch, bytes);
                     output.activate().session(&capability).give(Batch::changes(table, columns));
                 }

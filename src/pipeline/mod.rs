@@ -1,6 +1,7 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
 mod alarm;
+mod alerts;
 pub mod check;
 pub mod clock;
 mod cursor;
@@ -28,15 +29,17 @@ use crate::columns::decode::DecodeOptions;
 use crate::columns::names::Names;
 use crate::config::Config;
 use crate::error::RunError;
+use crate::explain;
+use crate::explain::http::Explainer;
 use crate::lake::history::settings;
 use crate::lake::recovery::lookback;
 use crate::lake::store::Requests;
-use crate::page::{self, Hub};
+use crate::page::{self, Hub, Site};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
+use crate::standing::{Registry, Rules, Silences, rules};
 use graph::{Worker0, build};
-use live::LiveViews;
 use start::{ClaimedLake, open_lake};
 
 /// The longest sleep of a worker: what has something for it wakes it, and it looks whether the run has failed.
@@ -63,12 +66,14 @@ impl Run {
         metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let hub = config.live.then(Arc::<Hub>::default);
-        let served = serve_metrics(config, &runtime, &metrics, hub.clone())?;
+        let (explainer, views) = (Arc::new(Explainer::new(config)), registry(config)?);
+        let served = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()), &explainer)?;
         let mesh = connect(config)?;
         metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
+        explainer.open(lake.clone());
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
         let (fatal, fatal_error) = Fatal::new();
@@ -81,6 +86,7 @@ impl Run {
         metrics.health.watch(Parts {
             budget: Arc::clone(&rows),
             state: Arc::clone(&state),
+            held: Arc::clone(&held),
             waits: lake.waits(),
             kafka: source.counts(),
         });
@@ -114,16 +120,17 @@ impl Run {
             held,
             metrics: Arc::clone(&metrics),
             hub,
+            views,
+            alerts: alert_rules(config)?,
             fatal,
         });
-        let (worker0, publishing) = if config.process == 0 {
+        let claimed = if config.process == 0 {
             source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
-            let ClaimedLake { worker0, publishing } =
-                start::open(config, &process, &settings, (source.catalog(), &available), &runtime)?;
-            (Some(worker0), Some(publishing))
+            Some(start::open(config, &process, &settings, (source.catalog(), &available), &runtime)?)
         } else {
-            (None, None)
+            None
         };
+        let (worker0, publishing) = claimed.map(|it: ClaimedLake| (it.worker0, it.publishing)).unzip();
         let ended = spawn_workers(mesh, &process, worker0, fatal_error);
         Ok(Run { process, runtime, ended, publishing, served })
     }
@@ -198,15 +205,53 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
     DecodeOptions { timezone: config.zone.clone(), max_record: config.max_record, max_ahead: config.policy.max_ahead }
 }
 
-fn serve_metrics(
+/// The standing views that the settings declare, on process 0.
+fn registry(config: &Config) -> Result<Option<Arc<Registry>>, RunError> {
+    if !config.live || config.process != 0 {
+        return Ok(None);
+    }
+    let registry = Registry::new(config.standing.limits, config.standing.views.clone());
+    let registry = registry.map_err(|refused| RunError::Usage(refused.to_string()))?;
+    *registry.silences() = Silences::new(alert_rules(config)?.silences);
+    Ok(Some(Arc::new(registry)))
+}
+
+/// The alerts that the settings declare.
+fn alert_rules(config: &Config) -> Result<Rules, RunError> {
+    rules(&config.standing.alerts, &config.standing.views).map_err(|refused| RunError::Usage(refused.to_string()))
+}
+
+/// Serves metrics and health, and the page beside them.
+fn serve(
     config: &Config,
     runtime: &Runtime,
     metrics: &Arc<Metrics>,
-    hub: Option<Arc<Hub>>,
+    views: Option<(Arc<Hub>, Arc<Registry>)>,
+    explainer: &Arc<Explainer>,
 ) -> Result<Option<metrics::Server>, RunError> {
     let Some(address) = &config.listen else { return Ok(None) };
-    let page = page::router(address, hub.filter(|_| config.process == 0));
-    runtime.block_on(metrics::serve(address, Arc::clone(metrics), page)).map(Some)
+    let site =
+        Site { address: address.clone(), token: config.token.clone(), views, elsewhere: elsewhere(config, address) };
+    let _entered = runtime.enter();
+    let api = metrics::api(Arc::clone(metrics)).merge(explain::http::api(Arc::clone(explainer)));
+    runtime.block_on(metrics::serve(address, Arc::clone(metrics), page::router(site, api))).map(Some)
+}
+
+/// Of any process but the first: where the page is, as far as it can be told. Ports go up with the processes of a host.
+fn elsewhere(config: &Config, address: &str) -> Option<String> {
+    let index = Some(config.process).filter(|index| *index > 0)?;
+    let topology = Topology::new(config.processes, config.workers, index, config.hostfile.as_deref()).ok()?;
+    let host = |process: usize| topology.address(process).rsplit_once(':').map_or("", |(host, _)| host);
+    let before = (0..index).filter(|process| host(*process) == host(index)).count();
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<usize>().ok()).unwrap_or_default();
+    let first = if port == 9090 + index { 9090 } else { port.saturating_sub(before) };
+    Some(format!(
+        "This is process {index} of {}. The page is served by process 0, on {}: http://{}:{first}/ there, unless its --listen says \
+         otherwise.\n",
+        config.processes,
+        host(0),
+        host(0),
+    ))
 }
 
 /// Runs the workers on threads of their own; the first outcome, good or bad, is the run's.
@@ -236,7 +281,7 @@ fn spawn_workers(
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();
             process.metrics.identity.works(worker.index());
-            let (frontiers, mut live) = build(worker, &process, worker0);
+            let frontiers = build(worker, &process, worker0);
             while worker.has_dataflows() {
                 if process.fatal.is_raised() {
                     // The error ends the process; until then nothing moves.
@@ -248,7 +293,6 @@ fn spawn_workers(
                 vitals.closed(process.metrics.health.closed.value());
                 frontiers.tell(&process.metrics.health);
                 worker.step_or_park(Some(PARK));
-                live.iter_mut().for_each(LiveViews::advance);
             }
             Ok::<(), RunError>(())
         });

@@ -7,15 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use citystream_dataflows::time::bindings::Standing;
+use citystream_dataflows::time::bindings::{Position, Standing};
 use citystream_dataflows::time::progress::Progress;
-use citystream_dataflows::time::ticks::{Added, Report, Start, Tick, Word};
+use citystream_dataflows::time::ticks::{Added, Report, Start, Tick, ViewCommand, Word};
 use citystream_dataflows::time::{Epoch, Micros, TimePolicy};
 
 use super::epoch_length::EpochLength;
 
 /// Epochs minted and not yet answered by every worker.
 const OPEN_EPOCHS: u64 = 8;
+/// Of standing views so many begin with one epoch, as each looks at a whole collection then.
+const VIEWS_AN_EPOCH: usize = 4;
 /// Slow answers make no epoch longer than this part of the time between commits, and than this.
 const OF_COMMIT: u32 = 2;
 const LONGEST: Duration = Duration::from_secs(5);
@@ -44,6 +46,8 @@ pub struct Pacer {
     progress: Progress,
     start: Option<Start>,
     added: Vec<Added>,
+    /// Standing views that are to come and go.
+    views: VecDeque<ViewCommand>,
     /// Minted and not yet answered, and when.
     open: VecDeque<(Tick, Instant)>,
     reports: BTreeMap<Epoch, Vec<Report>>,
@@ -79,6 +83,7 @@ impl Pacer {
             seq: start.seq,
             start: Some(start),
             added,
+            views: VecDeque::new(),
             open: VecDeque::new(),
             reports: BTreeMap::new(),
             next: last + 1,
@@ -102,6 +107,11 @@ impl Pacer {
         self.added.extend(found);
     }
 
+    /// Takes what is to become of a standing view; before the first tick, what the run begins with.
+    pub fn view(&mut self, command: ViewCommand) {
+        self.views.push_back(command);
+    }
+
     /// Takes one worker's answer.
     pub fn reported(&mut self, epoch: Epoch, report: Report) {
         self.stopping |= report.stop;
@@ -122,8 +132,9 @@ impl Pacer {
         }
     }
 
-    /// All answers to the epochs before `epoch` have been taken.
-    pub fn answered_before(&mut self, epoch: Epoch, now: Instant) {
+    /// All answers to the epochs before `epoch` have been taken; whether there were any that are new.
+    pub fn answered_before(&mut self, epoch: Epoch, now: Instant) -> bool {
+        let before = self.open.len();
         while self.open.front().is_some_and(|(tick, _)| tick.epoch < epoch) {
             let Some((tick, minted)) = self.open.pop_front() else { break };
             self.length.answered(now.duration_since(minted));
@@ -138,6 +149,12 @@ impl Pacer {
             self.is_idle = !read && tick.start.is_none();
             self.behind = self.behind();
         }
+        self.open.len() < before
+    }
+
+    /// How the partitions stand after the last epoch that was answered, and the horizon.
+    pub fn standings(&self) -> (Vec<Position>, Option<Micros>) {
+        (self.progress.positions(), self.progress.horizon())
     }
 
     fn behind(&self) -> BTreeSet<usize> {
@@ -167,10 +184,12 @@ impl Pacer {
         let behind = self.open.len() as u64 >= OPEN_EPOCHS;
         // A bounded run that has read everything does not wait for the time to pass.
         let hurry = !self.sealing && self.is_drained();
-        let is_over = hurry || self.length.is_over(now, &self.behind, self.limit());
+        let is_over = hurry || !self.views.is_empty() || self.length.is_over(now, &self.behind, self.limit());
         if self.ended || behind || !is_over {
             return None;
         }
+        // Who asks for a view is answered at once, and the next commit records it.
+        self.changed |= self.start.is_none() && !self.views.is_empty();
         let used = self.uncommitted.values().max().copied().unwrap_or(0);
         let last = !self.sealing && self.start.is_none() && (self.stopping || self.is_done());
         if self.sealing && used >= self.pace.budget {
@@ -184,7 +203,9 @@ impl Pacer {
     }
 
     fn mint(&mut self, seal: Option<u64>, last: bool, now: Instant) -> Tick {
+        let most_views = if self.start.is_some() { self.views.len() } else { VIEWS_AN_EPOCH };
         let tick = Tick {
+            views: self.views.drain(..most_views.min(self.views.len())).collect(),
             epoch: self.next,
             seal,
             limit: self.limit(),
@@ -354,6 +375,26 @@ mod tests {
         assert_eq!(idle.seal, None, "C1: all that was read is in the commit before");
         answer(&mut pacer, &idle, 10, BUDGET / 2, false);
         assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
+    }
+
+    #[test]
+    fn views_go_with_the_next_ticks_a_few_at_a_time_and_are_sealed() {
+        let mut pacer = pacer(false);
+        let command = |n: usize| ViewCommand { name: n.to_string(), definition: None };
+        (0..6).for_each(|n| pacer.view(command(n)));
+        let first = tick(&mut pacer).unwrap();
+        assert_eq!((first.views.len(), first.seal), (6, None), "what a run begins with, all at once");
+        answer(&mut pacer, &first, 0, 0, true);
+        pacer.sealed_at -= Duration::from_secs(3601);
+        assert_eq!(tick(&mut pacer).unwrap().seal, None, "and the lake has it already");
+        (0..6).for_each(|n| pacer.view(command(n)));
+        let second = tick(&mut pacer).unwrap();
+        assert_eq!((second.views.len(), second.seal), (VIEWS_AN_EPOCH, Some(5)));
+        let third = tick(&mut pacer).unwrap();
+        assert_eq!((third.views.len(), third.seal), (2, None));
+        pacer.committed(5);
+        pacer.sealed_at -= Duration::from_secs(3601);
+        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6), "the next commit has what the first could not");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 pub mod metrics;
 pub mod source;
+pub mod standings;
+pub mod why;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +23,7 @@ use crate::lake::store::Lake;
 use crate::page::Hub;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
+use crate::standing::{Registry, Rules};
 use crate::stopwatch::Stopwatch;
 
 /// One process of a run: what its operators and tasks are given parts of.
@@ -43,6 +46,10 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     /// Where live views are shown, if they are kept.
     pub hub: Option<Arc<Hub>>,
+    /// Which standing views there are, on process 0.
+    pub views: Option<Arc<Registry>>,
+    /// What alerts are about.
+    pub alerts: Rules,
     /// Where a fatal error goes.
     pub fatal: Fatal,
 }
@@ -182,6 +189,11 @@ impl StateBound {
             self.say(is_reached, bytes >> 20);
         }
         is_reached
+    }
+
+    /// For how long it has been reached now; what is held, and the bound.
+    pub fn reached(&self) -> (Option<Duration>, u64, u64) {
+        (self.reached.running(), self.held.bytes(), self.limit)
     }
 
     /// For how long it was reached, in all.

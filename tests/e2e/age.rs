@@ -45,6 +45,9 @@ impl Aging {
             ledger: BTreeMap::new(),
             pin: None,
             packed: None,
+            views: Default::default(),
+            alerts: Vec::new(),
+            told: None,
         };
         for table in Derived::all().map(|table| table.changes()).cycle().take(ADDED) {
             self.add(table, 0, seq, &date, &mut commit);

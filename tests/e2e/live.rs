@@ -18,12 +18,13 @@ fn process(plan: &Plan, address: &str, hosts: &str, shape: [usize; 3]) -> Comman
     let is_listen = |arg: &&std::ffi::OsStr| arg.to_string_lossy().starts_with("--listen");
     let mut command = Command::new(base.get_program());
     command.args(base.get_args().filter(|arg| !is_listen(arg))).current_dir(plan.dir());
+    command.envs(base.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.args(["-n", &processes, "-w", &workers, "-p", &index, "-h", hosts]);
     command.args(["--listen", if index == "0" { address } else { "none" }]);
     command
 }
 
-fn start(plan: &Plan, address: &str, processes: usize, workers: usize) -> Cluster {
+pub(crate) fn start(plan: &Plan, address: &str, processes: usize, workers: usize) -> Cluster {
     let ports = free_ports::<4>().expect("free ports");
     let lines: String = ports.iter().take(processes).map(|port| format!("127.0.0.1:{port}\n")).collect();
     let hosts = plan.fresh_path("hosts");
@@ -33,18 +34,18 @@ fn start(plan: &Plan, address: &str, processes: usize, workers: usize) -> Cluste
     Cluster::of(plan, commands.collect())
 }
 
-fn snapshot(address: &str) -> (String, Value) {
-    let (text, _) = endpoints::ask(address, VIEWS);
+fn snapshot(address: &str, views: &str) -> (String, Value) {
+    let (text, _) = endpoints::ask(address, views);
     let value = serde_json::from_str(&text).unwrap_or_default();
     (text, value)
 }
 
 /// The views once all is read: the horizon and the rows no longer change. Where they are kept.
-fn at_rest(plan: &Plan, address: &str) -> String {
+pub(crate) fn at_rest(plan: &Plan, address: &str, views: &str) -> String {
     let mut last = (String::new(), Value::Null);
     let mut since = std::time::Instant::now();
     wait_until("the views are at rest", SOON, || {
-        let (text, value) = snapshot(address);
+        let (text, value) = snapshot(address, views);
         let lag = endpoints::ask(address, "/metrics").0;
         let is_read = !lag.lines().any(|line| line.starts_with("citystream_lag_offsets{") && !line.ends_with(" 0"));
         if !is_read || value["views"] != last.1["views"] || value["horizon"] != last.1["horizon"] {
@@ -56,6 +57,19 @@ fn at_rest(plan: &Plan, address: &str) -> String {
     let path = plan.fresh_path("snapshot.json");
     std::fs::write(&path, &last.0).expect("a file");
     path.display().to_string()
+}
+
+/// The views at rest as Arrow are those of the snapshot.
+fn as_arrow(plan: &Plan, address: &str, snapshot: &str) {
+    let folder = plan.fresh_path("arrow");
+    std::fs::create_dir(&folder).expect("a folder");
+    for view in VIEWS.rsplit('/').next().expect("names").split(',') {
+        let mut curl = Command::new("curl");
+        curl.args(["-sf", "-m", "10", "-H", "Accept: application/vnd.apache.arrow.stream", "-o"]);
+        curl.arg(folder.join(format!("{view}.arrows"))).arg(format!("http://{address}/api/views/{view}"));
+        assert!(curl.status().expect("curl").success(), "{view} as Arrow");
+    }
+    print!("{}", python::run("arrow_views.py", &[snapshot, &folder.display().to_string()]));
 }
 
 #[test]
@@ -76,7 +90,8 @@ fn live_views_are_what_the_lake_says_at_any_width_and_after_a_restart() {
     for (processes, workers) in [(1, 1), (2, 2), (3, 1)] {
         let address = endpoints::fresh_address();
         let run = start(&plan, &address, processes, workers);
-        snapshots.push(at_rest(&plan, &address));
+        snapshots.push(at_rest(&plan, &address, VIEWS));
+        as_arrow(&plan, &address, &snapshots[snapshots.len() - 1]);
         run.interrupt();
     }
     let lake = plan.lake();

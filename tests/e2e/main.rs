@@ -8,6 +8,7 @@
 mod common;
 
 mod age;
+mod alerting;
 mod alerts;
 mod answers;
 mod bad_input;
@@ -29,6 +30,7 @@ mod live;
 mod memory;
 mod monitoring;
 mod oracle;
+mod page;
 mod readers;
 mod ready;
 mod real_servers;
@@ -37,3 +39,5 @@ mod rights;
 mod secured;
 mod store_edges;
 mod truth;
+mod views;
+mod why;

@@ -1,8 +1,11 @@
-"""Compares the live views of a run at rest with SQL over the raw tables of its lake.
+"""Compares the live views of a run with SQL over the raw tables of its lake.
 
-views.py LAKE SNAPSHOT [SNAPSHOT ...]     a lake in a directory, answers of /api/views/vehicles,cells,incidents,clusters,worst
+views.py LAKE FILE [FILE ...]     a lake in a directory, and files, each of one of these:
+    DEFINITIONS.json   the answer of /api/standing: what the standing views of the files after it ask
+    SNAPSHOT.json      an answer of /api/views/vehicles,cells,incidents,clusters,worst,.. of a run that has read and committed all
+    CHANGES.sse        what /api/views/vehicles,cells,incidents,clusters,worst,../changes has sent: compared at some commits
 
-Each snapshot is of a run that has read and committed all there is. What a view keeps of the past (`since` of a level, and with it
+A standing view has those rows of a built-in one that its condition says, which stands here once more, in SQL. What a view keeps of the past (`since` of a level, and with it
 the head and the tail of a cluster) depends on how epochs cut the log, and is no function of the lake: it is left out.
 """
 
@@ -13,9 +16,10 @@ import sys
 import duckdb
 import h3.api.basic_str as h3
 
-from lake import Lake
+from lake import RAW, Lake
 
 HERE = pathlib.Path(__file__).parent
+MOST = 8  # commits of a stream at which views are compared
 FLOOR = "(SELECT floor_to(horizon, 60000000::BIGINT) FROM rest)"
 VEHICLES = f"""SELECT device_id, epoch_us(event_time), partition, "offset", round(lon, 6), round(lat, 6), round(q(speed_kmh) / 1e5) / 10,
     printf('%x', h3_8) FROM raw_gps WHERE disposition = 'on_time' AND epoch_us(event_time) >= {FLOOR}
@@ -89,7 +93,57 @@ def worst(view, flows_):
     return want, {rank: (row["cell"], round(row["ratio"] * 1000)) for rank, row in view.items()}
 
 
-def differing(connection, snapshot):
+# Whether a place is within the polygon of the table `edges`, lower ends first: by the parity of the edges to its east.
+WITHIN = """(SELECT count(*) % 2 = 1 FROM edges WHERE y1 <= q(lat) AND q(lat) < y2
+    AND (x2 - x1) * (q(lat) - y1) - (y2 - y1) * (q(lon) - x1) > 0)"""
+
+
+def edges(connection, polygon):
+    millionths = lambda ring: [(round(lon * 1e6), round(lat * 1e6)) for lon, lat in ring]
+    pairs = [pair for ring in polygon["coordinates"] for pair in zip(millionths(ring), millionths(ring)[1:])]
+    rows = [(*min(pair, key=lambda it: it[1]), *max(pair, key=lambda it: it[1])) for pair in pairs if pair[0][1] != pair[1][1]]
+    connection.execute("CREATE OR REPLACE TEMP TABLE edges (x1 HUGEINT, y1 HUGEINT, x2 HUGEINT, y2 HUGEINT)")
+    connection.executemany("INSERT INTO edges VALUES (?, ?, ?, ?)", rows)
+
+
+def asked_for(connection, asks, flows_, of_clusters):
+    """The built-in view that a definition is about, and the keys that it asks for."""
+    ping = "SELECT device_id, lat, lon, speed_kmh FROM raw_gps"
+    latest = f"({ping} {VEHICLES[VEHICLES.index('WHERE'):]})"
+    keys = lambda sql, *values: {row[0] for row in connection.execute(sql, values).fetchall()}
+    match asks:
+        case {"kind": "vehicles", "ids": ids}:
+            return "vehicles", keys(f"SELECT device_id FROM {latest} WHERE list_contains($1, device_id)", ids)
+        case {"kind": "vehicles", "speed_above_kmh": kmh}:
+            return "vehicles", keys(f"SELECT device_id FROM {latest} WHERE q(speed_kmh) > q($1)", kmh)
+        case {"kind": "vehicles", "area": area}:
+            edges(connection, area)
+            return "vehicles", keys(f"SELECT device_id FROM {latest} WHERE {WITHIN}")
+        case {"kind": "incidents", "area": area}:
+            edges(connection, area)
+            of = "place.lat AS lat, place.lon AS lon FROM lives()"
+            incidents = f"(SELECT incident, first_t, {of} {INCIDENTS[INCIDENTS.index('WHERE'):]})"
+            shown = connection.execute(f"SELECT incident, first_t FROM {incidents} WHERE {WITHIN}").fetchall()
+            return "incidents", set(shown)
+        case {"kind": "cells", "ratio_below": share}:
+            return "cells", {cell for cell, (_, ratio, _) in flows_.items() if ratio is not None and ratio < round(share * 1000)}
+        case {"kind": "worst", "k": k}:
+            return "worst", {str(rank) for rank in range(1, 1 + min(k, len([1 for _, ratio, _ in flows_.values() if ratio is not None])))}
+        case {"kind": "clusters", "cells_at_least": least}:
+            return "clusters", {cell for cell, count in of_clusters.items() if count >= least}
+
+
+def standing(connection, name, asks, views, flows_, of_clusters):
+    """What a standing view should hold, as rows of the built-in one, and what it holds."""
+    about, keys = asked_for(connection, asks, flows_, of_clusters)
+    named = lambda row: (row["incident"], micros(connection, row["since"])) if about == "incidents" else None
+    want = {key: row for key, row in views[about].items() if (named(row) or key) in keys}
+    if len(want) != len(keys):
+        raise SystemExit(f"{name}: {len(keys)} asked for, and {len(want)} in {about}")
+    return want, views[name]
+
+
+def differing(connection, snapshot, definitions, compared):
     connection.execute("CREATE OR REPLACE TABLE rest AS SELECT epoch_us($1::TIMESTAMPTZ) AS horizon", [snapshot["horizon"]])
     views, flows_ = snapshot["views"], flows(connection)
     of_vehicles = vehicles(connection, views["vehicles"])
@@ -100,23 +154,80 @@ def differing(connection, snapshot):
         "clusters": clusters(views["clusters"], flows_),
         "worst": worst(views["worst"], flows_),
     }
+    of_clusters = pairs["clusters"][0]
     for name, (want, have) in pairs.items():
-        print(f"{name}: {len(want)} rows")
-        if not want:
-            yield f"{name}: the log has none, so nothing is compared"
+        compared[name] = compared.get(name, 0) + len(want)
+        yield from different(name, want, have)
+    for name in views.keys() & definitions.keys():
+        want, have = standing(connection, name, definitions[name], views, flows_, of_clusters)
+        compared[name] = compared.get(name, 0) + len(want)
+        yield from different(name, want, have)
+
+
+def different(name, want, have):
+    if want != have:
         for key in sorted(want.keys() | have.keys(), key=str):
             if want.get(key) != have.get(key):
                 yield f"{name} {key}: {have.get(key)}, and not {want.get(key)}"
 
 
+def until(connection, seq):
+    """The raw tables as of a commit."""
+    for table in RAW:
+        connection.execute(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM all_{table} WHERE seq <= {int(seq)}")
+
+
+def frames(path):
+    """Views after each frame of a stream."""
+    views, kind = {}, None
+    for line in path.read_text().splitlines():
+        kind = line[7:] if line.startswith("event: ") else kind
+        if line.startswith("data: ") and line.endswith("}"):
+            frame = json.loads(line[6:])
+            for name, rows in frame["views"].items():
+                held = {} if kind == "snapshot" else views.get(name, {})
+                views[name] = {key: row for key, row in {**held, **rows}.items() if row is not None}
+            yield {"epoch": frame["epoch"], "horizon": frame["horizon"], "views": dict(views)}
+
+
+def at_commits(connection, path, ends, definitions, compared):
+    """Compares at up to MOST of the commits whose last epoch a frame is of."""
+    ended = [(ends[frame["epoch"]], frame) for frame in frames(path) if frame["epoch"] in ends and frame["horizon"]]
+    chosen = ended[::max(1, len(ended) // MOST)]
+    for seq, frame in chosen:
+        until(connection, seq)
+        yield from (f"commit {seq}: {each}" for each in differing(connection, frame, definitions, compared))
+    print(f"{path.name}: compared at {len(chosen)} of {len(ended)} commits")
+    if not chosen:
+        yield f"{path.name}: no frame is of a commit's last epoch, so nothing is compared"
+
+
 def main():
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    Lake(sys.argv[1]).load(connection)
+    lake = Lake(sys.argv[1])
+    lake.load(connection)
+    for table in RAW:
+        connection.execute(f"ALTER TABLE {table} RENAME TO all_{table}")
+    until(connection, 1 << 60)
     connection.execute((HERE / "macros.sql").read_text())
-    found = []
-    for path in sys.argv[2:]:
-        found += list(differing(connection, json.loads(pathlib.Path(path).read_text())))
+    commits = [json.loads(path.read_bytes()) for path in (lake.root / "commits").glob("*.json")]
+    ends = {commit["epoch"]: commit["seq"] for commit in commits if commit["kind"] == "data"}
+    found, compared, definitions = [], {}, {}
+    for path in map(pathlib.Path, sys.argv[2:]):
+        if ".sse" in path.name:
+            found += at_commits(connection, path, ends, definitions, compared)
+            continue
+        read = json.loads(path.read_text())
+        if "views" not in read:
+            definitions = read
+            continue
+        # All that was committed then; a later run may have read more.
+        until(connection, max((seq for epoch, seq in ends.items() if epoch <= read["epoch"]), default=0))
+        found += differing(connection, read, definitions, compared)
+    for name, rows in compared.items():
+        print(f"{name}: {rows} rows")
+    found += [f"{name}: the log has none, so nothing is compared" for name, rows in compared.items() if not rows]
     print("\n".join(found[:20]) or "all views are what the lake says")
     sys.exit(bool(found))
 

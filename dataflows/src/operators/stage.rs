@@ -15,7 +15,7 @@ use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::held::{Balance, Held};
+use crate::held::{Balance, Held, Work};
 use crate::time::Epoch;
 use crate::time::closes::EpochClose;
 
@@ -113,6 +113,8 @@ pub struct Open {
 
 /// What an operator does; see the module. `Row` and `Side` are what its two outputs carry.
 pub trait Stage: 'static {
+    /// What it is called where somebody asks what takes so long.
+    const NAME: &'static str;
     /// Of the first output.
     type Row: Clone + 'static;
     /// Of the second output.
@@ -171,6 +173,7 @@ pub fn conduct<'scope, S: Stage>(
 ) -> (StreamVec<'scope, Epoch, S::Row>, StreamVec<'scope, Epoch, S::Side>) {
     let process = Arc::clone(&closes.held);
     let mut balance = Balance::new(&process);
+    let work = Work::of(&process, S::NAME, closes.scope().index());
     let mut closes = Inbox::new(&mut builder, closes.stream, Pipeline);
     let (rows, row_stream) = builder.new_output_connection::<Vec<S::Row>, _>([]);
     let (side, side_stream) = builder.new_output_connection::<Vec<S::Side>, _>([]);
@@ -186,6 +189,7 @@ pub fn conduct<'scope, S: Stage>(
             closes.read();
             stage.inputs().into_iter().for_each(Input::read);
             let Some(capabilities) = &mut held else { return };
+            let mut at_work = None;
             let mut fuel = FUEL;
             let mut out = Outputs { rows: Vec::new(), side: Vec::new() };
             while fuel > 0 {
@@ -206,6 +210,7 @@ pub fn conduct<'scope, S: Stage>(
                 stage.absorb(Open { epoch, is_complete: close.is_some() }, &mut fuel, &mut out);
                 emit(&mut out);
                 let Some(close) = close else { break };
+                at_work = Some(epoch);
                 if !stage.inputs().iter().all(|input| input.is_done(epoch)) {
                     continue;
                 }
@@ -217,9 +222,11 @@ pub fn conduct<'scope, S: Stage>(
                 emit(&mut out);
                 // Downgrade.
                 if closed {
+                    at_work = None;
                     closes.waiting.remove(&epoch);
                     open = Some(epoch + 1);
                     if close.last {
+                        work.at(None);
                         held = None;
                         return;
                     }
@@ -227,6 +234,7 @@ pub fn conduct<'scope, S: Stage>(
                 }
             }
             stage.tell(&mut balance);
+            work.at(at_work);
             if fuel == 0 {
                 activator.activate();
             }

@@ -129,6 +129,7 @@ struct CongestionStage {
 }
 
 impl Stage for CongestionStage {
+    const NAME: &'static str = NAME;
     type Row = Change<CongestionWindow>;
     type Side = ();
 

@@ -161,6 +161,7 @@ struct QualityStage {
 }
 
 impl Stage for QualityStage {
+    const NAME: &'static str = NAME;
     type Row = Change<QualityWindow>;
     type Side = ();
 

@@ -130,6 +130,7 @@ struct EnvironmentStage {
 }
 
 impl Stage for EnvironmentStage {
+    const NAME: &'static str = NAME;
     type Row = Change<EnvironmentWindow>;
     type Side = ();
 

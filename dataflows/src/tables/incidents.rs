@@ -197,6 +197,7 @@ struct Slot {
 }
 
 impl Stage for Incidents {
+    const NAME: &'static str = NAME;
     type Row = Change<IncidentRow>;
     type Side = ();
 

@@ -162,6 +162,7 @@ struct TrafficStage {
 }
 
 impl Stage for TrafficStage {
+    const NAME: &'static str = NAME;
     type Row = Change<TrafficWindow>;
     type Side = ();
 

@@ -174,6 +174,7 @@ struct Tracks {
 }
 
 impl Stage for VehicleStage {
+    const NAME: &'static str = NAME;
     type Row = Change<VehicleWindow>;
     type Side = ();
 

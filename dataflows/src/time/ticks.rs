@@ -17,6 +17,8 @@ pub struct Tick {
     pub limit: Option<Micros>,
     /// Partitions to read from the next epoch on.
     pub added: Vec<Added>,
+    /// Standing views that come and go with the epoch, in order; on the first tick those that the run begins with.
+    pub views: Vec<ViewCommand>,
     /// What the run starts from: on its first tick only.
     pub start: Option<Start>,
     /// Whether no epoch follows.
@@ -25,6 +27,15 @@ pub struct Tick {
     pub is_idle: bool,
     /// Whether the log ends with this epoch: all is sealed by it, and what may come later expires.
     pub ends_log: bool,
+}
+
+/// What is to become of a standing view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewCommand {
+    /// Its name.
+    pub name: String,
+    /// Its definition, in JSON, for who keeps views and who records them; `None` if it is to go.
+    pub definition: Option<String>,
 }
 
 /// A partition that is to be read.

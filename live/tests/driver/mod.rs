@@ -8,8 +8,9 @@ use citystream_dataflows::records::{Ping, Status, Traffic};
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use citystream_live::collections::{Collections, Traces};
-use citystream_live::frames::{Frame, frames};
+use citystream_live::frames::{self, Frame, ViewId, frames};
 use citystream_live::rows::{Key, Row};
+use citystream_live::standing::{Command, standing};
 use differential_dataflow::trace::cursor::cursor_list;
 use differential_dataflow::trace::{Cursor, TraceReader};
 use timely::dataflow::InputHandleVec;
@@ -64,6 +65,8 @@ fn closed(log: &[Record], parts: Vec<(usize, usize, i64)>) -> Vec<Cut> {
 pub struct Ran {
     /// All rows after each epoch.
     pub states: BTreeMap<Epoch, BTreeMap<Key, Row>>,
+    /// The rows of each standing view after each epoch, by its number.
+    pub standing: BTreeMap<Epoch, BTreeMap<u32, BTreeMap<Key, Row>>>,
     /// Updates that the arrangement of vehicles holds at the end, and held at most.
     pub held: usize,
     pub most_held: usize,
@@ -71,15 +74,18 @@ pub struct Ran {
     pub peeked: usize,
 }
 
+/// What becomes of standing views with each epoch.
+pub type Commands = BTreeMap<Epoch, Vec<Command>>;
+
 /// Runs the collections; records go to workers as `seed` says, and each worker at its own pace.
-pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Ran, String> {
+pub fn run(cuts: &[Cut], commands: &Commands, workers: usize, seed: u64) -> Result<Ran, String> {
     let ran = Arc::new(Mutex::new(Ran::default()));
-    let (shared, input) = (Arc::clone(&ran), Arc::new(cuts.to_vec()));
+    let (shared, input) = (Arc::clone(&ran), Arc::new((cuts.to_vec(), commands.clone())));
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
         let (index, peers) = (worker.index(), worker.peers() as u64);
         let mut handles = Handles::default();
         let told = Arc::clone(&shared);
-        let (mut traces, probe) = worker.dataflow(|scope| {
+        let mut traces = worker.dataflow(|scope| {
             let records = Records {
                 vehicles: empty(scope),
                 pings: scope.input_from(&mut handles.pings),
@@ -92,15 +98,21 @@ pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Ran, String> {
             let closes = scope.input_from(&mut handles.closes);
             let city = City::new(closes.clone(), records);
             let Collections { changes, traces } = Collections::new(&city);
-            (traces, frames(changes, closes, empty(scope), move |frame| show(&told, frame)))
+            let mut seen = traces.clone();
+            // Ours hold nothing back: what is held is held by the views.
+            seen.advance(Epoch::MAX - 1);
+            let commands = scope.input_from(&mut handles.commands);
+            let standing = standing(city.closes.clone(), changes.clone(), commands.clone(), traces);
+            let inputs = frames::Inputs { changes, standing, commands, closes, ready: empty(scope) };
+            frames(inputs, move |frame| show(&told, frame));
+            seen
         });
         let (mut random, mut pace) = (Random(seed), Random(seed + 1 + index as u64));
-        for cut in input.iter() {
+        for cut in &input.0 {
             let mine = cut.records.iter().filter(|_| random.below(peers) as usize == index);
-            handles.feed(cut, mine);
+            handles.feed(cut, mine, input.1.get(&cut.close.epoch));
             for _ in 0..pace.below(if peers == 1 { 40 } else { 4 }) {
                 worker.step();
-                advance(&mut traces, &probe);
                 if index == 0 {
                     let mut ran = shared.lock().unwrap();
                     ran.most_held = ran.most_held.max(held(&mut traces));
@@ -108,9 +120,7 @@ pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Ran, String> {
             }
         }
         drop(handles);
-        while worker.step_or_park(None) {
-            advance(&mut traces, &probe);
-        }
+        while worker.step_or_park(None) {}
         let mut ran = shared.lock().unwrap();
         ran.held += held(&mut traces);
         ran.peeked += peek(&mut traces);
@@ -124,19 +134,28 @@ pub fn run(cuts: &[Cut], workers: usize, seed: u64) -> Result<Ran, String> {
 fn show(ran: &Mutex<Ran>, frame: Frame) {
     let mut ran = ran.lock().unwrap();
     let mut state = ran.states.last_key_value().map(|(_, state)| state.clone()).unwrap_or_default();
-    for (key, row) in frame.rows {
-        match row {
-            Some(row) => drop(state.insert(key, row)),
-            None => assert!(state.remove(&key).is_some(), "{key:?} goes, and was not there"),
+    let mut standing = ran.standing.last_key_value().map(|(_, views)| views.clone()).unwrap_or_default();
+    for (number, name) in frame.installed {
+        match name {
+            Some(_) => drop(standing.insert(number, BTreeMap::new())),
+            None => drop(standing.remove(&number)),
+        }
+    }
+    for (view, changes) in frame.views {
+        let rows = match view {
+            ViewId::BuiltIn(_) => Some(&mut state),
+            ViewId::Standing(number) => standing.get_mut(&number),
+        };
+        let Some(rows) = rows else { continue };
+        for (key, row) in changes {
+            match row {
+                Some(row) => drop(rows.insert(key, row)),
+                None => assert!(rows.remove(&key).is_some(), "{view:?}: {key:?} goes, and was not there"),
+            }
         }
     }
     ran.states.insert(frame.epoch, state);
-}
-
-fn advance(traces: &mut Traces, probe: &timely::dataflow::ProbeHandle<Epoch>) {
-    if let Some(epoch) = probe.with_frontier(|frontier| frontier.first().copied()) {
-        traces.advance(epoch.saturating_sub(1));
-    }
+    ran.standing.insert(frame.epoch, standing);
 }
 
 fn held(traces: &mut Traces) -> usize {
@@ -167,15 +186,18 @@ struct Handles {
     pings: InputHandleVec<Epoch, Ping>,
     traffic: InputHandleVec<Epoch, Traffic>,
     statuses: InputHandleVec<Epoch, Status>,
+    commands: InputHandleVec<Epoch, Command>,
 }
 
 impl Handles {
-    fn feed<'a>(&mut self, cut: &Cut, records: impl Iterator<Item = &'a Record>) {
+    fn feed<'a>(&mut self, cut: &Cut, records: impl Iterator<Item = &'a Record>, commands: Option<&Vec<Command>>) {
         let epoch = cut.close.epoch;
         self.closes.advance_to(epoch);
         self.pings.advance_to(epoch);
         self.traffic.advance_to(epoch);
         self.statuses.advance_to(epoch);
+        self.commands.advance_to(epoch);
+        commands.into_iter().flatten().for_each(|command| self.commands.send(command.clone()));
         for record in records {
             match record {
                 Record::Ping(ping) => self.pings.send(*ping),

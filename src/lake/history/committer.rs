@@ -164,6 +164,9 @@ impl Committer {
             added: Default::default(),
             removed: Default::default(),
             ledger: Default::default(),
+            views: Default::default(),
+            alerts: Vec::new(),
+            told: None,
             pin: None,
             packed: None,
         }

@@ -1,5 +1,6 @@
 //! The history of a lake: commits, what they add up to, which may follow, and the one writer that makes them.
 
+pub mod alerts;
 pub mod commit;
 pub mod committer;
 pub mod layout;
@@ -11,6 +12,7 @@ pub mod read;
 pub mod roots;
 pub mod settings;
 mod state;
+pub mod views;
 
 pub use live::Live;
 pub use state::{State, Violation, apply, bindings, check, keep_positions, name};

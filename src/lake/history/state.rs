@@ -8,9 +8,11 @@ use citystream_dataflows::time::bindings::{
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
+use crate::lake::history::alerts::Alerts;
 use crate::lake::history::commit::{Commit, Kind, Ledger, Packed, TopicName, saturating_sum};
 use crate::lake::history::layout;
 use crate::lake::history::live::Live;
+use crate::lake::history::views::{self, Views};
 
 /// A history's sum after its commit `seq`. A root is one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,12 @@ pub struct State {
     pub totals: BTreeMap<Topic, Ledger>,
     /// Whether a data commit is in the history.
     pub has_data: bool,
+    /// The standing views that are there.
+    #[serde(default, skip_serializing_if = "Views::is_empty")]
+    pub views: Views,
+    /// What has become of alerts.
+    #[serde(default, skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
     /// Up to where commits are packed.
     pub packed: Option<Packed>,
 }
@@ -56,8 +64,12 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data, packed) =
-        previous.map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.packed));
+    let (mut files, mut totals, had_data, packed, mut standing, mut alerts) = previous
+        .map_or_else(Default::default, |state| {
+            (state.files, state.totals, state.has_data, state.packed, state.views, state.alerts)
+        });
+    views::apply(&mut standing, &commit.views);
+    alerts.apply(commit.seq, &commit.alerts, commit.told);
     files.take(commit);
     for (topic, ledger) in &commit.ledger {
         let total: &mut Ledger = totals.entry(*topic).or_default();
@@ -75,6 +87,8 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         files,
         totals,
         has_data: had_data || commit.kind == Kind::Data,
+        views: standing,
+        alerts,
         packed: commit.packed.clone().or(packed),
     }
 }
@@ -97,7 +111,11 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
 }
 
 fn check_claim(commit: &Commit) -> Result<(), Violation> {
-    let empty = commit.epochs.is_empty() && commit.added.values().all(Vec::is_empty) && commit.ledger.is_empty();
+    let empty = commit.views.is_empty()
+        && commit.alerts.is_empty()
+        && commit.epochs.is_empty()
+        && commit.added.values().all(Vec::is_empty)
+        && commit.ledger.is_empty();
     ensure!(empty && commit.removed.values().all(Vec::is_empty), "commit {} is a claim with data", commit.seq);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Waiting for a store that fails for now, so that the outside can see that somebody waits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::stopwatch::Stopwatch;
@@ -19,12 +19,21 @@ struct Shared {
     /// Runs while anybody waits.
     stopwatch: Stopwatch,
     retries: AtomicU64,
+    /// What the store said last.
+    why: Mutex<String>,
 }
 
 impl Waits {
     /// Whether anybody does.
     pub fn any(&self) -> bool {
         self.0.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// For how long somebody has waited, and what the store said last.
+    pub fn current(&self) -> Option<(Duration, String)> {
+        self.0.stopwatch.set(self.any());
+        let time = self.0.stopwatch.running()?;
+        Some((time, self.0.why.lock().unwrap_or_else(PoisonError::into_inner).clone()))
     }
 
     /// For how long anybody did, in all.
@@ -70,6 +79,7 @@ pub struct Pause {
 impl Pause {
     /// Counts as waiting until it is dropped.
     pub fn begin(&mut self, why: &str) {
+        why.clone_into(&mut self.waits.0.why.lock().unwrap_or_else(PoisonError::into_inner));
         if !std::mem::replace(&mut self.waiting, true) && self.waits.begin() {
             tracing::warn!("the lake's store: {why}; trying again until it does");
         }

@@ -2,6 +2,8 @@
 
 import { cells, circles } from "./shapes.js";
 
+const degrees = ([x, y]) => [(x - 0.5) * 360, (Math.atan(Math.sinh((0.5 - y) * 2 * Math.PI)) * 180) / Math.PI];
+
 const mercator = ([lon, lat]) => {
   const sine = Math.sin((lat * Math.PI) / 180);
   return [lon / 360 + 0.5, 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)];
@@ -15,6 +17,8 @@ export function flatMap(container, first) {
   canvas.setAttribute("aria-label", "Map: arrow keys move it, plus and minus change its scale");
   container.replaceChildren(canvas);
   let [centre, scale, colours, latest] = [[0.5, 0.5], 512, first, null];
+  const tellers = [];
+  const tell = () => tellers.forEach((teller) => teller());
   const size = () => [canvas.clientWidth, canvas.clientHeight];
   const project = (place) => {
     const [x, y] = mercator(place);
@@ -53,10 +57,17 @@ export function flatMap(container, first) {
   const move = (right, down) => {
     centre = [centre[0] + right / scale, centre[1] + down / scale];
     paint();
+    tell();
   };
   const zoom = (factor) => {
     scale = Math.min(Math.max(scale * factor, 512), 512 * 2 ** 18);
     paint();
+    tell();
+  };
+  const show = (place, zoom) => {
+    [centre, scale] = [mercator(place), zoom == null ? scale : 512 * 2 ** zoom];
+    paint();
+    tell();
   };
   const keys = { ArrowLeft: [-60, 0], ArrowRight: [60, 0], ArrowUp: [0, -60], ArrowDown: [0, 60] };
   canvas.addEventListener("keydown", (event) => {
@@ -66,7 +77,13 @@ export function flatMap(container, first) {
     else return;
     event.preventDefault();
   });
-  canvas.addEventListener("pointermove", (event) => event.buttons && move(-event.movementX, -event.movementY));
+  let drag = 0;
+  canvas.addEventListener("pointerdown", () => (drag = 0));
+  canvas.addEventListener("pointermove", (event) => {
+    if (!event.buttons) return;
+    drag += Math.abs(event.movementX) + Math.abs(event.movementY);
+    move(-event.movementX, -event.movementY);
+  });
   canvas.addEventListener("wheel", (event) => (event.preventDefault(), zoom(event.deltaY < 0 ? 1.15 : 1 / 1.15)), { passive: false });
   new ResizeObserver(paint).observe(container);
   return {
@@ -79,7 +96,16 @@ export function flatMap(container, first) {
       centre = [(left + right) / 2, (top + bottom) / 2];
       scale = Math.min((width - 80) / Math.max(right - left, 1e-7), (height - 150) / Math.max(bottom - top, 1e-7));
       paint();
+      tell();
     },
-    go: (place) => ((centre = mercator(place)), (scale = Math.max(scale, 512 * 2 ** 13)), paint()),
+    go: (place, zoom = Math.max(Math.log2(scale / 512), 13)) => show(place, zoom),
+    jump: show,
+    sight: () => {
+      const [width, height] = size();
+      const corner = (x, y) => degrees([centre[0] + (x * width) / scale / 2, centre[1] + (y * height) / scale / 2]);
+      return { place: degrees(centre), zoom: Math.log2(scale / 512), box: [...corner(-1, 1), ...corner(1, -1)] };
+    },
+    moved: (teller) => tellers.push(teller),
+    clicked: (teller) => canvas.addEventListener("click", ({ offsetX, offsetY }) => drag < 5 && teller([offsetX, offsetY])),
   };
 }

@@ -56,6 +56,13 @@ export function glMap(container, colours) {
     },
     recolour: (colours) => map.setStyle(style(colours)),
     fit: (box) => map.fitBounds(box, { padding: { top: 80, bottom: 50, left: 50, right: 60 }, duration: 0 }),
-    go: (place) => map.flyTo({ center: place, zoom: Math.max(map.getZoom(), 13) }),
+    go: (place, zoom = Math.max(map.getZoom(), 13)) => map.flyTo({ center: place, zoom }),
+    jump: (place, zoom) => map.jumpTo({ center: place, zoom: zoom ?? map.getZoom() }),
+    sight: () => {
+      const { lng, lat } = map.getCenter();
+      return { place: [lng, lat], zoom: map.getZoom(), box: map.getBounds().toArray().flat() };
+    },
+    moved: (tell) => map.on("moveend", tell),
+    clicked: (tell) => map.on("click", ({ point: { x, y } }) => tell([x, y])),
   };
 }

@@ -30,6 +30,11 @@ export class Movers {
     }
     if (this.byKey.size > vehicles.size) for (const key of this.byKey.keys()) if (!vehicles.has(key)) this.byKey.delete(key);
   }
+
+  /** Where all of them are now. */
+  places(now) {
+    return [...this.byKey].map(([key, mover]) => [key, place(mover, now)]);
+  }
 }
 
 function place(mover, now) {

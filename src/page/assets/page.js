@@ -1,7 +1,11 @@
 // The page: the stream of views, drawn on a map and listed beside it, under the strip of the pipeline.
 
 import { flatMap } from "./canvas.js";
+import { keepCharts } from "./charts.js";
+import { Detail } from "./detail.js";
+import { read, write } from "./link.js";
 import { MOST, Movers, draw } from "./movers.js";
+import { pick } from "./pick.js";
 import { bounds } from "./shapes.js";
 import { follow } from "./stream.js";
 import { keepStrip } from "./strip.js";
@@ -14,7 +18,18 @@ let colours = palette();
 let ramp = rampOf(colours);
 let isFitted = false;
 let map = null;
-const showTables = tables((place) => map?.go(place));
+let detail = null;
+/** Something that an address names, until it is there. */
+let wanted = read();
+const showTables = tables(({ place, about }) => {
+  if (place) map?.go(place);
+  show(...about);
+});
+
+/** Shows a row, as soon as it is in sight. */
+function show(view, key) {
+  if (!detail?.open(view, key)) wanted = { view, key };
+}
 
 const STATUS = {
   live: "live",
@@ -37,14 +52,63 @@ function note(text) {
 function seen(city, changed) {
   const { vehicles, cells } = city.views;
   movers.take(vehicles, changed.vehicles, cells, performance.now());
-  for (const name of ["vehicles", "cells", "incidents", "clusters"]) by(`total-${name}`).textContent = count(city.views[name].size);
+  for (const name of ["vehicles", "cells", "incidents", "clusters"]) by(`total-${name}`).textContent = count(city.rows?.[name] ?? city.views[name].size);
   by("status-text").textContent = `live, epoch ${count(city.epoch)}`;
   if (!isFitted && cells.size > 5 && map) {
-    map.fit(bounds([...cells.values()].flatMap((row) => row.outline)));
-    isFitted = cells.size > 20;
+    if (!wanted?.place) map.fit(bounds([...cells.values()].flatMap((row) => row.outline)));
+    isFitted = cells.size > 20 || Boolean(wanted?.place);
   }
+  if (wanted?.key && detail?.open(wanted.view, wanted.key)) wanted = { ...wanted, key: null };
   map?.show(city, ramp);
   showTables(city, performance.now());
+}
+
+/** How long the map rests before what is in sight is asked for. */
+const SETTLED_MS = 400;
+
+/** Does something once it has not been asked to for a while. */
+function later(time, act) {
+  let timer = null;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, time);
+  };
+}
+
+/** A box and a quarter of it on each side: what comes into sight next is there already. */
+function wider([west, south, east, north]) {
+  const [across, up] = [(east - west) / 4, (north - south) / 4];
+  return [Math.max(west - across, -180), Math.max(south - up, -90), Math.min(east + across, 180), Math.min(north + up, 90)];
+}
+
+/** Finds a row by its key, or the beginning of one: in sight, or else anywhere. */
+function keepSearch(form, city) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = form.elements.text.value.trim().toLowerCase();
+    const found = text ? (search(city.views, text) ?? search(await everywhere(), text)) : null;
+    form.elements.text.classList.toggle("none", !found);
+    if (!found) return;
+    const [view, key, row] = found;
+    if (row.at) map.go(row.at);
+    detail.open(view, key, row);
+  });
+}
+
+const SEARCHED = ["vehicles", "incidents", "cells"];
+
+async function everywhere() {
+  const answer = await fetch(`/api/views/${SEARCHED.join(",")}`).catch(() => null);
+  if (!answer?.ok) return {};
+  const { views } = await answer.json();
+  return Object.fromEntries(Object.entries(views).map(([name, rows]) => [name, new Map(Object.entries(rows))]));
+}
+
+function search(views, text) {
+  for (const fits of [(key) => key === text, (key) => key.startsWith(text), (key) => key.includes(text)]) {
+    for (const view of SEARCHED) for (const [key, row] of views[view] ?? []) if (fits(key.toLowerCase())) return [view, key, row];
+  }
+  return null;
 }
 
 async function begin() {
@@ -52,11 +116,26 @@ async function begin() {
   const flat = new URLSearchParams(location.search).has("flat");
   if (hasGl && !flat) map = await import("./map.js").then(({ glMap }) => glMap(by("map"), colours));
   map ??= flatMap(by("map"), colours);
+  if (wanted.place) map.jump(wanted.place, wanted.zoom);
   const city = follow({ seen, status });
   keepStrip(by("strip"), by("sentence"), city);
+  const charts = keepCharts(by("charts"), colours);
+  detail = new Detail(by("detail"), city, map.go);
+  const moved = later(SETTLED_MS, () => {
+    const { place, zoom, box } = map.sight();
+    write({ place, zoom });
+    city.within(wider(box));
+  });
+  map.moved(() => isFitted && moved());
+  map.clicked((point) => {
+    const found = pick(point, map.project, city, movers);
+    if (found) detail.open(...found);
+  });
+  keepSearch(by("find"), city);
   const frame = (now) => {
     const shown = draw(by("overlay"), map.project, { movers, city, ramp, colours, now });
-    if (city.epoch != null) note(shown > MOST ? `${count(shown)} vehicles in sight: come nearer to see them` : null);
+    const crowd = city.crowded ?? (shown > MOST ? shown : null);
+    if (city.epoch != null) note(crowd ? `${count(crowd)} vehicles in sight: come nearer to see them` : null);
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
@@ -64,10 +143,11 @@ async function begin() {
     colours = palette();
     ramp = rampOf(colours);
     map.recolour(colours);
+    charts.recolour(colours);
     map.show(city, ramp);
   });
   // For tests: what the page holds.
-  window.citystream = { city, movers, map };
+  window.citystream = { city, movers, map, charts };
 }
 
 begin();

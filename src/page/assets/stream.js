@@ -1,6 +1,10 @@
-// The live views as the server sends them: a snapshot, then the changes of each epoch.
+// The live views as the server sends them: a snapshot of what is in sight, then the changes of each epoch.
+
+import { MOST } from "./movers.js";
 
 export const VIEWS = ["vehicles", "cells", "incidents", "clusters", "worst"];
+/** Those that are drawn where the server has them. */
+const MORE = ["alerts"];
 
 /** Follows all views; `seen` is called with what there is after each epoch, and `status` when the connection changes. */
 export function follow({ seen, status }) {
@@ -14,20 +18,44 @@ export function follow({ seen, status }) {
       for (const [key, row] of Object.entries(rows)) row === null ? held.delete(key) : held.set(key, row);
       changed[name] = Object.keys(rows);
     }
+    if (whole) city.crowded = frame.crowded ?? null;
+    city.rows = frame.rows ?? null;
     Object.assign(city, { epoch: frame.epoch, horizon: frame.horizon, at: performance.now() });
     status("live");
     seen(city, changed);
   };
-  // The browser comes back by itself, and says how far it was.
-  const source = new EventSource(`/api/views/${VIEWS.join(",")}/changes`);
-  source.addEventListener("snapshot", take(true));
-  source.addEventListener("changes", take(false));
-  source.addEventListener("error", async () => {
-    if (source.readyState !== EventSource.CLOSED) return status("lost");
-    // It was refused: the answer says why.
+  let source = null;
+  let area = null;
+  let views = null;
+  const open = async () => {
+    source?.close();
     const answer = await fetch("/api/views").catch(() => null);
+    if (!answer?.ok) return refused(answer);
+    const there = (await answer.json()).views.map(({ name }) => name);
+    views = [...VIEWS, ...MORE.filter((name) => there.includes(name))];
+    for (const name of views) city.views[name] ??= new Map();
+    // The browser comes back by itself, and says how far it was.
+    source = new EventSource(`/api/views/${views.join(",")}/changes${area ? `?bbox=${area}&most=${MOST}` : ""}`);
+    source.addEventListener("snapshot", take(true));
+    source.addEventListener("changes", take(false));
+    source.addEventListener("error", async () => {
+      if (source.readyState !== EventSource.CLOSED) return status("lost");
+      // It was refused: the answer says why.
+      refused(await fetch("/api/views").catch(() => null));
+    });
+  };
+  const refused = (answer) => {
     status(answer?.status === 404 ? "off" : "lost");
-    if (answer?.status !== 404) setTimeout(() => location.reload(), 3000);
-  });
+    if (answer?.status === 401) location.reload();
+    else if (answer?.status !== 404) setTimeout(open, 3000);
+  };
+  open();
+  /** Only what is in this box is sent from now on. */
+  city.within = (box) => {
+    const next = box.map((degrees) => degrees.toFixed(4)).join(",");
+    if (next === area) return;
+    area = next;
+    if (source) open();
+  };
   return city;
 }

@@ -3,8 +3,6 @@
 import { bytes, clock, count, span } from "./words.js";
 
 const EVERY_MS = 1000;
-/** The horizon is said to be held back from so many seconds behind the log on: lateness and slack, and some. */
-const LONG_BEHIND = 15 * 60;
 const STAGES = ["Topics", "Read", "Epoch", "Horizon", "Commit", "Tables"];
 
 /** Samples of the exposition format: name, labels, value. */
@@ -27,17 +25,21 @@ export function keepStrip(list, sentence, city) {
     list.append(item);
     return item;
   });
-  const set = (stage, value, detail, isHeld = false) => {
+  const hold = (stage, causes) => {
     const item = items[STAGES.indexOf(stage)];
-    item.classList.toggle("held", isHeld);
+    item.classList.toggle("held", causes.length > 0);
+    if (causes.length) item.title = causes.map(({ says }) => says).join("; ");
+  };
+  const set = (stage, value, detail) => {
+    const item = items[STAGES.indexOf(stage)];
     item.querySelector(".value").textContent = value;
     item.querySelector(".detail").textContent = detail;
     item.title = `${stage}: ${value}, ${detail}`;
   };
   const rates = new Rates();
   const look = async () => {
-    const answer = await fetch("/metrics").catch(() => null);
-    if (answer?.ok) show(new Seen(samples(await answer.text())), rates, set, sentence, city);
+    const [answer, why] = await Promise.all(["/metrics", "/api/why"].map((path) => fetch(path).catch(() => null)));
+    if (answer?.ok && why?.ok) show(new Seen(samples(await answer.text())), await why.json(), rates, { set, hold }, sentence, city);
     setTimeout(look, EVERY_MS);
   };
   look();
@@ -82,7 +84,10 @@ class Rates {
   }
 }
 
-function show(seen, rates, set, sentence, city) {
+/** The stage that a part of the pipeline is shown in. */
+const PARTS = { cluster: "Epoch", reading: "Read", frontier: "Epoch", commit: "Commit", horizon: "Horizon" };
+
+function show(seen, why, rates, { set, hold }, sentence, city) {
   const now = performance.now();
   const iso = (seconds) => (seconds > 0 ? new Date(seconds * 1000).toISOString() : null);
   const clocks = seen.of("log_clock_seconds");
@@ -94,23 +99,23 @@ function show(seen, rates, set, sentence, city) {
   const epochs = rates.of("epoch", epoch, now);
   set("Epoch", count(epoch), epochs == null ? "–" : `${epochs.toFixed(1)}/s, ${span(rates.age("epoch", epoch, now))} old`);
   const horizon = iso(seen.sum("horizon_seconds"));
-  const holders = seen.of("horizon_holder").filter((it) => it.value).map((it) => `${it.labels.topic}/${it.labels.partition}`);
   const behind = seen.sum("horizon_lag_seconds");
   set("Horizon", clock(horizon), horizon ? `${span(behind)} behind the log` : "no horizon yet");
   const [seq, seconds] = [seen.sum("commit_seq"), seen.sum("commit_seconds_sum") / seen.sum("commit_seconds_count")];
   const age = rates.age("commit", seq, now);
-  set("Commit", count(seq), `${span(age)} ago, takes ${span(seconds)}`, age > 90);
+  set("Commit", count(seq), `${span(age)} ago, takes ${span(seconds)}`);
   const [all, late, dead] = ["", "late", "dead_letter"].map((outcome) => seen.sum("records_total", outcome ? { outcome } : {}));
   set("Tables", count(all), `${count(late)} late, ${count(dead)} unreadable`);
-  sentence.textContent = words({ reading, horizon, holders, age, behind, epoch: city.epoch });
+  sentence.textContent = words({ reading, horizon, why, epoch: city.epoch });
+  sentence.classList.toggle("held", Boolean(why.cause));
+  for (const stage of STAGES) hold(stage, (why.chain ?? []).filter(({ part }) => PARTS[part] === stage));
 }
 
-/** What holds it back, in words. */
-function words({ reading, horizon, holders, age, behind, epoch }) {
+/** What holds it back, in words: the server knows. */
+function words({ reading, horizon, why, epoch }) {
+  if (why?.cause) return why.sentence;
   if (!horizon) return "Waiting for every partition to deliver: there is no horizon yet.";
   const read = reading ? `Reading ${count(reading)} records/s` : "Nothing to read";
-  const held = behind > LONG_BEHIND && holders.length ? `; ${holders[0]} holds the horizon back` : "";
-  if (age > 90) return `${read}; no commit for ${span(age)}: look at the store.`;
   const shown = epoch == null ? "" : ` The map shows epoch ${count(epoch)}.`;
-  return `${read}; windows before ${clock(horizon)} are final${held}.${shown}`;
+  return `${read}; windows before ${clock(horizon)} are final.${shown}`;
 }

@@ -1,10 +1,13 @@
 // The tables beside the map: open incidents, connected congestion, slowest cells. A row leads to its place on the map.
 
-import { cellName, minute } from "./words.js";
+import { cellName, count, minute } from "./words.js";
 
 const ROWS = 6;
 /** Once a second is often enough to read, and to reach what one wants to press. */
 const EVERY_MS = 1000;
+const DEAD_EVERY_MS = 30000;
+/** Letters of a payload that are shown. */
+const LONG = 160;
 
 /** Rows stay where they are and change their texts, so that what one points at, or has the focus, is not taken away. */
 class Table {
@@ -27,17 +30,17 @@ class Table {
       if (i > 0) return;
       const button = cell.appendChild(document.createElement("button"));
       button.type = "button";
-      button.addEventListener("click", () => row.place && go(row.place));
+      button.addEventListener("click", () => row.about && go(row));
     });
   }
 
-  set(row, { place, texts } = {}) {
-    row.place = place;
-    row.classList.toggle("empty", !place);
+  set(row, { place, about, texts } = {}) {
+    Object.assign(row, { place, about });
+    row.classList.toggle("empty", !about);
     const [first, ...others] = row.cells;
-    write(first.firstChild, place ? texts[0] : this.none);
-    first.firstChild.disabled = !place;
-    others.forEach((cell, i) => write(cell, place ? texts[i + 1] : ""));
+    write(first.firstChild, about ? texts[0] : this.none);
+    first.firstChild.disabled = !about;
+    others.forEach((cell, i) => write(cell, about ? texts[i + 1] : ""));
   }
 }
 
@@ -58,28 +61,73 @@ export function tables(go) {
   const incidents = new Table("incidents", [false, false, false], "None.");
   const clusters = new Table("clusters", [false, true, false], "No two congested cells touch.");
   const worst = new Table("worst", [false, true, true, true], "No traffic records yet.");
+  const alerts = new Table("alerts", [false, false], "None.");
+  const dead = new DeadLetters(document.getElementById("dead-letters"));
   let next = 0;
   return ({ views }, now) => {
     if (now < next) return;
     next = now + EVERY_MS;
+    dead.look(now);
+    if (views.alerts) {
+      alerts.body.closest("section").hidden = false;
+      alerts.fill(raised(views.alerts), go);
+    }
     incidents.fill(newest(views.incidents), go);
     clusters.fill(largest(views.clusters), go);
     worst.fill(slowest(views.worst, views.cells), go);
   };
 }
 
+/** Of whatever kind they are: what they are about, and since when. */
+function raised(rows) {
+  const since = (row) => row.since ?? row.raised ?? row.time ?? null;
+  const sorted = [...rows].sort(([, one], [, other]) => (since(one) < since(other) ? 1 : -1)).slice(0, ROWS);
+  const what = (key, row) => [row.kind ?? row.view, row.subject ?? row.of ?? key].filter(Boolean).join(": ");
+  return sorted.map(([key, row]) => ({ place: row.at, about: ["alerts", key], texts: [what(key, row), minute(since(row))] }));
+}
+
+/** What could not be read, from the lake: asked for when there is more of it, and seldom. */
+class DeadLetters {
+  constructor(body) {
+    Object.assign(this, { body, next: 0 });
+  }
+
+  async look(now) {
+    if (now < this.next) return;
+    this.next = now + DEAD_EVERY_MS;
+    const answer = await fetch("/api/dead-letters").catch(() => null);
+    if (!answer?.ok) return;
+    const reasons = await answer.json();
+    if (reasons.length) this.body.replaceChildren(...reasons.map(deadLetter));
+  }
+}
+
+function deadLetter({ reason, meaning, count: records, examples }) {
+  const row = document.createElement("tr");
+  const last = examples.at(-1);
+  const payload = (last?.payload ?? "").slice(0, LONG);
+  const texts = [reason.replaceAll("_", " "), count(records), last ? `${last.at}: ${[last.detail, payload].filter(Boolean).join("; ")}` : ""];
+  texts.forEach((text, i) => {
+    const cell = row.insertCell();
+    cell.textContent = text;
+    if (i === 1) cell.className = "number";
+  });
+  row.title = `A record that ${meaning}`;
+  return row;
+}
+
 function newest(rows) {
-  const sorted = [...rows.values()].sort((one, other) => (one.since < other.since ? 1 : -1)).slice(0, ROWS);
-  return sorted.map((row) => {
+  const sorted = [...rows].sort(([, one], [, other]) => (one.since < other.since ? 1 : -1)).slice(0, ROWS);
+  return sorted.map(([key, row]) => {
     const what = [row.kind ?? "Incident", row.severity].filter(Boolean).join(", ");
-    return { place: row.at, texts: [what, minute(row.since), row.responded ? minute(row.responded) : "none yet"] };
+    return { place: row.at, about: ["incidents", key], texts: [what, minute(row.since), row.responded ? minute(row.responded) : "none yet"] };
   });
 }
 
 function largest(rows) {
-  const sorted = [...rows.values()].sort((one, other) => other.cells - one.cells).slice(0, ROWS);
+  const sorted = [...rows].sort(([, one], [, other]) => other.cells - one.cells).slice(0, ROWS);
   const name = (row) => `${cellName(row.head)} to ${cellName(row.tail)}`;
-  return sorted.map((row) => ({ place: row.head_at, texts: [name(row), row.cells, minute(row.since)] }));
+  return sorted.map(([key, row]) => ({ place: row.head_at, about: ["clusters", key], texts: [name(row), row.cells, minute(row.since)] }));
 }
 
 function slowest(rows, cells) {
@@ -87,6 +135,6 @@ function slowest(rows, cells) {
   return ranked.map((row) => {
     const cell = cells.get(row.cell);
     const speed = cell?.closed ? "closed" : (cell?.speed_kmh ?? "–");
-    return { place: row.at, texts: [cellName(row.cell), speed, { share: row.ratio }, cell?.vehicles ?? 0] };
+    return { place: row.at, about: ["cells", row.cell], texts: [cellName(row.cell), speed, { share: row.ratio }, cell?.vehicles ?? 0] };
   });
 }

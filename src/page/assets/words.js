@@ -25,7 +25,7 @@ export const cellName = (cell) => cell.replace(/f+$/, "").slice(-6);
 export function palette() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["slow", "middle", "calm", "fast", "ink", "soft", "panel", "line", "map", "accent", "bad"];
+  const names = ["slow", "middle", "calm", "fast", "ink", "soft", "panel", "line", "map", "accent", "bad", "good"];
   return Object.fromEntries(names.map((name) => [name, of(name)]));
 }
 

@@ -1,22 +1,27 @@
 //! Whether a process is alive, and whether it is ready; and in one line why not.
 //!
 //! Ready is who has recovered, and whose frontier moves: also where there is nothing to read an epoch ends every few seconds, so one
-//! that stands for longer has a reason, which is looked for. All times are of the monotonic clock.
+//! that stands for longer has a reason, which is looked for ([`why`](crate::process::why)). All times are of the monotonic clock.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use citystream_cluster::{Generation, Vitals};
+use citystream_dataflows::held::Held;
+use citystream_dataflows::time::TimePolicy;
 
 use crate::lake::store::Waits;
+use crate::process::standings::Standings;
+use crate::process::why::{Cause, Look, does_not_turn};
 use crate::process::{Budget, StateBound};
 use crate::source::kafka::Counts;
 
 /// A frontier that stands for longer, and a worker that does not turn for longer, are in trouble.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// A peer that has given no sign of life for so long is about to be lost.
-const SILENT: Duration = Duration::from_secs(5);
+/// Epochs whose length is measured at one time.
+const MOST_OPEN: usize = 64;
 
 /// What a process does before its first epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ pub struct Parts {
     pub budget: Arc<Budget>,
     /// The bound of state.
     pub state: Arc<StateBound>,
+    /// What operators hold, and are at.
+    pub held: Arc<Held>,
     /// Who waits for the lake's store.
     pub waits: Waits,
     /// What goes wrong with brokers.
@@ -101,12 +108,52 @@ pub struct Health {
     /// How long it took until all was recovered.
     recovery: OnceLock<Duration>,
     parts: OnceLock<Parts>,
+    began: Instant,
+    /// On process 0: the commit that is being made.
+    committing: Mutex<Option<Committing>>,
+    /// On process 0: how the partitions stand.
+    standings: Mutex<Standings>,
+    /// When epochs were closed here, until they are derived.
+    open: Mutex<VecDeque<(u64, Instant)>>,
+    /// From an epoch's being closed here to its being derived by all workers, in seconds.
+    pub epochs: Took,
+}
+
+/// A commit on its way.
+#[derive(Clone, Copy, Debug)]
+struct Committing {
+    seq: u64,
+    since: Instant,
+    /// Its files are there: it is itself on its way to the store.
+    is_put: bool,
+}
+
+/// How often something was done, and how many seconds it took in all.
+#[derive(Debug, Default)]
+pub struct Took(Mutex<(u64, f64)>);
+
+impl Took {
+    /// It was done again, in this time.
+    pub fn add(&self, time: Duration) {
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *sums = (sums.0 + 1, sums.1 + time.as_secs_f64());
+    }
+
+    /// How often, and how many seconds in all.
+    pub fn sums(&self) -> (u64, f64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Health {
-    /// Of a process that has just begun, whose epochs are about so long.
-    pub fn new(epoch: Duration) -> Health {
+    /// Of a process that has just begun, whose epochs are about so long, in a run with this policy.
+    pub fn new(epoch: Duration, policy: TimePolicy) -> Health {
         Health {
+            began: Instant::now(),
+            committing: Mutex::default(),
+            standings: Mutex::new(Standings::new(policy)),
+            open: Mutex::default(),
+            epochs: Took::default(),
             patience: PATIENCE.max(epoch * 4),
             stage: AtomicU8::new(Stage::Meeting as u8),
             first: AtomicU64::new(0),
@@ -157,14 +204,52 @@ impl Health {
     /// An epoch was closed here.
     pub fn closed(&self, epoch: u64) {
         let _ = self.first.compare_exchange(0, epoch, Relaxed, Relaxed);
-        self.closed.reach(epoch);
+        if self.closed.reach(epoch) {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.push_back((epoch, Instant::now()));
+            // Of those that are derived nobody asks any more.
+            while open.len() > MOST_OPEN {
+                open.pop_front();
+            }
+        }
     }
 
     /// All before this epoch is derived.
     pub fn derived(&self, frontier: u64) {
-        if self.frontier.reach(frontier) && self.has_recovered() {
+        if !self.frontier.reach(frontier) {
+            return;
+        }
+        if self.has_recovered() {
             self.recovery.get_or_init(|| self.since_met());
         }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((_, closed)) = open.pop_front_if(|(epoch, _)| *epoch < frontier) {
+            self.epochs.add(closed.elapsed());
+        }
+    }
+
+    /// The tick that ends commit `seq` was minted.
+    pub fn sealed(&self, seq: u64) {
+        *self.committing() = Some(Committing { seq, since: Instant::now(), is_put: false });
+    }
+
+    /// The files of the commit are there, and it is written itself.
+    pub fn putting(&self) {
+        self.committing().iter_mut().for_each(|commit| commit.is_put = true);
+    }
+
+    /// It has landed, or had nothing to say.
+    pub fn landed(&self) {
+        *self.committing() = None;
+    }
+
+    fn committing(&self) -> MutexGuard<'_, Option<Committing>> {
+        self.committing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the partitions stand.
+    pub fn standings(&self) -> MutexGuard<'_, Standings> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The attempt that has brought all processes together.
@@ -195,93 +280,50 @@ impl Health {
 
     /// Why this process is not ready.
     pub fn not_ready(&self) -> Option<String> {
-        self.lost.get().cloned().or_else(|| self.not_begun()).or_else(|| self.held_up())
+        self.causes().into_iter().find(|cause| cause.grave).map(|cause| cause.says)
     }
 
-    fn not_begun(&self) -> Option<String> {
+    /// All that holds this process back, what brings the rest with it first.
+    pub fn causes(&self) -> Vec<Cause> {
+        self.look().causes()
+    }
+
+    fn starting(&self) -> Option<(&'static str, &'static str, Duration)> {
         let stage = self.stage.load(Relaxed);
-        let why = if self.has_recovered() {
+        let (name, says) = if self.has_recovered() {
             return None;
         } else if stage == Stage::Meeting as u8 {
-            "waiting for the other processes"
+            ("meeting", "waiting for the other processes")
         } else if self.first.load(Relaxed) > 0 {
-            "reading back what the lake holds in reach"
+            ("recovering", "reading back what the lake holds in reach")
         } else if stage == Stage::Claiming as u8 {
-            "the lake is not claimed yet"
+            ("claiming", "the lake is not claimed yet")
         } else {
-            "the lake is claimed, and reading has not begun yet"
+            ("beginning", "the lake is claimed, and reading has not begun yet")
         };
-        Some(why.to_owned())
+        Some((name, says, self.began.elapsed()))
     }
 
-    fn held_up(&self) -> Option<String> {
-        why_held_up(&Look {
+    /// How things are now.
+    pub fn look(&self) -> Look {
+        let parts = self.parts();
+        Look {
             patience: self.patience,
-            frontier: self.frontier.value(),
-            stands: self.frontier.age(),
+            lost: self.lost.get().cloned(),
+            starting: self.starting(),
+            frontier: (self.frontier.value(), self.frontier.age()),
             closed: self.closed.value(),
-            waits_for_store: self.parts().is_some_and(|parts| parts.waits.any()),
-            paused: self.parts().and_then(|parts| parts.budget.paused()),
-            uncommitted: self.parts().map_or(0, |parts| parts.budget.used()),
+            at_work: parts.map(|parts| parts.held.at_work()).unwrap_or_default(),
+            store: parts.and_then(|parts| parts.waits.current()),
+            committing: self.committing().map(|it| (it.seq, it.since.elapsed(), it.is_put)),
+            paused: parts.and_then(|parts| parts.budget.paused()),
+            uncommitted: parts.map_or((0, 0), |parts| (parts.budget.used(), parts.budget.limit())),
+            crowded: parts.map_or((None, 0, 0), |parts| parts.state.reached()),
             silent: self.vitals().into_iter().flat_map(Vitals::silences).max_by_key(|(_, time)| *time),
             still: self.vitals().into_iter().flat_map(Vitals::stillness).max_by_key(|(_, time)| *time),
-        })
+            holders: self.standings().holders(Instant::now()),
+        }
     }
-}
-
-/// What a process that has recovered looks like.
-#[derive(Clone, Copy)]
-struct Look {
-    patience: Duration,
-    /// The frontier, the greatest at the end of the run, and for how long it has been there.
-    frontier: u64,
-    stands: Duration,
-    /// The last epoch closed.
-    closed: u64,
-    waits_for_store: bool,
-    /// For how long nothing has been read, as the budget is spent.
-    paused: Option<Duration>,
-    uncommitted: u64,
-    /// The peer that has given no sign of life for longest.
-    silent: Option<(usize, Duration)>,
-    /// The worker that has not turned for longest.
-    still: Option<(usize, Duration)>,
-}
-
-/// What holds up a process, the cause before what it brings with it.
-fn why_held_up(look: &Look) -> Option<String> {
-    let stands = look.stands.as_secs();
-    if look.waits_for_store {
-        return Some("the lake's store does not take what is written".to_owned());
-    }
-    if let Some((process, time)) = look.silent.filter(|(_, time)| *time >= SILENT) {
-        return Some(format!("process {process} has given no sign of life for {} s", time.as_secs()));
-    }
-    if let Some((worker, time)) = look.still.filter(|(_, time)| *time >= look.patience) {
-        return Some(does_not_turn(worker, time));
-    }
-    if let Some(time) = look.paused.filter(|time| *time >= look.patience) {
-        return Some(format!(
-            "reading is paused for {} s: {} bytes wait to be committed, all that --memory allows",
-            time.as_secs(),
-            look.uncommitted
-        ));
-    }
-    if look.stands < look.patience || look.frontier == u64::MAX {
-        return None;
-    }
-    Some(if look.closed >= look.frontier {
-        format!(
-            "what was read in epoch {} is not derived after {stands} s; {} was closed last",
-            look.frontier, look.closed
-        )
-    } else {
-        format!("no epoch has ended for {stands} s: process 0 ends none")
-    })
-}
-
-fn does_not_turn(worker: usize, time: Duration) -> String {
-    format!("worker {worker} has not turned for {} s", time.as_secs())
 }
 
 #[cfg(test)]
@@ -290,43 +332,11 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-
-    fn look() -> Look {
-        Look {
-            patience: PATIENCE,
-            frontier: 8,
-            stands: SECOND,
-            closed: 7,
-            waits_for_store: false,
-            paused: None,
-            uncommitted: 5,
-            silent: Some((1, SECOND)),
-            still: Some((0, SECOND)),
-        }
-    }
-
-    #[test]
-    fn each_cause_is_named_after_its_time_and_before_what_it_brings_with_it() {
-        let why = |look: &Look| why_held_up(look).unwrap_or_default();
-        assert_eq!(why(&look()), "");
-        let stands = Look { stands: 12 * SECOND, ..look() };
-        assert_eq!(why(&stands), "no epoch has ended for 12 s: process 0 ends none");
-        let behind = Look { closed: 9, ..stands };
-        assert_eq!(why(&behind), "what was read in epoch 8 is not derived after 12 s; 9 was closed last");
-        assert_eq!(why(&Look { paused: Some(9 * SECOND), ..look() }), "", "that passes");
-        assert_eq!(why(&Look { frontier: u64::MAX, ..behind }), "", "all is done");
-        let paused = Look { paused: Some(11 * SECOND), ..behind };
-        assert!(why(&paused).starts_with("reading is paused for 11 s: 5 bytes wait"));
-        let still = Look { still: Some((3, 10 * SECOND)), ..paused };
-        assert_eq!(why(&still), "worker 3 has not turned for 10 s");
-        let silent = Look { silent: Some((1, 5 * SECOND)), ..still };
-        assert_eq!(why(&silent), "process 1 has given no sign of life for 5 s");
-        assert!(why(&Look { waits_for_store: true, ..silent }).contains("store"));
-    }
+    const POLICY: TimePolicy = TimePolicy { lateness: 1, slack: 1, max_ahead: 1, max_hold: 1 };
 
     #[test]
     fn a_process_has_begun_once_its_first_epoch_is_recovered() {
-        let health = Health::new(SECOND);
+        let health = Health::new(SECOND, POLICY);
         let why = || health.not_ready().unwrap_or_default();
         assert_eq!(why(), "waiting for the other processes");
         health.reach(Stage::Claiming);

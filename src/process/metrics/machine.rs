@@ -12,7 +12,6 @@ const TICKS: f64 = 100.0;
 /// Writes what can be known, also of the threads of workers; elsewhere than on Linux that is little.
 pub fn write(page: &mut Page, started: f64, workers: &BTreeMap<usize, PathBuf>) {
     page.gauge("process_start_time_seconds", "When the process began, seconds since 1970", started);
-    let cpu_of = |place: &Path| cpu(&read_to_string(place.join("stat")).ok()?);
     if let Some(cpu) = cpu_of(Path::new("/proc/self")) {
         page.counter("process_cpu_seconds_total", "Seconds of CPU, all threads together", cpu);
     }
@@ -39,8 +38,22 @@ pub fn write(page: &mut Page, started: f64, workers: &BTreeMap<usize, PathBuf>) 
         "citystream_worker_cpu_seconds_total",
         "Seconds of CPU of each worker: its rate is the share of time in which it is busy",
         "worker",
-        workers.iter().filter_map(|(worker, thread)| Some((worker, cpu_of(thread)?))),
+        busy(workers),
     );
+}
+
+fn cpu_of(place: &Path) -> Option<f64> {
+    cpu(&read_to_string(place.join("stat")).ok()?)
+}
+
+/// Seconds of CPU of each worker.
+pub fn busy(workers: &BTreeMap<usize, PathBuf>) -> BTreeMap<usize, f64> {
+    workers.iter().filter_map(|(worker, thread)| Some((*worker, cpu_of(thread)?))).collect()
+}
+
+/// Bytes that are resident.
+pub fn resident() -> Option<f64> {
+    Some(number(&read_to_string("/proc/self/status").ok()?, "VmRSS:")? * 1024.0)
 }
 
 /// The thread that calls this, as `/proc` knows it.
@@ -87,7 +100,7 @@ mod tests {
             while begun.elapsed().as_millis() < 300 {}
             let mut page = Page::default();
             write(&mut page, 1.5, &BTreeMap::from([(7, this_thread().unwrap())]));
-            page.text()
+            prometheus::TextEncoder::new().encode_to_string(&page.families()).unwrap()
         });
         let text = busy.join().unwrap();
         let value = |name: &str| -> f64 {

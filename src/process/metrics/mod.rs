@@ -1,12 +1,15 @@
 //! What a run tells the outside: counters and gauges for Prometheus and for the terminal, health and readiness.
 
+mod api;
 mod families;
 mod health;
 mod machine;
 mod page;
+mod past;
 mod scrape;
 mod serve;
 
+pub use api::api;
 pub use health::{Health, Parts, Stage};
 pub use serve::{Server, cannot_listen, serve};
 
@@ -16,6 +19,7 @@ use std::time::Duration;
 
 use families::Families;
 use page::Page;
+use past::Past;
 use scrape::Identity;
 
 use citystream_dataflows::held::{Amount, Held, Kind};
@@ -59,6 +63,9 @@ pub struct Metrics {
     live_files: IntGaugeVec,
     /// Commits that the Delta logs do not have yet.
     pub delta_lag: IntGauge,
+    /// Rows of derived tables that this process has taken back.
+    pub corrections: IntCounter,
+    past: Past,
     /// What the process is.
     pub identity: Identity,
     /// Whether it is alive, and ready.
@@ -125,10 +132,15 @@ impl Metrics {
             )?,
             live_files: make.gauges("citystream_live_files", "Files that a table consists of", &["table"])?,
             delta_lag: make.gauge("citystream_delta_lag_commits", "Commits that not all Delta logs have yet")?,
+            corrections: make.counter(
+                "citystream_corrections_total",
+                "Rows of derived tables taken back by this process, most to write them anew",
+            )?,
+            past: Past::default(),
             held: Arc::default(),
             passed: AtomicU64::new(0),
             identity: Identity::now(),
-            health: Health::new(epoch),
+            health: Health::new(epoch, policy),
             policy,
             registry: make.0,
         };
@@ -244,10 +256,10 @@ impl Metrics {
             self.state.0.with_label_values(&[kind.word()]).set(bytes as i64);
             self.state.1.with_label_values(&[kind.word()]).set(count as i64);
         }
-        let told = TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default();
         let mut page = Page::default();
         scrape::write(&mut page, &self.identity, &self.health);
-        told + &page.text()
+        let families = [self.registry.gather(), page.families()].concat();
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 }
 

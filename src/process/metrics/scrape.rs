@@ -38,7 +38,7 @@ impl Identity {
         }
     }
 
-    fn workers(&self) -> MutexGuard<'_, BTreeMap<usize, PathBuf>> {
+    pub(super) fn workers(&self) -> MutexGuard<'_, BTreeMap<usize, PathBuf>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

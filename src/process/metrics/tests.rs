@@ -55,6 +55,9 @@ fn commit() -> Commit {
         pin: None,
         packed: None,
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
+        views: Default::default(),
+        alerts: Vec::new(),
+        told: None,
     }
 }
 

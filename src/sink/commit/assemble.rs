@@ -9,7 +9,9 @@ use citystream_dataflows::time::ticks::{Report, Tick};
 use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::history::Violation;
+use crate::lake::history::alerts::Event;
 use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
+use crate::lake::history::views::{self, ViewChanges};
 use crate::sink::write::Written;
 
 /// The commit that is being put together.
@@ -23,6 +25,10 @@ pub struct Assembly {
     /// The horizon of the last commit; `None` before the first of the run.
     committed_horizon: Option<Option<Micros>>,
     latest: BTreeMap<Partition, Binding>,
+    /// What has become of standing views since the last commit.
+    views: ViewChanges,
+    /// What was decided of alerts at the seal.
+    alerts: Vec<Event>,
 }
 
 impl Assembly {
@@ -36,20 +42,27 @@ impl Assembly {
             added: BTreeMap::new(),
             committed_horizon: None,
             latest: BTreeMap::new(),
+            views: ViewChanges::new(),
+            alerts: Vec::new(),
         }
     }
 
     /// Takes up an epoch, in order, with all reports and file descriptions of it.
-    pub fn advance(&mut self, tick: &Tick, reports: &[Report], written: Vec<Written>) {
+    pub fn advance(&mut self, tick: &Tick, reports: &[Report], written: Vec<Written>, alerts: Vec<Event>) {
+        self.alerts.extend(alerts);
         let mut bindings: Vec<Binding> = reports.iter().flat_map(|r| &r.bindings).copied().collect();
         bindings.sort_unstable_by_key(|b| b.partition);
         for binding in &bindings {
             self.ledger.entry(binding.partition.topic).or_default().read += binding.read;
         }
         self.progress.advance(tick, &bindings);
-        if let Some(start) = &tick.start {
-            self.run = start.run.clone();
-            self.committed_horizon = Some(start.horizon);
+        match &tick.start {
+            // Its views are those of the lake, and of the settings.
+            Some(start) => {
+                self.run = start.run.clone();
+                self.committed_horizon = Some(start.horizon);
+            }
+            None => views::record(&mut self.views, &tick.views),
         }
         bindings.retain(|b| self.latest.insert(b.partition, *b).map(|old| old.position()) != Some(b.position()));
         if !bindings.is_empty() {
@@ -74,7 +87,7 @@ impl Assembly {
         let horizon = self.progress.horizon();
         let read = self.epochs.iter().flat_map(|e| &e.bindings).any(|b| b.next != b.first);
         let said = self.committed_horizon == Some(horizon);
-        if !read && said && !unrecorded {
+        if !read && said && !unrecorded && self.views.is_empty() && self.alerts.is_empty() {
             self.epochs.clear();
             return self.check_empty(seq).map(|()| None);
         }
@@ -94,6 +107,9 @@ impl Assembly {
             pin: None,
             packed: None,
             ledger: std::mem::take(&mut self.ledger),
+            views: std::mem::take(&mut self.views),
+            alerts: std::mem::take(&mut self.alerts),
+            told: None,
         };
         self.committed_horizon = Some(horizon);
         Ok(Some(commit))
@@ -144,6 +160,7 @@ mod tests {
             last: false,
             is_idle: false,
             ends_log: false,
+            views: Vec::new(),
         }
     }
 
@@ -161,7 +178,7 @@ mod tests {
             is_crowded: false,
             bindings: vec![binding],
         };
-        assembly.advance(&tick(1), &[report], written);
+        assembly.advance(&tick(1), &[report], written, Vec::new());
         assembly.seal(&tick(1), 1, false)
     }
 

@@ -81,7 +81,7 @@ pub enum Aside {
 pub fn enrich<'scope>(closes: Closes<'scope>, inputs: Inputs<'scope>) -> Enriched<'scope> {
     let worker = closes.scope().worker();
     let share = Share { index: worker.index(), peers: worker.peers() };
-    let mut builder = OperatorBuilder::new("enriched_pings".to_owned(), closes.scope());
+    let mut builder = OperatorBuilder::new(Enrich::NAME.to_owned(), closes.scope());
     let stage = Enrich {
         joined: Inbox::new(&mut builder, inputs.joined, Exchange::new(Joined::spread)),
         traffic: Inbox::new(&mut builder, inputs.traffic, Pipeline),
@@ -118,6 +118,7 @@ struct Enrich {
 }
 
 impl Stage for Enrich {
+    const NAME: &'static str = "enriched_pings";
     type Row = Change<EnrichedPing>;
     type Side = Aside;
 

@@ -44,7 +44,7 @@ pub fn exposures<'scope>(
     circles: StreamVec<'scope, Epoch, CircleChange>,
     near: StreamVec<'scope, Epoch, Near>,
 ) -> (StreamVec<'scope, Epoch, Change<VehicleExposure>>, StreamVec<'scope, Epoch, Exposed>) {
-    let mut builder = OperatorBuilder::new("exposures".to_owned(), closes.scope());
+    let mut builder = OperatorBuilder::new(Exposures::NAME.to_owned(), closes.scope());
     let circles = Inbox::new(&mut builder, circles, Pipeline);
     let near = Inbox::new(&mut builder, near, Exchange::new(|near: &Near| near.life.incident.spread()));
     let stage = Exposures {
@@ -155,6 +155,7 @@ impl Exposures {
 }
 
 impl Stage for Exposures {
+    const NAME: &'static str = "exposures";
     type Row = Change<VehicleExposure>;
     type Side = Exposed;
 

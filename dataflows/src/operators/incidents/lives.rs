@@ -37,7 +37,7 @@ pub fn lives<'scope>(
     statuses: StreamVec<'scope, Epoch, Status>,
     seeds: StreamVec<'scope, Epoch, Seed>,
 ) -> (StreamVec<'scope, Epoch, LifeEvent>, StreamVec<'scope, Epoch, CircleChange>) {
-    let mut builder = OperatorBuilder::new("lives".to_owned(), closes.scope());
+    let mut builder = OperatorBuilder::new(Lives::NAME.to_owned(), closes.scope());
     let statuses = Inbox::new(&mut builder, statuses, Exchange::new(|s: &Status| s.incident.spread()));
     let seeds = Inbox::new(&mut builder, seeds, Exchange::new(|s: &Seed| s.life.incident.spread()));
     let stage = Lives {
@@ -71,6 +71,7 @@ struct Story {
 }
 
 impl Stage for Lives {
+    const NAME: &'static str = "lives";
     type Row = LifeEvent;
     type Side = CircleChange;
 

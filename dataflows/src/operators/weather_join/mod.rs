@@ -175,7 +175,7 @@ pub fn weather_join<'scope>(
     pings: StreamVec<'scope, Epoch, Ping>,
     AtHome { own, next }: AtHome<'scope>,
 ) -> (StreamVec<'scope, Epoch, Joined>, StreamVec<'scope, Epoch, Drive>) {
-    let mut builder = OperatorBuilder::new("weather_join".to_owned(), closes.scope());
+    let mut builder = OperatorBuilder::new(WeatherJoin::NAME.to_owned(), closes.scope());
     let stage = WeatherJoin {
         pings: Inbox::new(&mut builder, pings, Exchange::new(|p: &Ping| home(p.c5, p.stamp.time))),
         weather: Inbox::new(&mut builder, own.concat(next), Pipeline),
@@ -191,6 +191,7 @@ struct WeatherJoin {
 }
 
 impl Stage for WeatherJoin {
+    const NAME: &'static str = "weather_join";
     type Row = Joined;
     type Side = Drive;
 

@@ -1,0 +1,43 @@
+//! Who looks at a run costs it nothing that it needs.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::common::json_log::JsonLog;
+use crate::common::{Cluster, endpoints, wait_until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A command that may open so many files.
+fn with_descriptors(command: &Command, most: u32) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    limited.args(command.get_args()).current_dir(command.get_current_dir().expect("a folder"));
+    limited
+}
+
+#[test]
+fn half_sent_requests_leave_commits_their_file_descriptors() {
+    let (log, address) = (JsonLog::new(), endpoints::fresh_address());
+    log.minute(0, 50);
+    let plan = log.plan().flag("listen", &address).flag("commit-interval", "200ms");
+    let run = Cluster::of(&plan, vec![with_descriptors(&plan.command(&["run"]), 256)]);
+    wait_until("a first commit", SOON, || plan.lake().read() == 250);
+    let half = |_| {
+        let mut stream = TcpStream::connect(&address).expect("a connection");
+        stream.write_all(b"GET /api/why HTTP/1.1\r\nHo").expect("half a request");
+        stream
+    };
+    let flood: Vec<TcpStream> = (0..366).map(half).collect();
+    for minute in 1..=8 {
+        log.minute(minute, 50);
+        wait_until("commits land", Duration::from_secs(5), || plan.lake().read() == 250 * (1 + u64::from(minute)));
+    }
+    assert_eq!(flood.len(), 366, "they are still there");
+    // Each has ten seconds for its request; then there is room for who asks in earnest.
+    wait_until("it answers", SOON, || endpoints::ask(&address, "/readyz").1 == 200);
+    run.interrupt();
+    plan.verify();
+}
