@@ -65,9 +65,8 @@ impl Run {
         metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let hub = config.live.then(Arc::<Hub>::default);
-        let explainer = Arc::new(Explainer::new(config));
         let views = (config.live && config.process == 0).then(|| registry(config)).transpose()?;
-        let served = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()), &explainer)?;
+        let (served, explainer) = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()))?;
         let mesh = connect(config)?;
         metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
@@ -211,20 +210,21 @@ fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
     registry.map(Arc::new).map_err(|refused| RunError::Usage(refused.to_string()))
 }
 
-/// Serves metrics and health, and the page beside them.
+/// Serves metrics and health, and the page beside them; who explains is to be told of the lake.
 fn serve(
     config: &Config,
     runtime: &Runtime,
     metrics: &Arc<Metrics>,
     views: Option<(Arc<Hub>, Arc<Registry>)>,
-    explainer: &Arc<Explainer>,
-) -> Result<Option<metrics::Server>, RunError> {
-    let Some(address) = &config.listen else { return Ok(None) };
-    let site =
-        Site { address: address.clone(), token: config.token.clone(), views, elsewhere: elsewhere(config, address) };
+) -> Result<(Option<metrics::Server>, Arc<Explainer>), RunError> {
+    let explainer = Arc::new(Explainer::new(config));
+    let Some(address) = &config.listen else { return Ok((None, explainer)) };
+    let (token, elsewhere) = (config.token.clone(), elsewhere(config, address));
+    let site = Site { address: address.clone(), token, views, elsewhere };
     let _entered = runtime.enter();
-    let api = metrics::api(Arc::clone(metrics)).merge(explain::http::api(Arc::clone(explainer)));
-    runtime.block_on(metrics::serve(address, Arc::clone(metrics), page::router(site, api))).map(Some)
+    let api = metrics::api(Arc::clone(metrics)).merge(explain::http::api(Arc::clone(&explainer)));
+    let served = runtime.block_on(metrics::serve(address, Arc::clone(metrics), page::router(site, api)))?;
+    Ok((Some(served), explainer))
 }
 
 /// Of any process but the first: where the page is, as far as it can be told. Ports go up with the processes of a host.

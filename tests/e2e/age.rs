@@ -44,6 +44,7 @@ impl Aging {
             removed: BTreeMap::new(),
             ledger: BTreeMap::new(),
             pin: None,
+            views: Default::default(),
             packed: None,
         };
         for table in Derived::all().map(|table| table.changes()).cycle().take(ADDED) {

@@ -46,7 +46,7 @@ for view, said in snapshot["views"].items():
             assert [row["lon"], row["lat"]] == expected["at"], f"{row} is not {expected}"
     frame = polars.read_ipc_stream(path)
     assert frame.height == len(rows) and frame.columns == table.column_names, f"Polars reads {frame}"
-    assert duckdb.from_arrow(table).aggregate("count(*)").fetchone() == (len(rows),)
+    assert duckdb.from_arrow(table).aggregate("count(*)").fetchall() == [(len(rows),)]
     counts[view] = len(rows)
 assert min(counts[view] for view in ("vehicles", "cells", "worst")) > 0, counts
 print(f"Arrow: {counts}")
