@@ -68,6 +68,7 @@ struct Waiting {
 }
 
 /// What frames are made of.
+#[derive(Clone)]
 pub struct Inputs<'scope> {
     /// Changes of the built-in views.
     pub changes: StreamVec<'scope, Epoch, Update<Row>>,

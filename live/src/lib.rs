@@ -22,5 +22,5 @@ pub mod incidents;
 pub mod latest;
 pub mod rows;
 pub mod standing;
-mod updates;
+pub mod updates;
 pub mod worst;

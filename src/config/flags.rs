@@ -58,8 +58,10 @@ pub struct Setting {
 
 /// The setting that is a list.
 pub const LIST: &str = "kafka";
-/// What the settings file has besides settings: a table of standing views by name.
+/// What the settings file has besides settings: tables of standing views, and of alerts, by name.
+pub const TABLES: [&str; 2] = [VIEWS, ALERTS];
 pub const VIEWS: &str = "views";
+pub const ALERTS: &str = "alerts";
 /// What processes prove to each other.
 pub const SECRET: &str = "cluster-secret";
 /// The other one.
@@ -184,6 +186,9 @@ const PACE_SETTINGS: &[Declared] = &[
     ("live", "SWITCH", Some("off"), "Live views of the city, for the page and /api/views: on or off [demo: on]"),
     ("most-views", "COUNT", Some("64"), "Standing views at one time"),
     ("most-view-keys", "COUNT", Some("1000"), "Vehicles that one standing view names"),
+    ("alert-topic", "TOPIC", None, "Kafka topic that is told of alerts"),
+    ("alert-webhook", "URL", None, "Where alerts are posted, signed with CITYSTREAM_ALERT_SECRET where that is set"),
+    ("alert-log", "FILE", None, "File that alerts are appended to, a JSON object a line"),
     ("most-view-points", "COUNT", Some("10000"), "Points of the area of one standing view"),
 ];
 

@@ -14,7 +14,7 @@ use clap::Command;
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
-use super::flags::{LIST as KAFKA, SECRETS, VIEWS, settings};
+use super::flags::{LIST as KAFKA, SECRETS, TABLES, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
 use crate::spelling;
@@ -162,7 +162,7 @@ fn settings_file(given: Option<&str>) -> Result<SettingsFile, RunError> {
 pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
     let mut values: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
     for (key, value) in &mut values {
-        if key != VIEWS && !keys().any(|known| known == key) {
+        if !TABLES.contains(&key.as_str()) && !keys().any(|known| known == key) {
             let meant = meant(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
             let help = if meant.is_empty() { "; `citystream run --help` lists them" } else { "" };
             return Err(usage(format!("{path}: no setting is called `{key}`{meant}{help}")));
@@ -180,8 +180,8 @@ fn check_type(key: &str, value: &mut Value) -> Result<(), &'static str> {
             *value = Value::Array(vec![Value::String(std::mem::take(one))]);
             Ok(())
         }
-        Value::Table(views) if key == VIEWS && views.values().all(Value::is_table) => Ok(()),
-        _ if key == VIEWS => Err("tables such as [views.slow]"),
+        Value::Table(all) if TABLES.contains(&key) && all.values().all(Value::is_table) => Ok(()),
+        _ if TABLES.contains(&key) => Err("tables such as [views.slow]"),
         _ if key == KAFKA => Err("a list of texts such as [\"security.protocol=ssl\"]"),
         Value::String(_) | Value::Integer(_) | Value::Boolean(_) => Ok(()),
         _ => Err("a text, a number, or true or false"),
@@ -276,6 +276,11 @@ pub fn api_keys() -> Result<ApiKeys, RunError> {
     let variables = environment();
     let key = |variable| Ok::<_, RunError>(given(&variables, variable)?.as_deref().and_then(Secret::new));
     Ok(ApiKeys { openweather: key("OPENWEATHER_API_KEY")?, tomtom: key("TOMTOM_API_KEY")? })
+}
+
+/// What alerts are signed with: a variable, or the file that it names.
+pub(super) fn alert_secret() -> Result<Option<String>, RunError> {
+    given(&environment(), "CITYSTREAM_ALERT_SECRET")
 }
 
 /// `AWS_ACCESS_KEY` and `AWS_SECRET_KEY`, the original's names; the standard ones are aws-config's to read.

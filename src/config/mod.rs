@@ -5,6 +5,7 @@ mod effective;
 mod flags;
 mod layers;
 mod machine;
+mod standing;
 mod token;
 
 use std::path::PathBuf;
@@ -19,9 +20,7 @@ use toml::Value;
 
 use crate::error::RunError;
 use crate::escape::escaped;
-use crate::lake::history::views::Views;
 use crate::source::assignment::From;
-use crate::standing::Limits;
 use crate::units;
 
 pub use api_flags::ApiArgs;
@@ -32,6 +31,7 @@ pub use layers::{
     SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
     wants_colour,
 };
+pub use standing::{SigningKey, Standing};
 pub use token::Token;
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
@@ -118,10 +118,8 @@ pub struct Config {
     pub token: Option<Token>,
     /// Whether live views are kept.
     pub live: bool,
-    /// Standing views that the settings file declares, not checked yet.
-    pub views: Views,
-    /// How many there may be, and how large.
-    pub view_limits: Limits,
+    /// Standing views and alerts.
+    pub standing: Standing,
     /// Processes, workers of each, and this one's index.
     pub processes: usize,
     /// Workers of each process.
@@ -271,12 +269,7 @@ impl Config {
             listen: listen(&values, process),
             token: values.given(flags::TOKEN, Token::new)?,
             live: values.choice("live", &[("off", false), ("on", true)])?,
-            views: declared_views(settings),
-            view_limits: Limits {
-                views: values.number("most-views", 0, 10_000)?,
-                keys: values.number("most-view-keys", 1, 1_000_000)?,
-                points: values.number("most-view-points", 4, 10_000)?,
-            },
+            standing: Standing::check(&values, settings)?,
             processes,
             workers: values.number("workers", 1, MOST)?,
             process,
@@ -298,6 +291,10 @@ impl Config {
     /// The same, and a process that has not been told.
     pub fn check_process(settings: &Effective) -> Result<Config, RunError> {
         let config = Config::check(settings)?;
+        if config.standing.is_declared() && !config.live {
+            let why = "the settings declare views or alerts, which are made of live views";
+            return Err(Values(settings).error("live", why));
+        }
         if config.processes > 1 && !settings.is_given("process") {
             let hosts =
                 if settings.is_given("hostfile") { "" } else { ", and -h HOSTFILE if they are on several machines" };
@@ -321,7 +318,13 @@ impl Config {
         );
         // Processes name topics to each other by their place in the list.
         let declared: Vec<&Declaration> = Topic::all().map(Topic::declaration).collect();
-        xxhash_rust::xxh3::xxh3_64(format!("{equal:?}{paced:?}{}{}{declared:?}", self.derives, self.live).as_bytes())
+        xxhash_rust::xxh3::xxh3_64(
+            format!(
+                "{equal:?}{paced:?}{}{}{declared:?}{:?}{:?}",
+                self.derives, self.live, self.standing.views, self.standing.alerts
+            )
+            .as_bytes(),
+        )
     }
 
     fn bounds(&self, values: &Values<'_>) -> Result<(), RunError> {
@@ -330,9 +333,6 @@ impl Config {
         }
         if self.live && !self.derives {
             return Err(values.error("live", "the city's views are made of its tables: --tables raw has none"));
-        }
-        if !self.views.is_empty() && !self.live {
-            return Err(usage(format!("{}: standing views take --live on", values.0.name(flags::VIEWS))));
         }
         if self.is_final && !self.until_drained {
             let why = "says that the log has ended, which --until-drained finds out: give both";
@@ -385,13 +385,6 @@ fn kafka_settings(values: &Values<'_>) -> Result<Vec<(String, String)>, RunError
             None => Err(usage(format!("{} {item}: expected key=value", values.0.name(flags::LIST)))),
         })
         .collect()
-}
-
-/// The standing views of the settings file, as JSON.
-fn declared_views(settings: &Effective) -> Views {
-    let views = settings.get(flags::VIEWS).and_then(Value::as_table).into_iter().flatten();
-    // What is no JSON, such as a time, is refused as what it becomes.
-    views.map(|(name, view)| (name.clone(), serde_json::to_value(view).unwrap_or_default())).collect()
 }
 
 fn listen(values: &Values<'_>, process: usize) -> Option<String> {

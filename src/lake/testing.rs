@@ -35,6 +35,8 @@ pub(crate) fn claim(run: &str) -> Commit {
         removed: Default::default(),
         ledger: Default::default(),
         views: Default::default(),
+        alerts: Vec::new(),
+        told: None,
         pin: None,
         packed: None,
     }

@@ -20,4 +20,5 @@ mod views;
 pub use access::values;
 pub use feed::feed;
 pub use hub::Hub;
+pub use show::key as key_text;
 pub use views::{Site, router};

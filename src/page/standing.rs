@@ -1,4 +1,4 @@
-//! Standing views from outside: which there are, what each asks, and how they come and go.
+//! Standing views from outside: which there are, what each asks, and how they come and go; and what has become of alerts.
 //!
 //! A request that changes something is answered as all others are, and only if no page of another site can have sent it.
 
@@ -16,6 +16,8 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::hub::Hub;
+use super::show::time;
+use crate::lake::history::alerts::{Event, Phase};
 use crate::standing::{Refused, Registry};
 
 /// The longest definition: an area of as many points as there may be, with room to spare.
@@ -29,6 +31,7 @@ type Shared = (Arc<Hub>, Arc<Registry>);
 /// `/api/standing`, and `/api/standing/NAME` to install and to remove.
 pub fn router(hub: Arc<Hub>, registry: Arc<Registry>) -> Router {
     Router::new()
+        .route("/api/alerts", get(alerts))
         .route("/api/standing", get(list))
         .route("/api/standing/{name}", post(add).delete(remove).layer(from_fn(from_here)))
         .layer(DefaultBodyLimit::max(LONGEST))
@@ -56,6 +59,23 @@ fn refusal(headers: &HeaderMap, method: &str) -> Option<&'static str> {
 async fn list(State((_, registry)): State<Shared>) -> Response {
     let views = serde_json::Map::from_iter(registry.views());
     ([(CONTENT_TYPE, "application/json")], Value::from(views).to_string()).into_response()
+}
+
+/// Alerts as of the last commit: those that are raised, those that may be, and those that were cleared last.
+async fn alerts(State((_, registry)): State<Shared>) -> Response {
+    let silent = registry.silences().silent();
+    let alerts = registry.alerts();
+    let open = |phase| alerts.open().filter(move |event| event.phase == phase).map(shown).collect::<Vec<_>>();
+    let recent: Vec<Value> = alerts.recent().iter().rev().map(shown).collect();
+    let all =
+        json!({ "raised": open(Phase::Raised), "pending": open(Phase::Pending), "cleared": recent, "silent": silent });
+    ([(CONTENT_TYPE, "application/json")], all.to_string()).into_response()
+}
+
+fn shown(event: &Event) -> Value {
+    let Event { alert, view, key, since, at, value, why, .. } = event;
+    let (since, at) = (time(*since), time(*at));
+    json!({ "alert": alert, "view": view, "key": key, "since": since, "at": at, "value": value, "why": why })
 }
 
 async fn add(State((hub, registry)): State<Shared>, Path(name): Path<String>, body: Bytes) -> Response {

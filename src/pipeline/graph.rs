@@ -8,6 +8,7 @@ use citystream_dataflows::operators::stage::Closes;
 use citystream_dataflows::tables;
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::closes;
+use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concat, ConnectLoop, Feedback, Probe, probe::Handle};
 use timely::worker::Worker;
@@ -24,6 +25,7 @@ use crate::process::Process;
 use crate::process::metrics::Health;
 use crate::sink::commit::{CommitHandle, commit};
 use crate::sink::write::{gather, write};
+use crate::standing::Decisions;
 
 /// What only worker 0 has: the clock's state and the way to the commit task.
 pub struct Worker0 {
@@ -31,6 +33,8 @@ pub struct Worker0 {
     pub clock: ClockStart,
     /// For the commit operator.
     pub commits: CommitHandle,
+    /// What was decided of alerts so far.
+    pub decisions: Decisions,
 }
 
 /// How far a worker knows the run to be.
@@ -53,10 +57,13 @@ impl Frontiers {
 /// ```text
 /// clock -> read -> classify ------------------------+-> write -> gather -> commit -> (back to clock)
 ///             \-- recover --^   \-> records -> city -> derive --^
-///                                                \--> live views
+///                                                \--> live views -- alerts ------^
 /// ```
 pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker0>) -> Frontiers {
-    let (clock_start, commits) = worker0.map(|it| (it.clock, it.commits)).unzip();
+    let (clock_start, commits, decisions) = match worker0 {
+        Some(Worker0 { clock, commits, decisions }) => (Some(clock), Some(commits), Some(decisions)),
+        None => (None, None, None),
+    };
     let (derived_probe, committed_probe) = (Handle::new(), Handle::new());
     worker.dataflow_named("citystream", |scope| {
         let (reports_loop, reports_back) = scope.feedback(1);
@@ -70,6 +77,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         let decided = (process.policy, Arc::clone(&process.held));
         let rows = classify(decided, rows, ticks.clone(), reports.clone(), recovered.seen).map(Batch::from);
 
+        let mut alerts = empty(ticks.scope());
         let batches = if process.derived.is_empty() {
             rows
         } else {
@@ -82,7 +90,7 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
             let driven = Closes { stream: closes.clone(), held: Arc::clone(&process.held) };
             let city = City::new(driven, records);
             if let Some(hub) = &process.hub {
-                live_views((hub, &names, process.fatal.clone()), &city, ticks.clone(), interned.clone());
+                alerts = live_views(process, hub, decisions, &city, ticks.clone(), interned.clone());
             }
             let blocks = tables::derive(&city, process.derived.iter().copied());
             let shown = (names, Arc::clone(&process.reading), process.fatal.clone());
@@ -92,7 +100,8 @@ pub fn build(worker: &mut Worker, process: &Arc<Process>, worker0: Option<Worker
         let (plenty, few) = write(process.lake.clone(), batches, ticks.clone());
         let gathered = gather(process.lake.clone(), few, ticks.clone());
         let written = plenty.concat(gathered);
-        let committed = commit((process.policy, process.fatal.clone()), commits, written, reports.clone(), ticks);
+        let judged = (process.policy, process.fatal.clone());
+        let committed = commit(judged, commits, written, alerts, reports.clone(), ticks);
 
         reports.connect_loop(reports_loop);
         words.connect_loop(words_loop);

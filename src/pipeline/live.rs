@@ -11,33 +11,43 @@ use citystream_live::frames::{self, frames};
 use citystream_live::standing::{Command, Question, standing};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::generic::operator::{Operator, empty};
 
-use crate::columns::names::Names;
+use super::alerts::alerts;
 use crate::columns::text_hash::TextHasher;
 use crate::error::RunError;
+use crate::lake::history::alerts::Event;
 use crate::page::{Hub, feed};
-use crate::process::Fatal;
-use crate::standing::Definition;
+use crate::process::{Fatal, Process};
+use crate::standing::{Decisions, Definition};
 
-/// Builds the views; their frames are sent once the names of their epoch are `interned`.
+/// Builds the views; their frames are sent once the names of their epoch are `interned`. Gives what is decided of alerts.
 pub fn live_views<'scope>(
-    (hub, names, fatal): (&Arc<Hub>, &Arc<Names>, Fatal),
+    process: &Process,
+    hub: &Arc<Hub>,
+    decisions: Option<Decisions>,
     city: &City<'scope>,
     ticks: StreamVec<'scope, Epoch, Tick>,
     interned: StreamVec<'scope, Epoch, ()>,
-) {
+) -> StreamVec<'scope, Epoch, Event> {
     let Collections { changes, traces } = Collections::new(city);
     let is_worker0 = changes.scope().index() == 0;
-    let commands = commands(ticks, fatal);
+    let commands = commands(ticks, process.fatal.clone());
     let standing = standing(city.closes.clone(), changes.clone(), commands.clone(), traces);
     let closes = city.closes.stream.clone();
-    let mut outlet = is_worker0.then(|| feed(Arc::clone(hub), Arc::clone(names)));
-    frames(frames::Inputs { changes, standing, commands, closes, ready: interned }, move |frame| {
+    let inputs = frames::Inputs { changes, standing, commands, closes, ready: interned };
+    let decided = if process.alerts.rules.is_empty() && process.alerts.silences.is_empty() {
+        empty(inputs.closes.scope())
+    } else {
+        alerts(process, decisions, city.closes.clone(), &inputs)
+    };
+    let mut outlet = is_worker0.then(|| feed(Arc::clone(hub), Arc::clone(&process.names)));
+    frames(inputs, move |frame| {
         if let Some(outlet) = &mut outlet {
             outlet.send(frame);
         }
     });
+    decided
 }
 
 /// What ticks say of standing views, with the run's ids of texts. Every worker counts alike.

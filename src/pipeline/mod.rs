@@ -1,6 +1,7 @@
 //! A run: from settings to a dataflow on every worker, and to its end.
 
 mod alarm;
+mod alerts;
 pub mod check;
 pub mod clock;
 mod cursor;
@@ -37,7 +38,7 @@ use crate::page::{self, Hub, Site};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
 use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
-use crate::standing::Registry;
+use crate::standing::{Registry, Rules, Silences, rules};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
 
@@ -75,8 +76,7 @@ impl Run {
         explainer.open(lake.clone());
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
-        let (fatal, fatal_error) = Fatal::new();
-        let held = metrics.held();
+        let ((fatal, fatal_error), held) = (Fatal::new(), metrics.held());
         let queues = source.queues(config.memory);
         let budget = for_rows(config.memory - queues, config.derives);
         let rows = Arc::new(Budget::new(budget));
@@ -120,6 +120,7 @@ impl Run {
             metrics: Arc::clone(&metrics),
             hub,
             views,
+            alerts: alert_rules(config)?,
             fatal,
         });
         let (worker0, publishing) = if config.process == 0 {
@@ -206,8 +207,15 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
 
 /// The standing views that the settings declare.
 fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
-    let registry = Registry::new(config.view_limits, config.views.clone());
-    registry.map(Arc::new).map_err(|refused| RunError::Usage(refused.to_string()))
+    let registry = Registry::new(config.standing.limits, config.standing.views.clone());
+    let registry = registry.map_err(|refused| RunError::Usage(refused.to_string()))?;
+    *registry.silences() = Silences::new(alert_rules(config)?.silences);
+    Ok(Arc::new(registry))
+}
+
+/// The alerts that the settings declare.
+fn alert_rules(config: &Config) -> Result<Rules, RunError> {
+    rules(&config.standing.alerts, &config.standing.views).map_err(|refused| RunError::Usage(refused.to_string()))
 }
 
 /// Serves metrics and health, and the page beside them; who explains is to be told of the lake.

@@ -24,9 +24,13 @@ use crate::lake::recovery::seeds;
 use crate::lake::store::probe;
 use crate::lake::{Committer, Lake, State, StoreOptions, delta, random_id};
 use crate::process::Process;
-use crate::sink::commit::{CommitHandle, ConsumerGroup, Sink, Topics};
+use crate::process::source::kafka_settings;
+use crate::sink::commit::{
+    AlertSink, AlertTopic, CommitHandle, ConsumerGroup, LogFile, Sink, Target, Told, Topics, Webhook,
+};
 use crate::source::assignment::{Beginning, From, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
+use crate::standing::Decisions;
 
 /// A claimed lake, ready for the first tick.
 pub struct ClaimedLake {
@@ -133,16 +137,40 @@ pub fn open(
     runtime.spawn(discover(process.fatal.clone(), Arc::clone(&catalog), watch, pace, found));
     let delta_tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
     let publisher = runtime.block_on(Publisher::open(lake, &settings.lake, delta_tables, state.seq))?;
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
-    let (commits, publishing) =
-        CommitHandle::start(committer, sinks, topics, (process.lake.clone(), Arc::clone(&process.metrics)), unrecorded);
-    Ok(ClaimedLake {
-        worker0: Worker0 {
-            clock: ClockStart { pacer, discovered, views, metrics: Arc::clone(&process.metrics) },
-            commits,
-        },
-        publishing,
-    })
+    let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(publisher), Box::new(ConsumerGroup(catalog))];
+    let told = alert_sink(config, process, &state, runtime)?.map(|(sink, told)| {
+        sinks.push(Box::new(sink));
+        told
+    });
+    let decisions = Decisions::new(process.alerts.rules.clone(), state.alerts.open());
+    let access = (process.lake.clone(), Arc::clone(&process.metrics));
+    let (commits, publishing) = CommitHandle::start(committer, (sinks, told), topics, access, unrecorded);
+    let clock = ClockStart { pacer, discovered, views, metrics: Arc::clone(&process.metrics) };
+    Ok(ClaimedLake { worker0: Worker0 { clock, commits, decisions }, publishing })
+}
+
+/// Who is told of alerts, where there are some.
+fn alert_sink(
+    config: &Config,
+    process: &Process,
+    state: &State,
+    runtime: &Runtime,
+) -> Result<Option<(AlertSink, Told)>, RunError> {
+    let Some(registry) = &process.views else { return Ok(None) };
+    if process.alerts.rules.is_empty() && process.alerts.silences.is_empty() && state.alerts.is_empty() {
+        return Ok(None);
+    }
+    let mut targets: Vec<Box<dyn Target>> = Vec::new();
+    if let Some(path) = &config.standing.log {
+        targets.push(Box::new(LogFile(path.clone())));
+    }
+    if let Some(url) = &config.standing.webhook {
+        targets.push(Box::new(Webhook::new(url, config.standing.secret.clone())?));
+    }
+    if let Some(topic) = &config.standing.topic {
+        targets.push(Box::new(AlertTopic::new(topic, &kafka_settings(config))?));
+    }
+    Ok(Some(AlertSink::start(state, registry, targets, runtime.handle())))
 }
 
 /// How many partitions could be read if a run took over from a state.

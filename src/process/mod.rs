@@ -23,7 +23,7 @@ use crate::lake::store::Lake;
 use crate::page::Hub;
 use crate::process::metrics::Metrics;
 use crate::process::source::Source;
-use crate::standing::Registry;
+use crate::standing::{Registry, Rules};
 use crate::stopwatch::Stopwatch;
 
 /// One process of a run: what its operators and tasks are given parts of.
@@ -48,6 +48,8 @@ pub struct Process {
     pub hub: Option<Arc<Hub>>,
     /// Which standing views there are, on process 0.
     pub views: Option<Arc<Registry>>,
+    /// What alerts are about.
+    pub alerts: Rules,
     /// Where a fatal error goes.
     pub fatal: Fatal,
 }

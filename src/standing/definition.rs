@@ -1,7 +1,7 @@
 //! What a standing view asks, in JSON or TOML. Refused with the field and the reason, before anything is installed.
 
 use citystream_live::area::{self, Area};
-use citystream_live::rows::Place;
+use citystream_live::rows::{Place, View};
 use citystream_live::standing::Question;
 use citystream_live::worst::RANKS;
 use serde_json::{Map, Value};
@@ -94,6 +94,17 @@ impl Definition {
             ("worst", _) => whole(field, value, RANKS as u32).map(Definition::Worst),
             ("incidents", _) => rings(field, value).map(Definition::IncidentsIn),
             _ => whole(field, value, 1_000_000).map(Definition::Clusters),
+        }
+    }
+
+    /// The collection that it is about.
+    pub fn about(&self) -> View {
+        match self {
+            Definition::Vehicles(_) | Definition::VehiclesIn(_) | Definition::VehiclesAbove(_) => View::Vehicles,
+            Definition::CellsBelow(_) => View::Cells,
+            Definition::Worst(_) => View::Worst,
+            Definition::IncidentsIn(_) => View::Incidents,
+            Definition::Clusters(_) => View::Clusters,
         }
     }
 
@@ -224,7 +235,7 @@ mod tests {
             (json!(7), "view: expected an object"),
             (json!({ "k": 5 }), "kind: is missing: one of vehicles, cells"),
             (json!({ "kind": "buses" }), "kind: \"buses\" is none of vehicles"),
-            (json!({ "kind": "worst", "q": 5 }), "q: is no field of a view of worst: k"),
+            (json!({ "kind": "worst", "rank": 5 }), "rank: is no field of a view of worst: k"),
             (
                 json!({ "kind": "cells", "ratio_bellow": 1 }),
                 "ratio_bellow: is no field of a view of cells: did you mean `ratio_below`?",

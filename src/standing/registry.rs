@@ -7,6 +7,8 @@ use citystream_live::rows::View;
 use serde_json::Value;
 
 use super::definition::{Definition, Limits, Refused, refuse};
+use super::silence::Silences;
+use crate::lake::history::alerts::Alerts;
 use crate::lake::history::views::Views;
 
 /// See the module.
@@ -15,6 +17,8 @@ pub struct Registry {
     /// Those of the settings, which nobody takes away while the run goes on.
     declared: Views,
     state: Mutex<State>,
+    alerts: Mutex<Alerts>,
+    silences: Mutex<Silences>,
 }
 
 #[derive(Default)]
@@ -39,7 +43,7 @@ impl Registry {
         if declared.len() > limits.views {
             return refuse("views", format!("there are {}, and --most-views is {}", declared.len(), limits.views));
         }
-        Ok(Registry { limits, declared, state: Mutex::default() })
+        Ok(Registry { limits, declared, state: Mutex::default(), alerts: Mutex::default(), silences: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -93,6 +97,16 @@ impl Registry {
         state.send(ViewCommand { name: name.to_owned(), definition: None })?;
         state.views.remove(name);
         Ok(())
+    }
+
+    /// What has become of alerts, as of the last commit.
+    pub fn alerts(&self) -> MutexGuard<'_, Alerts> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who was heard of when.
+    pub fn silences(&self) -> MutexGuard<'_, Silences> {
+        self.silences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What each view asks.

@@ -45,6 +45,8 @@ impl Aging {
             ledger: BTreeMap::new(),
             pin: None,
             views: Default::default(),
+            alerts: Vec::new(),
+            told: None,
             packed: None,
         };
         for table in Derived::all().map(|table| table.changes()).cycle().take(ADDED) {

@@ -18,6 +18,7 @@ fn process(plan: &Plan, address: &str, hosts: &str, shape: [usize; 3]) -> Comman
     let is_listen = |arg: &&std::ffi::OsStr| arg.to_string_lossy().starts_with("--listen");
     let mut command = Command::new(base.get_program());
     command.args(base.get_args().filter(|arg| !is_listen(arg))).current_dir(plan.dir());
+    command.envs(base.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.args(["-n", &processes, "-w", &workers, "-p", &index, "-h", hosts]);
     command.args(["--listen", if index == "0" { address } else { "none" }]);
     command

@@ -8,6 +8,7 @@
 mod common;
 
 mod age;
+mod alerting;
 mod alerts;
 mod answers;
 mod bad_input;

@@ -215,7 +215,7 @@ def main():
     ends = {commit["epoch"]: commit["seq"] for commit in commits if commit["kind"] == "data"}
     found, compared, definitions = [], {}, {}
     for path in map(pathlib.Path, sys.argv[2:]):
-        if path.suffix == ".sse":
+        if ".sse" in path.name:
             found += at_commits(connection, path, ends, definitions, compared)
             continue
         read = json.loads(path.read_text())

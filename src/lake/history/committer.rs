@@ -160,6 +160,8 @@ impl Committer {
             removed: Default::default(),
             ledger: Default::default(),
             views: Default::default(),
+            alerts: Vec::new(),
+            told: None,
             pin: None,
             packed: None,
         }

@@ -1,5 +1,6 @@
 //! The history of a lake: commits, what they add up to, which may follow, and the one writer that makes them.
 
+pub mod alerts;
 pub mod commit;
 pub mod committer;
 pub mod layout;

@@ -8,6 +8,7 @@ use citystream_dataflows::time::bindings::{
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
+use crate::lake::history::alerts::Alerts;
 use crate::lake::history::commit::{Commit, Kind, Ledger, Packed, TopicName, saturating_sum};
 use crate::lake::history::layout;
 use crate::lake::history::live::Live;
@@ -41,6 +42,9 @@ pub struct State {
     /// The standing views that are there.
     #[serde(default, skip_serializing_if = "Views::is_empty")]
     pub views: Views,
+    /// What has become of alerts.
+    #[serde(default, skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
     /// Up to where commits are packed.
     pub packed: Option<Packed>,
 }
@@ -60,9 +64,12 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data, packed, mut standing) = previous
-        .map_or_else(Default::default, |state| (state.files, state.totals, state.has_data, state.packed, state.views));
+    let (mut files, mut totals, had_data, packed, mut standing, mut alerts) = previous
+        .map_or_else(Default::default, |state| {
+            (state.files, state.totals, state.has_data, state.packed, state.views, state.alerts)
+        });
     views::apply(&mut standing, &commit.views);
+    alerts.apply(commit.seq, &commit.alerts, commit.told);
     files.take(commit);
     for (topic, ledger) in &commit.ledger {
         let total: &mut Ledger = totals.entry(*topic).or_default();
@@ -81,6 +88,7 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         totals,
         has_data: had_data || commit.kind == Kind::Data,
         views: standing,
+        alerts,
         packed: commit.packed.clone().or(packed),
     }
 }
@@ -104,6 +112,7 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
 
 fn check_claim(commit: &Commit) -> Result<(), Violation> {
     let empty = commit.views.is_empty()
+        && commit.alerts.is_empty()
         && commit.epochs.is_empty()
         && commit.added.values().all(Vec::is_empty)
         && commit.ledger.is_empty();

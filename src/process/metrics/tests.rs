@@ -56,6 +56,8 @@ fn commit() -> Commit {
         packed: None,
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
         views: Default::default(),
+        alerts: Vec::new(),
+        told: None,
     }
 }
 

@@ -9,6 +9,7 @@ use citystream_dataflows::time::ticks::{Report, Tick};
 use citystream_dataflows::time::{Micros, TimePolicy};
 
 use crate::lake::history::Violation;
+use crate::lake::history::alerts::Event;
 use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
 use crate::lake::history::views::{self, ViewChanges};
 use crate::sink::write::Written;
@@ -26,6 +27,8 @@ pub struct Assembly {
     latest: BTreeMap<Partition, Binding>,
     /// What has become of standing views since the last commit.
     views: ViewChanges,
+    /// What was decided of alerts at the seal.
+    alerts: Vec<Event>,
 }
 
 impl Assembly {
@@ -40,11 +43,13 @@ impl Assembly {
             committed_horizon: None,
             latest: BTreeMap::new(),
             views: ViewChanges::new(),
+            alerts: Vec::new(),
         }
     }
 
     /// Takes up an epoch, in order, with all reports and file descriptions of it.
-    pub fn advance(&mut self, tick: &Tick, reports: &[Report], written: Vec<Written>) {
+    pub fn advance(&mut self, tick: &Tick, reports: &[Report], written: Vec<Written>, alerts: Vec<Event>) {
+        self.alerts.extend(alerts);
         let mut bindings: Vec<Binding> = reports.iter().flat_map(|r| &r.bindings).copied().collect();
         bindings.sort_unstable_by_key(|b| b.partition);
         for binding in &bindings {
@@ -82,7 +87,7 @@ impl Assembly {
         let horizon = self.progress.horizon();
         let read = self.epochs.iter().flat_map(|e| &e.bindings).any(|b| b.next != b.first);
         let said = self.committed_horizon == Some(horizon);
-        if !read && said && !unrecorded && self.views.is_empty() {
+        if !read && said && !unrecorded && self.views.is_empty() && self.alerts.is_empty() {
             self.epochs.clear();
             return self.check_empty(seq).map(|()| None);
         }
@@ -103,6 +108,8 @@ impl Assembly {
             packed: None,
             ledger: std::mem::take(&mut self.ledger),
             views: std::mem::take(&mut self.views),
+            alerts: std::mem::take(&mut self.alerts),
+            told: None,
         };
         self.committed_horizon = Some(horizon);
         Ok(Some(commit))
@@ -171,7 +178,7 @@ mod tests {
             is_crowded: false,
             bindings: vec![binding],
         };
-        assembly.advance(&tick(1), &[report], written);
+        assembly.advance(&tick(1), &[report], written, Vec::new());
         assembly.seal(&tick(1), 1, false)
     }
 

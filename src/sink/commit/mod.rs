@@ -8,6 +8,6 @@ mod task;
 mod topics;
 
 pub use operator::commit;
-pub use sinks::{ConsumerGroup, Sink};
+pub use sinks::{AlertSink, AlertTopic, ConsumerGroup, LogFile, Sink, Target, Told, Webhook};
 pub use task::CommitHandle;
 pub use topics::Topics;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! written --- to worker 0 --+
+//! alerts ---- of worker 0 --+
 //! reports --- broadcast ----+-> commit (worker 0) -> committed -> broadcast
 //! ticks ----- broadcast ----+
 //! ```
@@ -21,6 +22,7 @@ use timely::dataflow::operators::vec::Broadcast;
 
 use super::assemble::Assembly;
 use super::task::{CommitHandle, Proposal};
+use crate::lake::history::alerts::Event;
 use crate::process::{Fatal, Mailbox};
 use crate::sink::write::Written;
 use citystream_dataflows::time::ticks::Committed;
@@ -30,12 +32,14 @@ pub fn commit<'scope>(
     (policy, fatal): (TimePolicy, Fatal),
     commits: Option<CommitHandle>,
     written: StreamVec<'scope, Epoch, Written>,
+    alerts: StreamVec<'scope, Epoch, Event>,
     reports: StreamVec<'scope, Epoch, Report>,
     ticks: StreamVec<'scope, Epoch, Tick>,
 ) -> StreamVec<'scope, Epoch, Committed> {
     let scope = ticks.scope();
     let mut builder = OperatorBuilder::new("commit".to_owned(), scope);
     let mut written = builder.new_input_connection(written, Exchange::new(|_: &Written| 0), []);
+    let mut alerts = builder.new_input_connection(alerts, Pipeline, []);
     let mut reports = builder.new_input_connection(reports, Pipeline, []);
     let mut ticks = builder.new_input_connection(ticks, Pipeline, []);
     let (output, committed) = builder.new_output_connection::<Vec<Committed>, _>([]);
@@ -51,6 +55,7 @@ pub fn commit<'scope>(
         move |frontiers| {
             // Read.
             written.for_each(|time, batch| waiting.at(*time.least().unwrap_or(&0)).written.append(batch));
+            alerts.for_each(|time, batch| waiting.at(*time.least().unwrap_or(&0)).alerts.append(batch));
             reports.for_each(|time, batch| waiting.at(*time.least().unwrap_or(&0)).reports.append(batch));
             ticks.for_each(|_, batch| {
                 batch.drain(..).for_each(|tick| {
@@ -61,9 +66,9 @@ pub fn commit<'scope>(
             let Some((commits, capability)) = &mut held else { return waiting.clear() };
             // Plan and act: take up whole epochs in order; a seal is proposed to the task.
             let open = first_open(frontiers);
-            while let Some((_, Waiting { tick, reports, written })) = waiting.next_before(open) {
+            while let Some((_, Waiting { tick, reports, written, alerts })) = waiting.next_before(open) {
                 let Some(tick) = tick else { continue };
-                assembly.advance(&tick, &reports, written);
+                assembly.advance(&tick, &reports, written, alerts);
                 last = tick.last.then_some(tick.epoch);
                 if let Some(seq) = tick.seal {
                     match assembly.seal(&tick, seq, commits.take_unrecorded()) {
@@ -95,4 +100,5 @@ struct Waiting {
     tick: Option<Tick>,
     reports: Vec<Report>,
     written: Vec<Written>,
+    alerts: Vec<Event>,
 }

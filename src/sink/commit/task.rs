@@ -11,7 +11,7 @@ use citystream_dataflows::time::Epoch;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::sinks::{Sink, Sinks};
+use super::sinks::{Sink, Sinks, Told};
 use super::topics::Topics;
 use crate::error::RunError;
 use crate::lake::history::commit::Commit;
@@ -47,7 +47,7 @@ impl CommitHandle {
     /// the committer's claim. The task ends when the handle is dropped; join it before the process ends.
     pub fn start(
         committer: Committer,
-        sinks: Vec<Box<dyn Sink>>,
+        (sinks, told): (Vec<Box<dyn Sink>>, Option<Told>),
         topics: Topics,
         (access, metrics): (LakeAccess, Arc<Metrics>),
         unrecorded: bool,
@@ -55,7 +55,7 @@ impl CommitHandle {
         let (proposals, inbox) = mpsc::unbounded_channel();
         let runtime = access.runtime.clone();
         let sinks = Sinks::new(access.lake.clone(), sinks, committer.next_seq());
-        let task = CommitTask { committer, sinks, topics, fatal: access.fatal, metrics };
+        let task = CommitTask { committer, sinks, told, topics, fatal: access.fatal, metrics };
         (CommitHandle { proposals, unrecorded }, runtime.spawn(task.serve(inbox)))
     }
 
@@ -73,6 +73,8 @@ impl CommitHandle {
 struct CommitTask {
     committer: Committer,
     sinks: Sinks,
+    /// How far alerts have been told, where somebody is told of them.
+    told: Option<Told>,
     topics: Topics,
     fatal: Fatal,
     metrics: Arc<Metrics>,
@@ -121,6 +123,7 @@ impl CommitTask {
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
         commit.topics = self.topics.names();
+        commit.told = self.told.as_ref().map(Told::get);
         if let Some(state) = self.committer.state() {
             history::keep_positions(state, &mut commit)?;
         }

@@ -2,11 +2,13 @@
 //!
 //! Landed means durable: the operator has been told, and nothing that a sink does can take the commit back.
 
+mod alerts;
 mod delta;
 mod group;
 
 use futures::future::BoxFuture;
 
+pub use alerts::{AlertSink, AlertTopic, LogFile, Target, Told, Webhook};
 pub use group::ConsumerGroup;
 
 use crate::error::RunError;
