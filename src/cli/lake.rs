@@ -15,7 +15,7 @@ use crate::explain;
 use crate::lake::history::{roots, settings};
 use crate::lake::inspect::{status, verify};
 use crate::lake::store::probe;
-use crate::lake::{Lake, delta};
+use crate::lake::{Lake, delta, repair};
 use crate::pipeline::start::{row_semantics, store_options};
 use crate::units;
 
@@ -42,6 +42,19 @@ pub enum LakeCommand {
     /// Check the promises from the lake alone; exit code 5 if one is broken.
     #[command(after_help = VERIFY)]
     Verify {
+        /// Leave out the data files: what commits, roots and Delta logs say
+        #[arg(long)]
+        quick: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<LAKE>,
+    },
+    /// Write anew what follows from the commits where it is wrong or missing, also while a run goes on.
+    #[command(after_help = REPAIR)]
+    Repair {
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -107,6 +120,7 @@ Examples:
   citystream lake init --lake s3://bucket/city
   citystream lake status --lake ./lake
   citystream lake verify --lake ./lake
+  citystream lake verify --lake ./lake --quick
   citystream lake sql --lake ./lake > lake.sql
   citystream lake explain --lake ./lake enriched_pings:0/42";
 
@@ -128,6 +142,15 @@ const VERIFY: &str = "\
 Examples:
   citystream lake verify --lake ./lake
   citystream lake verify --lake s3://bucket/city --json";
+
+const REPAIR: &str = "\
+Roots and their parts, Delta logs and their checkpoints, the table of commits.
+A data file that is damaged cannot be written anew: `lake verify` names it, and
+a copy of it is the cure. Exit code 5 if the commits themselves are broken.
+
+Examples:
+  citystream lake repair --lake ./lake
+  citystream lake repair --lake s3://bucket/city --json";
 
 const EXPLAIN: &str = "\
 Examples:
@@ -163,7 +186,8 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
     match command {
         LakeCommand::Init { settings } => init(&runtime, &load(&settings, file)?),
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
-        LakeCommand::Verify { json, settings } => show_verify(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Verify { quick, json, settings } => show_verify(&runtime, &load(&settings, file)?, (quick, json)),
+        LakeCommand::Repair { json, settings } => show_repair(&runtime, &load(&settings, file)?, json),
         LakeCommand::Explain { target, time, json, records, settings } => {
             let config = load(&settings, file)?;
             let target = explain::Target::parse(&target, time.as_deref(), &config.topics)?;
@@ -220,12 +244,16 @@ fn show_status(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
     Ok(0)
 }
 
-fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+fn show_verify(runtime: &Runtime, config: &Config, (quick, json): (bool, bool)) -> Result<i32, RunError> {
     let lake = open(runtime, config)?;
     let report = runtime.block_on(async {
         let settings = settings::read(&lake).await?.ok_or_else(|| no_lake(&lake))?;
         let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
-        Ok::<_, RunError>(verify::verify(&lake, &settings.lake, &tables).await?)
+        let report = match quick {
+            true => verify::quick(&lake, &settings.lake, &tables).await?,
+            false => verify::verify(&lake, &settings.lake, &tables).await?,
+        };
+        Ok::<_, RunError>(report)
     })?;
     if json {
         put!(to_json(&report))
@@ -233,6 +261,25 @@ fn show_verify(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, Ru
         print_report(&report)
     }
     Ok(if report.sound() { 0 } else { BROKEN })
+}
+
+fn show_repair(runtime: &Runtime, config: &Config, json: bool) -> Result<i32, RunError> {
+    let lake = open(runtime, config)?;
+    let mended = runtime.block_on(async {
+        let settings = settings::read(&lake).await?.ok_or_else(|| no_lake(&lake))?;
+        let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
+        Ok::<_, RunError>(repair::repair(&lake, &settings.lake, &tables).await?)
+    })?;
+    if json {
+        put!(to_json(&serde_json::json!({"mended": mended})));
+        return Ok(0);
+    }
+    mended.iter().for_each(|path| say!("mended {}", escaped(path)));
+    match mended.len() {
+        0 => say!("nothing to mend; data files are for `citystream lake verify`"),
+        count => say!("{count} mended"),
+    }
+    Ok(0)
 }
 
 fn show_explanation(

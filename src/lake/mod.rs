@@ -7,6 +7,7 @@ pub mod delta;
 pub mod history;
 pub mod inspect;
 pub mod recovery;
+pub mod repair;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;

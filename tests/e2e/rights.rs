@@ -91,11 +91,11 @@ impl Least {
         let kept = self.statements.iter().enumerate().filter(|(at, _)| is_kept(*at));
         let ours = |(_, statement): (_, &Value)| {
             let mut statement = statement.clone();
-            let resource = statement["Resource"].as_str().expect("a resource");
+            let resource = statement["Resource"].to_string();
             let resource = resource
                 .replace(":::bucket/city", &format!(":::{BUCKET}/{prefix}"))
                 .replace(":::bucket", &format!(":::{BUCKET}"));
-            statement["Resource"] = json!(resource);
+            statement["Resource"] = serde_json::from_str(&resource).expect("resources");
             statement["Principal"] = json!({"AWS": [Least::USER]});
             statement
         };

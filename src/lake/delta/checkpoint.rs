@@ -1,9 +1,8 @@
 //! Delta checkpoints: every [`EVERY`] versions one Parquet file that stands for a table's whole log up to there, so that
 //! a reader of a long log reads one file and the few versions after it.
 //!
-//! A checkpoint is a function of the commits: it is folded from the checkpoint before and the commits since, or from
-//! all commits where that one is missing or wrong. It is no truth of its own: without it readers read more versions;
-//! one that is wrong is [repaired](repair) at a start. Removed files are left out at once: nobody but citystream deletes
+//! A checkpoint is a function of the commits: it is folded from the last sound one before it and the commits since. It is no
+//! truth of its own: without it readers read more versions; one that is wrong is [repaired](repair) at a start. Removed files are left out at once: nobody but citystream deletes
 //! files.
 
 use std::collections::BTreeSet;
@@ -37,11 +36,15 @@ impl<'a> Fold<'a> {
         Fold { table, next: 0, live: Vec::new() }
     }
 
-    /// After the version of a checkpoint; before the first one, if that checkpoint is missing or wrong.
-    async fn after(lake: &Lake, table: &'a Table, version: u64) -> Result<Self, ReadError> {
-        let found = lake.get(&layout::delta_checkpoint(&table.name, version)).await?;
-        let live = found.and_then(|bytes| file::live(&trusted(table, bytes)?).ok());
-        Ok(live.map_or_else(|| Fold::new(table), |live| Fold { table, next: version + 1, live }))
+    /// After the last sound checkpoint before a version where one is due; before the first version, if there is none.
+    async fn before(lake: &Lake, table: &'a Table, version: u64) -> Result<Self, ReadError> {
+        for version in (1..version / EVERY).rev().map(|n| n * EVERY) {
+            let found = lake.get(&layout::delta_checkpoint(&table.name, version)).await?;
+            if let Some(live) = found.and_then(|bytes| file::live(&trusted(table, bytes)?).ok()) {
+                return Ok(Fold { table, next: version + 1, live });
+            }
+        }
+        Ok(Fold::new(table))
     }
 
     /// Takes the commit of version `next`; `row_bytes` as in [`row_bytes`].
@@ -67,7 +70,7 @@ pub async fn write(lake: &Lake, lake_id: &str, tables: &[&Table], seq: u64) -> R
     let mut folds = Vec::new();
     for table in tables {
         if !lake.exists(&layout::delta_checkpoint(&table.name, seq)).await? {
-            folds.push((Fold::after(lake, table, seq - EVERY).await?, BTreeSet::from([seq])));
+            folds.push((Fold::before(lake, table, seq).await?, BTreeSet::from([seq])));
         }
     }
     put_due(lake, lake_id, folds).await

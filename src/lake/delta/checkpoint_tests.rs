@@ -131,6 +131,25 @@ async fn a_checkpoint_is_the_same_from_the_one_before_and_from_all_commits() {
     }
 }
 
+#[tokio::test]
+async fn a_lost_checkpoint_costs_the_commits_since_the_one_before_and_is_there_after_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = published(&dir).await;
+    let (mut committer, _) = Committer::claim(&lake, "b").await.unwrap();
+    while committer.next_seq() <= LAST + EVERY {
+        let commit = data(committer.state().unwrap(), "b", 3, 1);
+        committer.propose(commit).await.unwrap();
+    }
+    let open = || Publisher::open(&lake, "id", tables(), LAST + EVERY);
+    open().await.unwrap();
+    let right = lake.get(&layout::delta_checkpoint(CHANGES, LAST + EVERY)).await.unwrap();
+    let lost = [LAST, LAST + EVERY].map(|version| layout::delta_checkpoint(CHANGES, version));
+    lake.delete(Vec::from(lost)).await.unwrap();
+    lake.delete(vec![layout::commit(7)]).await.unwrap();
+    open().await.unwrap();
+    assert_eq!(lake.get(&layout::delta_checkpoint(CHANGES, LAST + EVERY)).await.unwrap(), right);
+}
+
 /// As releases before this one left out the values of change logs, and in other ways.
 type Spoil = fn(&mut Value);
 const WRONG: [(&str, Spoil); 3] = [

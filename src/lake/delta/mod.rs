@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 pub mod checkpoint_file;
+mod cleaning;
 pub mod commits_table;
 pub mod publish;
 mod schema;

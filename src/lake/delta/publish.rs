@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
+use crate::lake::delta::cleaning::Cleaning;
 use crate::lake::delta::{Table, checkpoint, commits_table, version};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::committer::CommitError;
@@ -19,12 +20,13 @@ pub struct Publisher {
     lake: Lake,
     lake_id: String,
     tables: Vec<(Table, u64)>,
+    cleaning: Cleaning,
     /// While the store does not take what is missing.
     behind: Option<Pause>,
 }
 
 impl Publisher {
-    /// Looks how far each table's log is, writes wrong checkpoints anew, and publishes what is missing up to `head`,
+    /// Looks how far each table's log is, writes wrong and missing checkpoints, and publishes what is missing up to `head`,
     /// the lake's last commit. A version beyond it is foreign. A store that fails for now is waited for.
     pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
         let mut publisher = patiently(lake, || Self::look(lake, lake_id, tables.clone(), head)).await?;
@@ -33,13 +35,22 @@ impl Publisher {
         while !publisher.catch_up(head).await? {
             pause.wait("the Delta tables are behind the commits").await;
         }
+        // The last one may have been missed, and be the start of the next.
+        let tables: Vec<&Table> = tables.iter().collect();
+        patiently(lake, || checkpoint::write(lake, lake_id, &tables, head - head % checkpoint::EVERY)).await?;
         Ok(publisher)
     }
 
     async fn look(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
         let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
         let tables = tables.into_iter().zip(next).collect();
-        Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), tables, behind: None })
+        Ok(Publisher {
+            lake: lake.clone(),
+            lake_id: lake_id.into(),
+            tables,
+            cleaning: Cleaning::default(),
+            behind: None,
+        })
     }
 
     /// Publishes everything up to and including `commit`. `false`: the store failed for now, and the next call
@@ -81,20 +92,26 @@ impl Publisher {
         self.one(commit).await
     }
 
-    /// One version, in all tables that do not have it.
+    /// One version, in all tables that do not have it. Who takes that of the table of commits finds the others there.
     async fn one(&mut self, commit: &Commit) -> Result<(), ReadError> {
         let (lake, lake_id) = (&self.lake, &self.lake_id);
         let missing = self.tables.iter_mut().filter(|(_, next)| *next == commit.seq);
-        let written = missing.map(|(table, next)| async move {
-            write_version(lake, lake_id, table, commit).await?;
-            *next += 1;
-            Ok::<_, ReadError>(())
-        });
-        try_join_all(written).await?;
+        let (last, first): (Vec<_>, Vec<_>) = missing.partition(|(table, _)| table.is_commits());
+        for tables in [first, last] {
+            let written = tables.into_iter().map(|(table, next)| async move {
+                write_version(lake, lake_id, table, commit).await?;
+                *next += 1;
+                Ok::<_, ReadError>(())
+            });
+            try_join_all(written).await?;
+        }
         let tables: Vec<&Table> = self.tables.iter().map(|(table, _)| table).collect();
         if let Err(error) = checkpoint::write(lake, lake_id, &tables, commit.seq).await {
             // Readers read more versions without it: not worth stopping for.
             tracing::warn!("no Delta checkpoints at version {}: {error}", commit.seq);
+        }
+        if let Err(error) = self.cleaning.go_on(lake, &tables, commit).await {
+            tracing::warn!("old Delta versions are not deleted: {error}");
         }
         Ok(())
     }
@@ -114,7 +131,13 @@ async fn patiently<T>(lake: &Lake, mut attempt: impl AsyncFnMut() -> Result<T, R
     }
 }
 
-async fn write_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commit) -> Result<(), ReadError> {
+/// Writes one version of a table, and what it refers to. What is there and is another's is a violation.
+pub(in crate::lake) async fn write_version(
+    lake: &Lake,
+    lake_id: &str,
+    table: &Table,
+    commit: &Commit,
+) -> Result<(), ReadError> {
     let row_bytes = if table.is_commits() { write_row(lake, commit).await? } else { 0 };
     let path = layout::delta_version(&table.name, commit.seq);
     match lake.put_same(&path, version(lake_id, table, commit, row_bytes)).await? {
@@ -147,13 +170,14 @@ async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> R
     let log = layout::delta_log(&table.name);
     let mut begin = head.saturating_sub(200);
     let near = begin.checked_sub(1).map(|before| layout::delta_version(&table.name, before));
-    let mut listed = lake.list(&log, near.as_deref()).await?;
-    if listed.is_empty() && near.is_some() {
-        listed = lake.list(&log, None).await?;
-        begin = 0;
+    let mut names = lake.names(&log, near.as_deref()).await?;
+    if names.iter().all(|name| layout::numbered(name).is_none()) && near.is_some() {
+        names = lake.names(&log, None).await?;
+        // Old versions may have been deleted.
+        begin = names.iter().find_map(|name| layout::numbered(name)).unwrap_or(0);
     }
     let mut next = begin;
-    for found in listed.iter().filter_map(|object| layout::numbered(&object.path)) {
+    for found in names.iter().filter_map(|name| layout::numbered(name)) {
         if found != next || found > head {
             return Err(foreign(lake, &layout::delta_version(&table.name, found)).into());
         }

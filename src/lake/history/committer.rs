@@ -17,6 +17,8 @@ use crate::lake::store::{Lake, Put};
 
 /// So many commits after the last root another one is written.
 pub const ROOT_EVERY: u64 = 100;
+/// Old roots are looked for so often.
+const CLEAN_EVERY_MS: i64 = 600_000;
 /// Half of the age at which commits are packed.
 const SLEEP_MS: i64 = 12 * 3_600_000;
 
@@ -70,6 +72,8 @@ pub struct Committer {
     pin: Option<Pin>,
     /// The last pack, until a commit names it.
     packed: Option<Packed>,
+    /// From when on old roots are looked for again.
+    clean_again_ms: i64,
     /// Up to which commit the objects of packed commits are known to be deleted.
     swept: Option<u64>,
     first_pause: Duration,
@@ -93,6 +97,7 @@ impl Committer {
             state: None,
             pin: None,
             packed: None,
+            clean_again_ms: 0,
             swept: None,
             first_pause,
         };
@@ -253,8 +258,11 @@ impl Committer {
             }
             Err(error) => return tracing::warn!("no root after commit {}: {error}", state.seq),
         }
-        if let Err(error) = roots::clean(&self.lake).await {
-            tracing::warn!("old roots are not deleted: {error}");
+        if state.time_ms >= self.clean_again_ms {
+            self.clean_again_ms = state.time_ms + CLEAN_EVERY_MS;
+            if let Err(error) = roots::clean(&self.lake).await {
+                tracing::warn!("old roots are not deleted: {error}");
+            }
         }
         if let Err(error) = self.pack().await {
             tracing::warn!("old commits are not packed: {error}");

@@ -38,8 +38,8 @@ pub fn decode(seq: u64, bytes: &[u8]) -> Result<Commit, Violation> {
 /// The number of the last commit, looking only behind `after`.
 pub async fn head(lake: &Lake, after: Option<u64>) -> Result<Option<u64>, StoreError> {
     let after = after.map(layout::commit);
-    let listed = lake.list(layout::COMMITS, after.as_deref()).await?;
-    Ok(listed.iter().rev().find_map(|object| layout::numbered(&object.path)))
+    let names = lake.names(layout::COMMITS, after.as_deref()).await?;
+    Ok(names.iter().rev().find_map(|name| layout::numbered(name)))
 }
 
 /// The commits of a range with their bytes, in order, read ahead. One that is missing is a violation.

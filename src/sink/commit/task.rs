@@ -117,8 +117,9 @@ impl CommitTask {
         };
         let commit = self.put(commit, seq).await?;
         mailbox.send((epoch, Committed { seq }));
+        self.sinks.landed(commit).await?;
         self.committer.tend().await;
-        self.sinks.landed(commit).await
+        Ok(())
     }
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {

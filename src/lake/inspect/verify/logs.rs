@@ -8,13 +8,28 @@ use super::report::Report;
 use crate::lake::delta::checkpoint::{Fold, row_bytes};
 use crate::lake::delta::{self, Table, checkpoint_file as file, commits_table};
 use crate::lake::history::commit::Commit;
+use crate::lake::history::layout;
 use crate::lake::history::read::ReadError;
-use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
 
-/// Each version of a Delta log is what its commit says; those at the end may be missing still. Each checkpoint is what
+/// The Delta logs of all tables.
+pub(super) async fn check_all(
+    lake: &Lake,
+    lake_id: &str,
+    tables: &[Table],
+    commits: &[Commit],
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    for table in tables {
+        check(lake, lake_id, table, commits, report).await?;
+    }
+    Ok(())
+}
+
+/// Each version of a Delta log is what its commit says; those at the end may be missing still, and those before the last
+/// checkpoint but one may be gone. Each checkpoint is what
 /// the versions up to it add up to; it may be missing anywhere.
-pub(super) async fn check(
+async fn check(
     lake: &Lake,
     lake_id: &str,
     table: &Table,
@@ -35,14 +50,15 @@ pub(super) async fn check(
             report.violations.push(format!("Delta table {}: version {beyond} is no commit's", table.name));
         }
     }
+    let begin = checkpoints.iter().rev().nth(1).copied().unwrap_or(0);
     let published = commits.iter().take_while(|commit| Some(commit.seq) <= last);
+    let published = published.filter(|commit| commit.seq >= begin || versions.contains(&commit.seq));
     let checks = published.map(|commit| check_version(lake, lake_id, table, commit));
     let mut checks = futures::stream::iter(checks.collect::<Vec<_>>()).buffered(8);
     while let Some(checked) = checks.next().await {
         report.versions += 1;
-        match checked {
-            Err(ReadError::Integrity(violation)) => report.note(Err(violation)),
-            other => other?,
+        if let Some((path, text)) = checked? {
+            report.note_derived(path, text);
         }
     }
     check_checkpoints(lake, lake_id, table, commits, &checkpoints, report).await
@@ -73,28 +89,35 @@ async fn check_checkpoints(
         report.checkpoints += 1;
         if file::decode(found).ok() != Some(fold.checkpoint(lake_id, made)?) {
             let (name, seq) = (&table.name, commit.seq);
-            report.violations.push(format!(
-                "Delta table {name}: checkpoint {seq} is not what the versions up to it add up to; without it and \
-                 _last_checkpoint readers take the versions"
-            ));
+            let text = format!("Delta table {name}: checkpoint {seq} is not what the versions up to it add up to");
+            report.note_derived(path, format!("{text}; without it and _last_checkpoint readers take the versions"));
         }
     }
     Ok(())
 }
 
-async fn check_version(lake: &Lake, lake_id: &str, table: &Table, commit: &Commit) -> Result<(), ReadError> {
+/// Where a version is wrong, and how.
+async fn check_version(
+    lake: &Lake,
+    lake_id: &str,
+    table: &Table,
+    commit: &Commit,
+) -> Result<Option<(String, String)>, ReadError> {
     let seq = commit.seq;
     let mut row_bytes = 0;
     if table.name == layout::COMMITS_TABLE {
-        let row = lake.get(&layout::commits_file(seq)).await?.unwrap_or_default();
+        let path = layout::commits_file(seq);
+        let row = lake.get(&path).await?.unwrap_or_default();
         row_bytes = row.len() as u64;
         if !commits_table::holds(row, commit)? {
-            return Err(Violation(format!("table commits: the row of commit {seq} is missing or wrong")).into());
+            return Ok(Some((path, format!("table commits: the row of commit {seq} is missing or wrong"))));
         }
     }
-    match lake.get(&layout::delta_version(&table.name, seq)).await? {
-        Some(found) if found == delta::version(lake_id, table, commit, row_bytes) => Ok(()),
-        Some(_) => Err(Violation(format!("Delta table {}: version {seq} is not its commit's", table.name)).into()),
-        None => Err(Violation(format!("Delta table {}: version {seq} is missing", table.name)).into()),
-    }
+    let path = layout::delta_version(&table.name, seq);
+    let wrong = match lake.get(&path).await? {
+        Some(found) if found == delta::version(lake_id, table, commit, row_bytes) => return Ok(None),
+        Some(_) => "is not its commit's",
+        None => "is missing",
+    };
+    Ok(Some((path, format!("Delta table {}: version {seq} {wrong}", table.name))))
 }

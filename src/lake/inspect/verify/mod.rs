@@ -30,14 +30,33 @@ use crate::lake::store::Lake;
 
 /// Reads all of a lake. `tables` are those with Delta logs. An error is a store that cannot be read.
 pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Report, ReadError> {
+    let (commits, mut report) = history(lake).await?;
+    let removed_later: BTreeSet<String> =
+        commits.iter().flat_map(|commit| commit.removed.values().flatten()).map(|file| file.path.clone()).collect();
+    for commit in &commits {
+        check_files(lake, commit, &removed_later, &mut report).await?;
+    }
+    changes::check(lake, &commits, &removed_later, &mut report).await?;
+    logs::check_all(lake, lake_id, tables, &commits, &mut report).await?;
+    Ok(report)
+}
+
+/// The same without the data files: the chain, bindings, ledgers, roots, packs and Delta logs.
+pub async fn quick(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Report, ReadError> {
+    let (commits, mut report) = history(lake).await?;
+    logs::check_all(lake, lake_id, tables, &commits, &mut report).await?;
+    Ok(report)
+}
+
+/// The commits up to the first that is broken, checked one after the other, and against the roots and packs.
+async fn history(lake: &Lake) -> Result<(Vec<Commit>, Report), ReadError> {
     let mut report = Report::default();
-    let Some(head) = read::head(lake, None).await? else { return Ok(report) };
-    let mut removed_later = BTreeSet::new();
     let mut commits = Vec::new();
+    let Some(head) = read::head(lake, None).await? else { return Ok((commits, report)) };
     let mut state = None;
     let mut roots = Roots::read(lake).await?;
-    let mut history = std::pin::pin!(read::read(lake, 0..=head).await?);
-    while let Some(read) = history.next().await {
+    let mut read = std::pin::pin!(read::read(lake, 0..=head).await?);
+    while let Some(read) = read.next().await {
         let (bytes, commit) = match read {
             Ok(read) => read,
             Err(ReadError::Integrity(Violation(text))) => {
@@ -48,8 +67,7 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
             Err(error) => return Err(error),
         };
         report.note(history::check(state.as_ref(), &commit));
-        removed_later.extend(commit.removed.values().flatten().map(|file| file.path.clone()));
-        // Files are judged below, commit by commit: the sum is not needed here.
+        // The sum of the files is the roots' to judge.
         let state_of = Commit { added: BTreeMap::new(), removed: BTreeMap::new(), ..commit.clone() };
         let after = history::apply(state, &state_of, digest(&bytes));
         roots.take(lake, &commit, &after, &mut report).await?;
@@ -57,14 +75,7 @@ pub async fn verify(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<Repo
         commits.push(commit);
         report.commits += 1;
     }
-    for commit in &commits {
-        check_files(lake, commit, &removed_later, &mut report).await?;
-    }
-    changes::check(lake, &commits, &removed_later, &mut report).await?;
-    for table in tables {
-        logs::check(lake, lake_id, table, &commits, &mut report).await?;
-    }
-    Ok(report)
+    Ok((commits, report))
 }
 
 /// The rows of one commit: offsets by topic name and partition, dispositions by topic name.

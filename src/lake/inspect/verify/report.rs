@@ -29,12 +29,20 @@ pub struct Report {
     pub behind: BTreeMap<String, u64>,
     /// What is wrong, one line each. Empty: the lake is sound.
     pub violations: Vec<String>,
+    /// Where something is wrong or missing that follows from the commits: roots, parts, Delta logs, the table of commits.
+    pub derived: Vec<String>,
 }
 
 impl Report {
     /// Whether nothing is wrong.
     pub fn sound(&self) -> bool {
         self.violations.is_empty()
+    }
+
+    /// Notes what is wrong with something that follows from the commits.
+    pub(super) fn note_derived(&mut self, path: String, violation: String) {
+        self.violations.push(violation);
+        self.derived.push(path);
     }
 
     pub(in crate::lake) fn note(&mut self, result: Result<(), Violation>) {

@@ -54,58 +54,65 @@ impl Roots {
             let added = added.iter().map(|file| (file.path.clone(), file.clone()));
             self.live.entry(table.clone()).or_default().extend(added);
         }
-        report.note(self.check_pin(commit));
         report.note(check_pack(lake, commit).await?);
+        self.check_pin(commit, report);
         let Some(bytes) = self.found.get(&commit.seq) else { return Ok(()) };
         report.roots += 1;
-        let checked = self.check_root(lake, bytes, state).await?;
-        report.note(
-            checked.map_err(|why| {
-                Violation(format!("P2: {}: {why}; a start takes an older one", layout::root(commit.seq)))
-            }),
-        );
+        if let Err(wrong) = self.check_root(lake, bytes, state).await? {
+            let path = layout::root(commit.seq);
+            report.derived.extend(wrong.part);
+            let text = format!("P2: {path}: {}; a start takes an older one", wrong.why);
+            report.note_derived(path, text);
+        }
         Ok(())
     }
 
     /// A commit names a root with the digest that it has.
-    fn check_pin(&self, commit: &Commit) -> Result<(), Violation> {
-        let Some(Pin { seq, sha256 }) = &commit.pin else { return Ok(()) };
-        match self.found.get(seq) {
-            Some(bytes) if digest(bytes) != *sha256 => Err(Violation(format!(
-                "P2: {} is not the one that commit {} names; a start takes an older one",
-                layout::root(*seq),
-                commit.seq
-            ))),
-            _ => Ok(()),
+    fn check_pin(&self, commit: &Commit, report: &mut Report) {
+        let Some(Pin { seq, sha256 }) = &commit.pin else { return };
+        if self.found.get(seq).is_some_and(|bytes| digest(bytes) != *sha256) {
+            let (path, by) = (layout::root(*seq), commit.seq);
+            let text = format!("P2: {path} is not the one that commit {by} names; a start takes an older one");
+            report.note_derived(path, text);
         }
     }
 
     /// What is wrong with a root.
-    async fn check_root(&self, lake: &Lake, bytes: &[u8], state: &State) -> Result<Result<(), String>, ReadError> {
+    async fn check_root(&self, lake: &Lake, bytes: &[u8], state: &State) -> Result<Result<(), Wrong>, ReadError> {
+        let wrong = |why: &str| Ok(Err(Wrong { why: why.to_owned(), part: None }));
         let root: State = match serde_json::from_slice(bytes) {
             Ok(root) => root,
-            Err(error) => return Ok(Err(format!("cannot be read ({error})"))),
+            Err(error) => return wrong(&format!("cannot be read ({error})")),
         };
         let live = root.files.clone();
         if (State { files: Live::default(), ..root }) != (State { files: Live::default(), ..state.clone() }) {
-            return Ok(Err("is not what the commits add up to".into()));
+            return wrong("is not what the commits add up to");
         }
         let mut files: BTreeMap<&str, BTreeMap<String, File>> = BTreeMap::new();
         for (table, part) in live.all_parts() {
             let read = match roots::read_part(lake, part).await? {
                 Ok(read) => read,
-                Err(path) => return Ok(Err(format!("its part {path} is missing or damaged"))),
+                Err(path) => {
+                    let why = format!("its part {path} is missing or damaged");
+                    return Ok(Err(Wrong { why, part: Some(path) }));
+                }
             };
             if !part.is_of(&read) {
-                return Ok(Err(format!("its part {} has other sums or ranges", part.sum.path)));
+                return wrong(&format!("its part {} has other sums or ranges", part.sum.path));
             }
             files.entry(table).or_default().extend(read.into_iter().map(|file| (file.path.clone(), file)));
         }
         let expected = self.live.iter().filter(|(_, files)| !files.is_empty());
         let same =
             files.iter().map(|(table, files)| (*table, files)).eq(expected.map(|(t, files)| (t.as_str(), files)));
-        Ok(if same { Ok(()) } else { Err("its parts are not the files that the commits add up to".into()) })
+        if same { Ok(Ok(())) } else { wrong("its parts are not the files that the commits add up to") }
     }
+}
+
+/// What is wrong with a root, and the part that is.
+struct Wrong {
+    why: String,
+    part: Option<String>,
 }
 
 /// A commit names a pack with the digest that it has.
