@@ -173,6 +173,15 @@ impl Values<'_> {
         parse(self.text(key).trim()).map_err(|why| self.error(key, why))
     }
 
+    /// A value that may be missing.
+    fn given<T, E: std::fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, RunError> {
+        self.optional(key).map(|_| self.parse(key, parse)).transpose()
+    }
+
     fn number(&self, key: &str, least: usize, most: usize) -> Result<usize, RunError> {
         let expected = format!("expected a whole number from {least} to {most}");
         self.parse(key, |t| t.parse().ok().filter(|n| (least..=most).contains(n)).ok_or(&expected))
@@ -258,7 +267,7 @@ impl Config {
             is_final: values.flag("final")?,
             discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
-            token: values.optional(flags::TOKEN).map(|_| values.parse(flags::TOKEN, Token::new)).transpose()?,
+            token: values.given(flags::TOKEN, Token::new)?,
             live: values.choice("live", &[("off", false), ("on", true)])?,
             standing: Standing::check(&values, settings)?,
             processes,
@@ -268,10 +277,7 @@ impl Config {
             connect_timeout: values.time("connect-timeout")?,
             supervised: values.flag(SUPERVISED)?,
             restarts: values.number(RESTARTS, 0, u32::MAX as usize)? as u64,
-            cluster_secret: match values.optional(flags::SECRET) {
-                Some(_) => Some(values.parse(flags::SECRET, ClusterSecret::new)?),
-                None => None,
-            },
+            cluster_secret: values.given(flags::SECRET, ClusterSecret::new)?,
             insecure_cluster: values.flag("insecure-cluster")?,
             lake,
         };

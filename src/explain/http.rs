@@ -26,6 +26,8 @@ use crate::lake::{Lake, State as LakeState};
 /// Answers that are made at one time, and how long one may take.
 const AT_ONCE: usize = 2;
 const LIMIT: Duration = Duration::from_secs(20);
+/// How long one waits for others to be answered.
+const WAIT: Duration = Duration::from_secs(10);
 /// Records of each table that are shown behind a row, and dead letters of each reason.
 const RECORDS: usize = 10;
 const EXAMPLES: usize = 1;
@@ -69,7 +71,8 @@ impl Explainer {
         let Some(lake) = self.lake.get().cloned() else {
             return (StatusCode::SERVICE_UNAVAILABLE, "the lake is not open yet\n").into_response();
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let place = tokio::time::timeout(WAIT, Arc::clone(&self.places).acquire_owned());
+        let Ok(Ok(place)) = place.await else {
             return (StatusCode::SERVICE_UNAVAILABLE, "others are being answered: ask again in a moment\n")
                 .into_response();
         };

@@ -66,8 +66,8 @@ impl Run {
         metrics.identity.restarts.store(config.restarts, Ordering::Relaxed);
         // First: a process that waits for others, or recovers, is alive, and says that it is not ready.
         let hub = config.live.then(Arc::<Hub>::default);
-        let (explainer, views) = (Arc::new(Explainer::new(config)), registry(config)?);
-        let served = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()), &explainer)?;
+        let views = (config.live && config.process == 0).then(|| registry(config)).transpose()?;
+        let (served, explainer) = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()))?;
         let mesh = connect(config)?;
         metrics.health.met(mesh.vitals(), mesh.generation());
         let source = Source::new(config)?;
@@ -76,8 +76,7 @@ impl Run {
         explainer.open(lake.clone());
         let available = source.catalog().discover()?;
         let settings = runtime.block_on(settings::agree(&lake, start::row_semantics(config), config.any_path))?;
-        let (fatal, fatal_error) = Fatal::new();
-        let held = metrics.held();
+        let ((fatal, fatal_error), held) = (Fatal::new(), metrics.held());
         let queues = source.queues(config.memory);
         let budget = for_rows(config.memory - queues, config.derives);
         let rows = Arc::new(Budget::new(budget));
@@ -124,13 +123,14 @@ impl Run {
             alerts: alert_rules(config)?,
             fatal,
         });
-        let claimed = if config.process == 0 {
+        let (worker0, publishing) = if config.process == 0 {
             source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
-            Some(start::open(config, &process, &settings, (source.catalog(), &available), &runtime)?)
+            let ClaimedLake { worker0, publishing } =
+                start::open(config, &process, &settings, (source.catalog(), &available), &runtime)?;
+            (Some(worker0), Some(publishing))
         } else {
-            None
+            (None, None)
         };
-        let (worker0, publishing) = claimed.map(|it: ClaimedLake| (it.worker0, it.publishing)).unzip();
         let ended = spawn_workers(mesh, &process, worker0, fatal_error);
         Ok(Run { process, runtime, ended, publishing, served })
     }
@@ -205,15 +205,12 @@ pub fn decode_options(config: &Config) -> DecodeOptions {
     DecodeOptions { timezone: config.zone.clone(), max_record: config.max_record, max_ahead: config.policy.max_ahead }
 }
 
-/// The standing views that the settings declare, on process 0.
-fn registry(config: &Config) -> Result<Option<Arc<Registry>>, RunError> {
-    if !config.live || config.process != 0 {
-        return Ok(None);
-    }
+/// The standing views that the settings declare.
+fn registry(config: &Config) -> Result<Arc<Registry>, RunError> {
     let registry = Registry::new(config.standing.limits, config.standing.views.clone());
     let registry = registry.map_err(|refused| RunError::Usage(refused.to_string()))?;
     *registry.silences() = Silences::new(alert_rules(config)?.silences);
-    Ok(Some(Arc::new(registry)))
+    Ok(Arc::new(registry))
 }
 
 /// The alerts that the settings declare.
@@ -221,20 +218,21 @@ fn alert_rules(config: &Config) -> Result<Rules, RunError> {
     rules(&config.standing.alerts, &config.standing.views).map_err(|refused| RunError::Usage(refused.to_string()))
 }
 
-/// Serves metrics and health, and the page beside them.
+/// Serves metrics and health, and the page beside them; who explains is to be told of the lake.
 fn serve(
     config: &Config,
     runtime: &Runtime,
     metrics: &Arc<Metrics>,
     views: Option<(Arc<Hub>, Arc<Registry>)>,
-    explainer: &Arc<Explainer>,
-) -> Result<Option<metrics::Server>, RunError> {
-    let Some(address) = &config.listen else { return Ok(None) };
-    let site =
-        Site { address: address.clone(), token: config.token.clone(), views, elsewhere: elsewhere(config, address) };
+) -> Result<(Option<metrics::Server>, Arc<Explainer>), RunError> {
+    let explainer = Arc::new(Explainer::new(config));
+    let Some(address) = &config.listen else { return Ok((None, explainer)) };
+    let (token, elsewhere) = (config.token.clone(), elsewhere(config, address));
+    let site = Site { address: address.clone(), token, views, elsewhere };
     let _entered = runtime.enter();
-    let api = metrics::api(Arc::clone(metrics)).merge(explain::http::api(Arc::clone(explainer)));
-    runtime.block_on(metrics::serve(address, Arc::clone(metrics), page::router(site, api))).map(Some)
+    let api = metrics::api(Arc::clone(metrics)).merge(explain::http::api(Arc::clone(&explainer)));
+    let served = runtime.block_on(metrics::serve(address, Arc::clone(metrics), page::router(site, api)))?;
+    Ok((Some(served), explainer))
 }
 
 /// Of any process but the first: where the page is, as far as it can be told. Ports go up with the processes of a host.

@@ -44,10 +44,10 @@ impl Aging {
             removed: BTreeMap::new(),
             ledger: BTreeMap::new(),
             pin: None,
-            packed: None,
             views: Default::default(),
             alerts: Vec::new(),
             told: None,
+            packed: None,
         };
         for table in Derived::all().map(|table| table.changes()).cycle().take(ADDED) {
             self.add(table, 0, seq, &date, &mut commit);

@@ -11,7 +11,7 @@ const TRIES = 3;
 /** Fields of rows that say nothing to people. */
 const UNSAID = ["outline", "head_at", "tail_at"];
 
-const TITLES = { vehicles: "Vehicle", cells: "Cell", incidents: "Incident", clusters: "Congestion from", worst: "Cell", alerts: "Alert" };
+const TITLES = { vehicles: "Vehicle", cells: "Cell", incidents: "Incident", clusters: "Congestion from", worst: "Cell" };
 
 /** The rows of the lake that may be behind a row of a view: the first that is there is explained. */
 function targets(view, key, row, city) {

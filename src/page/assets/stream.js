@@ -3,8 +3,6 @@
 import { MOST } from "./movers.js";
 
 export const VIEWS = ["vehicles", "cells", "incidents", "clusters", "worst"];
-/** Those that are drawn where the server has them. */
-const MORE = ["alerts"];
 
 /** Follows all views; `seen` is called with what there is after each epoch, and `status` when the connection changes. */
 export function follow({ seen, status }) {
@@ -26,16 +24,12 @@ export function follow({ seen, status }) {
   };
   let source = null;
   let area = null;
-  let views = null;
   const open = async () => {
     source?.close();
     const answer = await fetch("/api/views").catch(() => null);
     if (!answer?.ok) return refused(answer);
-    const there = (await answer.json()).views.map(({ name }) => name);
-    views = [...VIEWS, ...MORE.filter((name) => there.includes(name))];
-    for (const name of views) city.views[name] ??= new Map();
     // The browser comes back by itself, and says how far it was.
-    source = new EventSource(`/api/views/${views.join(",")}/changes${area ? `?bbox=${area}&most=${MOST}` : ""}`);
+    source = new EventSource(`/api/views/${VIEWS.join(",")}/changes${area ? `?bbox=${area}&most=${MOST}` : ""}`);
     source.addEventListener("snapshot", take(true));
     source.addEventListener("changes", take(false));
     source.addEventListener("error", async () => {

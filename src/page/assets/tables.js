@@ -6,6 +6,7 @@ const ROWS = 6;
 /** Once a second is often enough to read, and to reach what one wants to press. */
 const EVERY_MS = 1000;
 const DEAD_EVERY_MS = 30000;
+const ALERTS_EVERY_MS = 2000;
 /** Letters of a payload that are shown. */
 const LONG = 160;
 
@@ -61,29 +62,40 @@ export function tables(go) {
   const incidents = new Table("incidents", [false, false, false], "None.");
   const clusters = new Table("clusters", [false, true, false], "No two congested cells touch.");
   const worst = new Table("worst", [false, true, true, true], "No traffic records yet.");
-  const alerts = new Table("alerts", [false, false], "None.");
+  const alerts = new Alerts(go);
   const dead = new DeadLetters(document.getElementById("dead-letters"));
   let next = 0;
   return ({ views }, now) => {
     if (now < next) return;
     next = now + EVERY_MS;
     dead.look(now);
-    if (views.alerts) {
-      alerts.body.closest("section").hidden = false;
-      alerts.fill(raised(views.alerts), go);
-    }
+    alerts.look(now);
     incidents.fill(newest(views.incidents), go);
     clusters.fill(largest(views.clusters), go);
     worst.fill(slowest(views.worst, views.cells), go);
   };
 }
 
-/** Of whatever kind they are: what they are about, and since when. */
-function raised(rows) {
-  const since = (row) => row.since ?? row.raised ?? row.time ?? null;
-  const sorted = [...rows].sort(([, one], [, other]) => (since(one) < since(other) ? 1 : -1)).slice(0, ROWS);
-  const what = (key, row) => [row.kind ?? row.view, row.subject ?? row.of ?? key].filter(Boolean).join(": ");
-  return sorted.map(([key, row]) => ({ place: row.at, about: ["alerts", key], texts: [what(key, row), minute(since(row))] }));
+/** Alerts as of the last commit: those that are raised, then those that are over. Nothing is shown where there never was one. */
+class Alerts {
+  constructor(go) {
+    Object.assign(this, { go, next: 0, table: new Table("alerts", [false, false], "None.") });
+  }
+
+  async look(now) {
+    if (now < this.next) return;
+    this.next = now + ALERTS_EVERY_MS;
+    const answer = await fetch("/api/alerts").catch(() => null);
+    if (!answer?.ok) return;
+    const { raised, cleared, silent } = await answer.json();
+    const shown = [...raised.map((alert) => this.row(alert, "")), ...cleared.map((alert) => this.row(alert, " (over)"))].slice(0, ROWS);
+    if (shown.length || silent.length) this.table.body.closest("section").hidden = false;
+    this.table.fill(shown, this.go);
+  }
+
+  row({ alert, view, key, since }, suffix) {
+    return { place: null, about: [view, key], texts: [`${alert}: ${key}${suffix}`, minute(since)] };
+  }
 }
 
 /** What could not be read, from the lake: asked for when there is more of it, and seldom. */
