@@ -46,9 +46,11 @@ pub(crate) fn at_rest(plan: &Plan, address: &str, views: &str) -> String {
     let mut since = std::time::Instant::now();
     wait_until("the views are at rest", SOON, || {
         let (text, value) = snapshot(address, views);
-        let lag = endpoints::ask(address, "/metrics").0;
-        let is_read = !lag.lines().any(|line| line.starts_with("citystream_lag_offsets{") && !line.ends_with(" 0"));
-        if !is_read || value["views"] != last.1["views"] || value["horizon"] != last.1["horizon"] {
+        let metrics = endpoints::ask(address, "/metrics").0;
+        let is_zero = |name: &str| !metrics.lines().any(|line| line.starts_with(name) && !line.ends_with(" 0"));
+        // What is read and not committed is in the views, and not in the lake.
+        let is_committed = is_zero("citystream_lag_offsets{") && is_zero("citystream_uncommitted_bytes ");
+        if !is_committed || value["views"] != last.1["views"] || value["horizon"] != last.1["horizon"] {
             since = std::time::Instant::now();
         }
         last = (text, value);
