@@ -22,7 +22,7 @@ pub struct Commit {
     pub run: String,
     /// SHA-256 of the previous commit's bytes in hex; empty at 0.
     pub previous: String,
-    /// When it was proposed: wall clock, milliseconds. RowSemantics nothing.
+    /// When it was proposed: wall clock, milliseconds. It decides no row.
     pub time_ms: i64,
     /// The last epoch of this commit, and of the history so far.
     pub epoch: Epoch,
