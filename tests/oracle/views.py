@@ -212,18 +212,23 @@ def main():
     until(connection, 1 << 60)
     connection.execute((HERE / "macros.sql").read_text())
     commits = [json.loads(path.read_bytes()) for path in (lake.root / "commits").glob("*.json")]
-    ends = {commit["epoch"]: commit["seq"] for commit in commits if commit["kind"] == "data"}
-    found, compared, definitions = [], {}, {}
+    ends = {commit["seq"]: commit["epoch"] for commit in commits if commit["kind"] == "data"}
+    # A snapshot a run, in order: epochs after its last commit are the next run's again.
+    later = sorted(commit["seq"] for commit in commits if commit["kind"] == "claim")[1:] + [1 << 60]
+    found, compared, definitions, runs = [], {}, {}, 0
     for path in map(pathlib.Path, sys.argv[2:]):
         if ".sse" in path.name:
-            found += at_commits(connection, path, ends, definitions, compared)
+            of_run = {epoch: seq for seq, epoch in ends.items() if seq < later[runs - 1]}
+            found += at_commits(connection, path, of_run, definitions, compared)
             continue
         read = json.loads(path.read_text())
         if "views" not in read:
             definitions = read
             continue
         # All that was committed then; a later run may have read more.
-        until(connection, max((seq for epoch, seq in ends.items() if epoch <= read["epoch"]), default=0))
+        runs += 1
+        committed = (seq for seq, epoch in ends.items() if epoch <= read["epoch"] and seq < later[runs - 1])
+        until(connection, max(committed, default=0))
         found += differing(connection, read, definitions, compared)
     for name, rows in compared.items():
         print(f"{name}: {rows} rows")
