@@ -207,6 +207,7 @@ unsafe fn read<'a>(message: &'a sys::rd_kafka_message_t, names: &PerTopic<String
         log_time: millis * 1000,
         key: bytes(message.key.cast(), message.key_len),
         payload: bytes(message.payload.cast(), message.len),
+        length: None,
     };
     (topic, record)
 }

@@ -84,6 +84,7 @@ fn decode(input: &[(Topic, String, String)], take: &mut dyn FnMut(Vec<RawBatch>)
             log_time,
             key: Some(key.as_bytes()),
             payload: Some(payload.as_bytes()),
+            length: None,
         };
         let partition = Partition { topic: *topic, index: (number / 5 % 4) as i32 };
         decoder.decode(Incoming::new(partition, None, record), &mut rows);

@@ -33,21 +33,30 @@ pub mod parts {
     pub use crate::columns::extract::{Extractor, Records};
     pub use crate::columns::tables::{Batch, Table, with_schemas};
     pub use crate::columns::text_hash::TextHasher;
+    pub use crate::columns::whose::Name;
     pub use crate::config::{
         Config, Effective, Settings, SettingsFile, Variables, effective, merged, parse as parse_settings,
     };
     pub use crate::lake::delta::Table as DeltaTable;
-    pub use crate::lake::history::commit::{Commit, File, Kind, Ledger};
+    pub use crate::lake::delta::publish::Publisher;
+    pub use crate::lake::garbage::{Collection, collect as collect_garbage};
+    pub use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger, TidyKind};
     pub use crate::lake::history::read::{decode as decode_commit, encode as encode_commit};
-    pub use crate::lake::history::roots::state;
+    pub use crate::lake::history::requests::{Erase, Request, Wanted, all as requests};
+    pub use crate::lake::history::roots::{files as live_files, state};
     pub use crate::lake::history::settings::{
         decode as decode_settings, differences, encode as encode_settings, read as read_settings,
     };
+    pub use crate::lake::history::tidy::record;
     pub use crate::lake::history::{State, apply, check};
     pub use crate::lake::inspect::verify::verify;
-    pub use crate::lake::{Committer, Lake, StoreOptions, digest};
-    pub use crate::pipeline::{Run, start::store_options};
+    pub use crate::lake::{Clock, CommitError, Committer, Lake, StoreOptions, digest};
+    pub use crate::pipeline::Run;
     pub use crate::process::metrics::Metrics;
+    pub use crate::process::source::store_options;
+    pub use crate::sink::compact::{alone as compact_alone, pack_at_once};
+    pub use crate::sink::erase::alone as erase_alone;
+    pub use crate::sink::retain::retain as retain_alone;
     pub use crate::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};
     pub use crate::source::jsonl::JsonlWriter;
     pub use crate::source::kafka::{

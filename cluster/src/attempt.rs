@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::accept::Acceptor;
 use crate::control::Said;
 use crate::dial::{Answered, Calls};
+use crate::end::End;
 use crate::error::{ClusterError, List, Missing};
 use crate::frame::{FrameError, Kind};
 use crate::generation::Generation;
@@ -29,26 +30,6 @@ const ROUND: Duration = Duration::from_millis(5);
 
 /// How often it is said who is missing.
 const NAMED: Duration = Duration::from_secs(30);
-
-/// Why an attempt is over.
-pub(crate) enum End {
-    /// All begin again, in a generation above one that was told of.
-    Again { why: String, above: Generation },
-    /// This process cannot join.
-    Never(ClusterError),
-}
-
-impl End {
-    pub(crate) fn again(why: String) -> Self {
-        End::Again { why, above: Generation::NONE }
-    }
-}
-
-impl From<ClusterError> for End {
-    fn from(error: ClusterError) -> Self {
-        End::Never(error)
-    }
-}
 
 /// What lasts over all attempts of a start.
 pub(crate) struct Start<'a> {

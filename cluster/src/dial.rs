@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::attempt::End;
+use crate::end::End;
 use crate::error::{ClusterError, Mismatch};
 use crate::frame::{self, FrameError, Kind};
 use crate::generation::Generation;

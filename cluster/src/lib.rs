@@ -17,6 +17,7 @@ mod attempt;
 mod complaints;
 mod control;
 mod dial;
+mod end;
 mod error;
 mod frame;
 mod generation;

@@ -12,8 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::accept::Acceptor;
-use crate::attempt::{End, Start};
+use crate::attempt::Start;
 use crate::control::Control;
+use crate::end::End;
 use crate::error::ClusterError;
 use crate::generation::Generation;
 use crate::handshake::{Me, Settings};

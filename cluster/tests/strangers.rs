@@ -4,7 +4,7 @@
 mod common;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -87,7 +87,8 @@ fn another_release_is_told_its_version_and_ends_nothing() {
     they_compute([first, second()]);
 }
 
-/// Lets callers through to a listener, and gives what the first of them says.
+/// Lets callers through to a listener, and gives what the first of them says. Each end is passed on as it comes: timely looks for
+/// it behind the last message before it takes what came with that.
 fn recorder(to: SocketAddr) -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, (record, recorded)) = (listener.local_addr().unwrap(), channel());
@@ -103,7 +104,10 @@ fn recorder(to: SocketAddr) -> (SocketAddr, Receiver<Vec<u8>>) {
 
 fn pass_on(mut caller: TcpStream, mut callee: TcpStream, record: Option<Sender<Vec<u8>>>) {
     let (mut back, mut answers) = (caller.try_clone().unwrap(), callee.try_clone().unwrap());
-    thread::spawn(move || std::io::copy(&mut answers, &mut back));
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(Shutdown::Write);
+    });
     let mut buffer = [0; 4096];
     while let Ok(length) = caller.read(&mut buffer)
         && length > 0
@@ -114,6 +118,7 @@ fn pass_on(mut caller: TcpStream, mut callee: TcpStream, record: Option<Sender<V
         }
         callee.write_all(&buffer[..length]).unwrap();
     }
+    let _ = callee.shutdown(Shutdown::Write);
 }
 
 #[test]

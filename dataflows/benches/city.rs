@@ -101,7 +101,7 @@ impl Driver {
             let records = driver.records(scope);
             let closes = scope.input_from(&mut driver.closes);
             for blocks in tables::derive(&City::new(closes, records), Derived::all()) {
-                driver.watch(blocks, |blocks| blocks.iter().map(|block| block.diffs.len()).sum());
+                driver.watch(blocks, |blocks| blocks.iter().map(|block| block.rows()).sum());
             }
         });
         driver

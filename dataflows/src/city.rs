@@ -16,7 +16,7 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concat;
 
 use crate::operators::enrich::{self, Enriched, enrich};
-use crate::operators::incidents::{Exposed, LifeEvent, Seed, exposures, lives};
+use crate::operators::incidents::{Exposed, LifeEvent, Passed, Seed, exposures, lives};
 use crate::operators::stage::Closes;
 use crate::operators::weather_join::{Drive, at_home, weather_join};
 use crate::records::changes::{Change, EnrichedPing, VehicleExposure};
@@ -59,12 +59,16 @@ pub struct City<'scope> {
     pub deliveries: StreamVec<'scope, Epoch, Delivery>,
     /// The changes of enriched pings, by cell: what is written. Not for windows: what a start recovers is not in it.
     pub enriched_changes: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
-    /// The same with what a start recovers, at the first epoch of a run: what windows are made of.
+    /// The enriched pings that are final, by cell.
+    pub enriched_sealed: StreamVec<'scope, Epoch, EnrichedPing>,
+    /// The changes with what a start recovers, at the first epoch of a run: what windows are made of.
     pub enriched: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
     /// Lives of incidents, by incident.
     pub lives: StreamVec<'scope, Epoch, LifeEvent>,
     /// The changes of who passed which life, by incident: what is written.
     pub exposures: StreamVec<'scope, Epoch, Change<VehicleExposure>>,
+    /// Those that are final, by incident.
+    pub exposures_sealed: StreamVec<'scope, Epoch, VehicleExposure>,
     /// What they add to the lives, by incident, with what a start recovers.
     pub exposed: StreamVec<'scope, Epoch, Exposed>,
 }
@@ -80,8 +84,8 @@ impl<'scope> City<'scope> {
         let own = weather.own.clone();
         let (joined, drives) = weather_join(closes.clone(), pings.clone(), weather);
         let inputs = enrich::Inputs { joined, traffic: traffic.clone(), statuses, circles: circles.clone() };
-        let Enriched { rows, recovered, near } = enrich(closes.clone(), inputs);
-        let (exposures, exposed) = exposures(closes.clone(), circles, near);
+        let Enriched { rows, recovered, near, sealed: enriched_sealed } = enrich(closes.clone(), inputs);
+        let Passed { rows: exposures, sealed: exposures_sealed, exposed } = exposures(closes.clone(), circles, near);
         let (enriched_changes, enriched) = (rows.clone(), rows.concat(recovered));
         City {
             closes,
@@ -92,9 +96,11 @@ impl<'scope> City<'scope> {
             drives,
             deliveries,
             enriched_changes,
+            enriched_sealed,
             enriched,
             lives,
             exposures,
+            exposures_sealed,
             exposed,
         }
     }

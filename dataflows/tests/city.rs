@@ -1,6 +1,7 @@
 //! The derived tables of random logs at 1 to 4 workers, against plain loops over the same log (P2, P3).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
+mod finality;
 mod harness;
 mod reference;
 mod world;
@@ -25,7 +26,7 @@ fn widths(log: &[Record], seed: u64) -> Result<(), String> {
             let mut found = Tables::new();
             let applied = apply(&mut found, &seals, &cuts).and_then(|()| same(&found, &expected));
             applied.map_err(|e| format!("{workers} workers: {e}"))?;
-            let effects: Vec<_> = seals.iter().map(|(epoch, seal)| (*epoch, effects(seal))).collect();
+            let effects: Vec<_> = seals.iter().map(|(epoch, seal)| (*epoch, effects(&seal.changes))).collect();
             let narrow = narrow.get_or_insert_with(|| effects.clone());
             if let Some((one, other)) = narrow.iter().zip(&effects).find(|(one, other)| one != other) {
                 return Err(format!("{workers} workers write something else:\n  {one:?}\n  {other:?}"));
@@ -46,7 +47,7 @@ fn recover(log: &[Record], seed: u64) -> Result<(), String> {
     let whole = run(&cuts, workers, seed)?;
     let mut held = Tables::new();
     let before = whole.iter().filter(|(epoch, _)| **epoch <= cuts[at].close.epoch);
-    apply(&mut held, &before.map(|(epoch, seal)| (*epoch, seal.clone())).collect(), &cuts)?;
+    apply(&mut held, &before.map(|(epoch, seal)| (*epoch, seal.clone())).collect(), &cuts[..=at])?;
 
     let reach = cuts[..=at].iter().flat_map(|cut| &cut.records).filter(|record| is_in_reach(record, horizon));
     let first = EpochClose { kind: CloseKind::Recovery, last: at + 1 == cuts.len(), ..cuts[at].close };
@@ -62,23 +63,24 @@ fn recover(log: &[Record], seed: u64) -> Result<(), String> {
 fn is_in_reach(record: &Record, horizon: Micros) -> bool {
     let quarter = horizon - horizon.rem_euclid(15 * MINUTE);
     let from = match record {
-        Record::Ping(_) => (quarter - 15 * MINUTE).min(horizon - 75 * MINUTE),
+        Record::Ping(_) => quarter - 75 * MINUTE,
         Record::Traffic(_) => quarter - 10 * MINUTE,
         Record::Weather(_) => quarter - 30 * MINUTE,
         Record::Vehicle(_) => quarter - 5 * MINUTE,
-        Record::Status(_) => horizon - 48 * HOUR,
+        Record::Status(_) => quarter - 48 * HOUR,
         Record::Delivery(_) => quarter,
     };
     record.time() >= from
 }
 
 fn seeds(held: &Tables, horizon: Micros) -> Vec<Seed> {
+    let quarter = horizon - horizon.rem_euclid(15 * MINUTE);
     let seed = |row: &Row| {
         let Row::Incident(row) = row else { return None };
         let life = row.life;
         let over = life
             .since(Phase::Active)
-            .is_some_and(|active| exposed_until(active, life.since(Phase::Resolved)) <= horizon);
+            .is_some_and(|active| exposed_until(active, life.since(Phase::Resolved)) <= quarter);
         let id = LifeId { incident: life.incident, first: life.first };
         (life.first.time >= horizon - 48 * HOUR).then_some(Seed { life: id, exposure: over.then_some(row.exposure) })
     };

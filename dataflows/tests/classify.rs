@@ -195,6 +195,7 @@ fn plain_tick(epoch: Epoch) -> Tick {
     Tick {
         epoch,
         seal: None,
+        publishes: false,
         limit: None,
         added: Vec::new(),
         start: None,

@@ -63,7 +63,7 @@ fn decode((decoder, rows): &mut (Decoder, Rows), topic: Topic, log_time: Micros,
     let mut clock = None;
     for offset in OFFSETS {
         let key = payload.map(|bytes| &bytes[..bytes.len().min(8)]);
-        let record = Record { offset, next: NextOffset(offset + 1), log_time, key, payload };
+        let record = Record { offset, next: NextOffset(offset + 1), log_time, key, payload, length: None };
         let incoming = Incoming::new(Partition { topic, index: PARTITION }, clock, record);
         clock = incoming.clock_after(clock);
         decoder.decode(incoming, rows);

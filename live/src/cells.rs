@@ -25,7 +25,7 @@ pub fn cells<'scope>(
     let vehicles = Updates::new(&mut builder, vehicles, by_cell);
     let flows = Updates::new(&mut builder, flows, Exchange::new(|(row, ..): &Update<Flow>| spread(row.cell)));
     let stage = Cells { vehicles, flows, held: IdMap::default(), touched: Vec::new() };
-    conduct(builder, closes, stage).0
+    conduct(builder, closes, stage).rows
 }
 
 struct Cells {
@@ -71,6 +71,7 @@ impl Stage for Cells {
     const NAME: &'static str = "cells";
     type Row = Update<Cell>;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![self.vehicles.input(), self.flows.input()]

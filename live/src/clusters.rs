@@ -26,7 +26,7 @@ pub fn clusters<'scope>(
 ) -> StreamVec<'scope, Epoch, Update<Cluster>> {
     let mut builder = OperatorBuilder::new("clusters".to_owned(), closes.scope());
     let levels = Updates::new(&mut builder, levels, Exchange::new(|_: &Update<(u64, Congestion)>| 0));
-    conduct(builder, closes, Clustering { levels, clusters: Clusters::default() }).0
+    conduct(builder, closes, Clustering { levels, clusters: Clusters::default() }).rows
 }
 
 struct Clustering {
@@ -38,6 +38,7 @@ impl Stage for Clustering {
     const NAME: &'static str = "clusters";
     type Row = Update<Cluster>;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![self.levels.input()]

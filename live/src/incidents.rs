@@ -32,7 +32,7 @@ pub fn open<'scope>(
         shown: BTreeMap::new(),
         due: Every::new(MINUTE),
     };
-    conduct(builder, closes, stage).0
+    conduct(builder, closes, stage).rows
 }
 
 struct OpenIncidents {
@@ -49,6 +49,7 @@ impl Stage for OpenIncidents {
     const NAME: &'static str = "open incidents";
     type Row = Update<Incident>;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.lives]

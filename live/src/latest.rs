@@ -89,7 +89,7 @@ pub fn latest<'scope, R: Record>(
     let mut builder = OperatorBuilder::new(name.to_owned(), closes.scope());
     let records = Inbox::new(&mut builder, records, Exchange::new(R::spread));
     conduct(builder, closes, Latest { records, held: IdMap::default(), touched: Vec::new(), minutes: BTreeMap::new() })
-        .0
+        .rows
 }
 
 struct Latest<R: Record> {
@@ -182,6 +182,7 @@ impl<R: Record> Stage for Latest<R> {
     const NAME: &'static str = "latest";
     type Row = Update<R::Row>;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.records]

@@ -94,7 +94,7 @@ pub fn standing<'scope>(
     let changes = Updates::new(&mut builder, changes, Pipeline);
     let commands = Inbox::new(&mut builder, commands, Pipeline);
     let stage = StandingViews { changes, commands, told: Vec::new(), views: BTreeMap::new(), traces };
-    conduct(builder, closes, stage).0
+    conduct(builder, closes, stage).rows
 }
 
 struct StandingViews {
@@ -110,6 +110,7 @@ impl Stage for StandingViews {
     const NAME: &'static str = "standing views";
     type Row = Update<Standing>;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![self.changes.input(), &mut self.commands]

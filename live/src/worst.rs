@@ -25,7 +25,7 @@ pub fn worst<'scope>(
 ) -> StreamVec<'scope, Epoch, Update<Worst>> {
     let mut builder = OperatorBuilder::new("worst".to_owned(), closes.scope());
     let flows = Updates::new(&mut builder, flows, Exchange::new(|_: &Update<Flow>| 0));
-    conduct(builder, closes, Ranking { flows, cells: BTreeSet::new(), shown: Vec::new() }).0
+    conduct(builder, closes, Ranking { flows, cells: BTreeSet::new(), shown: Vec::new() }).rows
 }
 
 struct Ranking {
@@ -38,6 +38,7 @@ impl Stage for Ranking {
     const NAME: &'static str = "worst";
     type Row = Update<Worst>;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![self.flows.input()]

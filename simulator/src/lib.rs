@@ -23,6 +23,7 @@ mod report;
 mod road;
 mod simulator;
 mod slice;
+mod topics;
 mod trouble;
 mod truth;
 mod vehicle;

@@ -1,14 +1,12 @@
 //! The records of a vehicle's step, one a topic: all at its time and place.
 
-use citystream_wire::{self as wire, Body, Emergency, Gps, Head, Record, Source, Topic, Traffic};
+use citystream_wire::{self as wire, Body, Emergency, Gps, Head, Record, Source, Traffic};
 
 use crate::city::Conditions;
 use crate::draw::Draw;
 use crate::overlay::Overlay;
+use crate::topics::TOPICS;
 use crate::vehicle::Vehicle;
-
-/// The topics of a step's records, in the order in which they are sent.
-pub(crate) const TOPICS: &[Topic] = &[Topic::VEHICLE, Topic::GPS, Topic::TRAFFIC, Topic::WEATHER, Topic::EMERGENCY];
 
 /// Appends the records in the order of [`TOPICS`], and to `ends` where each ends.
 pub(crate) fn write(

@@ -12,8 +12,8 @@ use crate::malformed::Defect;
 use crate::options::Options;
 use crate::overlay::Overlay;
 use crate::refusal::OptionsError;
-use crate::report;
 use crate::slice::{Slice, Step};
+use crate::topics;
 use crate::trouble::{Fate, Mishap, Report};
 use crate::truth::{Account, Happened, Letter, Outcome, Truth};
 use crate::vehicle::Vehicle;
@@ -134,8 +134,8 @@ impl Simulator {
 
     /// Sends the next record of the current step, unless that is held back or not sent at all.
     fn report(&mut self, shard: usize, step: &Step) -> Option<(Letter, Value)> {
-        let (number, topic) = (self.number, report::TOPICS[self.number]);
-        self.number = (number + 1) % report::TOPICS.len();
+        let (number, topic) = (self.number, topics::TOPICS[self.number]);
+        self.number = (number + 1) % topics::TOPICS.len();
         if self.number == 0 {
             self.slice.pass();
         }

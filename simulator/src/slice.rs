@@ -94,7 +94,7 @@ impl Slice {
         self.next += 1;
     }
 
-    /// Where a record of a step is among its shard's bytes: the one of that number in the order of [`report::TOPICS`].
+    /// Where a record of a step is among its shard's bytes: the one of that number in the order of [`crate::topics::TOPICS`].
     pub(crate) fn range(&self, shard: usize, step: &Step, number: usize) -> Range<usize> {
         let (ends, at) = (&self.shards[shard].ends, step.first + number);
         at.checked_sub(1).map_or(0, |before| ends[before])..ends[at]

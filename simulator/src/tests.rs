@@ -99,7 +99,7 @@ fn another_seed_or_another_start_gives_other_ids() {
 #[test]
 fn a_step_is_five_records_of_one_time_and_place() {
     for step in run(options(Trouble::default()), 20_000).chunks(5) {
-        assert_eq!(step.iter().map(|m| m.topic).collect::<Vec<_>>(), report::TOPICS);
+        assert_eq!(step.iter().map(|m| m.topic).collect::<Vec<_>>(), topics::TOPICS);
         let json: Vec<Value> = step.iter().map(Kept::json).collect();
         for (message, value) in step.iter().zip(&json) {
             assert_eq!((message.hash, message.at_ms), (step[0].hash, step[0].at_ms));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::draw::Draw;
 use crate::malformed::Defect;
 use crate::refusal::OptionsError;
-use crate::report;
+use crate::topics;
 
 /// What goes wrong, as shares from 0 to 1: of records, of vehicles, or of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -174,7 +174,7 @@ impl Trouble {
     }
 
     fn is_silent(&self, topic: Topic, at_ms: i64) -> bool {
-        let into = (at_ms - topic.index() as i64 * SILENCE_MS / report::TOPICS.len() as i64).rem_euclid(SILENCE_MS);
+        let into = (at_ms - topic.index() as i64 * SILENCE_MS / topics::TOPICS.len() as i64).rem_euclid(SILENCE_MS);
         into < (self.silent * SILENCE_MS as f64) as i64
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::malformed::Defect;
 use crate::options::Options;
-use crate::report;
+use crate::topics;
 use crate::trouble::Mishap;
 
 /// The truth about what has been sent.
@@ -149,7 +149,7 @@ impl Account {
             let [on_time, late, duplicate] = self.topics[topic];
             Expected { on_time, late, duplicate, dead_letters: self.dead[topic].clone() }
         };
-        report::TOPICS.iter().map(|topic| (topic.name(), expected(*topic))).collect()
+        topics::TOPICS.iter().map(|topic| (topic.name(), expected(*topic))).collect()
     }
 }
 

@@ -3,20 +3,26 @@
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
+use super::lake_compact::CompactArgs;
+use super::lake_erase::EraseArgs;
+use super::lake_retain::RetainArgs;
 use super::lake_tail::TailArgs;
-use super::out::{put, say};
-use super::{lake_dead_letters, lake_sql, lake_tail, load};
+use super::lake_wait::WaitArgs;
+use super::out::{put, say, to_json};
+use super::{lake_compact, lake_dead_letters, lake_erase, lake_gc, lake_retain, lake_sql, lake_tail, lake_wait, load};
 use crate::columns::tables;
-use crate::config::groups::{LAKE, NEW, RECORDS, ROWS, SOURCE, TOPICS};
+use crate::config::groups::{KEEP, LAKE, LIFE, NEW, RECORDS, ROWS, SOURCE, TOPICS};
 use crate::config::{Config, Given};
 use crate::error::RunError;
 use crate::escape::escaped;
 use crate::explain;
-use crate::lake::history::{roots, settings};
+use crate::lake::history::roots;
+use crate::lake::history::settings::{self, Settings};
 use crate::lake::inspect::{status, verify};
 use crate::lake::store::probe;
 use crate::lake::{Lake, delta, repair};
-use crate::pipeline::start::{row_semantics, store_options};
+use crate::pipeline::start::row_semantics;
+use crate::process::source::store_options;
 use crate::units;
 
 /// Commands on a lake.
@@ -62,6 +68,19 @@ pub enum LakeCommand {
         #[command(flatten)]
         settings: Given<LAKE>,
     },
+    /// Delete data files that commits removed long ago, or that no commit names, also while a run goes on.
+    #[command(after_help = GC)]
+    Gc {
+        /// Say what would be deleted, and delete nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<{ LAKE | LIFE }>,
+    },
     /// Say why a row is what it is: its revisions, the records behind it, and the row derived once more.
     #[command(after_help = EXPLAIN)]
     Explain {
@@ -89,6 +108,16 @@ pub enum LakeCommand {
         #[command(flatten)]
         settings: Given<LAKE>,
     },
+    /// Wait until a derived table is complete up to a time, and a version of it that readers see has that.
+    #[command(after_help = WAIT)]
+    Wait {
+        /// What is waited for.
+        #[command(flatten)]
+        wait: WaitArgs,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<LAKE>,
+    },
     /// Show what could not be read, by reason, with examples and where they are.
     #[command(after_help = DEAD_LETTERS)]
     DeadLetters {
@@ -98,6 +127,36 @@ pub enum LakeCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<LAKE>,
+    },
+    /// Have small files packed into long ones, by the run that holds the lake.
+    #[command(after_help = COMPACT)]
+    Compact {
+        /// What is to be packed, and by whom.
+        #[command(flatten)]
+        compact: CompactArgs,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<LAKE>,
+    },
+    /// Have dropped at once what is kept no longer, by the run that holds the lake.
+    #[command(after_help = RETAIN)]
+    Retain {
+        /// What is to go, and how.
+        #[command(flatten)]
+        retain: RetainArgs,
+        /// Settings.
+        #[command(flatten)]
+        settings: Given<{ LAKE | KEEP }>,
+    },
+    /// Have a vehicle forgotten, by the run that holds the lake: its rows, at every version.
+    #[command(after_help = ERASE)]
+    Erase {
+        /// Who is to be forgotten, and how.
+        #[command(flatten)]
+        erase: EraseArgs,
         /// Settings.
         #[command(flatten)]
         settings: Given<LAKE>,
@@ -152,6 +211,14 @@ Examples:
   citystream lake repair --lake ./lake
   citystream lake repair --lake s3://bucket/city --json";
 
+const GC: &str = "\
+A run deletes what its commits removed by itself, once --grace is over. This
+looks at all files: what killed runs uploaded and never committed goes too.
+
+Examples:
+  citystream lake gc --lake ./lake --dry-run
+  citystream lake gc --lake s3://bucket/city --grace 1d --json";
+
 const EXPLAIN: &str = "\
 Examples:
   citystream lake explain --lake ./lake enriched_pings:0/42
@@ -161,12 +228,55 @@ Examples:
 const TAIL: &str = "\
 Examples:
   citystream lake tail --lake ./lake raw_gps
-  citystream lake tail --lake ./lake -f traffic_5m --columns window_start,pings";
+  citystream lake tail --lake ./lake -f traffic_5m_now --columns h3_8,pings";
+
+const WAIT: &str = "\
+Exit code 7 after the time-out: the line says what holds it back.
+
+Examples:
+  citystream lake wait --lake ./lake --sealed traffic_5m 2026-01-05T14:00:00Z
+  citystream lake wait --lake s3://bucket/city --timeout 30m --json \\
+     --sealed incidents 2026-01-05T00:00:00Z | jq .version";
 
 const DEAD_LETTERS: &str = "\
 Examples:
   citystream lake dead-letters --lake ./lake
   citystream lake dead-letters --lake ./lake --examples 10 --json";
+
+const COMPACT: &str = "\
+A run packs by itself (--compact auto); this asks it to pack what it would
+leave for later, of open dates too. Exit code 7 if no run takes it up.
+
+Examples:
+  citystream lake compact --lake ./lake
+  citystream lake compact --lake ./lake --table raw_gps --wait
+  citystream lake compact --lake s3://bucket/city --alone --json";
+
+const RETAIN: &str = "\
+A run drops by itself what its --keep says, a date at a time; this asks it to
+at once, by these rules. Exit code 7 if no run takes it up: --alone does it for
+a lake that none holds. Ages count from the horizon, or the last commit if that
+is earlier; --as-of counts them from another time. What a start would read
+stays. Files are deleted once --grace is over (`lake gc`).
+
+Examples:
+  citystream lake retain --lake ./lake --dry-run
+  citystream lake retain --lake ./lake --keep raw=90d --wait
+  citystream lake retain --lake s3://bucket/city --alone --keep raw=90d \\
+     --as-of 2026-01-05T00:00:00Z --json";
+
+const ERASE: &str = "\
+Rows that no start reads go at once, the rest within 26 hours of the horizon;
+until then the erasure is pending (`lake status`), and --wait waits. In the end
+every object is read: exit code 5 if one still names it. Keep the salt that is
+printed: with it and the name one can tell that commits speak of this vehicle.
+Topics and backups still have its records. Exit code 7: no run takes it up
+(--alone does it without one), or something waits still.
+
+Examples:
+  citystream lake erase --lake ./lake --vehicle vehicle-7 --dry-run
+  citystream lake erase --lake s3://bucket/city --vehicle vehicle-7 --wait
+  citystream lake erase --lake ./lake --vehicle vehicle-7 --alone --json";
 
 const SQL: &str = "\
 Examples:
@@ -188,6 +298,11 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         LakeCommand::Status { json, settings } => show_status(&runtime, &load(&settings, file)?, json),
         LakeCommand::Verify { quick, json, settings } => show_verify(&runtime, &load(&settings, file)?, (quick, json)),
         LakeCommand::Repair { json, settings } => show_repair(&runtime, &load(&settings, file)?, json),
+        LakeCommand::Gc { dry_run, json, settings } => {
+            let config = load(&settings, file)?;
+            let lake = open_made(&runtime, &config)?;
+            lake_gc::show(&runtime, &config, &lake, (dry_run, json))
+        }
         LakeCommand::Explain { target, time, json, records, settings } => {
             let config = load(&settings, file)?;
             let target = explain::Target::parse(&target, time.as_deref(), &config.topics)?;
@@ -197,10 +312,29 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
             let lake = open_made(&runtime, &load(&settings, file)?)?;
             lake_tail::show(&runtime, &lake, &tail)
         }
+        LakeCommand::Wait { wait, settings } => {
+            let lake = open_made(&runtime, &load(&settings, file)?)?;
+            lake_wait::wait(&runtime, &lake, &wait)
+        }
         LakeCommand::DeadLetters { examples, json, settings } => {
             let config = load(&settings, file)?;
             let lake = open_made(&runtime, &config)?;
             lake_dead_letters::show(&runtime, &lake, &explain::command(&config), examples as usize, json)
+        }
+        LakeCommand::Compact { compact, settings } => {
+            let config = load(&settings, file)?;
+            let (lake, made_for) = open_with_settings(&runtime, &config)?;
+            lake_compact::show(&runtime, &lake, &made_for, &compact)
+        }
+        LakeCommand::Retain { retain, settings } => {
+            let config = load(&settings, file)?;
+            let (lake, made_for) = open_with_settings(&runtime, &config)?;
+            lake_retain::show(&runtime, &config, (&lake, &made_for), &retain)
+        }
+        LakeCommand::Erase { erase, settings } => {
+            let config = load(&settings, file)?;
+            let (lake, made_for) = open_with_settings(&runtime, &config)?;
+            lake_erase::show(&runtime, &config, (&lake, &made_for), &erase)
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
@@ -216,9 +350,14 @@ fn open(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
 
 /// A lake that is one.
 fn open_made(runtime: &Runtime, config: &Config) -> Result<Lake, RunError> {
+    Ok(open_with_settings(runtime, config)?.0)
+}
+
+/// And what it was made for.
+fn open_with_settings(runtime: &Runtime, config: &Config) -> Result<(Lake, Settings), RunError> {
     let lake = open(runtime, config)?;
     match runtime.block_on(settings::read(&lake))? {
-        Some(_) => Ok(lake),
+        Some(settings) => Ok((lake, settings)),
         None => Err(no_lake(&lake)),
     }
 }
@@ -305,9 +444,16 @@ fn print_report(report: &verify::Report) {
     for (table, versions) in report.behind.iter().filter(|(_, versions)| **versions > 0) {
         say!("{table}: {versions} Delta versions behind; the next start publishes them");
     }
+    if report.beyond > 0 {
+        say!("beyond retention: {} rows, of which only sums are checked", report.beyond);
+    }
+    if report.erased > 0 {
+        say!("erased: {} rows, which make it up to the ledgers in all", report.erased);
+    }
+    let from = if report.first > 0 { format!(" from commit {} on", report.first) } else { String::new() };
     let verify::Report { commits, bindings, files, rows, bytes, versions, checkpoints, roots, .. } = report;
     say!(
-        "{}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
+        "{}{from}: {commits} commits, {bindings} bindings, {files} files, {rows} rows, {bytes} bytes, {versions} Delta versions, \
          {checkpoints} checkpoints, {roots} roots",
         if report.sound() { "sound" } else { "NOT SOUND" }
     );
@@ -318,9 +464,4 @@ fn no_lake(lake: &Lake) -> RunError {
         "no lake at {}: it has no lake.json; `citystream run` or `citystream lake init` makes one",
         lake.location()
     ))
-}
-
-/// JSON, and the end of a line.
-pub(super) fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).map_or_else(|e| e.to_string(), |text| text + "\n")
 }

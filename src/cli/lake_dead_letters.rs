@@ -2,7 +2,7 @@
 
 use tokio::runtime::Runtime;
 
-use super::out::{put, say};
+use super::out::{put, say, to_json};
 use crate::error::RunError;
 use crate::escape::{beginning, escaped, shell_word};
 use crate::lake::history::roots;
@@ -21,7 +21,7 @@ pub fn show(runtime: &Runtime, lake: &Lake, explain: &str, examples: usize, json
         None => Vec::new(),
     };
     if json {
-        put!(super::lake::to_json(&reasons));
+        put!(to_json(&reasons));
         return Ok(0);
     }
     if reasons.is_empty() {

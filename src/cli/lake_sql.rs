@@ -4,13 +4,13 @@ use citystream_dataflows::tables::Derived;
 use tokio::runtime::Runtime;
 
 use super::out::put;
-use crate::columns::tables;
 use crate::config::Config;
 use crate::error::RunError;
-use crate::lake::history::settings;
-use crate::lake::inspect::sql;
+use crate::lake::history::versions::Published;
+use crate::lake::history::{roots, settings};
+use crate::lake::inspect::sql::{self, Contents};
 use crate::lake::{Lake, delta};
-use crate::pipeline::start::store_options;
+use crate::process::source::store_options;
 
 /// The readers, by name.
 pub const READERS: [&str; 4] = ["duckdb", "polars", "spark", "athena"];
@@ -21,21 +21,21 @@ pub fn show(runtime: &Runtime, config: &Config, lake: &Lake, reader: &str) -> Re
         Some(settings) => settings.derived()?,
         None => Derived::all().collect(),
     };
-    let tables: Vec<_> = tables::with_schemas(&derived).collect();
+    let horizon = runtime.block_on(roots::state(lake))?.and_then(|state| state.horizon);
+    let contents = Contents { derived, horizon };
     let options = store_options(config);
     put!(match reader {
-        "polars" => sql::polars(lake, &options, &tables),
-        "spark" => sql::spark(lake, pinned(runtime, lake, &tables)?, &tables),
-        "athena" => sql::athena(lake, &tables),
-        _ => sql::duckdb(lake, &options, &tables),
+        "polars" => sql::polars(lake, &options, &contents),
+        "spark" => sql::spark(lake, pinned(runtime, lake)?, &contents),
+        "athena" => sql::athena(lake, &contents),
+        _ => sql::duckdb(lake, &options, &contents),
     });
     Ok(0)
 }
 
-/// The commit that views are pinned to: the last one that is in every table.
-fn pinned<T>(runtime: &Runtime, lake: &Lake, tables: &[(&str, T)]) -> Result<u64, RunError> {
-    let names: Vec<&str> = tables.iter().map(|(name, _)| *name).collect();
-    runtime.block_on(delta::published(lake, &names))?.ok_or_else(|| {
+/// What views are pinned to: the last version that every table has.
+fn pinned(runtime: &Runtime, lake: &Lake) -> Result<Published, RunError> {
+    runtime.block_on(delta::published(lake))?.ok_or_else(|| {
         RunError::Usage(format!("lake at {}: no commit to read yet; `citystream run` makes the first", lake.location()))
     })
 }

@@ -7,7 +7,7 @@ use rustix::termios::tcgetwinsize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::out::{note, put, say};
+use super::out::{note, put, say, to_json};
 use crate::columns::show::Shown;
 use crate::error::RunError;
 use crate::escape::escaped;
@@ -24,7 +24,7 @@ const LONG: usize = 40;
 /// What is wanted of a table.
 #[derive(Debug, clap::Args)]
 pub struct TailArgs {
-    /// The table: of records, derived (as it stands, or its `_changes`), or commits.
+    /// The table: of records, derived (what is sealed, its `_changes`, or how it stands, `_now`), or commits.
     pub table: String,
     /// How many rows.
     #[arg(short = 'n', long, value_name = "N", default_value = "10", value_parser = units::count::<u32>)]
@@ -89,7 +89,7 @@ impl<'a> Screen<'a> {
 
     fn print(&mut self, rows: &[Shown]) {
         if self.args.json {
-            rows.iter().for_each(|row| put!(super::lake::to_json(row)));
+            rows.iter().for_each(|row| put!(to_json(row)));
             return;
         }
         if rows.is_empty() {

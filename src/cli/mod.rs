@@ -1,12 +1,18 @@
 //! The command line: what the user typed, to what is called and printed. One file a command.
 
+mod asking;
 mod check;
 mod demo;
 mod feed;
 mod lake;
+mod lake_compact;
 mod lake_dead_letters;
+mod lake_erase;
+mod lake_gc;
+mod lake_retain;
 mod lake_sql;
 mod lake_tail;
+mod lake_wait;
 mod launch;
 mod log;
 mod manual;

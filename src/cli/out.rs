@@ -32,6 +32,11 @@ macro_rules! note {
 
 pub(super) use {note, put, say};
 
+/// JSON, and the end of a line.
+pub(super) fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).map_or_else(|e| e.to_string(), |text| text + "\n")
+}
+
 /// How the program speaks beside its output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {

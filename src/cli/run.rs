@@ -20,6 +20,10 @@ Examples:
   citystream run --lake s3://bucket/city --bootstrap-servers HOST:9092 -w 2
   citystream run --kafka security.protocol=ssl --kafka ssl.ca.location=ca.pem
 
+A new lake from an old one, then on from its topics:
+  citystream run --source lake:OLD --lake NEW --until-drained
+  citystream run --lake NEW --bootstrap-servers HOST:9092
+
 Process 0 and process 1 of two, with two workers each, on two hosts:
   citystream run -n 2 -w 2 -p 0 -h hosts.txt --lake s3://bucket/city
   citystream run -n 2 -w 2 -p 1 -h hosts.txt --lake s3://bucket/city

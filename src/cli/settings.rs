@@ -34,6 +34,7 @@ fn settled(config: &Config, key: &str) -> Option<String> {
     match key {
         "epoch" => Some(show_time(config.epoch)),
         "commit-interval" => Some(show_time(config.commit_interval)),
+        "publish-interval" => Some(show_time(config.publish_interval)),
         "state-memory" => Some(show_size(config.state_memory)),
         "listen" => Some(config.listen.clone().unwrap_or_else(|| "none".to_owned())),
         "accept-loss" | "until-drained" | "final" => Some("false".to_owned()),

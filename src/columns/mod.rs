@@ -3,8 +3,10 @@
 pub mod decode;
 pub mod extract;
 pub mod names;
+pub mod rebuild;
 pub mod render;
 pub mod row;
 pub mod show;
 pub mod tables;
 pub mod text_hash;
+pub mod whose;

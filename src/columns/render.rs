@@ -1,4 +1,4 @@
-//! Changes of the derived tables as Arrow columns: where ids become texts, and a row gets its key. What the columns are
+//! Changes of the derived tables, and their sealed rows, as Arrow columns: where ids become texts, and a row gets its key. What the columns are
 //! and how rows give their values stands in each table's [declaration](citystream_dataflows::tables).
 
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use citystream_dataflows::records::TextId;
 use citystream_dataflows::tables::{Block, Column, Derived, Kind, Validity, Values};
 
 use crate::columns::names::{Names, Reader};
-use crate::columns::tables::{Table, decoded_schema};
+use crate::columns::tables::{Batch, Table, decoded_schema};
 
 /// A change that cannot be shown: always a fault of this program.
 #[derive(Debug, thiserror::Error)]
@@ -28,19 +28,22 @@ pub enum RenderError {
     Arrow(#[from] ArrowError),
 }
 
-/// Changes in the schema of their table without `epoch` and `seq`.
+/// Rows in the schema of their table without `epoch` and `seq`.
 ///
 /// # Errors
 /// Where a text or a place is not one.
-pub fn render(block: Block, names: &Names) -> Result<RecordBatch, RenderError> {
+pub fn render(block: Block, names: &Names) -> Result<Batch, RenderError> {
+    let (names, rows) = (names.read(), block.rows());
     let Block { table, diffs, columns } = block;
-    let names = names.read();
-    let mut arrays = vec![keys(table, &columns, diffs.len(), &names)?];
-    arrays.push(Arc::new(Int32Array::from_iter_values(diffs.into_iter().map(i32::from))));
+    let whole = if diffs.is_some() { Table::Changes(table) } else { Table::Sealed(table) };
+    let mut arrays = vec![keys(table, &columns, rows, &names)?];
+    if let Some(diffs) = diffs {
+        arrays.push(Arc::new(Int32Array::from_iter_values(diffs.into_iter().map(i32::from))));
+    }
     for (column, values) in table.columns().iter().zip(columns) {
         arrays.push(array(table, column, values, &names)?);
     }
-    Ok(RecordBatch::try_new(decoded_schema(Table::Derived(table)), arrays)?)
+    Ok(Batch::derived(whole, RecordBatch::try_new(decoded_schema(whole), arrays)?))
 }
 
 /// The keys of all rows: the values of the key's columns, joined by `/`.

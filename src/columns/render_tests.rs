@@ -62,7 +62,8 @@ shown!(
 
 fn render<R: Shown>(changes: &[Change<R>], names: &Names) -> Result<RecordBatch, RenderError> {
     let (table, columns) = R::table();
-    super::render(Block::new(Derived::from_name(table).unwrap(), &columns, changes), names)
+    let block = Block::changes(Derived::from_name(table).unwrap(), &columns, changes);
+    Ok(super::render(block, names)?.columns)
 }
 
 fn added<R>(row: R) -> Change<R> {
@@ -312,13 +313,21 @@ fn data_quality_counts_every_outcome() {
 }
 
 fn fits<R: Shown>(row: R) {
-    let table = Table::Derived(Derived::from_name(R::table().0).unwrap());
+    let (derived, columns) = (Derived::from_name(R::table().0).unwrap(), R::table().1);
+    let (table, sealed) = (Table::Changes(derived), Table::Sealed(derived));
     let names = names(&["car", "Rain", "fire-7"]);
     assert_eq!(render::<R>(&[], &names).unwrap().num_rows(), 0);
+    let last = super::render(Block::sealed(derived, &columns, std::slice::from_ref(&row)), &names).unwrap();
+    assert_eq!((last.table, last.columns.schema()), (sealed, decoded_schema(sealed)));
+    assert_eq!(complete(&last, 40, 7).unwrap().schema(), schema(sealed));
     let batch = render(&[Change { row: row.clone(), diff: -1 }, added(row)], &names).unwrap();
     assert_eq!(batch.schema(), decoded_schema(table));
-    let derived = Derived::from_name(R::table().0).unwrap();
-    let whole = complete(&Batch::changes(derived, batch.clone()), 40, 7).unwrap();
+    let same = |name: &str| {
+        let changed = batch.column_by_name(name).map(|column| column.slice(1, 1));
+        changed == last.columns.column_by_name(name).cloned()
+    };
+    assert!(last.columns.schema().fields().iter().all(|field| same(field.name())));
+    let whole = complete(&Batch::derived(table, batch.clone()), 40, 7).unwrap();
     assert_eq!(whole.schema(), schema(table));
     check(&whole, 1, &[("epoch", "40"), ("seq", "7"), ("diff", "1")]);
     let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();

@@ -51,6 +51,10 @@ fn value(column: &dyn Array, row: usize) -> Value {
             let members = column.as_list::<i32>().value(row);
             (0..members.len()).map(|member| value(members.as_ref(), member)).collect()
         }
+        DataType::Struct(fields) => {
+            let columns = fields.iter().zip(column.as_struct().columns()).filter(|(_, column)| column.is_valid(row));
+            columns.map(|(field, column)| (field.name().clone(), value(column.as_ref(), row))).collect()
+        }
         other => format!("({other})").into(),
     }
 }

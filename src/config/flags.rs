@@ -35,13 +35,19 @@ pub mod groups {
     pub const CLUSTER: u32 = 1 << 10;
     /// Where a new lake may be.
     pub const NEW: u32 = 1 << 11;
+    /// How long what a lake holds stays.
+    pub const LIFE: u32 = 1 << 12;
+    /// What a lake keeps.
+    pub const KEEP: u32 = 1 << 13;
     /// All settings.
-    pub const ALL: u32 = NEW * 2 - 1;
+    pub const ALL: u32 = KEEP * 2 - 1;
     /// No group: `-h` is the hostfile, as in timely, and help is `--help` only.
-    pub const DASH_H: u32 = 1 << 12;
+    pub const DASH_H: u32 = 1 << 14;
 }
 
-use groups::{CLUSTER, DASH_H, GROUP, KAFKA, LAKE, NEW, PACE, RECORDS, ROWS, SOURCE, SPAN, TOPICS, WORKERS};
+use groups::{
+    CLUSTER, DASH_H, GROUP, KAFKA, KEEP, LAKE, LIFE, NEW, PACE, RECORDS, ROWS, SOURCE, SPAN, TOPICS, WORKERS,
+};
 
 /// A setting.
 #[derive(Clone, Debug)]
@@ -56,8 +62,10 @@ pub struct Setting {
     help: Cow<'static, str>,
 }
 
-/// The setting that is a list.
+/// The settings that are lists.
+pub const LISTS: [&str; 2] = [LIST, RULES];
 pub const LIST: &str = "kafka";
+pub const RULES: &str = "keep";
 /// What the settings file has besides settings: tables of standing views, and of alerts, by name.
 pub const TABLES: [&str; 2] = [VIEWS, ALERTS];
 pub const VIEWS: &str = "views";
@@ -82,9 +90,11 @@ const HOSTFILE: &str = "hostfile";
 type Declared = (&'static str, &'static str, Option<&'static str>, &'static str);
 
 /// What is declared here; the topics' names stand behind the source.
-const DECLARED: [(u32, &[Declared]); 11] = [
+const DECLARED: [(u32, &[Declared]); 13] = [
     (LAKE, LAKE_SETTINGS),
     (NEW, &[("any-path", BOOL, None, "Make the lake even where some readers cannot open its path")]),
+    (LIFE, LIFE_SETTINGS),
+    (KEEP, KEEP_SETTINGS),
     (SOURCE, SOURCE_SETTINGS),
     (KAFKA, KAFKA_SETTINGS),
     (GROUP, &[("group", "NAME", Some("citystream"), "Consumer group that lag tools see")]),
@@ -102,9 +112,30 @@ const LAKE_SETTINGS: &[Declared] = &[
     ("s3-region", "REGION", None, "S3 region [default: us-east-1, or AWS's own settings]"),
 ];
 
+const LIFE_SETTINGS: &[Declared] =
+    &[("grace", "TIME", Some("7d"), "How long a file that a commit removed stays, for readers of older versions")];
+
+const KEEP_SETTINGS: &[Declared] = &[(
+    RULES,
+    "TABLE=AGE",
+    Some("changes=7d"),
+    "How long rows stay, by the date of their partition: of a table, of all `changes`, or of all `raw` ones; and how long \
+     `commits` do; what is not named stays for ever, `changes` 7d; may be given more than once",
+)];
+
 const SOURCE_SETTINGS: &[Declared] = &[
-    ("source", "WHERE", Some("kafka"), "The source: kafka, or dir:PATH of JSON lines"),
-    ("log-clock", "WHAT", Some("log"), "Log clock of dir: sources: log, or event for archives of bare records"),
+    (
+        "source",
+        "WHERE",
+        Some("kafka"),
+        "The source: kafka, dir:PATH of JSON lines, or lake:WHERE, another lake to fill this one from",
+    ),
+    (
+        "log-clock",
+        "WHAT",
+        Some("log"),
+        "Log clock of dir: sources, and of a lake: that was made of one: log, or event for archives of bare records",
+    ),
 ];
 
 const KAFKA_SETTINGS: &[Declared] = &[
@@ -118,7 +149,7 @@ const SPAN_SETTINGS: &[Declared] = &[
         "accept-loss",
         BOOL,
         None,
-        "Go on although records are lost: offsets that the log no longer holds, or a topic that was made anew",
+        "Go on although records are lost: offsets that the log no longer holds, a topic that was made anew, or files of a lake: source",
     ),
     ("discover-interval", "TIME", Some("10s"), "How often to look for new partitions"),
     ("until-drained", BOOL, None, "End once everything that is there is committed"),
@@ -157,6 +188,14 @@ const PACE_SETTINGS: &[Declared] = &[
     ("idle", "TIME", Some("30s"), "After how long without a record a partition holds the horizon no longer"),
     ("epoch", "TIME", None, "Length of an epoch [default: a twentieth of --commit-interval, 250ms to 3s]"),
     ("commit-interval", "TIME", None, "Time between commits [default: 2s on a local lake, 60s on S3]"),
+    (
+        "publish-interval",
+        "TIME",
+        None,
+        "Time between versions of the Delta tables, 0s for one a commit [default: the commit interval, at least 2s on a \
+         local lake, 60s on S3]",
+    ),
+    ("compact", "WHEN", Some("auto"), "Pack small files of the lake into long ones beside the run: auto or off"),
     (
         "memory",
         "BYTES",
@@ -235,7 +274,7 @@ static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
             help: Cow::Borrowed(*help),
         })
     };
-    let (before, behind) = DECLARED.split_at(5);
+    let (before, behind) = DECLARED.split_at(7);
     let topics = Topic::all().map(|topic| {
         let declaration = topic.declaration();
         let help = Cow::Owned(format!("Topic of {}", declaration.records));
@@ -253,7 +292,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
 impl Setting {
     fn heading(&self) -> &'static str {
         match self.group {
-            LAKE | NEW => "Lake",
+            LAKE | NEW | LIFE | KEEP => "Lake",
             SOURCE | GROUP | SPAN => "Source",
             KAFKA => "Kafka",
             TOPICS => "Topics",
@@ -276,7 +315,7 @@ impl Setting {
         let flag = short.map_or(flag.clone(), |(_, letter)| flag.short(*letter));
         match self.value {
             BOOL => flag.num_args(0..=1).default_missing_value("true"),
-            _ if self.name == LIST => flag.action(ArgAction::Append),
+            _ if LISTS.contains(&self.name) => flag.action(ArgAction::Append),
             _ => flag,
         }
     }
@@ -284,7 +323,7 @@ impl Setting {
     /// Its value on the command line.
     fn given(&self, matches: &ArgMatches) -> Option<Value> {
         let text = |text: &String| Value::String(text.clone());
-        if self.name == LIST {
+        if LISTS.contains(&self.name) {
             return matches.get_many(self.name).map(|items| Value::Array(items.map(text).collect()));
         }
         matches.get_one(self.name).map(text)

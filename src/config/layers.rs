@@ -14,7 +14,7 @@ use clap::Command;
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
-use super::flags::{LIST as KAFKA, SECRETS, TABLES, settings};
+use super::flags::{LIST as KAFKA, LISTS, SECRETS, TABLES, settings};
 use super::{ApiKeys, usage};
 use crate::error::RunError;
 use crate::spelling;
@@ -54,7 +54,9 @@ pub fn merged(flags: &Table, file: SettingsFile, variables: &Variables) -> Resul
     let mut all = Effective::default();
     for setting in settings() {
         if let Some(default) = setting.default {
-            all.set(setting.name, Value::String(default.to_owned()), Origin::Default);
+            let default = Value::String(default.to_owned());
+            let is_list = LISTS.contains(&setting.name);
+            all.set(setting.name, if is_list { Value::Array(vec![default]) } else { default }, Origin::Default);
         }
     }
     for (key, value) in file.values {
@@ -114,7 +116,7 @@ fn secret_file(path: &str, named_by: &str) -> Result<String, RunError> {
 
 fn overlay_variable(all: &mut Effective, variables: &Variables, variable: &str, key: &str) -> Result<(), RunError> {
     let Some((value, name)) = named(variables, variable)? else { return Ok(()) };
-    let value = if key == KAFKA {
+    let value = if LISTS.contains(&key) {
         let words = shlex::split(&value)
             .ok_or_else(|| usage(format!("{name}: a quote is open; a value with blanks stands in quotes")))?;
         Value::Array(words.into_iter().map(Value::String).collect())
@@ -175,14 +177,15 @@ pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
 /// A value as the flag of that name would be given; what is expected, if it is of another type.
 fn check_type(key: &str, value: &mut Value) -> Result<(), &'static str> {
     match value {
-        Value::Array(items) if key == KAFKA && items.iter().all(Value::is_str) => Ok(()),
-        Value::String(one) if key == KAFKA => {
+        Value::Array(items) if LISTS.contains(&key) && items.iter().all(Value::is_str) => Ok(()),
+        Value::String(one) if LISTS.contains(&key) => {
             *value = Value::Array(vec![Value::String(std::mem::take(one))]);
             Ok(())
         }
         Value::Table(all) if TABLES.contains(&key) && all.values().all(Value::is_table) => Ok(()),
         _ if TABLES.contains(&key) => Err("tables such as [views.slow]"),
         _ if key == KAFKA => Err("a list of texts such as [\"security.protocol=ssl\"]"),
+        _ if LISTS.contains(&key) => Err("a list of texts such as [\"raw=90d\"]"),
         Value::String(_) | Value::Integer(_) | Value::Boolean(_) => Ok(()),
         _ => Err("a text, a number, or true or false"),
     }

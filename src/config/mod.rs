@@ -3,29 +3,29 @@
 mod api_flags;
 mod effective;
 mod flags;
+mod keep;
 mod layers;
 mod machine;
 mod standing;
 mod token;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use citystream_cluster::{MOST, Secret as ClusterSecret};
-use citystream_dataflows::time::{Micros, TimePolicy};
+use citystream_dataflows::time::TimePolicy;
 use citystream_live_apis::Secret;
 use citystream_wire::{Declaration, PerTopic, Topic};
 use jiff::tz::TimeZone;
-use toml::Value;
 
 use crate::error::RunError;
-use crate::escape::escaped;
 use crate::source::assignment::From;
-use crate::units;
 
 pub use api_flags::ApiArgs;
 pub use effective::Effective;
 pub use flags::{Given, RESTARTS, SUPERVISED, Settings, groups};
+pub use keep::Keep;
 use layers::original_credentials;
 pub use layers::{
     SettingsFile, Variables, api_keys, effective, flags_from_environment, log_filter, log_format, merged, parse,
@@ -33,6 +33,7 @@ pub use layers::{
 };
 pub use standing::{SigningKey, Standing};
 pub use token::Token;
+use values::{Values, usage};
 
 /// The keys of the live APIs. Neither `Debug` nor `Display` shows them.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +56,23 @@ pub enum SourceConfig {
         /// Whether the log clock is the records' own event time.
         event_clock: bool,
     },
+    /// Another lake.
+    Lake {
+        /// Where it is.
+        location: String,
+        /// Whether its log clock is the records' own event time.
+        event_clock: bool,
+    },
+}
+
+impl SourceConfig {
+    /// What the log clock is, as a lake keeps it.
+    pub fn log_clock(&self) -> &'static str {
+        match self {
+            SourceConfig::Dir { event_clock: true, .. } | SourceConfig::Lake { event_clock: true, .. } => "event",
+            _ => "log",
+        }
+    }
 }
 
 /// Checked settings.
@@ -64,6 +82,10 @@ pub struct Config {
     pub lake: String,
     /// Whether a lake is made at an address that some readers cannot open.
     pub any_path: bool,
+    /// How long a file that a commit removed stays.
+    pub grace: Duration,
+    /// How long rows stay.
+    pub keep: Keep,
     /// The S3 endpoint.
     pub s3_endpoint: Option<String>,
     /// The S3 region.
@@ -102,6 +124,8 @@ pub struct Config {
     pub epoch: Duration,
     /// Time between commits.
     pub commit_interval: Duration,
+    /// Time between versions of the Delta tables; zero: each commit is one.
+    pub publish_interval: Duration,
     /// Byte budget of a process.
     pub memory: u64,
     /// Bound of a process's state, in bytes.
@@ -116,6 +140,8 @@ pub struct Config {
     pub listen: Option<String>,
     /// What whoever looks at the page from elsewhere has to show.
     pub token: Option<Token>,
+    /// Whether small files are packed.
+    pub compact: bool,
     /// Whether live views are kept.
     pub live: bool,
     /// Standing views and alerts.
@@ -140,77 +166,22 @@ pub struct Config {
     pub insecure_cluster: bool,
 }
 
-/// An error in one line, whatever the settings say.
-fn usage(what: impl AsRef<str>) -> RunError {
-    RunError::Usage(escaped(what.as_ref()))
-}
-
-/// Reads single values of merged settings. An error names a setting as the user does.
-struct Values<'a>(&'a Effective);
-
-impl Values<'_> {
-    fn optional(&self, key: &str) -> Option<String> {
-        self.0.get(key).map(effective::text)
-    }
-
-    fn text(&self, key: &str) -> String {
-        self.optional(key).unwrap_or_default()
-    }
-
-    fn error(&self, key: &str, why: impl std::fmt::Display) -> RunError {
-        usage(format!("{}: {why}", self.0.shown(key)))
-    }
-
-    fn flag(&self, key: &str) -> Result<bool, RunError> {
-        match self.optional(key).as_deref().map(str::trim) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(_) => Err(self.error(key, "expected true or false")),
-        }
-    }
-
-    fn parse<T, E: std::fmt::Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RunError> {
-        parse(self.text(key).trim()).map_err(|why| self.error(key, why))
-    }
-
-    /// A value that may be missing.
-    fn given<T, E: std::fmt::Display>(
-        &self,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Result<Option<T>, RunError> {
-        self.optional(key).map(|_| self.parse(key, parse)).transpose()
-    }
-
-    fn number(&self, key: &str, least: usize, most: usize) -> Result<usize, RunError> {
-        let expected = format!("expected a whole number from {least} to {most}");
-        self.parse(key, |t| t.parse().ok().filter(|n| (least..=most).contains(n)).ok_or(&expected))
-    }
-
-    fn time(&self, key: &str) -> Result<Duration, RunError> {
-        self.parse(key, units::time)
-    }
-
-    fn micros(&self, key: &str) -> Result<Micros, RunError> {
-        Micros::try_from(self.time(key)?.as_micros()).map_err(|_| self.error(key, "is too long"))
-    }
-
-    fn size(&self, key: &str) -> Result<u64, RunError> {
-        self.parse(key, units::size)
-    }
-
-    fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<T, RunError> {
-        let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        self.parse(key, |t| {
-            choices.iter().find(|(name, _)| *name == t).map(|(_, v)| *v).ok_or(format!("expected one of {names}"))
-        })
-    }
-}
-
 /// Of so many epochs is a commit, about, as long as they are neither shorter nor longer than this.
 const EPOCHS_A_COMMIT: u32 = 20;
 const SHORT_EPOCH: Duration = Duration::from_millis(250);
 const LONG_EPOCH: Duration = Duration::from_secs(3);
+
+/// The length of an epoch, the time between commits, and between versions.
+fn pace(values: &Values<'_>, is_s3: bool) -> Result<(Duration, Duration, Duration), RunError> {
+    let given = |key: &str, otherwise: Duration| match values.optional(key) {
+        Some(_) => values.time(key),
+        None => Ok(otherwise),
+    };
+    let usual = Duration::from_secs(if is_s3 { 60 } else { 2 });
+    let commit = given("commit-interval", usual)?;
+    let epoch = given("epoch", (commit / EPOCHS_A_COMMIT).clamp(SHORT_EPOCH, LONG_EPOCH))?;
+    Ok((epoch, commit, given("publish-interval", commit.max(usual))?))
+}
 
 impl Config {
     /// Checks merged settings.
@@ -222,17 +193,12 @@ impl Config {
         let lake = values.text("lake");
         let timezone = values.text("timezone");
         let zone = values.parse("timezone", |t| TimeZone::get(t).map_err(|_| "no time zone has this name"))?;
-        let commit_interval = match values.optional("commit-interval") {
-            Some(_) => values.time("commit-interval")?,
-            None => Duration::from_secs(if lake.starts_with("s3://") { 60 } else { 2 }),
-        };
-        let epoch = match values.optional("epoch") {
-            Some(_) => values.time("epoch")?,
-            None => (commit_interval / EPOCHS_A_COMMIT).clamp(SHORT_EPOCH, LONG_EPOCH),
-        };
+        let (epoch, commit_interval, publish_interval) = pace(&values, lake.starts_with("s3://"))?;
         let (processes, process) = which_process(&values)?;
         let config = Config {
             any_path: values.flag("any-path")?,
+            grace: values.time("grace")?,
+            keep: keep(&values)?,
             s3_endpoint: values.optional("s3-endpoint"),
             s3_region: values.optional("s3-region"),
             s3_credentials: original_credentials()?,
@@ -258,6 +224,7 @@ impl Config {
             max_record: values.size("max-record")? as usize,
             epoch,
             commit_interval,
+            publish_interval,
             memory: values.size("memory")?,
             state_memory: match values.optional("state-memory") {
                 Some(_) => values.size("state-memory")?,
@@ -268,6 +235,7 @@ impl Config {
             discover_interval: values.time("discover-interval")?,
             listen: listen(&values, process),
             token: values.given(flags::TOKEN, Token::new)?,
+            compact: values.choice("compact", &[("auto", true), ("off", false)])?,
             live: values.choice("live", &[("off", false), ("on", true)])?,
             standing: Standing::check(&values, settings)?,
             processes,
@@ -313,6 +281,7 @@ impl Config {
             self.idle,
             self.epoch,
             self.commit_interval,
+            self.publish_interval,
             self.until_drained,
             env!("CARGO_PKG_VERSION"),
         );
@@ -333,6 +302,9 @@ impl Config {
         }
         if self.live && !self.derives {
             return Err(values.error("live", "the city's views are made of its tables: --tables raw has none"));
+        }
+        if matches!(self.source, SourceConfig::Lake { .. }) && self.from != From::Earliest {
+            return Err(values.error("from", "is for Kafka: a lake is read from its beginning"));
         }
         if self.is_final && !self.until_drained {
             let why = "says that the log has ended, which --until-drained finds out: give both";
@@ -367,19 +339,31 @@ fn source(values: &Values<'_>) -> Result<SourceConfig, RunError> {
     let event_clock = values.choice("log-clock", &[("log", false), ("event", true)])?;
     match values.text("source").as_str() {
         "kafka" if event_clock => {
-            Err(values.error("log-clock", "is for dir: sources; Kafka's records carry a log time"))
+            Err(values.error("log-clock", "is for dir: and lake: sources; Kafka's records carry a log time"))
         }
         "kafka" => Ok(SourceConfig::Kafka),
         other => match other.strip_prefix("dir:") {
             Some(path) if !path.is_empty() => Ok(SourceConfig::Dir { path: path.into(), event_clock }),
-            _ => Err(values.error("source", "expected kafka or dir:PATH")),
+            _ => match other.strip_prefix("lake:") {
+                Some(location) if !location.is_empty() => {
+                    Ok(SourceConfig::Lake { location: location.to_owned(), event_clock })
+                }
+                _ => Err(values.error("source", "expected kafka, dir:PATH or lake:WHERE")),
+            },
         },
     }
 }
 
+/// What is not said of change logs is as by default.
+fn keep(values: &Values<'_>) -> Result<Keep, RunError> {
+    let default = flags::settings().filter(|setting| setting.name == flags::RULES).find_map(|setting| setting.default);
+    let rules = default.into_iter().chain(values.list(flags::RULES));
+    Keep::parse(rules).map_err(|why| usage(format!("{} {why}", values.0.name(flags::RULES))))
+}
+
 fn kafka_settings(values: &Values<'_>) -> Result<Vec<(String, String)>, RunError> {
-    let items = values.0.get(flags::LIST).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    items
+    values
+        .list(flags::LIST)
         .map(|item| match item.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
             None => Err(usage(format!("{} {item}: expected key=value", values.0.name(flags::LIST)))),
@@ -424,6 +408,7 @@ mod tests {
             ("from = \"now\"", "expected one of earliest, latest, group"),
             ("gps-topic = \"t\"\nweather-topic = \"t\"", "weather-topic = \"t\": the topics must differ, and"),
             ("cluster-secret = \"pass\"", "citystream.toml: cluster-secret = \"***\": expected at least 16 bytes"),
+            ("keep = \"raw=1d\"", "citystream.toml: keep raw=1d: the shortest age is 3d"),
             ("final = true", "citystream.toml: final = true: says that the log has ended"),
         ] {
             let error = checked(text).unwrap_err().to_string();

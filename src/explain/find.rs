@@ -94,7 +94,11 @@ impl Question<'_> {
         for (table, key) in rows {
             let near = |file: &File| time.is_none_or(|time| overlaps(file, time - DAY, time + DAY));
             let is_it = |row: Row<'_>| row.text(ROW_KEY) == Some(key.as_str());
-            if !scan(self.lake, self.state, Table::Derived(table), near, is_it).await?.is_empty() {
+            let is_beyond = self.beyond(table);
+            let near_and_beyond = |file: &File| near(file) && is_beyond(file);
+            if !scan(self.lake, self.state, Table::Changes(table), near, is_it).await?.is_empty()
+                || !scan(self.lake, self.state, Table::Sealed(table), near_and_beyond, is_it).await?.is_empty()
+            {
                 there.push(row_name(table, &key));
             }
         }
@@ -114,7 +118,8 @@ impl Question<'_> {
             }
             false
         };
-        scan(self.lake, self.state, Table::Derived(table), |_| true, look).await?;
+        scan(self.lake, self.state, Table::Changes(table), |_| true, look).await?;
+        scan(self.lake, self.state, Table::Sealed(table), self.beyond(table), look).await?;
         Ok(best.into_inner().map(|(_, key)| row_name(table, &key)))
     }
 
@@ -124,18 +129,25 @@ impl Question<'_> {
         table: Derived,
         wanted: impl Fn(Row<'_>) -> bool,
     ) -> Result<BTreeMap<String, Micros>, RunError> {
-        let changes = scan(self.lake, self.state, Table::Derived(table), |_| true, wanted).await?;
+        let changes = scan(self.lake, self.state, Table::Changes(table), |_| true, &wanted).await?;
+        let sealed = scan(self.lake, self.state, Table::Sealed(table), self.beyond(table), &wanted).await?;
         let mut changes: Vec<Row<'_>> = rows(&changes).collect();
         changes.sort_by_key(|row| (row.long("seq"), row.int("diff")));
         let mut standing = BTreeMap::new();
-        for row in changes {
+        for row in changes.into_iter().chain(rows(&sealed)) {
             let key = row.text(ROW_KEY).unwrap_or_default().to_owned();
             match row.int("diff") {
-                Some(1) => standing.insert(key, row.long(table.time).unwrap_or_default()),
-                _ => standing.remove(&key),
+                Some(-1) => standing.remove(&key),
+                _ => standing.insert(key, row.long(table.time).unwrap_or_default()),
             };
         }
         Ok(standing)
+    }
+
+    /// Whether sealed rows may be all that is left of rows whose changes are kept no longer.
+    fn beyond(&self, table: Derived) -> impl Fn(&File) -> bool + Sync {
+        let through = self.state.gone.get(table.changes()).map(|gone| &gone.sum.date);
+        move |file| through.is_some_and(|through| file.date <= *through)
     }
 
     /// The derived tables of the lake.
@@ -146,7 +158,7 @@ impl Question<'_> {
 
     fn unknown(&self, text: &str, names: &BTreeSet<String>) -> RunError {
         let tables = Table::all().map(|table| match table {
-            Table::Derived(derived) => derived.name(),
+            Table::Changes(derived) => derived.name(),
             other => other.name(),
         });
         let nearest = match text.split_once(':') {

@@ -39,7 +39,7 @@ pub fn rederive(table: Derived, sources: &[(Table, Vec<RecordBatch>)]) -> Result
         worker.dataflow::<Epoch, _, _>(|scope| derive(scope, table, records, sink));
     });
     let derived = std::mem::take(&mut *derived.lock().unwrap_or_else(PoisonError::into_inner));
-    derived.into_iter().map(|block| render(block, &names).map_err(RunError::from)).collect()
+    derived.into_iter().map(|block| Ok(render(block, &names)?.columns)).collect()
 }
 
 fn derive(scope: Scope<'_, Epoch>, table: Derived, records: Extracted, sink: Arc<Mutex<Vec<Block>>>) {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use arrow::array::RecordBatch;
 use citystream_dataflows::tables::{Derived, Fields, record_key};
+use citystream_dataflows::time::bindings::{Partition, Position};
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_wire::Topic;
 use serde::Serialize;
@@ -17,7 +18,11 @@ use crate::columns::show::{Shown, show};
 use crate::columns::tables::{EVENT_TIME, ROW_KEY, Reason, Table};
 use crate::error::RunError;
 use crate::escape::{beginning, escaped, shell_word};
-use crate::lake::inspect::scan::{rows, scan};
+use crate::lake::history::commit::File;
+use crate::lake::history::erasure::Count;
+use crate::lake::history::read;
+use crate::lake::inspect::beyond::{Beyond, dropped, erased};
+use crate::lake::inspect::scan::{overlaps, rows, scan};
 use crate::lake::{Lake, State};
 
 /// What is known of a record or a row.
@@ -36,8 +41,10 @@ pub struct Explanation {
     pub behind: Vec<(String, usize)>,
     /// The first of them.
     pub records: Vec<Record>,
-    /// Whether the row derived once more from these records is the same; `None` if there is no row.
+    /// Whether the row derived once more from these records is the same; `None` if there is no row, or not all records are there.
     pub rederived: Option<bool>,
+    /// What is kept no longer, and would have been looked at.
+    pub gone: Vec<Beyond>,
     /// What else to ask for.
     pub see: Vec<String>,
     /// The command that asks, without a target.
@@ -117,7 +124,19 @@ impl Question<'_> {
         let its = |row: Row<'_>| is_it(row) && row.text("topic") == Some(topic.name());
         let found = scan(self.lake, self.state, Table::DeadLetters, |_| true, its).await?;
         let Some(row) = rows(&found).next() else {
-            return Err(RunError::Usage(format!("the lake has no record {target}, and no dead letter of it")));
+            let gone = self.record_gone(topic, place).await?;
+            if gone.is_empty() {
+                return Err(RunError::Usage(format!("the lake has no record {target}, and no dead letter of it")));
+            }
+            let says = match gone.iter().find(|gone| gone.is_erased) {
+                Some(Beyond { commit: Some(commit), .. }) => {
+                    format!("if this was a record, it was erased by commit {commit}")
+                }
+                Some(_) => "if this was a record, it was erased by a commit that is kept no longer".to_owned(),
+                None => "if this was a record, it was read, and is kept no longer".to_owned(),
+            };
+            let says = Some(says);
+            return Ok(Explanation { says, gone, ..self.empty(target) });
         };
         let meaning = row.text("reason").and_then(Reason::from_name).map_or("could not be read", Reason::meaning);
         let says = Some(format!("a dead letter: the record {meaning}"));
@@ -133,6 +152,7 @@ impl Question<'_> {
             behind: Vec::new(),
             records: Vec::new(),
             rederived: None,
+            gone: Vec::new(),
             see: Vec::new(),
             command: self.command.clone(),
         }
@@ -141,17 +161,29 @@ impl Question<'_> {
     /// A row of a derived table.
     pub(super) async fn row(&self, table: Derived, key: &str) -> Result<Explanation, RunError> {
         let is_it = |row: Row<'_>| row.text(ROW_KEY) == Some(key);
-        let changes = scan(self.lake, self.state, Table::Derived(table), |_| true, is_it).await?;
-        let source = Source { lake: self.lake, state: self.state };
+        let changes = scan(self.lake, self.state, Table::Changes(table), |_| true, is_it).await?;
+        let source = Source::new(self.lake, self.state);
         let Some(sources) = source.behind(table, key).await? else { return Err(self.no_row(table, key).await?) };
         let revisions = revisions(table, &changes, &sources);
-        let Some(last) = revisions.last() else { return Err(self.no_row(table, key).await?) };
-        let standing = last.row.clone();
+        let (standing, mut gone) = match revisions.last() {
+            Some(last) => (last.row.clone(), Vec::new()),
+            None => match self.sealed(table, key).await? {
+                Some((row, gone)) => (Some(row), gone),
+                None => return Err(self.no_row(table, key).await?),
+            },
+        };
         let again = rederive(table, &sources)?;
         let again = rows(&again).find(|row| is_it(*row)).map(|row| own(show(row)));
+        let mut rederived = standing.as_ref().map(|row| Some(row) == again.as_ref());
+        if rederived == Some(false) {
+            let sources_gone = source.gone().await?;
+            rederived = rederived.filter(|_| sources_gone.is_empty());
+            gone.extend(sources_gone);
+        }
         Ok(Explanation {
-            rederived: standing.as_ref().map(|row| Some(row) == again.as_ref()),
+            rederived,
             row: standing,
+            gone,
             revisions,
             behind: sources.iter().map(|(table, batches)| (table.name().to_owned(), count(batches))).collect(),
             records: records(&sources, self.limit),
@@ -159,13 +191,73 @@ impl Question<'_> {
         })
     }
 
+    /// A row whose changes are kept no longer, as it was sealed.
+    async fn sealed(&self, table: Derived, key: &str) -> Result<Option<(Shown, Vec<Beyond>)>, RunError> {
+        let is_it = |row: Row<'_>| row.text(ROW_KEY) == Some(key);
+        let found = scan(self.lake, self.state, Table::Sealed(table), |_| true, is_it).await?;
+        let Some(row) = rows(&found).next() else { return Ok(None) };
+        let time = row.long(table.time).unwrap_or_default();
+        let may = |file: &File| overlaps(file, time, time.saturating_add(1));
+        let gone = dropped(self.lake, self.state, Table::Changes(table), may).await?;
+        Ok(Some((own(show(row)), gone.into_iter().collect())))
+    }
+
+    /// What is kept no longer, or erased, of tables that had a record, if it is one that was read.
+    async fn record_gone(&self, topic: Topic, place: &str) -> Result<Vec<Beyond>, RunError> {
+        let number = |text: &str| text.parse::<i64>().ok();
+        let (index, offset) = place.split_once('/').map_or((None, None), |(p, o)| (number(p), number(o)));
+        let was_read = self.state.positions.iter().any(|position| {
+            position.partition.topic == topic
+                && Some(i64::from(position.partition.index)) == index
+                && offset < Some(position.next.0)
+        });
+        let mut gone = Vec::new();
+        for table in [Table::Raw(topic), Table::DeadLetters].into_iter().filter(|_| was_read) {
+            gone.extend(dropped(self.lake, self.state, table, |_| true).await?);
+        }
+        let place = index.and_then(|index| i32::try_from(index).ok()).map(|index| Partition { topic, index });
+        if let (true, Some((place, offset))) = (was_read && !self.state.erased.is_empty(), place.zip(offset)) {
+            let seq = self.commit_of(place, offset).await?;
+            let may = |file: &File| (file.seqs.0..=file.seqs.1).contains(&seq);
+            let counts = |count: &Count| count.place == Some(place);
+            for table in [Table::Raw(topic), Table::DeadLetters] {
+                gone.extend(erased(self.lake, self.state, table, (may, counts)).await?);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The commit that read an offset.
+    async fn commit_of(&self, place: Partition, offset: i64) -> Result<u64, RunError> {
+        let (mut first, mut last) = (0, self.state.seq);
+        while first < last {
+            let middle = first.midpoint(last);
+            let (_, commit) = read::commit(self.lake, middle).await?;
+            let has_read = |position: &Position| position.partition == place && position.next.0 > offset;
+            if commit.positions.iter().any(has_read) {
+                last = middle;
+            } else {
+                first = middle + 1;
+            }
+        }
+        Ok(first)
+    }
+
     /// A row that is not there and never was: what a key looks like, and the nearest.
     async fn no_row(&self, table: Derived, key: &str) -> Result<RunError, RunError> {
         let nearest = self.nearest_key(table, key).await?.map(|target| self.proposal(&target));
         let nearest = nearest.map(|command| format!("; the nearest: {command}")).unwrap_or_default();
         let (name, form) = (table.name(), form(table));
+        let gone = [Table::Changes(table), Table::Sealed(table)].map(|part| self.state.gone.get(part.name()));
+        let never = gone.into_iter().flatten().max_by_key(|gone| gone.last).map_or_else(
+            || "and never had one".to_owned(),
+            |gone| format!("or keeps it no longer (of dates through {}, commit {})", gone.sum.date, gone.last),
+        );
+        let erased = [Table::Changes(table), Table::Sealed(table)].map(|part| self.state.erased.get(part.name()));
+        let erased = erased.into_iter().flatten().map(|sum| sum.last).max();
+        let never = erased.map_or(never, |commit| format!("or it is erased (rows of it are, last by commit {commit})"));
         Ok(RunError::Usage(format!(
-            "{name} has no row {key:?} and never had one; its keys are {form}, a time in microseconds or as \
+            "{name} has no row {key:?} {never}; its keys are {form}, a time in microseconds or as \
              2026-01-05T08:00:00Z{nearest}"
         )))
     }
@@ -295,6 +387,7 @@ impl fmt::Display for Explanation {
             Some(false) => writeln!(f, "derived once more from these records: ANOTHER ROW")?,
             None => {}
         }
+        self.gone.iter().try_for_each(|gone| writeln!(f, "gone: {gone}"))?;
         self.see.iter().try_for_each(|see| writeln!(f, "see also: {} {}", self.command, shell_word(see)))
     }
 }

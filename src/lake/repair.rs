@@ -1,12 +1,15 @@
 //! Writes anew what follows from the commits where it is wrong or missing: roots and parts, Delta versions and checkpoints,
 //! rows of the table of commits. Each is a function of the commits, so a run that goes on is not disturbed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt;
 
 use crate::lake::Lake;
 use crate::lake::delta::{Table, checkpoint, publish};
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{Violation, layout, roots};
+use crate::lake::history::versions::{Numbering, Published};
+use crate::lake::history::{State, Violation, base, layout, roots};
 use crate::lake::inspect::verify;
 
 /// Mends a lake; the paths that were wrong or missing. `tables` are those with Delta logs.
@@ -16,38 +19,58 @@ use crate::lake::inspect::verify;
 pub async fn repair(lake: &Lake, lake_id: &str, tables: &[Table]) -> Result<BTreeSet<String>, ReadError> {
     let head = read::head(lake, None).await?;
     let report = verify::quick(lake, lake_id, tables).await?;
-    if head.is_some_and(|head| report.commits <= head) {
+    if head.is_some_and(|head| report.first + report.commits <= head) {
         return Err(Violation(report.violations.first().cloned().unwrap_or_default()).into());
     }
     let wrong: BTreeSet<String> = report.derived.into_iter().collect();
     lake.delete(wrong.iter().cloned().collect()).await?;
-    if wrong.iter().any(|path| path.starts_with(layout::SNAPSHOTS))
-        && let Some(state) = roots::state(lake).await?
-    {
+    let Some(state) = roots::state(lake).await? else { return Ok(wrong) };
+    if wrong.iter().any(|path| path.starts_with(layout::SNAPSHOTS)) {
         roots::write(lake, &state).await?;
     }
-    // Versions before checkpoints, and those in their order: each is folded from the one before.
-    for path in wrong.iter().filter(|path| layout::checkpoint_version(path).is_none()) {
-        mend_version(lake, lake_id, tables, path).await?;
-    }
-    for path in &wrong {
-        let table = table_of(tables, path);
-        if let Some((table, seq)) = table.zip(layout::checkpoint_version(path)) {
-            checkpoint::write(lake, lake_id, &[table], seq).await?;
-        }
+    let logs: Vec<(&Table, &str)> =
+        wrong.iter().filter_map(|path| Some((table_of(tables, path)?, path.as_str()))).collect();
+    if !logs.is_empty() {
+        mend_logs(lake, lake_id, &state, &logs).await?;
     }
     Ok(wrong)
 }
 
-/// Writes a Delta version, or the row of a commit and the version that says how long it is.
-async fn mend_version(lake: &Lake, lake_id: &str, tables: &[Table], path: &str) -> Result<(), ReadError> {
-    let row = path.strip_suffix(".parquet").and_then(|stem| layout::numbered(&format!("{stem}.json")));
-    let Some((table, seq)) = table_of(tables, path).zip(row.or(layout::numbered(path))) else { return Ok(()) };
-    let (_, commit) = read::commit(lake, seq).await?;
-    if row.is_some() {
-        lake.delete(vec![layout::delta_version(&table.name, seq)]).await?;
+/// Writes what is missing of Delta logs: versions first, from one look at the commits, then checkpoints, which may follow from them.
+async fn mend_logs(lake: &Lake, lake_id: &str, state: &State, wrong: &[(&Table, &str)]) -> Result<(), ReadError> {
+    let begun = base::state(lake, state).await?;
+    let mut numbering = Numbering::after(begun.as_ref());
+    let mut commits = std::pin::pin!(read::read(lake, base::first(state)..=state.seq).await?);
+    let by = |number: fn(&str) -> Option<u64>| {
+        let mut found: BTreeMap<u64, Vec<&Table>> = BTreeMap::new();
+        for (table, path) in wrong {
+            number(path).into_iter().for_each(|number| found.entry(number).or_default().push(table));
+        }
+        found
+    };
+    let (rows, logs) = (by(layout::commits_file_number), by(layout::numbered));
+    let (checkpoints, mut due) = (by(layout::checkpoint_version), Vec::new());
+    let mut taken = Vec::new();
+    while let Some((_, commit)) = commits.try_next().await? {
+        let (seq, ended) = (commit.seq, numbering.take(&commit));
+        taken.push(commit);
+        let Some(version) = ended else { continue };
+        // A version says how long its rows are.
+        let rows: &[&Table] = rows.get(&seq).map_or(&[], Vec::as_slice);
+        lake.delete(rows.iter().map(|table| layout::delta_version(&table.name, version)).collect()).await?;
+        for table in rows.iter().chain(logs.get(&version).into_iter().flatten()) {
+            publish::write_version(lake, lake_id, table, version, &taken).await?;
+        }
+        due.extend(checkpoints.get(&version).into_iter().flatten().map(|table| (*table, Published { version, seq })));
+        taken.clear();
     }
-    publish::write_version(lake, lake_id, table, &commit).await
+    // The last one is named as such by the next run.
+    for (table, published) in due {
+        if let Some(state) = roots::after(lake, published.seq).await? {
+            checkpoint::write(lake, lake_id, table, published, &state).await?;
+        }
+    }
+    Ok(())
 }
 
 fn table_of<'a>(tables: &'a [Table], path: &str) -> Option<&'a Table> {

@@ -16,7 +16,7 @@ use object_store::{
 };
 
 use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger};
-use crate::lake::history::{State, layout};
+use crate::lake::history::{State, layout, versions};
 
 /// The first commit of a history: a claim.
 pub(crate) fn claim(run: &str) -> Commit {
@@ -33,12 +33,17 @@ pub(crate) fn claim(run: &str) -> Commit {
         epochs: Vec::new(),
         added: Default::default(),
         removed: Default::default(),
+        tidy: Vec::new(),
         ledger: Default::default(),
         views: Default::default(),
         alerts: Vec::new(),
         told: None,
+        origin: None,
+        version: Some(0),
         pin: None,
         packed: None,
+        collected: None,
+        base: None,
     }
 }
 
@@ -55,12 +60,21 @@ pub(crate) fn data(state: &State, run: &str, rows: u64, dead: u64) -> Commit {
         let event_time = (table != layout::DEAD_LETTERS).then_some((1_700_000_000_000_000, 1_700_000_000_123_456));
         (
             table.to_string(),
-            vec![File { path, date: "2026-11-23".into(), rows, bytes: 10, event_time, ..File::default() }],
+            vec![File {
+                path,
+                date: "2026-11-23".into(),
+                rows,
+                bytes: 10,
+                seqs: (seq, seq),
+                event_time,
+                ..File::default()
+            }],
         )
     };
     let added = [("raw_gps", rows), (layout::DEAD_LETTERS, dead)];
     Commit {
         seq,
+        version: Some(versions::next(Some(state))),
         kind: Kind::Data,
         previous: state.digest.clone(),
         epoch,

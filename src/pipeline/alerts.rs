@@ -53,7 +53,7 @@ pub fn alerts<'scope>(
         decisions,
         is_first: true,
     };
-    conduct(builder, closes, stage).0
+    conduct(builder, closes, stage).rows
 }
 
 struct Alerting {
@@ -106,6 +106,7 @@ impl Stage for Alerting {
     const NAME: &'static str = "alerts";
     type Row = Event;
     type Side = ();
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![self.changes.input(), self.standing.input(), &mut self.commands, &mut self.ready]

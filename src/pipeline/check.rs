@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::start::{self, row_semantics, store_options};
+use tokio::runtime::Handle;
+
+use super::start::{self, row_semantics};
 use super::{connect, io_threads};
 use crate::config::Config;
 use crate::error::RunError;
@@ -10,7 +12,7 @@ use crate::lake::history::{roots, settings};
 use crate::lake::store::probe;
 use crate::lake::{Lake, State};
 use crate::process::metrics::cannot_listen;
-use crate::process::source::Source;
+use crate::process::source::{Source, store_options};
 use crate::source::{Available, Catalog};
 
 /// What was looked at, and what was found.
@@ -34,7 +36,7 @@ pub fn check(config: &Config, mut tell: impl FnMut(Finding)) -> Result<(), RunEr
     let _entered = runtime.enter();
     tell(Finding { what: "listen", found: listen(config) });
     tell(Finding { what: "peers", found: peers(config) });
-    let source = told(&mut tell, "source", source(config));
+    let source = told(&mut tell, "source", source(config, runtime.handle()));
     let lake = told(&mut tell, "lake", runtime.block_on(lake(config)));
     if let (Some((catalog, available)), Some(state)) = (source, lake) {
         let begins = start::would_begin(config, catalog.as_ref(), &available, state.as_ref());
@@ -69,8 +71,8 @@ fn peers(config: &Config) -> Result<String, RunError> {
 }
 
 /// What there is to read, and who says so.
-fn source(config: &Config) -> Found<(Arc<dyn Catalog>, Vec<Available>)> {
-    let catalog = Source::new(config)?.catalog();
+fn source(config: &Config, runtime: &Handle) -> Found<(Arc<dyn Catalog>, Vec<Available>)> {
+    let catalog = Source::new(config, runtime)?.catalog();
     let available = catalog.discover()?;
     let mut topics: Vec<_> = available.iter().map(|a| a.partition.topic).collect();
     topics.dedup();

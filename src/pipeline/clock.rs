@@ -9,6 +9,7 @@
 //! Worker 0 holds the one capability and moves it past each tick it sends; every other worker drops its own at
 //! once. No input is connected to the output: answers never hold an epoch open.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct ClockStart {
     pub metrics: Arc<Metrics>,
     /// Standing views that are to come and go.
     pub views: Option<mpsc::Receiver<ViewCommand>>,
+    /// Set as long as files were packed that no commit names yet.
+    pub packed: Option<Arc<AtomicBool>>,
 }
 
 /// How often the clock looks at its watch; while it waits for a record, whose word wakes it, less often.
@@ -75,9 +78,14 @@ pub fn clock<'scope>(
                     clock.metrics.health.landed();
                 });
             });
-            let Some((ClockStart { pacer, discovered, views, metrics }, capability)) = &mut clock else { return };
+            let Some((ClockStart { pacer, discovered, views, packed, metrics }, capability)) = &mut clock else {
+                return;
+            };
             discovered.try_iter().for_each(|found| pacer.discovered(found));
             views.iter().flat_map(|views| views.try_iter()).for_each(|command| pacer.view(command));
+            if packed.as_ref().is_some_and(|packed| packed.load(Ordering::Acquire)) {
+                pacer.packed();
+            }
             // Plan.
             let answered = frontiers[0].frontier().first().map_or(Epoch::MAX, |time| time.saturating_sub(1));
             let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Changes of the derived tables as batches to be written.
+//! Changes of the derived tables, and their sealed rows, as batches to be written.
 //!
 //! ```text
 //! blocks of all tables -- pipeline --+-> derive -> batches
@@ -6,7 +6,7 @@
 //! closes ----- pipeline --------------+
 //! ```
 //!
-//! Changes of epoch e are shown once the names of e are learnt. Their bytes count against the budget until they are
+//! Rows of epoch e are shown once the names of e are learnt. Their bytes count against the budget until they are
 //! committed, as those of records do. Names that no later row can show are freed once a commit has landed.
 
 use std::collections::VecDeque;
@@ -70,17 +70,16 @@ pub fn derive<'scope>(
             let open = first_open(&frontiers[1..2]);
             while let Some((epoch, (capability, blocks))) = waiting.next_before(open) {
                 for block in blocks {
-                    let table = block.table;
-                    let taken_back = block.diffs.iter().filter(|diff| **diff < 0).count();
+                    let taken_back = block.diffs.iter().flatten().filter(|diff| **diff < 0).count();
                     reading.metrics.corrections.inc_by(taken_back as u64);
-                    let columns = match render(block, &names) {
-                        Ok(columns) => columns,
+                    let rows = match render(block, &names) {
+                        Ok(rows) => rows,
                         Err(error) => return fatal.raise(error),
                     };
-                    let bytes = columns.get_array_memory_size() as u64;
+                    let bytes = rows.columns.get_array_memory_size() as u64;
                     reading.budget.take(bytes);
                     debt.owe(epoch, bytes);
-                    output.activate().session(&capability).give(Batch::changes(table, columns));
+                    output.activate().session(&capability).give(rows);
                 }
             }
         }

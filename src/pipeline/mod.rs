@@ -70,7 +70,7 @@ impl Run {
         let (served, explainer) = serve(config, &runtime, &metrics, hub.clone().zip(views.clone()))?;
         let mesh = connect(config)?;
         metrics.health.met(mesh.vitals(), mesh.generation());
-        let source = Source::new(config)?;
+        let source = Source::new(config, runtime.handle())?;
         let _entered = runtime.enter();
         let lake = runtime.block_on(open_lake(config))?;
         explainer.open(lake.clone());
@@ -123,14 +123,12 @@ impl Run {
             alerts: alert_rules(config)?,
             fatal,
         });
-        let (worker0, publishing) = if config.process == 0 {
-            source.warnings(config.policy.lateness).iter().for_each(|warning| tracing::warn!("{warning}"));
-            let ClaimedLake { worker0, publishing } =
-                start::open(config, &process, &settings, (source.catalog(), &available), &runtime)?;
-            (Some(worker0), Some(publishing))
-        } else {
-            (None, None)
-        };
+        let claimed = (config.process == 0).then(|| {
+            source.warnings(&settings.semantics).iter().for_each(|warning| tracing::warn!("{warning}"));
+            start::open(config, &process, &settings, (source.catalog(), &available), &runtime)
+        });
+        let claimed = claimed.transpose()?.map(|ClaimedLake { worker0, publishing }| (worker0, publishing));
+        let (worker0, publishing) = claimed.unzip();
         let ended = spawn_workers(mesh, &process, worker0, fatal_error);
         Ok(Run { process, runtime, ended, publishing, served })
     }
@@ -154,6 +152,7 @@ impl Run {
     /// # Errors
     /// The outcome's.
     pub fn finish(self, outcome: Result<(), RunError>) -> Result<(), RunError> {
+        self.process.reading.source.close();
         if let Some(publishing) = self.publishing.filter(|_| outcome.is_ok()) {
             // The task ends with its handle, which the workers have dropped.
             let _ = self.runtime.block_on(publishing);

@@ -29,6 +29,8 @@ pub struct Pace {
     pub epoch: Duration,
     /// The time between commits.
     pub commit: Duration,
+    /// The time between versions of the tables; zero: each commit is one.
+    pub publish: Duration,
     /// The byte budget of one process.
     pub budget: u64,
     /// End when everything that is there has been read and committed.
@@ -56,6 +58,11 @@ pub struct Pacer {
     seq: u64,
     sealing: bool,
     sealed_at: Instant,
+    /// Whether the commit in flight ends a version, and whether one before it is in none yet.
+    publishing: bool,
+    is_unpublished: bool,
+    /// When the last commit that ended a version was sealed.
+    published_at: Instant,
     length: EpochLength,
     /// Nobody has read anything in the last epoch that was answered.
     is_idle: bool,
@@ -89,6 +96,9 @@ impl Pacer {
             next: last + 1,
             sealing: false,
             sealed_at: Instant::now(),
+            publishing: false,
+            is_unpublished: false,
+            published_at: Instant::now(),
             length: EpochLength::new(pace.epoch, (pace.commit / OF_COMMIT).min(LONGEST)),
             is_idle: false,
             behind: BTreeSet::new(),
@@ -110,6 +120,11 @@ impl Pacer {
     /// Takes what is to become of a standing view; before the first tick, what the run begins with.
     pub fn view(&mut self, command: ViewCommand) {
         self.views.push_back(command);
+    }
+
+    /// Files were packed: a seal has something to say, though nothing has moved.
+    pub fn packed(&mut self) {
+        self.changed |= !self.sealing;
     }
 
     /// Takes one worker's answer.
@@ -163,8 +178,12 @@ impl Pacer {
         behind.map(|position| position.partition.owner(self.pace.peers)).collect()
     }
 
-    /// Commit `seq` has landed.
+    /// Commit `seq` has landed; the one before it, if there was nothing to say.
     pub fn committed(&mut self, seq: u64) {
+        if self.publishing {
+            self.published_at = self.sealed_at;
+        }
+        self.is_unpublished = !self.publishing && (self.is_unpublished || seq > self.seq);
         self.seq = seq;
         self.sealing = false;
     }
@@ -190,6 +209,8 @@ impl Pacer {
         }
         // Who asks for a view is answered at once, and the next commit records it.
         self.changed |= self.start.is_none() && !self.views.is_empty();
+        // Nothing may come for long, and readers would miss the last commits all the while.
+        self.changed |= self.is_unpublished && !self.sealing && now >= self.published_at + self.pace.publish;
         let used = self.uncommitted.values().max().copied().unwrap_or(0);
         let last = !self.sealing && self.start.is_none() && (self.stopping || self.is_done());
         if self.sealing && used >= self.pace.budget {
@@ -208,15 +229,17 @@ impl Pacer {
             views: self.views.drain(..most_views.min(self.views.len())).collect(),
             epoch: self.next,
             seal,
+            publishes: seal.is_some() && (last || self.is_publishing_due(now)),
             limit: self.limit(),
             added: std::mem::take(&mut self.added),
             start: self.start.take(),
             last,
-            is_idle: self.is_idle && !self.changed && !self.pace.until_drained,
+            is_idle: self.is_idle && !self.changed && !self.is_unpublished && !self.pace.until_drained,
             ends_log: last && self.pace.ends_log && self.is_drained(),
         };
         if seal.is_some() {
             self.sealing = true;
+            self.publishing = tick.publishes;
             self.sealed_at = now;
             self.sealed_epoch = Some(self.next);
             self.changed = false;
@@ -226,6 +249,12 @@ impl Pacer {
         self.next += 1;
         self.open.push_back((tick.clone(), now));
         tick
+    }
+
+    /// Whether what is sealed now ends a version: half a time between commits early is early enough, so that where both times
+    /// are the same each commit is one.
+    fn is_publishing_due(&self, now: Instant) -> bool {
+        self.is_drained() || now + self.pace.commit / 2 >= self.published_at + self.pace.publish
     }
 
     /// How far partitions may be read: as long as state was at its bound in the last epochs, only who is furthest behind.
@@ -247,199 +276,5 @@ impl Pacer {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::sync::OnceLock;
-
-    use citystream_dataflows::time::bindings::{Binding, NextOffset, Partition, Position, Standing, Topic};
-
-    use super::*;
-
-    const PARTITION: Partition = Partition { topic: Topic::GPS, index: 0 };
-    const BUDGET: u64 = 1000;
-
-    fn pacer(until_drained: bool) -> Pacer {
-        let commit = Duration::from_secs(3600);
-        let pace = Pace { epoch: Duration::ZERO, commit, budget: BUDGET, until_drained, ends_log: false, peers: 2 };
-        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
-        let start = Start {
-            run: "run".into(),
-            key: 0,
-            seq: 4,
-            horizon: None,
-            closed_before: None,
-            reach: Vec::new(),
-            seeds: Vec::new(),
-        };
-        let position =
-            Position { partition: PARTITION, next: NextOffset(0), log_clock: None, standing: Standing::Behind };
-        Pacer::new(pace, policy, 9, start, vec![Added { position, from: NextOffset(0) }], false)
-    }
-
-    fn answer(pacer: &mut Pacer, tick: &Tick, read: i64, uncommitted: u64, drained: bool) {
-        let first = pacer.progress.position(PARTITION).map_or(NextOffset(0), |p| p.next);
-        let next = NextOffset(first.0 + read);
-        let log_clock = Some(1_000_000);
-        let standing = if drained { Standing::Drained } else { Standing::Behind };
-        let binding = Binding { partition: PARTITION, first, next, read: read as u64, log_clock, standing };
-        pacer.reported(
-            tick.epoch,
-            Report {
-                process: 0,
-                uncommitted,
-                stop: false,
-                many_dates: false,
-                is_crowded: false,
-                bindings: vec![binding],
-            },
-        );
-        pacer.answered_before(tick.epoch + 1, now());
-    }
-
-    /// Time stands still: an epoch may end as soon as it has begun.
-    fn now() -> Instant {
-        static NOW: OnceLock<Instant> = OnceLock::new();
-        *NOW.get_or_init(Instant::now)
-    }
-
-    fn tick(pacer: &mut Pacer) -> Option<Tick> {
-        pacer.tick(now())
-    }
-
-    /// The first tick only says what is to be read: its epoch holds nothing.
-    fn begin(pacer: &mut Pacer) {
-        let first = tick(pacer).unwrap();
-        pacer.reported(
-            first.epoch,
-            Report {
-                process: 0,
-                uncommitted: 0,
-                stop: false,
-                many_dates: false,
-                is_crowded: false,
-                bindings: Vec::new(),
-            },
-        );
-        pacer.answered_before(first.epoch + 1, now());
-    }
-
-    #[test]
-    fn epochs_go_on_from_the_last_commit_and_the_first_tick_starts_the_run() {
-        let mut pacer = pacer(false);
-        let first = tick(&mut pacer).unwrap();
-        assert_eq!((first.epoch, first.start.is_some(), first.added.len()), (10, true, 1));
-        let second = tick(&mut pacer).unwrap();
-        assert_eq!((second.epoch, second.start, second.added.len()), (11, None, 0));
-    }
-
-    #[test]
-    fn unanswered_epochs_are_bounded() {
-        let mut pacer = pacer(false);
-        let minted = std::iter::from_fn(|| tick(&mut pacer)).take(100).count();
-        assert_eq!(minted as u64, OPEN_EPOCHS);
-    }
-
-    #[test]
-    fn half_a_budget_seals_and_a_spent_one_waits_for_the_commit_in_flight() {
-        let mut pacer = pacer(false);
-        begin(&mut pacer);
-        let first = tick(&mut pacer).unwrap();
-        answer(&mut pacer, &first, 10, BUDGET / 2 - 1, false);
-        let second = tick(&mut pacer).unwrap();
-        assert_eq!(second.seal, None, "below half of the budget");
-        answer(&mut pacer, &second, 10, BUDGET / 2, false);
-        let third = tick(&mut pacer).unwrap();
-        assert_eq!(third.seal, Some(5), "C1: the tick names its commit");
-        answer(&mut pacer, &third, 10, BUDGET - 1, false);
-        let fourth = tick(&mut pacer).unwrap();
-        assert_eq!(fourth.seal, None, "one commit is in flight");
-        answer(&mut pacer, &fourth, 10, BUDGET, false);
-        assert_eq!(tick(&mut pacer), None, "B1: spent, and a commit in flight");
-        pacer.committed(5);
-        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
-    }
-
-    #[test]
-    fn a_seal_has_something_to_say() {
-        let mut pacer = pacer(false);
-        begin(&mut pacer);
-        let first = tick(&mut pacer).unwrap();
-        let second = tick(&mut pacer).unwrap();
-        answer(&mut pacer, &first, 10, BUDGET / 2, false);
-        let sealing = tick(&mut pacer).unwrap();
-        assert_eq!(sealing.seal, Some(5));
-        answer(&mut pacer, &second, 10, BUDGET / 2, false);
-        answer(&mut pacer, &sealing, 10, BUDGET / 2, false);
-        pacer.committed(5);
-        let idle = tick(&mut pacer).unwrap();
-        assert_eq!(idle.seal, None, "C1: all that was read is in the commit before");
-        answer(&mut pacer, &idle, 10, BUDGET / 2, false);
-        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6));
-    }
-
-    #[test]
-    fn views_go_with_the_next_ticks_a_few_at_a_time_and_are_sealed() {
-        let mut pacer = pacer(false);
-        let command = |n: usize| ViewCommand { name: n.to_string(), definition: None };
-        (0..6).for_each(|n| pacer.view(command(n)));
-        let first = tick(&mut pacer).unwrap();
-        assert_eq!((first.views.len(), first.seal), (6, None), "what a run begins with, all at once");
-        answer(&mut pacer, &first, 0, 0, true);
-        pacer.sealed_at -= Duration::from_secs(3601);
-        assert_eq!(tick(&mut pacer).unwrap().seal, None, "and the lake has it already");
-        (0..6).for_each(|n| pacer.view(command(n)));
-        let second = tick(&mut pacer).unwrap();
-        assert_eq!((second.views.len(), second.seal), (VIEWS_AN_EPOCH, Some(5)));
-        let third = tick(&mut pacer).unwrap();
-        assert_eq!((third.views.len(), third.seal), (2, None));
-        pacer.committed(5);
-        pacer.sealed_at -= Duration::from_secs(3601);
-        assert_eq!(tick(&mut pacer).unwrap().seal, Some(6), "the next commit has what the first could not");
-    }
-
-    #[test]
-    fn nothing_new_seals_nothing() {
-        let mut pacer = pacer(false);
-        begin(&mut pacer);
-        for _ in 0..20 {
-            let tick = tick(&mut pacer).unwrap();
-            assert_eq!(tick.seal, None);
-            let binding = Binding {
-                partition: PARTITION,
-                first: NextOffset(0),
-                next: NextOffset(0),
-                read: 0,
-                log_clock: None,
-                standing: Standing::Drained,
-            };
-            pacer.reported(
-                tick.epoch,
-                Report {
-                    process: 0,
-                    uncommitted: BUDGET,
-                    stop: false,
-                    many_dates: false,
-                    is_crowded: false,
-                    bindings: vec![binding],
-                },
-            );
-            pacer.answered_before(tick.epoch + 1, now());
-        }
-    }
-
-    #[test]
-    fn until_drained_seals_at_once_and_ends_when_that_is_committed() {
-        let mut pacer = pacer(true);
-        begin(&mut pacer);
-        let first = tick(&mut pacer).unwrap();
-        answer(&mut pacer, &first, 10, 1, true);
-        let sealing = tick(&mut pacer).unwrap();
-        assert_eq!((sealing.seal, sealing.last), (Some(5), false));
-        answer(&mut pacer, &sealing, 0, 1, true);
-        assert!(!tick(&mut pacer).unwrap().last, "the commit is still in flight");
-        pacer.committed(5);
-        let last = tick(&mut pacer).unwrap();
-        assert_eq!((last.seal, last.last), (Some(6), true), "the last tick always seals");
-        assert_eq!(tick(&mut pacer), None);
-    }
-}
+#[path = "pacer_tests.rs"]
+mod tests;

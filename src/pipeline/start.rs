@@ -1,6 +1,7 @@
 //! What process 0 does before the first tick: it opens the lake, claims it, and decides where every partition goes on.
 
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use citystream_dataflows::time::bindings::{NextOffset, Partition, Position, Standing, is_another_topic};
 use citystream_dataflows::time::ticks::{Added, Start};
@@ -14,7 +15,7 @@ use super::pacer::{Pace, Pacer};
 use super::partitions::{GiveUp, Watch, discover};
 use crate::columns::tables;
 use crate::columns::text_hash::{TextHasher, draw_key};
-use crate::config::{Config, SourceConfig};
+use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::delta::publish::Publisher;
 use crate::lake::history::roots;
@@ -22,12 +23,16 @@ use crate::lake::history::settings::{DEFINITIONS, RowSemantics, Settings};
 use crate::lake::recovery::lookback::{self, Lookback};
 use crate::lake::recovery::seeds;
 use crate::lake::store::probe;
-use crate::lake::{Committer, Lake, State, StoreOptions, delta, random_id};
+use crate::lake::{Committer, Lake, State, delta, random_id};
 use crate::process::Process;
-use crate::process::source::kafka_settings;
+use crate::process::backlog::Backlog;
+use crate::process::source::{kafka_settings, store_options};
 use crate::sink::commit::{
     AlertSink, AlertTopic, CommitHandle, ConsumerGroup, LogFile, Sink, Target, Told, Topics, Webhook,
 };
+use crate::sink::compact::Compactor;
+use crate::sink::retain::Retention;
+use crate::sink::tidy::Now;
 use crate::source::assignment::{Beginning, From, Recovered, start_positions};
 use crate::source::{Available, Catalog, SourceError};
 use crate::standing::Decisions;
@@ -54,24 +59,13 @@ pub async fn open_lake(config: &Config) -> Result<Lake, RunError> {
     Ok(lake)
 }
 
-/// How a configuration reaches its lake's store.
-pub fn store_options(config: &Config) -> StoreOptions {
-    StoreOptions {
-        endpoint: config.s3_endpoint.clone(),
-        region: config.s3_region.clone(),
-        keys: config.s3_credentials.clone(),
-        virtual_hosted: false,
-    }
-}
-
 /// All that decides a row: what the lake was, or will be, made for.
 pub fn row_semantics(config: &Config) -> RowSemantics {
-    let event_clock = matches!(config.source, SourceConfig::Dir { event_clock: true, .. });
     RowSemantics {
         time: config.policy,
         tables: if config.derives { "all" } else { "raw" }.to_owned(),
         timezone: config.timezone.clone(),
-        log_clock: if event_clock { "event" } else { "log" }.to_owned(),
+        log_clock: config.source.log_clock().to_owned(),
         max_record: config.max_record as u64,
         resolutions: vec![8, 5],
         definitions: DEFINITIONS,
@@ -96,7 +90,9 @@ pub fn open(
     })?;
     // No start hurts a healthy run: what it would refuse after its claim, it refuses before.
     would_begin(config, catalog.as_ref(), available, before.as_ref())?;
-    let (committer, state) = runtime.block_on(Committer::claim(lake, &random_id()?))?;
+    let (mut committer, state) = runtime.block_on(Committer::claim(lake, &random_id()?))?;
+    committer.set_grace(config.grace.as_millis() as i64);
+    committer.set_age(config.keep.commits().map(|age| age.as_millis() as i64));
     process.metrics.claimed(state.seq);
     process.metrics.files(&state.files);
     process.hub.iter().for_each(|hub| hub.begin(state.seq));
@@ -122,6 +118,7 @@ pub fn open(
     let pace = Pace {
         epoch: config.epoch,
         commit: config.commit_interval,
+        publish: config.publish_interval,
         budget: process.reading.budget.limit(),
         until_drained: config.until_drained,
         ends_log: config.is_final,
@@ -144,9 +141,24 @@ pub fn open(
     });
     let decisions = Decisions::new(process.alerts.rules.clone(), state.alerts.open());
     let access = (process.lake.clone(), Arc::clone(&process.metrics));
-    let (commits, publishing) = CommitHandle::start(committer, (sinks, told), topics, access, unrecorded);
-    let clock = ClockStart { pacer, discovered, views, metrics: Arc::clone(&process.metrics) };
+    let compactor = config.compact.then(|| compactor(process, &state)).transpose()?;
+    let packed = compactor.as_ref().map(Compactor::ready);
+    let named = (topics, process.reading.source.origin());
+    let retention = Retention::new(lake.clone(), config.keep.clone());
+    let tidies = (compactor, retention, unrecorded);
+    let (commits, publishing) = CommitHandle::start(committer, (sinks, told), named, access, tidies);
+    let clock = ClockStart { pacer, discovered, views, packed, metrics: Arc::clone(&process.metrics) };
     Ok(ClaimedLake { worker0: Worker0 { clock, commits, decisions }, publishing })
+}
+
+/// Packs small files, unless there is a backlog to read or half of the budget is used.
+fn compactor(process: &Arc<Process>, state: &State) -> Result<Compactor, RunError> {
+    let (backlog, budget) = (Backlog::new(Arc::clone(&process.metrics)), Arc::clone(&process.reading.budget));
+    let now = move || {
+        let is_busy = budget.used() >= budget.limit() / 2 || backlog.is_there(Instant::now());
+        if is_busy { Now::Wait } else { Now::Go }
+    };
+    Compactor::start(&process.lake, state, Arc::clone(&process.metrics), now)
 }
 
 /// Who is told of alerts, where there are some.

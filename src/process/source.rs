@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use citystream_dataflows::time::Micros;
+use tokio::runtime::Handle;
 
 use crate::config::{Config, SourceConfig};
+use crate::lake::StoreOptions;
+use crate::lake::history::commit::Origin;
+use crate::lake::history::settings::{RowSemantics, differences};
+use crate::lake::origin::{OldLake, Options, OriginCatalog, OriginReader, SETTLED};
 use crate::source::jsonl::{JsonlCatalog, JsonlOptions, JsonlReader};
 use crate::source::kafka::{Counts, KafkaCatalog, KafkaSettings, Rarely};
 use crate::source::{Catalog, Reader, SourceError};
@@ -16,14 +20,16 @@ pub enum Source {
     Kafka(Arc<KafkaCatalog>),
     /// A directory of JSON lines.
     Dir(JsonlOptions),
+    /// Another lake, and where it is read.
+    Lake(Arc<OldLake>, Handle),
 }
 
 impl Source {
-    /// The source of a configuration, not opened yet.
+    /// The source of a configuration. A lake is opened, where I/O runs; what else there is, is opened with what reads it.
     ///
     /// # Errors
-    /// Settings that the source does not take.
-    pub fn new(config: &Config) -> Result<Source, SourceError> {
+    /// Settings that the source does not take; a lake that cannot be a source.
+    pub fn new(config: &Config, runtime: &Handle) -> Result<Source, SourceError> {
         match &config.source {
             SourceConfig::Kafka => {
                 let catalog = KafkaCatalog::connect(kafka_settings(config))?;
@@ -33,13 +39,25 @@ impl Source {
                 let options = JsonlOptions::new(path.clone(), config.topics.clone(), *event_clock);
                 Ok(Source::Dir(options.timezone(config.zone.clone())))
             }
+            SourceConfig::Lake { location, .. } => {
+                let options = Options {
+                    location: location.clone(),
+                    store: store_options(config),
+                    into: config.lake.clone(),
+                    log_clock: config.source.log_clock(),
+                    accept_loss: config.accept_loss,
+                    follows: !config.until_drained,
+                    settled: SETTLED,
+                };
+                Ok(Source::Lake(runtime.block_on(OldLake::open(&options))?, runtime.clone()))
+            }
         }
     }
 
     /// Bytes of a budget that the source's own queues may take in this process.
     pub fn queues(&self, budget: u64) -> u64 {
         match self {
-            Source::Kafka(_) => budget / 4,
+            Source::Kafka(_) | Source::Lake(..) => budget / 4,
             Source::Dir(_) => 0,
         }
     }
@@ -52,6 +70,7 @@ impl Source {
         Ok(match self {
             Source::Kafka(catalog) => Box::new(catalog.reader(queue)?),
             Source::Dir(options) => Box::new(JsonlReader::new(options.clone())),
+            Source::Lake(old, runtime) => Box::new(OriginReader::new(Arc::clone(old), runtime.clone(), queue)),
         })
     }
 
@@ -60,6 +79,14 @@ impl Source {
         match self {
             Source::Kafka(catalog) => Arc::<KafkaCatalog>::clone(catalog),
             Source::Dir(options) => Arc::new(JsonlCatalog::new(options.clone())),
+            Source::Lake(old, runtime) => Arc::new(OriginCatalog::new(Arc::clone(old), runtime.clone())),
+        }
+    }
+
+    /// The run is over.
+    pub fn close(&self) {
+        if let Source::Lake(old, _) = self {
+            old.close();
         }
     }
 
@@ -67,22 +94,47 @@ impl Source {
     pub fn counts(&self) -> Option<Counts> {
         match self {
             Source::Kafka(catalog) => Some(catalog.settings().counts.clone()),
-            Source::Dir(_) => None,
+            Source::Dir(_) | Source::Lake(..) => None,
         }
     }
 
-    /// What the user should know about the log before it is read, one line each.
-    pub fn warnings(&self, lateness: Micros) -> Vec<String> {
+    /// The lake that is read, as it stands, for the first commit to name.
+    pub fn origin(&self) -> Option<Origin> {
         match self {
-            Source::Kafka(catalog) => catalog.timestamp_warnings(lateness / 1000).unwrap_or_else(|error| {
-                vec![format!("whether producers' timestamps are bounded could not be asked: {error}")]
-            }),
+            Source::Lake(old, _) => old.origin(),
+            Source::Kafka(_) | Source::Dir(_) => None,
+        }
+    }
+
+    /// What the user should know about the log before it is read into a lake that is made for this, one line each.
+    pub fn warnings(&self, semantics: &RowSemantics) -> Vec<String> {
+        match self {
+            Source::Kafka(catalog) => {
+                catalog.timestamp_warnings(semantics.time.lateness / 1000).unwrap_or_else(|error| {
+                    vec![format!("whether producers' timestamps are bounded could not be asked: {error}")]
+                })
+            }
             Source::Dir(options) if options.has_event_clock() => vec![
                 "the log clock is the records' own event time: one wrong time in the archive makes what follows it late"
                     .to_owned(),
             ],
             Source::Dir(_) => Vec::new(),
+            Source::Lake(old, _) => {
+                let differ = old.semantics().map(|old| differences(old, semantics)).unwrap_or_default();
+                let text = || format!("the lake that is read was made with other settings: {}", differ.join("; "));
+                (!differ.is_empty()).then(text).into_iter().collect()
+            }
         }
+    }
+}
+
+/// How a configuration reaches the stores of lakes.
+pub fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        endpoint: config.s3_endpoint.clone(),
+        region: config.s3_region.clone(),
+        keys: config.s3_credentials.clone(),
+        virtual_hosted: false,
     }
 }
 

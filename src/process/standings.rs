@@ -8,7 +8,7 @@ use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use serde::Serialize;
 
-use super::why::{Cause, Part, seconds};
+use super::cause::{Cause, Part, seconds};
 use crate::lake::history::name;
 use crate::units::show_time;
 

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use citystream_dataflows::held::AtWork;
-use serde::{Serialize, Serializer};
 
+use super::cause::{Cause, Part};
 use super::standings::Holder;
 use crate::units::about_size;
 
@@ -14,43 +14,6 @@ use crate::units::about_size;
 const SOON: Duration = Duration::from_secs(3);
 /// A peer that has given no sign of life for so long is about to be lost.
 const SILENT: Duration = Duration::from_secs(5);
-
-/// The part of the pipeline that a cause is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// The processes.
-    Cluster,
-    /// Reading.
-    Reading,
-    /// From what was read to what is derived.
-    Frontier,
-    /// Files and commits.
-    Commit,
-    /// What the partitions promise.
-    Horizon,
-}
-
-/// Something that holds a process back.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Cause {
-    /// Where.
-    pub part: Part,
-    /// What, in one word.
-    pub name: &'static str,
-    /// What, in one sentence without a full stop.
-    pub says: String,
-    /// For how long.
-    #[serde(serialize_with = "seconds")]
-    pub seconds: Duration,
-    /// Whether the process is not ready because of it.
-    pub grave: bool,
-}
-
-/// Of a duration, as JSON.
-pub fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((time.as_secs_f64() * 10.0).round() / 10.0)
-}
 
 /// What a process looks like.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The same tests for every source: what [`Reader`] promises, over a log that a test can append to.
 //!
 //! Compiled into the unit tests here and, by path, into integration tests; hence `super::`.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // Not every program uses all of it.
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros, clippy::unwrap_used)] // Not every program uses all of it.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -9,6 +9,23 @@ use std::time::{Duration, Instant};
 use citystream_dataflows::time::bindings::{NextOffset, Partition};
 
 use super::{Reader, Record};
+
+/// A test of each promise, over a new log; nothing where there is none, as there is no server.
+macro_rules! every_promise {
+    ($log:expr) => {
+        contract::every_promise!($log;
+            yields_each_record_once_in_order, goes_on_after_a_break, starts_at_any_next, a_null_payload_is_a_record,
+            drained_means_drained, caught_up_means_an_end_told_lately, partitions_are_independent);
+    };
+    ($log:expr; $($name:ident),*) => { $(
+        #[test]
+        fn $name() {
+            let Some(mut log) = $log else { return };
+            contract::$name(&mut log);
+        }
+    )* };
+}
+pub(crate) use every_promise;
 
 /// A log to append to, with at least two empty partitions that nobody else writes.
 pub trait TestLog {

@@ -11,25 +11,25 @@ const APART: Duration = Duration::from_millis(100);
 
 /// An end, and when it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct End {
+pub struct End {
     /// The end.
-    pub(super) at: i64,
+    pub at: i64,
     /// When the question was sent.
-    pub(super) asked: Instant,
+    pub asked: Instant,
     /// When the answer came.
-    pub(super) answered: Instant,
+    pub answered: Instant,
 }
 
 impl End {
     /// Whether it was told lately: the question is at most 2 s old, or three times as old as its answer took.
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+    pub fn is_fresh(&self, now: Instant) -> bool {
         now.duration_since(self.asked) <= FRESH.max(3 * self.answered.duration_since(self.asked))
     }
 }
 
 /// The ends of one partition that were told lately, and the latest one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ends {
+pub struct Ends {
     latest: Option<End>,
     /// In the order of the questions.
     recent: VecDeque<End>,
@@ -37,7 +37,7 @@ pub(super) struct Ends {
 
 impl Ends {
     /// Takes an answer.
-    pub(super) fn tell(&mut self, end: End) {
+    pub fn tell(&mut self, end: End) {
         self.latest = Some(end);
         if self.recent.back().is_none_or(|last| end.asked.duration_since(last.asked) >= APART) {
             self.recent.push_back(end);
@@ -48,12 +48,12 @@ impl Ends {
     }
 
     /// The latest answer.
-    pub(super) fn latest(&self) -> Option<End> {
+    pub fn latest(&self) -> Option<End> {
         self.latest
     }
 
     /// Whether a position has reached an end that was told lately.
-    pub(super) fn reached(&self, position: i64, now: Instant) -> bool {
+    pub fn reached(&self, position: i64, now: Instant) -> bool {
         self.recent.iter().any(|end| end.is_fresh(now) && position >= end.at)
     }
 }

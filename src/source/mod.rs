@@ -1,4 +1,4 @@
-//! Where records come from: Kafka or a directory of JSON lines, behind one contract.
+//! Where records come from: Kafka or a directory of JSON lines, behind one contract. (A lake is a source, too: `src/lake/origin/`.)
 //!
 //! A [`Catalog`] says what partitions there are; each worker has one [`Reader`] for the partitions it owns.
 //! Neither decides anything about time: that is the clock's, in `run/`.
@@ -6,7 +6,7 @@
 pub mod assignment;
 #[cfg(test)]
 pub mod contract;
-mod ends;
+pub mod ends;
 pub mod jsonl;
 pub mod kafka;
 
@@ -28,6 +28,9 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is a null payload.
     pub payload: Option<&'a [u8]>,
+    /// How long its value was, where that is not the payload: only the beginning of it was kept, or it is rebuilt (0: nobody
+    /// knows).
+    pub length: Option<usize>,
 }
 
 /// One worker's reader.

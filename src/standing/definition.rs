@@ -7,6 +7,7 @@ use citystream_live::worst::RANKS;
 use serde_json::{Map, Value};
 
 use crate::columns::text_hash::TextHasher;
+use crate::lake::history::views::Views;
 use crate::spelling;
 
 /// What a view may hold, and how many there may be.
@@ -189,6 +190,17 @@ fn place(value: &Value) -> Option<Place> {
     let numbers = value.as_array().filter(|numbers| (2..=3).contains(&numbers.len()))?;
     let millionths = |number: &Value| number.as_f64().map(|degrees| (degrees * 1e6).round() as i32);
     Some(Place { lon: millionths(&numbers[0])?, lat: millionths(&numbers[1])? })
+}
+
+/// The collection that a view is of.
+pub(super) fn about(view: &str, views: &Views) -> Result<View, Refused> {
+    match (View::named(view), views.get(view)) {
+        (Some(built_in), _) => Ok(built_in),
+        (None, Some(definition)) => Ok(Definition::read(definition)?.about()),
+        (None, None) => {
+            refuse("view", format!("`{view}` is no built-in view, and the settings declare none of that name"))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use citystream_dataflows::time::Micros;
 use citystream_live::rows::{Row, View};
 use serde_json::{Map, Value, json};
 
-use super::definition::{Definition, Refused, refuse};
+use super::definition::{Refused, about, refuse};
 use super::silence::Silence;
 use crate::lake::history::views::Views;
 use crate::spelling;
@@ -149,17 +149,6 @@ fn with_ready(given: &Map<String, Value>) -> Result<Map<String, Value>, Refused>
     let mut fields = made().as_object().cloned().unwrap_or_default();
     fields.extend(given.clone());
     Ok(fields)
-}
-
-/// The collection that a view is of.
-pub(super) fn about(view: &str, views: &Views) -> Result<View, Refused> {
-    match (View::named(view), views.get(view)) {
-        (Some(built_in), _) => Ok(built_in),
-        (None, Some(definition)) => Ok(Definition::read(definition)?.about()),
-        (None, None) => {
-            refuse("view", format!("`{view}` is no built-in view, and the settings declare none of that name"))
-        }
-    }
 }
 
 /// When an alert begins, when it is over, and whether it is above that.

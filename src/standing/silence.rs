@@ -8,7 +8,7 @@ use citystream_live::rows::View;
 use citystream_wire::Topic;
 use serde_json::{Value, json};
 
-use super::definition::{Refused, refuse};
+use super::definition::{Refused, about, refuse};
 use crate::lake::history::views::Views;
 use crate::units;
 
@@ -64,7 +64,7 @@ fn topic(value: &Value) -> Result<Heard, Refused> {
 
 fn view(value: &Value, views: &Views) -> Result<Heard, Refused> {
     let name = value.get("view").map_or(Some("vehicles"), Value::as_str).unwrap_or_default();
-    match super::rule::about(name, views)? {
+    match about(name, views)? {
         View::Vehicles => Ok(Heard::View(name.to_owned())),
         _ => refuse("view", format!("`{name}` is no view of vehicles")),
     }

@@ -199,7 +199,8 @@ pub(crate) fn send(pid: u32, signal: &str) {
     assert!(status.success(), "cannot send {signal} to {pid}");
 }
 
-fn hostfile(plan: &Plan, processes: usize) -> PathBuf {
+/// A hostfile of free ports: tests run side by side, each on its own.
+pub(super) fn hostfile(plan: &Plan, processes: usize) -> PathBuf {
     let ports = free_ports::<8>().expect("free ports");
     let lines: String = ports.iter().take(processes).map(|port| format!("127.0.0.1:{port}\n")).collect();
     let path = plan.fresh_path("hosts");

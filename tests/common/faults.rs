@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use xtask::process::{Server, free_ports};
 use xtask::servers::{Kafka, KafkaOptions, Toxiproxy};
 
-use super::{Plan, Servers};
+use super::{Plan, Servers, Topics};
 
 /// A proxy before one server.
 #[derive(Debug)]
@@ -88,6 +88,14 @@ impl ProxiedKafka {
         let options = KafkaOptions { proxied: Some((second, proxy.port)), ..KafkaOptions::default() };
         let kafka = Kafka::start(&servers.stack, &folder.path().join("kafka"), Server::guarded, options);
         ProxiedKafka { kafka: kafka.expect("Kafka"), proxy, _folder: folder }
+    }
+
+    /// Topics that no other test uses, and a plan that reaches them through the proxy.
+    pub(crate) fn plan(&self, servers: &Servers, test: &str, partitions: i32) -> (Topics, Plan) {
+        let topics = Topics::at(&self.direct(), test);
+        topics.make(partitions, "CreateTime");
+        let plan = Plan::kafka_to_files(servers, &topics).flag("bootstrap-servers", &self.proxied());
+        (topics, plan)
     }
 
     /// Where to connect past the proxy.

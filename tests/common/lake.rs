@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use citystream::parts::{Commit, Kind};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
@@ -67,6 +67,24 @@ impl Lake {
         })
     }
 
+    /// Copies all of it into a folder.
+    pub(crate) fn copy_to(&self, folder: &Path) {
+        let (store, root) = self.store().expect("a lake");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (store, root) = (&store, &root);
+            let copies = store.list(Some(root)).map(|object| async move {
+                let from = object.expect("the lake").location;
+                let below = from.prefix_match(root).expect("a path below the lake");
+                let to = below.fold(folder.to_owned(), |to, part| to.join(part.as_ref()));
+                std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+                let bytes = store.get(&from).await.expect("an object").bytes().await.expect("an object");
+                std::fs::write(to, bytes).expect("a file");
+            });
+            copies.buffer_unordered(16).collect::<()>().await;
+        });
+    }
+
     /// Records read by all commits so far.
     pub(crate) fn read(&self) -> u64 {
         self.commits().iter().flat_map(|commit| commit.ledger.values()).map(|ledger| ledger.read).sum()
@@ -74,18 +92,22 @@ impl Lake {
 
     /// The last version that every Delta log has.
     pub(crate) fn published(&self) -> Option<u64> {
-        let (store, root) = self.store()?;
+        self.versions().into_values().min().flatten()
+    }
+
+    /// The last version of each table.
+    pub(crate) fn versions(&self) -> BTreeMap<String, Option<u64>> {
+        let Some((store, root)) = self.store() else { return BTreeMap::new() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let tables = store.list_with_delimiter(Some(&join(&root, "tables"))).await.expect("the tables");
-            let mut last = None;
+            let mut versions = BTreeMap::new();
             for table in tables.common_prefixes {
                 let log: Vec<_> = store.list(Some(&join(&table, "_delta_log"))).try_collect().await.expect("a log");
                 let names = log.iter().filter_map(|meta| meta.location.filename()?.strip_suffix(".json")?.parse().ok());
-                let version = names.max();
-                last = Some(last.map_or(version, |last: Option<u64>| last.min(version)));
+                versions.insert(table.filename().expect("a name").to_owned(), names.max());
             }
-            last.flatten()
+            versions
         })
     }
 

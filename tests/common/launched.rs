@@ -1,9 +1,12 @@
 //! `citystream launch` as a process: its lines as they come, the processes that it looks after.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use super::Plan;
+use super::cluster::hostfile;
 
 /// What is launched, its lines, and how it is ended whatever happens.
 pub(crate) struct Launched {
@@ -13,7 +16,13 @@ pub(crate) struct Launched {
 }
 
 impl Launched {
-    pub(crate) fn start(mut command: Command) -> Launched {
+    /// Launches `processes` processes, with these flags and the plan's settings.
+    pub(crate) fn start(plan: &Plan, processes: usize, flags: &[&str]) -> Launched {
+        let mut command = plan.command(&["launch"]);
+        command.args(flags).args(["-n", &processes.to_string()]);
+        if processes > 1 {
+            command.arg("-h").arg(hostfile(plan, processes));
+        }
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("the program");
         let (said, lines) = channel();
         let stderr = process.stderr.take().expect("piped");

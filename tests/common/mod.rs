@@ -7,6 +7,7 @@ pub(crate) mod document;
 pub(crate) mod endpoints;
 pub(crate) mod faults;
 pub(crate) mod files;
+pub(crate) mod growing;
 pub(crate) mod json_log;
 pub(crate) mod kafka;
 pub(crate) mod lake;
@@ -18,6 +19,7 @@ pub(crate) mod records;
 pub(crate) mod rng;
 pub(crate) mod servers;
 pub(crate) mod small_disk;
+pub(crate) mod store_proxy;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use kafka::Topics;

@@ -40,7 +40,9 @@ impl Plan {
     fn new(lake: String) -> Plan {
         let dir = TempDir::with_prefix("citystream-e2e-").expect("a temporary folder");
         let plan = Plan { dir, flags: Vec::new(), variables: Vec::new(), lake, within: None };
-        plan.flag("commit-interval", "1s").flag("connect-timeout", "20s").flag("listen", "none")
+        // Most tests look at each commit.
+        let plan = plan.flag("commit-interval", "1s").flag("publish-interval", "0s");
+        plan.flag("connect-timeout", "20s").flag("listen", "none")
     }
 
     fn local_lake(mut self) -> Plan {
@@ -71,6 +73,12 @@ impl Plan {
     /// Adds a setting of the Kafka client.
     pub(crate) fn kafka_setting(mut self, key: &str, value: &str) -> Plan {
         self.flags.push(format!("--kafka={key}={value}"));
+        self
+    }
+
+    /// Adds a rule of what is kept.
+    pub(crate) fn keep(mut self, rule: &str) -> Plan {
+        self.flags.push(format!("--keep={rule}"));
         self
     }
 
@@ -135,7 +143,7 @@ impl Plan {
         for (name, value) in self.flags.iter().filter_map(|flag| flag.strip_prefix("--")?.split_once('=')) {
             let variable =
                 variables.entry(format!("CITYSTREAM_{}", name.to_uppercase().replace('-', "_"))).or_default();
-            if name == "kafka" {
+            if ["kafka", "keep"].contains(&name) {
                 let quoted = shlex::try_quote(value).expect("text");
                 *variable = format!("{variable} {quoted}");
             } else {

@@ -36,12 +36,17 @@ pub(crate) fn run(script: &str, args: &[&str]) -> String {
 
 /// Asks Spark for parts of a lake through each of these files of statements; `None` where it is not wanted: without `--full`.
 pub(crate) fn spark(lake: &str, statements: &[&str]) -> Option<String> {
+    spark_script("spark.py", lake, statements)
+}
+
+/// Runs a script of Spark's with a lake, the jars and these words; `None` as above.
+pub(crate) fn spark_script(script: &str, lake: &str, words: &[&str]) -> Option<String> {
     std::env::var_os("CITYSTREAM_FULL")?;
     let stack = Stack::locate().expect("the stack folder");
     let jars = DELTA.libs(&stack).display().to_string();
-    let args: Vec<&str> = [lake, jars.as_str()].into_iter().chain(statements.iter().copied()).collect();
-    let mut command = command("spark.py", &args);
-    Some(finish(command.env("PYTHONPATH", stack.spark()), "spark.py"))
+    let args: Vec<&str> = [lake, jars.as_str()].into_iter().chain(words.iter().copied()).collect();
+    let mut command = command(script, &args);
+    Some(finish(command.env("PYTHONPATH", stack.spark()), script))
 }
 
 fn finish(command: &mut Command, script: &str) -> String {

@@ -1,11 +1,11 @@
 //! A lake gets old: what a start and a reader do, and what the lake says of itself, depends on the files that are live, not
 //! on the commits that there were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Instant;
 
-use citystream::parts::{Commit, Committer, File, Kind, Lake, State, StoreOptions};
+use citystream::parts::{Commit, Committer, File, Kind, Lake, State, StoreOptions, record};
 use citystream_dataflows::tables::Derived;
 use serde_json::Value;
 
@@ -16,11 +16,14 @@ const PACKED: usize = 32;
 /// Files that a commit adds.
 const ADDED: usize = 12;
 
+/// The levels of files; what is of the last one is packed no more.
+const LEVELS: usize = 5;
+
 /// Files of tables that come and are packed, as commits tell of them; there are none.
 #[derive(Default)]
 struct Aging {
-    /// By table and level.
-    live: BTreeMap<&'static str, Vec<Vec<File>>>,
+    /// By table and date, and by level.
+    live: BTreeMap<(&'static str, String), [Vec<File>; LEVELS]>,
     made: u64,
 }
 
@@ -42,48 +45,71 @@ impl Aging {
             epochs: Vec::new(),
             added: BTreeMap::new(),
             removed: BTreeMap::new(),
+            tidy: Vec::new(),
             ledger: BTreeMap::new(),
+            origin: None,
+            version: Some(0),
             pin: None,
             views: Default::default(),
             alerts: Vec::new(),
             told: None,
             packed: None,
+            collected: None,
+            base: None,
         };
+        for place in self.live.keys().cloned().collect::<Vec<_>>() {
+            self.pack(&place, place.1 != date, &mut commit);
+        }
         for table in Derived::all().map(|table| table.changes()).cycle().take(ADDED) {
-            self.add(table, 0, seq, &date, &mut commit);
+            let time = seq as i64 * 2_000_000;
+            let file = File {
+                rows: 100,
+                bytes: 20_000,
+                seqs: (seq, seq),
+                net: 50,
+                event_time: Some((time - 600_000_000, time)),
+                ..File::default()
+            };
+            let file = self.name(table, &date, seq, file);
+            commit.added.entry(table.to_owned()).or_default().push(file.clone());
+            self.live.entry((table, date.clone())).or_default()[0].push(file);
         }
         commit
     }
 
-    fn add(&mut self, table: &'static str, level: usize, seq: u64, date: &str, commit: &mut Commit) {
+    fn name(&mut self, table: &str, date: &str, seq: u64, file: File) -> File {
         self.made += 1;
-        let time = seq as i64 * 2_000_000;
-        let file = File {
-            path: format!("tables/{table}/event_date={date}/{:032x}-{seq:020}-0-{}.parquet", 7, self.made),
-            date: date.to_owned(),
-            rows: 100,
-            bytes: 20_000,
-            sha256: format!("{:064x}", self.made),
-            seqs: (seq, seq),
-            level: level as u8,
-            net: 50,
-            event_time: Some((time - 600_000_000, time)),
-            log_time: None,
-            quality_window: None,
+        let path = format!("tables/{table}/event_date={date}/{:032x}-{seq:020}-0-{}.parquet", 7, self.made);
+        File { path, date: date.to_owned(), sha256: format!("{:064x}", self.made), ..file }
+    }
+
+    /// So many of one level become one of the next; of a date that is over, all.
+    fn pack(&mut self, place: &(&'static str, String), is_over: bool, commit: &mut Commit) {
+        let Some(levels) = self.live.get_mut(place) else { return };
+        let open = &mut levels[..LEVELS - 1];
+        let left: usize = open.iter().map(Vec::len).sum();
+        let gone: Vec<File> = match open.iter_mut().find(|files| files.len() >= PACKED) {
+            Some(files) => std::mem::take(files),
+            None if is_over && left > 1 => open.iter_mut().flat_map(std::mem::take).collect(),
+            None => return,
         };
-        commit.added.entry(table.to_owned()).or_default().push(file.clone());
-        let levels = self.live.entry(table).or_default();
-        levels.resize(levels.len().max(level + 1), Vec::new());
-        levels[level].push(file);
-        if levels[level].len() == PACKED {
-            let gone = std::mem::take(&mut levels[level]);
-            // What the same commit adds and removes was never there.
-            let (new, old): (Vec<_>, Vec<_>) = gone.into_iter().partition(|file| file.seqs.0 == seq);
-            let added = commit.added.entry(table.to_owned()).or_default();
-            added.retain(|file| !new.iter().any(|gone| gone.path == file.path));
-            commit.removed.entry(table.to_owned()).or_default().extend(old);
-            self.add(table, level + 1, seq, date, commit);
-        }
+        let sum = File::sum(&gone);
+        let packed = File { level: sum.level + 1, bytes: sum.bytes / 2, ..sum };
+        let packed = self.name(place.0, &place.1, commit.seq, packed);
+        self.live.entry(place.clone()).or_default()[usize::from(packed.level)].push(packed.clone());
+        record(commit, place.0, gone, packed, None);
+    }
+
+    /// The files of a commit say now when it was.
+    fn landed(&mut self, commit: &Commit) {
+        let added = commit.added.iter().flat_map(|(table, files)| files.iter().map(move |file| (table, &file.date)));
+        let added: BTreeSet<(&String, &String)> = added.collect();
+        let places =
+            self.live.iter_mut().filter(|(place, _)| added.iter().any(|(t, d)| **t == place.0 && **d == place.1));
+        let files = places.flat_map(|(_, levels)| levels.iter_mut().flatten());
+        files.for_each(|file| {
+            file.added_ms.get_or_insert(commit.time_ms);
+        });
     }
 
     fn live_files(&self) -> usize {
@@ -121,8 +147,9 @@ fn an_old_lake_costs_what_its_live_files_cost() {
         while committer.next_seq() <= until {
             let commit = aging.next(committer.state().expect("a state"), commits / 7);
             let asked = Instant::now();
-            runtime.block_on(committer.propose(commit)).expect("a commit");
+            let commit = runtime.block_on(committer.propose(commit)).expect("a commit");
             longest = longest.max(asked.elapsed().as_secs_f64());
+            aging.landed(&commit);
             runtime.block_on(committer.tend());
         }
         println!("{} files ever, {:.0} s, longest commit {longest:.3} s", aging.made, began.elapsed().as_secs_f64());

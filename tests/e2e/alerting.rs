@@ -117,8 +117,10 @@ fn in_file(path: &Path) -> Told {
 fn decided(plan: &Plan) -> BTreeMap<String, Value> {
     let mut decided = BTreeMap::new();
     let folder = Path::new(plan.lake().place()).join("commits");
-    for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(commit) = serde_json::from_slice::<Value>(&std::fs::read(file.path()).unwrap_or_default()) else {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    // A commit has another name while it is being written.
+    for path in paths.filter(|path| path.extension().is_some_and(|end| end == "json")) {
+        let Ok(commit) = serde_json::from_slice::<Value>(&std::fs::read(path).unwrap_or_default()) else {
             continue;
         };
         for event in commit["alerts"].as_array().into_iter().flatten() {

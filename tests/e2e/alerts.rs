@@ -114,7 +114,7 @@ fn a_process_that_is_lost_again_and_again_is_an_alert() {
     let (log, address) = (JsonLog::new(), endpoints::fresh_address());
     log.minute(0, 50);
     let plan = log.plan().flag("listen", &address);
-    let mut launched = Launched::start(plan.command(&["launch", "--log-format", "json"]));
+    let mut launched = Launched::start(&plan, 1, &["--log-format", "json"]);
     let restarts = || endpoints::metric(&address, "citystream_restarts_total");
     wait_until("it runs", SOON, || restarts() == Some(0));
     let mut told = Told::before(&plan, &address);
@@ -172,13 +172,9 @@ fn a_store_that_refuses_and_delta_logs_that_are_behind_are_alerts() {
 fn a_broker_that_is_away_is_an_alert() {
     let Some(servers) = Servers::find() else { return };
     let kafka = ProxiedKafka::start(&servers);
-    let topics = Topics::at(&kafka.direct(), "alert-away");
-    topics.make(1, "CreateTime");
     let address = endpoints::fresh_address();
-    let plan = Plan::kafka_to_files(&servers, &topics)
-        .flag("bootstrap-servers", &kafka.proxied())
-        .flag("listen", &address)
-        .kafka_setting("socket.timeout.ms", "1500");
+    let (_, plan) = kafka.plan(&servers, "alert-away", 1);
+    let plan = plan.flag("listen", &address).kafka_setting("socket.timeout.ms", "1500");
     let run = plan.start(1, 1);
     wait_until("it is ready", SOON, || endpoints::ask(&address, "/readyz").1 == 200);
     let mut told = Told::before(&plan, &address);

@@ -109,7 +109,7 @@ fn tail_shows_the_newest_rows_and_those_to_come() {
     let times: Vec<Value> =
         rows.lines().map(|row| serde_json::from_str::<Value>(row).expect("JSON")["event_time"].clone()).collect();
     assert_eq!(times, ["2026-06-01T08:01:00Z", "2026-06-01T08:02:00Z"]);
-    let (text, _) = answer(&plan, &["lake", "tail", "vehicle_15m", "--columns", "vehicle_id,pings"]);
+    let (text, _) = answer(&plan, &["lake", "tail", "vehicle_15m_now", "--columns", "vehicle_id,pings"]);
     assert_eq!(text, "vehicle_id  pings\nbus-7       3\n");
     let (commits, _) = answer(&plan, &["lake", "tail", "commits"]);
     assert_eq!(commits.lines().count(), plan.lake().commits().len() + 1, "{commits}");

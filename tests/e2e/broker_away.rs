@@ -30,9 +30,7 @@ struct Away {
 impl Away {
     fn start(servers: &Servers) -> Away {
         let kafka = ProxiedKafka::start(servers);
-        let topics = Topics::at(&kafka.direct(), "away");
-        topics.make(4, "CreateTime");
-        let plan = Plan::kafka_to_files(servers, &topics).flag("bootstrap-servers", &kafka.proxied());
+        let (topics, plan) = kafka.plan(servers, "away", 4);
         let plan = plan.flag("lateness", "4s").flag("slack", "1s");
         Away { kafka, topics, plan }
     }

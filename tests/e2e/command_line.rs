@@ -149,6 +149,7 @@ fn each_value_that_is_in_force_has_its_origin() {
     assert_eq!(config["gps-topic"], json!({"value": "pings", "origin": "variable", "name": "GPS_TOPIC"}));
     assert_eq!(config["idle"]["name"], "CITYSTREAM_IDLE");
     assert_eq!(config["commit-interval"], json!({"value": "2s", "origin": "default"}));
+    assert_eq!(config["publish-interval"], json!({"value": "2s", "origin": "default"}));
     assert!(config.as_object().is_some_and(|all| all.len() > 30), "{config}");
 }
 

@@ -156,15 +156,11 @@ fn p6_a_run_whose_disk_is_full_ends_in_time_and_loses_nothing() {
 fn p6_a_run_whose_broker_is_out_of_reach_commits_what_it_has_read_and_ends_in_time() {
     let Some(servers) = Servers::find() else { return };
     let kafka = ProxiedKafka::start(&servers);
-    let topics = Topics::at(&kafka.direct(), "cut");
-    topics.make(2, "CreateTime");
+    let (topics, plan) = kafka.plan(&servers, "cut", 2);
     let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 2, ..Shape::mixed() });
     topics.produce((0..2000).map(|n| made.next(START + n * 20)));
     let address = endpoints::fresh_address();
-    let plan = Plan::kafka_to_files(&servers, &topics)
-        .flag("bootstrap-servers", &kafka.proxied())
-        .flag("commit-interval", "1h")
-        .flag("listen", &address);
+    let plan = plan.flag("commit-interval", "1h").flag("listen", &address);
     let mut run = plan.start(1, 2);
     wait_until("all is read", SOON, || endpoints::metric(&address, "citystream_read_total") == Some(2000));
     kafka.cut();

@@ -23,7 +23,7 @@ fn killed_processes_lose_and_double_nothing_on_files() {
     }
     let mut rng = Rng::from_environment();
     let folder = tempfile::TempDir::new().expect("a folder");
-    let plan = Plan::files(folder.path()).flag("commit-interval", "500ms");
+    let plan = Plan::files(folder.path()).flag("commit-interval", "500ms").flag("publish-interval", "1800ms");
     let seconds = format!("{}s", sized(20, 90));
     let often = ["--vehicles", "200", "--step", "170ms..330ms"];
     let flags = [&often[..], &["--time-scale", "1", "--duplicates", "0.01", "--duration", &seconds]].concat();

@@ -10,8 +10,8 @@ use crate::common::launched::Launched;
 fn a_lost_process_is_started_again_with_all_others_and_a_signal_drains_all() {
     let log = JsonLog::new();
     log.minute(0, 200);
-    let plan = log.plan().flag("processes", "3");
-    let mut launched = Launched::start(plan.command(&["launch", "--log-format", "json"]));
+    let plan = log.plan();
+    let mut launched = Launched::start(&plan, 3, &["--log-format", "json"]);
     launched.wait_for("\"records_committed\":1000");
     let before = launched.children();
     assert_eq!(before.len(), 3);
@@ -33,15 +33,15 @@ fn a_lost_process_is_started_again_with_all_others_and_a_signal_drains_all() {
 fn what_no_restart_mends_ends_it_and_nobody_outlives_it() {
     let log = JsonLog::new();
     log.minute(0, 10);
-    let plan = log.plan().flag("processes", "3");
-    let (code, said) = Launched::start(plan.command(&["launch", "--until-drained"])).end();
+    let plan = log.plan();
+    let (code, said) = Launched::start(&plan, 3, &["--until-drained"]).end();
     assert_eq!(code, Some(0), "{said}");
     // Settings that the lake does not have are a mistake that no restart mends.
-    let (code, said) = Launched::start(plan.command(&["launch", "--until-drained", "--lateness", "7m"])).end();
+    let (code, said) = Launched::start(&plan, 3, &["--until-drained", "--lateness", "7m"]).end();
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("lateness: 10m there, 7m here") && !said.contains("all start again"), "{said}");
 
-    let mut launched = Launched::start(plan.command(&["launch", "--log-format", "json"]));
+    let mut launched = Launched::start(&plan, 3, &["--log-format", "json"]);
     launched.wait_for("progress");
     let children = launched.children();
     launched.process.kill().expect("it runs");

@@ -61,7 +61,7 @@ fn a_launched_cluster_goes_on_whatever_is_lost() {
     simulator.wait().expect("the simulator");
     judge(&gaps(&plan, &faults));
 
-    let (code, said) = Launched::start(launch(&plan, &mut rng, &["--until-drained"])).end();
+    let (code, said) = launch(&plan, &mut rng, &["--until-drained"]).end();
     assert_eq!(code, Some(0), "{said}");
     plan.verify();
     plan.lake().contents_with(&files::ids(&plan, &log)).check_ids();
@@ -79,17 +79,16 @@ fn fill(plan: &Plan, log: &Path, city: &[&str]) {
 }
 
 /// The program at a random width.
-fn launch(plan: &Plan, rng: &mut Rng, flags: &[&str]) -> std::process::Command {
-    let (processes, workers) = (2 + rng.below(3), 1 + rng.below(2));
+fn launch(plan: &Plan, rng: &mut Rng, flags: &[&str]) -> Launched {
+    let (processes, workers) = (2 + rng.below(3) as usize, 1 + rng.below(2));
     println!("width: {processes} x {workers}");
-    let mut command = plan.command(&["launch", "--log-format", "json"]);
-    command.args(flags).args(["-n", &processes.to_string(), "-w", &workers.to_string()]);
-    command
+    let workers = workers.to_string();
+    Launched::start(plan, processes, &[&["--log-format", "json", "-w", &workers], flags].concat())
 }
 
 /// Faults, each once a commit has landed since the one before; what was done, and when.
 fn rounds(plan: &Plan, rng: &mut Rng, rounds: usize) -> Vec<(Fault, SystemTime)> {
-    let mut launched = Launched::start(launch(plan, rng, &[]));
+    let mut launched = launch(plan, rng, &[]);
     commit_after(plan, SystemTime::UNIX_EPOCH);
     let mut faults = Vec::new();
     for round in 0..rounds {
@@ -100,7 +99,7 @@ fn rounds(plan: &Plan, rng: &mut Rng, rounds: usize) -> Vec<(Fault, SystemTime)>
             send(launched.process.id(), "TERM");
             let (code, said) = launched.end();
             assert_eq!(code, Some(0), "{said}");
-            launched = Launched::start(launch(plan, rng, &[]));
+            launched = launch(plan, rng, &[]);
         } else {
             let children = launched.children();
             let victim = children[rng.below(children.len() as u64) as usize];

@@ -15,7 +15,7 @@ use crate::common::{
 fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
     let Some(servers) = Servers::find() else { return };
     let topics = Topics::create(&servers, "readers", 2);
-    let plan = Plan::kafka_to_s3(&servers, &topics).flag("commit-interval", "5s");
+    let plan = Plan::kafka_to_s3(&servers, &topics).flag("commit-interval", "2s").flag("publish-interval", "5s");
     let shape = Shape { partitions: 2, ..Shape::mixed() };
     let made = while_producing(&topics, shape, 20, || {
         let mut run = plan.start(2, 1);
@@ -63,7 +63,7 @@ fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
     let shape = Shape { partitions: 1, late: 0.0, repeated: 0.0, disordered: 0.0 };
     let mut made = Generator::new(Rng::from_environment(), shape);
     let mut start = 1_790_000_000_000;
-    for claims in [150, 80, 0] {
+    for claims in [150, 110, 0] {
         topics.produce((0..500).map(|n| made.next(start + n)));
         plan.drain(1, 1);
         lengthen(plan.lake().place(), claims);
@@ -114,7 +114,7 @@ fn a_filter_over_a_long_log_finds_all_rows_and_leaves_files_out() {
 }
 
 /// A file of what `lake sql` prints for a reader.
-fn statements(plan: &Plan, reader: &str) -> String {
+pub(super) fn statements(plan: &Plan, reader: &str) -> String {
     let output = plan.manage(&["lake", "sql", "--for", reader]);
     assert!(output.status.success(), "lake sql --for {reader}: {output:?}");
     let path = plan.fresh_path(reader);

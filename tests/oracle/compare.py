@@ -4,8 +4,9 @@ compare.py LAKE [--tables a,b]     a lake in a directory; ends with 1 if anythin
 
 The oracle of a table is `<table>.sql`. Keys, integers, text, times and copied doubles are compared exactly, quotients to
 a relative 1e-9, cell centres to 1e-9 degrees. Of each change log: at every commit a row_key is there or not (0 or 1
-times), a commit has at most one -1 and one +1 of it and they differ, and what is taken back is what was there. The
-raw tables' cells are compared with those of the `h3` package.
+times), a commit has at most one -1 and one +1 of it and they differ, and what is taken back is what was there. Of each
+sealed table: it has the rows that are final by the horizons of the commits, each once and as the change log leaves it, in
+the first commit whose horizon makes it final. The raw tables' cells are compared with those of the `h3` package.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import duckdb
 
 from lake import Lake
 
+MINUTE = 60_000_000
 HERE = pathlib.Path(__file__).parent
 TABLES = sorted(path.stem for path in HERE.glob("*.sql") if path.stem != "macros")
 SHOWN = 5
@@ -25,6 +27,15 @@ TOTALS = {"enriched_pings": "count(*)", "traffic_5m": "coalesce(sum(pings), 0)"}
 LATEST = """CREATE OR REPLACE TEMP TABLE have AS SELECT * EXCLUDE (n, diff, seq, epoch) FROM
   (SELECT *, row_number() OVER (PARTITION BY row_key ORDER BY seq DESC, diff DESC) AS n FROM changes)
   WHERE n = 1 AND diff = 1"""
+STEPS = {"enriched_pings": 1, "traffic_5m": 5, "congestion_1h": 60}  # minutes; all others 15
+# The last microsecond at which something may change a row.
+EXPOSED = """CASE WHEN resolved_time IS NULL THEN epoch_us(active_time) + 3600000000
+  ELSE least(greatest(epoch_us(resolved_time), epoch_us(active_time)), epoch_us(active_time) + 3600000000) END"""
+DOUBT = {
+    "enriched_pings": "epoch_us(event_time)",
+    "incidents": f"greatest(epoch_us(first_time) + 86400000000, coalesce({EXPOSED}, 0)) - 1",
+    "incident_exposures": "(SELECT over - 1 FROM lives WHERE lives.partition = have.partition AND lives.offset = have.offset)",
+}
 LOG_CHECKS = {
     "a diff that is neither 1 nor -1": "SELECT row_key, seq FROM changes WHERE coalesce(diff NOT IN (1, -1), true)",
     "more than one -1, or +1, in a commit": "SELECT row_key, seq FROM changes GROUP BY row_key, seq, diff HAVING count(*) > 1",
@@ -86,6 +97,36 @@ def of_rows(connection, table, columns):
     return found + ([f"{more} more rows differ"] if more > 0 else [])
 
 
+def of_sealed(connection, lake, table):
+    """How the sealed rows differ from those that are final, given `have`."""
+    if table == "incident_exposures":
+        connection.execute("CREATE OR REPLACE TEMP TABLE exposures AS FROM have")
+        lake.changes(connection, "incidents")
+        connection.execute(LATEST)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE lives AS SELECT partition, \"offset\", {EXPOSED} AS over FROM have")
+        connection.execute("CREATE OR REPLACE TEMP TABLE have AS FROM exposures")
+    step = STEPS.get(table, 15) * MINUTE
+    horizons = [(horizon // step * step, seq) for seq, horizon in lake.horizons if horizon is not None]
+    connection.execute("CREATE OR REPLACE TEMP TABLE ends (\"end\" BIGINT, seq BIGINT)")
+    if horizons:
+        connection.executemany("INSERT INTO ends VALUES (?, ?)", horizons)
+    doubt = DOUBT.get(table, "epoch_us(window_start)")
+    connection.execute(f"""CREATE OR REPLACE TEMP TABLE final AS SELECT h.* EXCLUDE (doubt), e.seq
+        FROM (SELECT *, {doubt} AS doubt FROM have) h
+        ASOF JOIN (SELECT "end", min(seq) AS seq FROM ends GROUP BY ALL) e ON h.doubt < e."end\"""")
+    if not lake.rows(connection, table, "sealed"):
+        missing = count(connection, "final")
+        return [f"no row is sealed, but {missing} are final"] if missing else []
+    found = []
+    for what, one, other in [("final, but not sealed so", "final", "sealed"), ("sealed, but not final so", "sealed", "final")]:
+        columns = ", ".join(f'"{column}"' for column in columns_of(connection, "final"))
+        rows = f"SELECT {columns} FROM {one} EXCEPT ALL SELECT {columns} FROM {other}"
+        odd = connection.execute(f"SELECT row_key, seq FROM ({rows}) ORDER BY seq, row_key").fetchall()
+        found += [f"{key} in commit {seq} is {what}" for key, seq in odd[:SHOWN]]
+        found += [f"{len(odd) - SHOWN} more are {what}"] if len(odd) > SHOWN else []
+    return found
+
+
 def differs(table, column, kind):
     """The condition that a column of `w` and `h` differs."""
     w, h = f'w."{column}"', f'h."{column}"'
@@ -120,10 +161,15 @@ def main():
     connection.execute((HERE / "macros.sql").read_text())
     for table in arguments.tables.split(","):
         connection.execute(f"CREATE OR REPLACE TEMP TABLE want AS {(HERE / f'{table}.sql').read_text()}")
-        found = [f"WRONG {table}: {what}" for what in check(connection, table, lake.changes(connection, table))]
-        complaints += found
+        has_changes = lake.changes(connection, table)
+        found = check(connection, table, has_changes)
+        sealed = 0
+        if has_changes and not found:
+            found = of_sealed(connection, lake, table)
+            sealed = count(connection, "final")
+        complaints += [f"WRONG {table}: {what}" for what in found]
         if not found:
-            print(f"ok {table}: {count(connection, 'want')} rows")
+            print(f"ok {table}: {count(connection, 'want')} rows, {sealed} sealed")
     print(*complaints, sep="\n", end="\n" if complaints else "")
     raise SystemExit(bool(complaints))
 

@@ -33,9 +33,10 @@ class Lake:
 
     def __init__(self, root):
         self.root = pathlib.Path(root)
-        added, removed = {}, {}
+        added, removed, self.horizons = {}, {}, []
         for path in sorted((self.root / "commits").glob("*.json")):
             commit = json.loads(path.read_bytes())
+            self.horizons.append((commit["seq"], commit["horizon"]))
             for table, files in commit["added"].items():
                 added.setdefault(table, []).extend(file["path"] for file in files)
             for table, files in commit["removed"].items():
@@ -73,12 +74,16 @@ class Lake:
 
     def changes(self, connection, table):
         """A view `changes` of a change log; whether the lake has one."""
-        files = self.files.get(f"{table}_changes")
+        return self.rows(connection, f"{table}_changes", "changes")
+
+    def rows(self, connection, table, name):
+        """A table `name` of the rows of a table's files; whether the lake has any."""
+        files = self.files.get(table)
         if files:
-            store(connection, "changed_files", pyarrow.table({"path": files}))
-            connection.execute("SET VARIABLE changed_files = (SELECT list(path) FROM changed_files)")
-            connection.execute("CREATE OR REPLACE TEMP TABLE changes AS "
-                               "SELECT * FROM read_parquet(getvariable('changed_files'), hive_partitioning = false)")
+            store(connection, "its_files", pyarrow.table({"path": files}))
+            connection.execute("SET VARIABLE its_files = (SELECT list(path) FROM its_files)")
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS "
+                               "SELECT * FROM read_parquet(getvariable('its_files'), hive_partitioning = false)")
         return bool(files)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import urllib.parse
 
 import deltalake
@@ -11,6 +10,8 @@ import pyarrow.fs
 RAW = ["raw_vehicle", "raw_gps", "raw_traffic", "raw_weather", "raw_emergency"]
 # What each on-time ping counts for in a change log: sum(diff * this) is their number at every commit.
 CHANGES = {"enriched_pings_changes": "1", "traffic_5m_changes": "pings"}
+# Tables of sealed rows: the row's own time, and the minutes of a step.
+SEALED = {"enriched_pings": ("event_time", 1), "traffic_5m": ("window_start", 5)}
 TABLES = [*RAW, "dead_letters", "commits", *CHANGES]
 
 
@@ -22,20 +23,25 @@ def table(lake, name, version=None):
     return deltalake.DeltaTable(uri(lake, name), version=version)
 
 
-def commit(lake, seq):
-    """One commit object."""
-    name = f"commits/{seq:020d}.json"
+def store(lake):
+    """The file system that a lake is in, and where it is there."""
     if not lake.startswith("s3://"):
-        return json.loads(pathlib.Path(lake, name).read_bytes())
+        return pyarrow.fs.LocalFileSystem(), lake
     endpoint = urllib.parse.urlparse(os.environ["AWS_ENDPOINT_URL"])
-    store = pyarrow.fs.S3FileSystem(
+    found = pyarrow.fs.S3FileSystem(
         endpoint_override=endpoint.netloc,
         scheme=endpoint.scheme,
         access_key=os.environ["AWS_ACCESS_KEY_ID"],
         secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
         region=os.environ.get("AWS_REGION", "us-east-1"),
     )
-    with store.open_input_stream(f"{lake.removeprefix('s3://')}/{name}") as stream:
+    return found, lake.removeprefix("s3://")
+
+
+def commit(lake, seq):
+    """One commit object."""
+    system, place = store(lake)
+    with system.open_input_stream(f"{place}/commits/{seq:020d}.json") as stream:
         return json.loads(stream.readall())
 
 

@@ -1,4 +1,4 @@
-"""Prints the one value of a query over a lake's tables, those of change logs as they stand.
+"""Prints the one value of a query over a lake's tables; `<table>_now` is a derived table as it stands.
 
 query.py LAKE SQL
 """
@@ -19,7 +19,7 @@ for table, files in lake.files.items():
         continue
     rows = f"read_parquet({files}, hive_partitioning = false)"
     if table.endswith("_changes"):
-        table = table.removesuffix("_changes")
+        table = f"{table.removesuffix('_changes')}_now"
         rows = f"""(SELECT * EXCLUDE (n, diff) FROM (SELECT *, row_number() OVER
                    (PARTITION BY row_key ORDER BY seq DESC, diff DESC) AS n FROM {rows}) WHERE n = 1 AND diff = 1)"""
     connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {rows}")

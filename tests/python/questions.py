@@ -43,7 +43,7 @@ def passers(connection, incident):
     """Vehicle -> pings near the life of an incident, by the raw pings alone."""
     lat, lon, since, until = connection.execute(
         """SELECT lat, lon, epoch_us(active_time), epoch_us(least(resolved_time, active_time + INTERVAL 60 MINUTE))
-           FROM incidents WHERE incident_id = ? ORDER BY exposed_vehicles DESC NULLS LAST LIMIT 1""", [incident]).fetchone()
+           FROM incidents_now WHERE incident_id = ? ORDER BY exposed_vehicles DESC NULLS LAST LIMIT 1""", [incident]).fetchone()
     pings = connection.execute("""SELECT device_id, lat, lon FROM raw_gps WHERE disposition = 'on_time'
                                   AND epoch_us(event_time) >= ? AND epoch_us(event_time) < ?""", [since, until]).fetchall()
     counts = {}
@@ -78,7 +78,7 @@ def compare(connection, lake, answers):
     passing = {row["vehicle_id"]: row["pings"] for row in answers[14]}
     incident = answers[14][0]["incident_id"]
     hold("14, by haversines of the raw pings", passing, passers(connection, incident))
-    exposed = connection.execute("SELECT max(exposed_vehicles) FROM incidents WHERE incident_id = ?", [incident]).fetchone()[0]
+    exposed = connection.execute("SELECT max(exposed_vehicles) FROM incidents_now WHERE incident_id = ?", [incident]).fetchone()[0]
     hold("14, by exposed_vehicles", len(passing), exposed)
     share = {row["topic"]: [row["records"], row["late_pct"], row["duplicate_pct"], row["dead_pct"]] for row in answers[17]}
     by_commits = {t: [n["read"], *(round(100 * n[w] / n["read"], 2) for w in ("late", "duplicate", "dead"))]

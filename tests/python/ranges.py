@@ -21,6 +21,8 @@ TIMES = {
     "enriched_pings_changes": "event_time",
     "traffic_5m_changes": "window_start",
     "vehicle_15m_changes": "window_start",
+    "enriched_pings": "event_time",
+    "traffic_5m": "window_start",
 }
 
 # A column of a table, from and until which value.

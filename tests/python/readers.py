@@ -3,7 +3,8 @@
 readers.py LAKE READS    ends with 1 at the first read that is not.
 
 Each read takes a version that all tables have, reads all tables at it (DuckDB; every tenth read Polars), and compares
-the rows by disposition, and the pings that the derived tables count, with the ledgers of the commits up to that version.
+the rows by disposition, and the pings that the derived tables count, with the ledgers of the commits up to that version. The
+sealed rows at it must be the live ones that its horizon makes final.
 """
 
 import collections
@@ -18,16 +19,23 @@ import lakes
 
 LAKE, READS = sys.argv[1], int(sys.argv[2])
 DISPOSITIONS = ["on_time", "late", "expired", "duplicate"]
-ledgers = {}
+commits, ends = [], {}
+
+
+def last_of(version):
+    """The last commit of a version."""
+    while version not in ends:
+        commits.append(lakes.commit(LAKE, len(commits)))
+        ends[commits[-1].get("version")] = len(commits) - 1
+    return ends[version]
 
 
 def ledger(version):
     """Counts of all commits up to a version: (topic, what) -> n."""
     total = collections.Counter()
-    for seq in range(version + 1):
-        if seq not in ledgers:
-            ledgers[seq] = lakes.commit(LAKE, seq)["ledger"]
-        for topic, counts in ledgers[seq].items():
+    last = last_of(version)
+    for commit in commits[: last + 1]:
+        for topic, counts in commit["ledger"].items():
             for what in ["read", *DISPOSITIONS, "dead"]:
                 total[topic, what] += counts[what]
     return total
@@ -63,7 +71,7 @@ def check(version, read):
     total = ledger(version)
     for name in [*lakes.RAW, "dead_letters"]:
         rows, last = read(name, version)
-        if last is not None and last > version:
+        if last is not None and last > last_of(version):
             raise SystemExit(f"{name} at version {version} has a row of commit {last}")
         if name == "dead_letters":
             want = {None: sum(n for (_, what), n in total.items() if what == "dead")}
@@ -81,8 +89,23 @@ def check_changes(version):
         connection = duckdb.connect()
         connection.register("t", lakes.table(LAKE, name, version).to_pyarrow_table(columns=columns))
         pings, last = connection.execute(f"select coalesce(sum(diff * {each}), 0), max(seq) from t").fetchone()
-        if pings != ledger(version)["gps", "on_time"] or (last is not None and last > version):
+        if pings != ledger(version)["gps", "on_time"] or (last is not None and last > last_of(version)):
             raise SystemExit(f"{name} at version {version}: {pings} pings up to commit {last}, its commits say otherwise")
+
+
+def check_sealed(version):
+    horizon = commits[last_of(version)]["horizon"]
+    for name, (column, minutes) in lakes.SEALED.items():
+        end = (horizon // (minutes * 60_000_000)) * minutes * 60_000_000 if horizon is not None else 0
+        connection = duckdb.connect()
+        for what, table, columns in [("changes", f"{name}_changes", ["diff"]), ("sealed", name, [])]:
+            rows = lakes.table(LAKE, table, version).to_pyarrow_table(columns=["row_key", column, *columns])
+            connection.register(what, rows)
+        final = f"select row_key from changes where epoch_us({column}) < {end} group by 1 having sum(diff) = 1"
+        for one, other in [(final, "select row_key from sealed"), ("select row_key from sealed", final)]:
+            odd = connection.execute(f"select * from (({one}) except all ({other})) limit 3").fetchall()
+            if odd:
+                raise SystemExit(f"{name} at version {version}, sealed before {end}: {odd} of {one} alone")
 
 
 began = time.monotonic()
@@ -92,6 +115,8 @@ while len(versions) < READS:
     version = common_version(tables)
     check(version, by_polars if len(versions) % 10 == 9 else by_duckdb)
     check_changes(version)
+    if len(versions) % 4 == 0:
+        check_sealed(version)  # reads whole tables
     versions.append(version)
     if len(versions) % 7 == 3 and version > 1:
         check(version // 2, by_duckdb)  # an older one is still there

@@ -36,6 +36,9 @@ pub struct Declaration {
 /// The most bytes of an id: a record with a longer one is a dead letter. Ids are kept in memory, other texts are not.
 pub const MAX_ID: usize = 256;
 
+/// The words of a [`Kind::Bearing`], each an eighth of a circle further clockwise; in any case, with any or no hyphen.
+pub const COMPASS: [&str; 8] = ["north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"];
+
 /// The most fields a topic has.
 pub const MAX_FIELDS: usize = 16;
 

@@ -18,7 +18,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use declaration::{Becomes, Cell, Declaration, Field, Kind, MAX_FIELDS, MAX_ID};
+pub use declaration::{Becomes, COMPASS, Cell, Declaration, Field, Kind, MAX_FIELDS, MAX_ID};
 pub use per_topic::PerTopic;
 pub use record::{Body, Head, Place, Record, uuid};
 pub use topic::{DeclareError, MAX_TOPICS, Topic};

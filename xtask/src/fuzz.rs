@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use xtask::stack::workspace;
 
-use crate::test::cargo;
+use crate::cargo::cargo;
 
 /// Seconds a target, unless the command line says otherwise.
 pub(crate) const SECONDS: u32 = 60;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::Stack;
-use crate::provision::{remove, run};
+use crate::steps::{remove, run};
 
 /// Jars that belong together.
 pub struct Jars {

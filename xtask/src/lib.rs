@@ -9,6 +9,7 @@ pub mod process;
 pub mod provision;
 pub mod servers;
 pub mod stack;
+mod steps;
 pub mod tls;
 
 pub use stack::Stack;

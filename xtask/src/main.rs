@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one test command, and the servers it needs.
 #![allow(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod cargo;
 mod fuzz;
 mod manual;
 mod test;

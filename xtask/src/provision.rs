@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::jars::{DELTA, KAFKA};
 use crate::stack::{Stack, workspace};
+use crate::steps::{remove, run};
 
 /// A Go program: its name in the stack, its package, its version, and what `go install` calls it.
 struct GoProgram {
@@ -164,28 +164,5 @@ fn pip(stack: &Stack, name: &str) -> Command {
 
 fn copy(name: &str, dir: &Path) -> Result<()> {
     fs::copy(list(name), dir.join(name)).with_context(|| format!("cannot read {}", list(name).display()))?;
-    Ok(())
-}
-
-pub(crate) fn remove(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", dir.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
-    eprintln!("xtask: provisioning {what}");
-    let began = Instant::now();
-    let program = command.get_program().to_string_lossy().into_owned();
-    // What it says is progress: standard output belongs to the results of xtask.
-    command.stdin(Stdio::null()).stdout(std::io::stderr());
-    let status = command.status().with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!("{program} could not provision {what}: {status}");
-    }
-    eprintln!("xtask: {what}: {} s", began.elapsed().as_secs());
     Ok(())
 }

@@ -11,6 +11,7 @@ use xtask::servers::{ACCESS_KEY, BUCKET, Kafka, KafkaOptions, S3, SECRET_KEY, St
 use xtask::stack::workspace;
 use xtask::{Stack, prerequisites};
 
+use crate::cargo::cargo;
 use crate::fuzz;
 
 /// What the command line says.
@@ -117,17 +118,6 @@ pub(crate) fn start(stack: &Stack, dir: &Path, start: Start) -> Result<(Vec<Serv
         servers.push(kafka.server);
     }
     Ok((servers, environment))
-}
-
-/// Cargo, in this workspace.
-pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace());
-    // What `cargo run` tells about this package is not for the packages to be built: some would be built anew for it.
-    for name in env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_")) {
-        cargo.env_remove(name);
-    }
-    cargo
 }
 
 /// Compiles first, so that no server waits for a compiler.

@@ -5,14 +5,17 @@
 //! records of the open epoch are taken as they come, the epoch is closed once every input is past it, and what the
 //! close emits is sent at that epoch before the capability moves on.
 
+use std::any::TypeId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
+use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::operator::empty;
 use timely::dataflow::{Scope, StreamVec};
 
 use crate::held::{Balance, Held, Work};
@@ -111,7 +114,7 @@ pub struct Open {
     pub is_complete: bool,
 }
 
-/// What an operator does; see the module. `Row` and `Side` are what its two outputs carry.
+/// What an operator does; see the module. `Row`, `Side` and `Sealed` are what its outputs carry; `()` where it has none.
 pub trait Stage: 'static {
     /// What it is called where somebody asks what takes so long.
     const NAME: &'static str;
@@ -119,16 +122,18 @@ pub trait Stage: 'static {
     type Row: Clone + 'static;
     /// Of the second output.
     type Side: Clone + 'static;
+    /// Of the third output: rows that are final.
+    type Sealed: Clone + 'static;
 
     /// Its inputs.
     fn inputs(&mut self) -> Vec<&mut dyn Input>;
 
     /// Takes records of the open epoch while there is fuel; once it is complete, all of them. What it emits is sent at that
     /// epoch.
-    fn absorb(&mut self, open: Open, fuel: &mut usize, out: &mut Outputs<Self::Row, Self::Side>);
+    fn absorb(&mut self, open: Open, fuel: &mut usize, out: &mut OutputsOf<Self>);
 
     /// Goes on closing the epoch while there is fuel; true once it is closed. All of its records have been taken.
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Self::Side>) -> bool;
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool;
 
     /// Tells what it holds, without looking at all of it.
     fn tell(&self, balance: &mut Balance);
@@ -158,11 +163,76 @@ impl<'scope> From<StreamVec<'scope, Epoch, EpochClose>> for Closes<'scope> {
 }
 
 /// What a stage emits.
-pub struct Outputs<R, S> {
+pub struct Outputs<R, S, F = ()> {
     /// For the first output.
     pub rows: Vec<R>,
     /// For the second output.
     pub side: Vec<S>,
+    /// For the third output.
+    pub sealed: Vec<F>,
+}
+
+/// What a stage of this type emits.
+pub type OutputsOf<S> = Outputs<<S as Stage>::Row, <S as Stage>::Side, <S as Stage>::Sealed>;
+
+/// The streams of a stage.
+pub struct Emitted<'scope, S: Stage> {
+    /// Its first output.
+    pub rows: StreamVec<'scope, Epoch, S::Row>,
+    /// Its second output.
+    pub side: StreamVec<'scope, Epoch, S::Side>,
+    /// Its third output.
+    pub sealed: StreamVec<'scope, Epoch, S::Sealed>,
+}
+
+/// One output, if anything is ever said on it: each costs its share of what workers tell each other of their progress.
+struct Output<T: Clone + 'static>(Option<(usize, Batches<T>)>);
+
+type Batches<T> = OutputBuilder<Epoch, CapacityContainerBuilder<Vec<T>>>;
+
+/// The outputs of a stage.
+struct Channels<S: Stage> {
+    rows: Output<S::Row>,
+    side: Output<S::Side>,
+    sealed: Output<S::Sealed>,
+}
+
+impl<S: Stage> Channels<S> {
+    fn new<'scope>(
+        builder: &mut OperatorBuilder<'scope, Epoch>,
+        scope: Scope<'scope, Epoch>,
+    ) -> (Self, Emitted<'scope, S>) {
+        let (rows, row_stream) = Output::new(builder, scope);
+        let (side, side_stream) = Output::new(builder, scope);
+        let (sealed, sealed_stream) = Output::new(builder, scope);
+        (Channels { rows, side, sealed }, Emitted { rows: row_stream, side: side_stream, sealed: sealed_stream })
+    }
+
+    /// Sends what there is at an epoch.
+    fn give(&mut self, capabilities: &[Capability<Epoch>], epoch: Epoch, out: &mut OutputsOf<S>) {
+        self.rows.give(capabilities, epoch, &mut out.rows);
+        self.side.give(capabilities, epoch, &mut out.side);
+        self.sealed.give(capabilities, epoch, &mut out.sealed);
+    }
+}
+
+impl<T: Clone + 'static> Output<T> {
+    fn new<'scope>(
+        builder: &mut OperatorBuilder<'scope, Epoch>,
+        scope: Scope<'scope, Epoch>,
+    ) -> (Self, StreamVec<'scope, Epoch, T>) {
+        if TypeId::of::<T>() == TypeId::of::<()>() {
+            return (Output(None), empty(scope));
+        }
+        let place = builder.shape().outputs();
+        let (output, stream) = builder.new_output_connection::<Vec<T>, _>([]);
+        (Output(Some((place, OutputBuilder::from(output)))), stream)
+    }
+
+    fn give(&mut self, capabilities: &[Capability<Epoch>], epoch: Epoch, rows: &mut Vec<T>) {
+        let Some((place, output)) = self.0.as_mut().filter(|_| !rows.is_empty()) else { return };
+        output.activate().session(&capabilities[*place].delayed(&epoch)).give_container(rows);
+    }
 }
 
 /// Drives a stage; see the module.
@@ -170,16 +240,14 @@ pub fn conduct<'scope, S: Stage>(
     mut builder: OperatorBuilder<'scope, Epoch>,
     closes: Closes<'scope>,
     mut stage: S,
-) -> (StreamVec<'scope, Epoch, S::Row>, StreamVec<'scope, Epoch, S::Side>) {
+) -> Emitted<'scope, S> {
+    let scope = closes.scope();
     let process = Arc::clone(&closes.held);
     let mut balance = Balance::new(&process);
-    let work = Work::of(&process, S::NAME, closes.scope().index());
+    let work = Work::of(&process, S::NAME, scope.index());
     let mut closes = Inbox::new(&mut builder, closes.stream, Pipeline);
-    let (rows, row_stream) = builder.new_output_connection::<Vec<S::Row>, _>([]);
-    let (side, side_stream) = builder.new_output_connection::<Vec<S::Side>, _>([]);
-    let mut rows = OutputBuilder::<Epoch, CapacityContainerBuilder<Vec<S::Row>>>::from(rows);
-    let mut side = OutputBuilder::<Epoch, CapacityContainerBuilder<Vec<S::Side>>>::from(side);
-    let activator = row_stream.scope().activator_for(builder.operator_info().address);
+    let (mut channels, emitted) = Channels::<S>::new(&mut builder, scope);
+    let activator = scope.activator_for(builder.operator_info().address);
 
     builder.build(move |capabilities| {
         let mut held = Some(capabilities);
@@ -191,24 +259,16 @@ pub fn conduct<'scope, S: Stage>(
             let Some(capabilities) = &mut held else { return };
             let mut at_work = None;
             let mut fuel = FUEL;
-            let mut out = Outputs { rows: Vec::new(), side: Vec::new() };
+            let mut out = Outputs { rows: Vec::new(), side: Vec::new(), sealed: Vec::new() };
             while fuel > 0 {
                 // Plan: the open epoch is the first that is not closed.
                 let close = closes.first();
                 let Some(epoch) = close.map(|close| close.epoch).or(open) else { break };
                 let complete = |close: &EpochClose| !frontiers.iter().any(|frontier| frontier.less_equal(&close.epoch));
                 let close = close.filter(complete);
-                let mut emit = |out: &mut Outputs<S::Row, S::Side>| {
-                    if !out.rows.is_empty() {
-                        rows.activate().session(&capabilities[0].delayed(&epoch)).give_container(&mut out.rows);
-                    }
-                    if !out.side.is_empty() {
-                        side.activate().session(&capabilities[1].delayed(&epoch)).give_container(&mut out.side);
-                    }
-                };
                 // Act, emit.
                 stage.absorb(Open { epoch, is_complete: close.is_some() }, &mut fuel, &mut out);
-                emit(&mut out);
+                channels.give(capabilities, epoch, &mut out);
                 let Some(close) = close else { break };
                 at_work = Some(epoch);
                 if !stage.inputs().iter().all(|input| input.is_done(epoch)) {
@@ -219,7 +279,7 @@ pub fn conduct<'scope, S: Stage>(
                     break;
                 }
                 let closed = stage.close(&close, &mut fuel, &mut out);
-                emit(&mut out);
+                channels.give(capabilities, epoch, &mut out);
                 // Downgrade.
                 if closed {
                     at_work = None;
@@ -240,5 +300,5 @@ pub fn conduct<'scope, S: Stage>(
             }
         }
     });
-    (row_stream, side_stream)
+    emitted
 }

@@ -13,7 +13,6 @@
 use std::borrow::Cow;
 
 use super::block::{Values, Words};
-use crate::records::changes::Change;
 use crate::records::{Point, TextId};
 use crate::time::Micros;
 
@@ -54,7 +53,7 @@ pub struct Columns<R> {
 }
 
 /// Appends the values of one column, or of a place's two.
-type Fill<R> = Box<dyn Fn(&[Change<R>], &mut Vec<Values>)>;
+type Fill<R> = Box<dyn Fn(&[&R], &mut Vec<Values>)>;
 
 impl<R> Default for Columns<R> {
     fn default() -> Self {
@@ -113,8 +112,8 @@ impl<R> Columns<R> {
         for name in ["lat", "lon"] {
             self.columns.push(Column { name: name.into(), kind: Kind::Double, unit: "degrees", null: None });
         }
-        self.fills.push(Box::new(move |changes, into| {
-            let points = changes.iter().map(|change| place(&change.row));
+        self.fills.push(Box::new(move |rows, into| {
+            let points = rows.iter().map(|row| place(row));
             let (lats, lons) = points.map(|point| (point.lat, point.lon)).unzip();
             into.extend([Values::Double(lats, None), Values::Double(lons, None)]);
         }));
@@ -126,9 +125,13 @@ impl<R> Columns<R> {
     }
 
     /// The values of all columns, in their order.
-    pub(super) fn fill(&self, changes: &[Change<R>]) -> Vec<Values> {
+    pub(super) fn fill<'a>(&self, rows: impl Iterator<Item = &'a R>) -> Vec<Values>
+    where
+        R: 'a,
+    {
+        let rows: Vec<&R> = rows.collect();
         let mut values = Vec::with_capacity(self.columns.len());
-        self.fills.iter().for_each(|fill| fill(changes, &mut values));
+        self.fills.iter().for_each(|fill| fill(&rows, &mut values));
         values
     }
 
@@ -154,8 +157,8 @@ impl<'a, R, T: Value> Draft<'a, R, T> {
     /// How a row gives the value.
     pub fn from(self, value: impl Fn(&R) -> T::Given + 'static) {
         self.columns.columns.push(self.column);
-        self.columns.fills.push(Box::new(move |changes, into| {
-            into.push(T::all(changes.iter().map(|change| value(&change.row))));
+        self.columns.fills.push(Box::new(move |rows, into| {
+            into.push(T::all(rows.iter().map(|row| value(row))));
         }));
     }
 
@@ -171,8 +174,8 @@ impl<R, T: Value> NullableDraft<'_, R, T> {
     pub fn from<V: Into<Option<T::Given>>>(self, value: impl Fn(&R) -> V + 'static) {
         let NullableDraft(Draft { columns, column, .. }) = self;
         columns.columns.push(column);
-        columns.fills.push(Box::new(move |changes, into| {
-            into.push(T::some(changes.iter().map(|change| value(&change.row).into())));
+        columns.fills.push(Box::new(move |rows, into| {
+            into.push(T::some(rows.iter().map(|row| value(row).into())));
         }));
     }
 }

@@ -9,11 +9,14 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Block, Columns, Declaration, Needs, Resume, Select, WINDOW_START, behind_pings, cell_key, centre};
+use super::{
+    Block, Columns, Declaration, Needs, Resume, Rows, Sealing, Select, Subject, WINDOW_START, behind_pings, cell_key,
+    centre,
+};
 use crate::city::City;
 use crate::held::{Balance, Kind};
 use crate::operators::enrich::TRAFFIC_REACH;
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::operators::windows::counts::{Counts, Distinct, Sum};
 use crate::operators::windows::{Aggregate, Windows};
 use crate::records::changes::{Change, EnrichedPing, TrafficMatch};
@@ -30,12 +33,14 @@ pub static TABLE: Declaration = Declaration {
     time: WINDOW_START,
     columns: || columns().describe(),
     build,
+    sealing: Sealing::by_time(LENGTH),
     lookback,
     recovery: None,
     behind,
     key_of: |topic, row| cell_key(row, "h3_8", LENGTH).filter(|_| topic == Topic::GPS),
     record_columns: &[],
     totals: &[],
+    subject: Subject::Counted("vehicles"),
 };
 
 const NAME: &str = "congestion_1h";
@@ -105,7 +110,7 @@ pub fn columns() -> Columns<CongestionWindow> {
 }
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), changes(city))
+    super::block::blocks(NAME, columns(), rows(city))
 }
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
@@ -116,11 +121,11 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     behind_pings(key, "h3_8", LENGTH, GOVERNING)
 }
 
-/// Its changes; see the module.
-pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<CongestionWindow>> {
+/// Its rows; see the module.
+pub fn rows<'scope>(city: &City<'scope>) -> Rows<'scope, CongestionWindow> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let pings = Inbox::new(&mut builder, city.enriched.clone(), Pipeline);
-    conduct(builder, city.closes.clone(), CongestionStage { pings, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), CongestionStage { pings, windows: Windows::new(LENGTH) }).into()
 }
 
 struct CongestionStage {
@@ -132,12 +137,13 @@ impl Stage for CongestionStage {
     const NAME: &'static str = NAME;
     type Row = Change<CongestionWindow>;
     type Side = ();
+    type Sealed = CongestionWindow;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.pings]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         for Change { row, diff } in self.pings.take(epoch, fuel) {
             if let Some(traffic) = row.traffic.filter(|traffic| traffic.speed_ratio().is_some()) {
                 self.windows.at(row.ping.stamp.time, row.ping.c8).add(&row, &traffic, diff.into());
@@ -145,8 +151,8 @@ impl Stage for CongestionStage {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(close, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
+        self.windows.close(close, fuel, out)
     }
 
     fn tell(&self, balance: &mut Balance) {

@@ -14,11 +14,12 @@ use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{
-    Block, Columns, Counted, Declaration, Fields, From, Needs, Resume, Select, Total, WINDOW_START, When, window,
+    Block, Columns, Counted, Declaration, Fields, From, Needs, Resume, Rows, Sealing, Select, Subject, Total,
+    WINDOW_START, When, window,
 };
 use crate::city::City;
 use crate::held::{Balance, Kind};
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::operators::windows::counts::Counts;
 use crate::operators::windows::{Aggregate, Windows};
 use crate::records::changes::Change;
@@ -38,6 +39,7 @@ pub static TABLE: Declaration = Declaration {
     time: WINDOW_START,
     columns: || columns().describe(),
     build,
+    sealing: Sealing::by_time(LENGTH),
     lookback,
     recovery: None,
     behind,
@@ -51,6 +53,7 @@ pub static TABLE: Declaration = Declaration {
         windowed("duplicate", Counted::Duplicate),
         windowed("dead_letters", Counted::Dead),
     ],
+    subject: Subject::Nobody,
 };
 
 const NAME: &str = "data_quality_15m";
@@ -123,7 +126,7 @@ pub fn columns() -> Columns<QualityWindow> {
 const PERCENTS: [u64; 2] = [50, 99];
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), changes(city))
+    super::block::blocks(NAME, columns(), rows(city))
 }
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
@@ -138,8 +141,8 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     Some(from.map(|from| Select::new(from, When::Counted(start, start + LENGTH), |_: &dyn Fields| true)).into())
 }
 
-/// Its changes; see the module.
-pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<QualityWindow>> {
+/// Its rows; see the module.
+pub fn rows<'scope>(city: &City<'scope>) -> Rows<'scope, QualityWindow> {
     let counted = city.deliveries.clone().unary(Pipeline, "count deliveries", |_, _| {
         |input, output| {
             input.for_each(|time, batch| {
@@ -152,7 +155,7 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<Q
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let by_topic = Exchange::new(|(delivery, _): &(Delivery, u64)| delivery.topic.index() as u64);
     let counted = Inbox::new(&mut builder, counted, by_topic);
-    conduct(builder, city.closes.clone(), QualityStage { counted, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), QualityStage { counted, windows: Windows::new(LENGTH) }).into()
 }
 
 struct QualityStage {
@@ -164,19 +167,20 @@ impl Stage for QualityStage {
     const NAME: &'static str = NAME;
     type Row = Change<QualityWindow>;
     type Side = ();
+    type Sealed = QualityWindow;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.counted]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         for (delivery, count) in self.counted.take(epoch, fuel) {
             self.windows.at(delivery.window, delivery.topic).add(&delivery, count);
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(close, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
+        self.windows.close(close, fuel, out)
     }
 
     fn tell(&self, balance: &mut Balance) {

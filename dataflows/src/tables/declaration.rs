@@ -16,7 +16,7 @@ use crate::time::{Epoch, Micros, window};
 
 /// All that is known of a derived table.
 pub struct Declaration {
-    /// Its name; its change log is called `<name>_changes`.
+    /// Its name, which is that of its sealed rows; its change log is called `<name>_changes`.
     pub name: &'static str,
     /// What a row is, and how it comes about, in Markdown.
     pub about: &'static str,
@@ -28,6 +28,8 @@ pub struct Declaration {
     pub columns: fn() -> Vec<Column>,
     /// How its changes come from what is known of the city.
     pub build: for<'scope> fn(&City<'scope>) -> StreamVec<'scope, Epoch, Block>,
+    /// When its rows become final.
+    pub sealing: Sealing,
     /// Which records a start must read again: those that a row which is not final depends on.
     pub lookback: fn(Resume) -> Vec<Needs>,
     /// What a start takes from the table's own rows, where records alone would not do.
@@ -41,6 +43,47 @@ pub struct Declaration {
     pub record_columns: &'static [(Topic, &'static str)],
     /// What its live rows add up to.
     pub totals: &'static [Total],
+    /// Whose its rows are, where somebody is to be forgotten.
+    pub subject: Subject,
+}
+
+/// Whose the rows of a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The vehicle's that this column names.
+    Named(&'static str),
+    /// Of a window of a cell, where this column counts vehicles: one that counts a single one is the trace of that, though it
+    /// does not name it.
+    Counted(&'static str),
+    /// Of many, or of nobody.
+    Nobody,
+}
+
+/// When the rows of a table become final (F1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealing {
+    /// The horizon counts in whole steps of this length.
+    pub step: Micros,
+    /// How long after its own time a row may still change: it is sealed so much later at most. 0: rows are sealed by their
+    /// own times.
+    pub lasts: Micros,
+}
+
+impl Sealing {
+    /// Rows are sealed by their own times, in whole steps.
+    pub const fn by_time(step: Micros) -> Sealing {
+        Sealing { step, lasts: 0 }
+    }
+
+    /// Before this time all rows that are sealed by their own times are sealed, and no row from it on is.
+    pub fn end(&self, horizon: Micros) -> Micros {
+        window(horizon, self.step)
+    }
+
+    /// Before this time every row is sealed.
+    pub fn all_before(&self, horizon: Micros) -> Micros {
+        self.end(horizon).saturating_sub(self.lasts)
+    }
 }
 
 /// Where a run goes on.
@@ -229,6 +272,12 @@ mod tests {
             let is_key = |name: &&str| column(name).is_some_and(|column| column.null.is_none());
             assert!(table.key.iter().all(is_key), "{}: its key is of columns that are never null", table.name());
             assert!(table.totals.iter().filter_map(|total| total.column).all(|name| column(name).is_some()));
+            let subject = match table.subject {
+                Subject::Named(name) => column(name).is_some_and(|column| column.kind == Kind::Text),
+                Subject::Counted(name) => column(name).is_some_and(|column| column.kind == Kind::Long),
+                Subject::Nobody => true,
+            };
+            assert!(subject, "{}: its subject is a column of its type", table.name());
             for (_, prefix) in table.record_columns {
                 let named = ["partition", "offset"].map(|what| column(&format!("{prefix}{what}")));
                 assert!(named.iter().all(Option::is_some), "{}: {prefix}", table.name());

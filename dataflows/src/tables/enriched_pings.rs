@@ -3,14 +3,16 @@
 
 use timely::dataflow::StreamVec;
 
-use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, record_key};
+use super::{
+    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Rows, Sealing, Select, Subject, Total, record_key,
+};
 use crate::city::City;
-use crate::operators::enrich::{STATUS_REACH, TRAFFIC_REACH, is_near};
+use crate::operators::enrich::{STATUS_REACH, STEP, TRAFFIC_REACH, is_near};
 use crate::operators::weather_join::WEATHER_REACH;
 use crate::records::changes::EnrichedPing;
 use crate::records::{Point, Source, Stamp};
 use crate::time::bindings::Topic;
-use crate::time::{Epoch, Micros};
+use crate::time::{Epoch, Micros, window};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -20,6 +22,7 @@ pub static TABLE: Declaration = Declaration {
     time: "event_time",
     columns: || columns().describe(),
     build,
+    sealing: Sealing::by_time(STEP),
     lookback,
     recovery: None,
     behind,
@@ -31,6 +34,7 @@ pub static TABLE: Declaration = Declaration {
         (Topic::EMERGENCY, "incident_"),
     ],
     totals: &[Total { column: None, topic: Some(Topic::GPS), counted: Counted::OnTime, but_missed: false }],
+    subject: Subject::Named("vehicle_id"),
 };
 
 const NAME: &str = "enriched_pings";
@@ -109,16 +113,18 @@ fn matched(
 }
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), city.enriched_changes.clone())
+    let rows = Rows { changes: city.enriched_changes.clone(), sealed: city.enriched_sealed.clone() };
+    super::block::blocks(NAME, columns(), rows)
 }
 
-/// A ping that is not before the horizon is not final.
+/// A ping that is not before the horizon, in whole steps, is not sealed.
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
+    let from = window(horizon, STEP);
     vec![
-        Needs::Happened(Topic::GPS, horizon),
-        Needs::Happened(Topic::TRAFFIC, horizon - TRAFFIC_REACH),
-        Needs::Happened(Topic::WEATHER, horizon - WEATHER_REACH),
-        Needs::Happened(Topic::EMERGENCY, horizon - STATUS_REACH),
+        Needs::Happened(Topic::GPS, from),
+        Needs::Happened(Topic::TRAFFIC, from - TRAFFIC_REACH),
+        Needs::Happened(Topic::WEATHER, from - WEATHER_REACH),
+        Needs::Happened(Topic::EMERGENCY, from - STATUS_REACH),
     ]
 }
 

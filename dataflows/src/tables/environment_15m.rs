@@ -11,12 +11,12 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{
-    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, cell_and_start, cell_key,
-    centre,
+    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Rows, Sealing, Select, Subject, Total, WINDOW_START,
+    cell_and_start, cell_key, centre,
 };
 use crate::city::City;
 use crate::held::{Balance, Kind};
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::operators::weather_join::{Drive, WEATHER_REACH};
 use crate::operators::windows::counts::Sum;
 use crate::operators::windows::{Aggregate, Windows};
@@ -35,6 +35,7 @@ pub static TABLE: Declaration = Declaration {
     time: WINDOW_START,
     columns: || columns().describe(),
     build,
+    sealing: Sealing::by_time(LENGTH),
     lookback,
     recovery: None,
     behind,
@@ -46,6 +47,7 @@ pub static TABLE: Declaration = Declaration {
         counted: Counted::OnTime,
         but_missed: false,
     }],
+    subject: Subject::Nobody,
 };
 
 const NAME: &str = "environment_15m";
@@ -99,7 +101,7 @@ pub fn columns() -> Columns<EnvironmentWindow> {
 }
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), changes(city))
+    super::block::blocks(NAME, columns(), rows(city))
 }
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
@@ -115,12 +117,12 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     ])
 }
 
-/// Its changes; see the module.
-pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<EnvironmentWindow>> {
+/// Its rows; see the module.
+pub fn rows<'scope>(city: &City<'scope>) -> Rows<'scope, EnvironmentWindow> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let weather = Inbox::new(&mut builder, city.weather.clone(), Pipeline);
     let drives = Inbox::new(&mut builder, city.drives.clone(), Pipeline);
-    conduct(builder, city.closes.clone(), EnvironmentStage { weather, drives, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), EnvironmentStage { weather, drives, windows: Windows::new(LENGTH) }).into()
 }
 
 struct EnvironmentStage {
@@ -133,12 +135,13 @@ impl Stage for EnvironmentStage {
     const NAME: &'static str = NAME;
     type Row = Change<EnvironmentWindow>;
     type Side = ();
+    type Sealed = EnvironmentWindow;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.weather, &mut self.drives]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         for record in self.weather.take(epoch, fuel) {
             self.windows.at(record.stamp.time, record.c5).add_record(&record);
         }
@@ -149,8 +152,8 @@ impl Stage for EnvironmentStage {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(close, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
+        self.windows.close(close, fuel, out)
     }
 
     fn tell(&self, balance: &mut Balance) {

@@ -3,8 +3,9 @@
 
 use timely::dataflow::StreamVec;
 
-use super::{Block, Columns, Declaration, Fields, Select, incidents};
+use super::{Block, Columns, Declaration, Fields, Rows, Sealing, Select, Subject, incidents};
 use crate::city::City;
+use crate::operators::incidents::{EXPOSURE, STEP};
 use crate::records::changes::VehicleExposure;
 use crate::time::bindings::Topic;
 use crate::time::{Epoch, Micros};
@@ -18,6 +19,7 @@ pub static TABLE: Declaration = Declaration {
     time: "first_time",
     columns: || columns().describe(),
     build,
+    sealing: Sealing { step: STEP, lasts: EXPOSURE },
     lookback: incidents::lookback,
     // `incidents` recovers the lives.
     recovery: None,
@@ -25,6 +27,7 @@ pub static TABLE: Declaration = Declaration {
     key_of: |_, _| None,
     record_columns: &[(Topic::EMERGENCY, "")],
     totals: &[],
+    subject: Subject::Named("vehicle_id"),
 };
 
 const NAME: &str = "incident_exposures";
@@ -50,7 +53,8 @@ pub fn columns() -> Columns<VehicleExposure> {
 }
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), city.exposures.clone())
+    let rows = Rows { changes: city.exposures.clone(), sealed: city.exposures_sealed.clone() };
+    super::block::blocks(NAME, columns(), rows)
 }
 
 fn behind(key: &[&str]) -> Option<Vec<Select>> {

@@ -10,18 +10,20 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Block, Columns, Declaration, Fields, Intern, Needs, Recovery, Resume, Select};
+use super::{Block, Columns, Declaration, Fields, Intern, Needs, Recovery, Resume, Rows, Sealing, Select, Subject};
 use crate::city::City;
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::enrich::is_near;
-use crate::operators::incidents::{BEFORE, EXPOSURE, Exposed, LIFE, LifeEvent, LifeId, Pings, Seed, exposed_until};
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::incidents::{
+    BEFORE, EXPOSURE, Exposed, LIFE, LifeEvent, LifeId, Pings, STEP, Seed, exposed_until,
+};
+use crate::operators::stage::{Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::records::changes::{Change, Exposure, Life};
 use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Phase, Reading, Stamp};
 use crate::time::bindings::Topic;
 use crate::time::closes::{CloseKind, EpochClose};
-use crate::time::{Epoch, Micros};
+use crate::time::{Epoch, Micros, window};
 
 /// The table.
 pub static TABLE: Declaration = Declaration {
@@ -31,6 +33,7 @@ pub static TABLE: Declaration = Declaration {
     time: "first_time",
     columns: || columns().describe(),
     build,
+    sealing: Sealing { step: STEP, lasts: LIFE + EXPOSURE },
     lookback,
     recovery: Some(Recovery { from: known_from, seed }),
     behind,
@@ -42,6 +45,7 @@ pub static TABLE: Declaration = Declaration {
         (Topic::EMERGENCY, "resolved_"),
     ],
     totals: &[],
+    subject: Subject::Nobody,
 };
 
 const NAME: &str = "incidents";
@@ -111,14 +115,15 @@ fn exposure(all: &mut Columns<IncidentRow>) {
 }
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), changes(city))
+    super::block::blocks(NAME, columns(), rows(city))
 }
 
-/// A life whose exposure is not known yet may have begun to count an hour before the horizon.
+/// A life whose exposure is not final may have begun to count an hour before that was decided.
 pub(super) fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Needs> {
+    let final_before = window(horizon, STEP);
     let exposure = if is_exposure_open { EXPOSURE } else { 0 };
     vec![
-        Needs::Happened(Topic::GPS, horizon - BEFORE - exposure),
+        Needs::Happened(Topic::GPS, final_before - BEFORE - exposure),
         Needs::Happened(Topic::EMERGENCY, known_from(horizon)),
     ]
 }
@@ -126,7 +131,7 @@ pub(super) fn lookback(Resume { horizon, is_exposure_open }: Resume) -> Vec<Need
 /// From where on lives are taken from the lake. Statuses are read again from there as well: a life is either known with
 /// all of its statuses, or so old that it is final.
 fn known_from(horizon: Micros) -> Micros {
-    horizon - 2 * LIFE - EXPOSURE
+    window(horizon, STEP) - 2 * LIFE - EXPOSURE
 }
 
 /// A live row as a life to go on from. Statuses alone would not do: where a life begins depends on all statuses before.
@@ -135,7 +140,7 @@ fn seed(row: &dyn Fields, horizon: Micros, intern: Intern<'_>) -> Option<Seed> {
     let life = LifeId { incident: intern(row.text("incident_id")?), first: Stamp { time, partition, offset } };
     let until = row.long("active_time").map(|active| exposed_until(active, row.long("resolved_time")));
     let count = |column| row.long(column).unwrap_or(0) as u64;
-    let exposure = until.filter(|until| *until <= horizon).map(|_| Exposure {
+    let exposure = until.filter(|until| *until <= window(horizon, STEP)).map(|_| Exposure {
         vehicles: row.long("exposed_vehicles").map(|vehicles| vehicles as u64),
         during: (count("pings_during"), Reading::from(row.double("speed_during_kmh"))),
         before: (count("pings_before"), Reading::from(row.double("speed_before_kmh"))),
@@ -168,13 +173,13 @@ fn passers(first: &dyn Fields, vehicle: Option<String>) -> Option<Select> {
     Some(Select::on_time(Topic::GPS, time - BEFORE, time + LIFE + EXPOSURE, near))
 }
 
-/// Its changes; see the module.
-pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<IncidentRow>> {
+/// Its rows; see the module.
+pub fn rows<'scope>(city: &City<'scope>) -> Rows<'scope, IncidentRow> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let lives = Inbox::new(&mut builder, city.lives.clone(), Pipeline);
     let exposed = Inbox::new(&mut builder, city.exposed.clone(), Pipeline);
     let stage = Incidents { lives, exposed, rows: IdMap::default(), touched: IdSet::default() };
-    conduct(builder, city.closes.clone(), stage).0
+    conduct(builder, city.closes.clone(), stage).into()
 }
 
 struct Incidents {
@@ -200,12 +205,13 @@ impl Stage for Incidents {
     const NAME: &'static str = NAME;
     type Row = Change<IncidentRow>;
     type Side = ();
+    type Sealed = IncidentRow;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.lives, &mut self.exposed]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         for event in self.lives.take(epoch, fuel) {
             let slot = self.rows.entry(event.id).or_default();
             if event.is_final {
@@ -225,7 +231,7 @@ impl Stage for Incidents {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
         if close.kind == CloseKind::Open {
             return true;
         }
@@ -234,9 +240,12 @@ impl Stage for Incidents {
             let Some(slot) = self.rows.get_mut(&id) else { continue };
             let row = slot.row();
             let old = std::mem::replace(&mut slot.written, row);
-            if old != row && close.kind == CloseKind::Seal {
-                out.rows.extend(old.map(|row| Change { row, diff: -1 }));
-                out.rows.extend(row.map(|row| Change { row, diff: 1 }));
+            if close.kind == CloseKind::Seal {
+                if old != row {
+                    out.rows.extend(old.map(|row| Change { row, diff: -1 }));
+                    out.rows.extend(row.map(|row| Change { row, diff: 1 }));
+                }
+                out.sealed.extend(row.filter(|_| slot.is_final));
             }
             if slot.is_final || row.is_none() {
                 self.rows.remove(&id);

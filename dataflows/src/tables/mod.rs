@@ -20,9 +20,11 @@ use timely::dataflow::StreamVec;
 use crate::city::City;
 use crate::time::Epoch;
 
-pub use block::{Block, Validity, Values, Words};
+pub use block::{Block, Rows, Validity, Values, Words};
 pub use columns::{Column, Columns, Kind};
-pub use declaration::{Counted, Declaration, Derived, Intern, Needs, Recovery, Resume, Total, centre, record_key};
+pub use declaration::{
+    Counted, Declaration, Derived, Intern, Needs, Recovery, Resume, Sealing, Subject, Total, centre, record_key,
+};
 pub use lookup::{Fields, From, Select, Then, Wanted, When, behind_pings, cell_and_start, cell_key};
 
 pub use crate::time::window;
@@ -45,7 +47,7 @@ static DECLARATIONS: &[&Declaration] = &[
 /// How many of the list the lakes have that were made before lakes named their tables.
 const ORIGINAL: usize = 6;
 
-/// The changes of some tables, at the epochs that end commits.
+/// The changes of some tables and what of them is sealed, at the epochs that end commits.
 pub fn derive<'scope>(
     city: &City<'scope>,
     tables: impl IntoIterator<Item = Derived>,

@@ -11,12 +11,13 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::{
-    Block, Columns, Counted, Declaration, Needs, Resume, Select, Total, WINDOW_START, behind_pings, cell_key, centre,
+    Block, Columns, Counted, Declaration, Needs, Resume, Rows, Sealing, Select, Subject, Total, WINDOW_START,
+    behind_pings, cell_key, centre,
 };
 use crate::city::City;
 use crate::held::{Balance, Kind};
 use crate::operators::enrich::TRAFFIC_REACH;
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::operators::windows::counts::{Counts, Distinct, Sum};
 use crate::operators::windows::{Aggregate, Windows};
 use crate::records::changes::{Change, EnrichedPing};
@@ -34,6 +35,7 @@ pub static TABLE: Declaration = Declaration {
     time: WINDOW_START,
     columns: || columns().describe(),
     build,
+    sealing: Sealing::by_time(LENGTH),
     lookback,
     recovery: None,
     behind,
@@ -48,6 +50,7 @@ pub static TABLE: Declaration = Declaration {
             but_missed: false,
         },
     ],
+    subject: Subject::Counted("vehicles"),
 };
 
 const NAME: &str = "traffic_5m";
@@ -136,7 +139,7 @@ fn speeds(all: &mut Columns<TrafficWindow>) {
 const PERCENTS: [u64; 3] = [50, 85, 95];
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), changes(city))
+    super::block::blocks(NAME, columns(), rows(city))
 }
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
@@ -147,12 +150,12 @@ fn behind(key: &[&str]) -> Option<Vec<Select>> {
     behind_pings(key, "h3_8", LENGTH, GOVERNING)
 }
 
-/// Its changes; see the module.
-pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<TrafficWindow>> {
+/// Its rows; see the module.
+pub fn rows<'scope>(city: &City<'scope>) -> Rows<'scope, TrafficWindow> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let pings = Inbox::new(&mut builder, city.enriched.clone(), Pipeline);
     let traffic = Inbox::new(&mut builder, city.traffic.clone(), Pipeline);
-    conduct(builder, city.closes.clone(), TrafficStage { pings, traffic, windows: Windows::new(LENGTH) }).0
+    conduct(builder, city.closes.clone(), TrafficStage { pings, traffic, windows: Windows::new(LENGTH) }).into()
 }
 
 struct TrafficStage {
@@ -165,12 +168,13 @@ impl Stage for TrafficStage {
     const NAME: &'static str = NAME;
     type Row = Change<TrafficWindow>;
     type Side = ();
+    type Sealed = TrafficWindow;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.pings, &mut self.traffic]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         for Change { row, diff } in self.pings.take(epoch, fuel) {
             self.windows.at(row.ping.stamp.time, row.ping.c8).add_ping(&row, diff.into());
         }
@@ -179,8 +183,8 @@ impl Stage for TrafficStage {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        self.windows.close(close, fuel, &mut out.rows)
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
+        self.windows.close(close, fuel, out)
     }
 
     fn tell(&self, balance: &mut Balance) {

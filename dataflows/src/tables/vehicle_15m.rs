@@ -12,10 +12,13 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Block, Columns, Counted, Declaration, Fields, Needs, Resume, Select, Total, WINDOW_START, window};
+use super::{
+    Block, Columns, Counted, Declaration, Fields, Needs, Resume, Rows, Sealing, Select, Subject, Total, WINDOW_START,
+    window,
+};
 use crate::city::City;
 use crate::held::{Amount, Balance, Kind};
-use crate::operators::stage::{Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::operators::timeline::{Stamped, Timeline};
 use crate::operators::windows::{Aggregate, Windows};
 use crate::records::changes::Change;
@@ -35,6 +38,7 @@ pub static TABLE: Declaration = Declaration {
     time: WINDOW_START,
     columns: || columns().describe(),
     build,
+    sealing: Sealing::by_time(LENGTH),
     lookback,
     recovery: None,
     behind,
@@ -49,6 +53,7 @@ pub static TABLE: Declaration = Declaration {
             but_missed: false,
         },
     ],
+    subject: Subject::Named("vehicle_id"),
 };
 
 const NAME: &str = "vehicle_15m";
@@ -118,7 +123,7 @@ pub fn columns() -> Columns<VehicleWindow> {
 }
 
 fn build<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Block> {
-    super::block::blocks(NAME, columns(), changes(city))
+    super::block::blocks(NAME, columns(), rows(city))
 }
 
 fn lookback(Resume { horizon, .. }: Resume) -> Vec<Needs> {
@@ -143,8 +148,8 @@ fn key_of(topic: Topic, row: &dyn Fields) -> Option<String> {
     counts.then(|| format!("{id}/{}", window(time, LENGTH)))
 }
 
-/// Its changes; see the module.
-pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<VehicleWindow>> {
+/// Its rows; see the module.
+pub fn rows<'scope>(city: &City<'scope>) -> Rows<'scope, VehicleWindow> {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), city.closes.scope());
     let by_vehicle = Exchange::new(|ping: &Ping| ping.vehicle.spread());
     let pings = Inbox::new(&mut builder, city.pings.clone(), by_vehicle);
@@ -153,7 +158,7 @@ pub fn changes<'scope>(city: &City<'scope>) -> StreamVec<'scope, Epoch, Change<V
     let windows = Windows::new(LENGTH);
     let stage =
         VehicleStage { pings, records, fleet: IdMap::default(), windows, freeing: Every::new(MINUTE), tracks: 0 };
-    conduct(builder, city.closes.clone(), stage).0
+    conduct(builder, city.closes.clone(), stage).into()
 }
 
 struct VehicleStage {
@@ -177,12 +182,13 @@ impl Stage for VehicleStage {
     const NAME: &'static str = NAME;
     type Row = Change<VehicleWindow>;
     type Side = ();
+    type Sealed = VehicleWindow;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.pings, &mut self.records]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         // In the order of each vehicle's way, nearly all are the last so far.
         let mut pings = self.pings.take(epoch, fuel);
         pings.sort_unstable_by_key(|ping| (ping.vehicle, ping.stamp));
@@ -207,8 +213,8 @@ impl Stage for VehicleStage {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
-        if !self.windows.close(close, fuel, &mut out.rows) {
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
+        if !self.windows.close(close, fuel, out) {
             return false;
         }
         // Once a minute is often enough: it visits every vehicle.

@@ -8,6 +8,7 @@ pub mod disposition;
 pub mod every;
 pub mod holding;
 pub mod progress;
+pub mod seals;
 pub mod ticks;
 
 use serde::{Deserialize, Serialize};

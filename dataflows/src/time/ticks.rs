@@ -13,6 +13,8 @@ pub struct Tick {
     pub epoch: Epoch,
     /// The number of the commit that this epoch ends, if it ends one.
     pub seal: Option<u64>,
+    /// Whether that commit ends a version of the tables as readers see them.
+    pub publishes: bool,
     /// The greatest log clock at which a partition may still be read; `None` is no limit.
     pub limit: Option<Micros>,
     /// Partitions to read from the next epoch on.

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use citystream_dataflows::city::{City, Records};
 use citystream_dataflows::operators::incidents::Seed;
-use citystream_dataflows::records::changes::{Change, LifeId};
+use citystream_dataflows::records::changes::LifeId;
 use citystream_dataflows::tables::incidents::IncidentRow;
-use citystream_dataflows::tables::{data_quality_15m, environment_15m, incidents, traffic_5m, vehicle_15m};
+use citystream_dataflows::tables::{Rows, data_quality_15m, environment_15m, incidents, traffic_5m, vehicle_15m};
 use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::closes::{CloseKind, EpochClose};
 use timely::dataflow::operators::{Input, Inspect};
 use timely::dataflow::{InputHandleVec, StreamVec};
 
+use crate::finality;
 use crate::reference::{Key, Kinds, Row, Tables};
 use crate::world::{MINUTE, Random, Record};
 
@@ -58,8 +59,15 @@ pub fn cut(log: &[Record], seed: u64) -> Vec<Cut> {
     cuts
 }
 
+/// What a seal wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Seal {
+    pub changes: Vec<(Row, i8)>,
+    pub sealed: Vec<Row>,
+}
+
 /// What each seal wrote.
-pub type Seals = BTreeMap<Epoch, Vec<(Row, i8)>>;
+pub type Seals = BTreeMap<Epoch, Seal>;
 
 type Collected = Arc<Mutex<Seals>>;
 
@@ -140,22 +148,30 @@ impl Handles {
 }
 
 fn collect_all(city: &City<'_>, to: &Collected) {
-    collect(city.enriched_changes.clone(), Row::Ping, to);
-    collect(traffic_5m::changes(city), Row::Traffic, to);
-    collect(vehicle_15m::changes(city), Row::Vehicle, to);
-    collect(environment_15m::changes(city), Row::Environment, to);
-    collect(incidents::changes(city), Row::Incident, to);
-    collect(data_quality_15m::changes(city), Row::Quality, to);
-    collect(city.exposures.clone(), Row::Exposure, to);
+    let (changes, sealed) = (city.enriched_changes.clone(), city.enriched_sealed.clone());
+    collect(Rows { changes, sealed }, Row::Ping, to);
+    collect(traffic_5m::rows(city), Row::Traffic, to);
+    collect(vehicle_15m::rows(city), Row::Vehicle, to);
+    collect(environment_15m::rows(city), Row::Environment, to);
+    collect(incidents::rows(city), Row::Incident, to);
+    collect(data_quality_15m::rows(city), Row::Quality, to);
+    let (changes, sealed) = (city.exposures.clone(), city.exposures_sealed.clone());
+    collect(Rows { changes, sealed }, Row::Exposure, to);
 }
 
-fn collect<R: Clone + 'static>(stream: StreamVec<'_, Epoch, Change<R>>, row: fn(R) -> Row, to: &Collected) {
+fn collect<R: Clone + 'static>(Rows { changes, sealed }: Rows<'_, R>, row: fn(R) -> Row, to: &Collected) {
+    each(changes, to, move |seal, change| seal.changes.push((row(change.row.clone()), change.diff)));
+    each(sealed, to, move |seal, sealed| seal.sealed.push(row(sealed.clone())));
+}
+
+fn each<T: Clone + 'static>(stream: StreamVec<'_, Epoch, T>, to: &Collected, keep: impl Fn(&mut Seal, &T) + 'static) {
     let to = Arc::clone(to);
     stream.inspect_core(move |event| {
-        let Ok((time, changes)) = event else { return };
-        let epoch = *time.least().expect("changes have an epoch");
-        let changes = changes.iter().map(|change| (row(change.row.clone()), change.diff));
-        to.lock().expect("no worker panics here").entry(epoch).or_default().extend(changes);
+        let Ok((time, all)) = event else { return };
+        let epoch = *time.least().expect("what is written has an epoch");
+        let mut seals = to.lock().expect("no worker panics here");
+        let seal = seals.entry(epoch).or_default();
+        all.iter().for_each(|one| keep(seal, one));
     });
 }
 
@@ -182,13 +198,15 @@ pub fn effects(changes: &[(Row, i8)]) -> Result<Effects, String> {
     Ok(effects)
 }
 
-/// Applies seals to tables: what goes must be there exactly, and what comes must not.
+/// Applies seals to tables: what goes must be there exactly, what comes must not, and what is final must be sealed.
 pub fn apply(tables: &mut Tables, seals: &Seals, cuts: &[Cut]) -> Result<(), String> {
-    for (epoch, changes) in seals {
-        let seals = cuts.iter().any(|cut| cut.close.epoch == *epoch && cut.close.kind == CloseKind::Seal);
-        if !seals {
-            return Err(format!("epoch {epoch} is no seal, and writes {:?}", changes[0]));
-        }
+    let is_seal = |epoch: &Epoch| cuts.iter().any(|cut| cut.close.epoch == *epoch && cut.close.kind == CloseKind::Seal);
+    if let Some((epoch, wrote)) = seals.iter().find(|(epoch, _)| !is_seal(epoch)) {
+        return Err(format!("epoch {epoch} is no seal, and writes {wrote:?}"));
+    }
+    let nothing = Seal::default();
+    for EpochClose { epoch, horizon, .. } in cuts.iter().map(|cut| &cut.close).filter(|close| is_seal(&close.epoch)) {
+        let Seal { changes, sealed } = seals.get(epoch).unwrap_or(&nothing);
         for (key, (old, new)) in effects(changes).map_err(|e| format!("epoch {epoch}: {e}"))? {
             let held = tables.remove(&key);
             if held != old {
@@ -197,6 +215,12 @@ pub fn apply(tables: &mut Tables, seals: &Seals, cuts: &[Cut]) -> Result<(), Str
             tables.extend(new.map(|row| (key, row)));
         }
         exposures_agree(tables).map_err(|e| format!("epoch {epoch}: {e}"))?;
+        let due = finality::sealed(tables, finality::horizon_before(cuts, *epoch), *horizon);
+        let found: Tables = sealed.iter().map(|row| (row.key(), row.clone())).collect();
+        if found.len() != sealed.len() {
+            return Err(format!("epoch {epoch}: a row is sealed twice"));
+        }
+        same(&found, &due).map_err(|e| format!("epoch {epoch}: sealed: {e}"))?;
     }
     Ok(())
 }

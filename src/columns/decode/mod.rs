@@ -166,7 +166,7 @@ impl Limits {
             return Err(Rejection::new(Reason::BadLogTime, detail));
         }
         let fields = layout.fields;
-        let raw = json::object(self.text(incoming.record.payload)?, fields, extra, relaxed)?;
+        let raw = json::object(self.text(incoming.record)?, fields, extra, relaxed)?;
         let mut parsed = Parsed { values: [const { Value::Null }; MAX_FIELDS], event_time: 0, identity: 0 };
         for (index, field) in fields.iter().enumerate() {
             parsed.values[index] = self.value(field, raw[index], extra)?;
@@ -179,10 +179,15 @@ impl Limits {
         Ok(parsed)
     }
 
-    fn text<'a>(&self, payload: Option<&'a [u8]>) -> Result<&'a str, Rejection> {
-        let payload = payload.ok_or_else(|| Rejection::bare(Reason::NullPayload))?;
-        if payload.len() > self.max_record {
-            let detail = format!("{} bytes, at most {} are read", payload.len(), self.max_record);
+    fn text<'a>(&self, record: Record<'a>) -> Result<&'a str, Rejection> {
+        let payload = record.payload.ok_or_else(|| Rejection::bare(Reason::NullPayload))?;
+        let length = record.length.unwrap_or(payload.len());
+        if length > self.max_record {
+            let detail = format!("{length} bytes, at most {} are read", self.max_record);
+            return Err(Rejection::new(Reason::TooLong, detail));
+        }
+        if length > payload.len() {
+            let detail = format!("{length} bytes, of which only the first {} were kept", payload.len());
             return Err(Rejection::new(Reason::TooLong, detail));
         }
         if payload.first() == Some(&0) {

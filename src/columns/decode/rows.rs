@@ -336,12 +336,12 @@ struct DeadColumns {
 impl DeadColumns {
     fn push(&mut self, incoming: &Incoming<'_>, max_record: usize, rejection: &Rejection) {
         let topic = incoming.partition.topic;
-        let payload = incoming.record.payload;
+        let (payload, length) = (incoming.record.payload, incoming.record.length.unwrap_or(0));
         self.dead.push((topic, incoming.log_clock));
         self.log.topic.append_value(topic.name());
         self.log.push(incoming);
         self.payload.append_option(payload.map(|bytes| &bytes[..bytes.len().min(max_record)]));
-        self.payload_bytes.append_option(payload.map(|bytes| bytes.len() as i64));
+        self.payload_bytes.append_option(payload.map(|bytes| bytes.len().max(length) as i64));
         self.reason.append_value(rejection.reason.name());
         self.detail.append_option(Some(rejection.detail.as_str()).filter(|detail| !detail.is_empty()));
     }

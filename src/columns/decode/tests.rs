@@ -49,7 +49,8 @@ fn decoder() -> Decoder {
 }
 
 fn incoming(topic: Topic, offset: i64, payload: Option<&[u8]>) -> Incoming<'_> {
-    let record = Record { offset, next: NextOffset(offset + 1), log_time: NOW, key: Some(b"key"), payload };
+    let next = NextOffset(offset + 1);
+    let record = Record { offset, next, log_time: NOW, key: Some(b"key"), payload, length: None };
     Incoming::new(Partition { topic, index: 3 }, None, record)
 }
 
@@ -414,7 +415,7 @@ fn random_record(random: &mut Random, topic: Topic) -> (String, Vec<Value>, Valu
 }
 
 /// Payloads, most of them broken by a few bytes.
-fn mutated(random: &mut Random, topic: Topic) -> String {
+pub(crate) fn mutated(random: &mut Random, topic: Topic) -> String {
     const BYTES: &[u8] = b"\"\\{}[]:,.-+eE0123456789 \n\t\x01tfnu\xc3\xa9azN";
     let plain = [("speed", json!(12.5)), ("note", json!("plain caf\u{e9}")), ("roadClosure", json!(true))];
     let text = if random.one_in(2) { with(topic, &plain) } else { random_record(random, topic).0 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use citystream_dataflows::time::Micros;
-use citystream_wire::{Field, Kind, MAX_ID};
+use citystream_wire::{COMPASS, Field, Kind, MAX_ID};
 
 use super::reason::Rejection;
 use crate::columns::tables::Reason;
@@ -139,9 +139,8 @@ fn place(text: &str) -> Option<(f64, f64)> {
 
 /// Degrees clockwise from north of one of the eight compass words, in any case, with any or no hyphen.
 fn bearing(word: &str) -> Option<f64> {
-    const WORDS: [&str; 8] = ["north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"];
     let letters = || word.bytes().filter(|b| !matches!(b, b'-' | b' ' | b'_')).map(|b| b.to_ascii_lowercase());
-    let index = WORDS.iter().position(|known| letters().eq(known.bytes()))?;
+    let index = COMPASS.iter().position(|known| letters().eq(known.bytes()))?;
     Some(45.0 * index as f64)
 }
 

@@ -34,7 +34,7 @@ fn decoded(topic: Topic, members: &[Value]) -> Vec<RawBatch> {
         }
         let payload = record.to_string();
         let (next, payload) = (NextOffset(offset + 1), Some(payload.as_bytes()));
-        let record = Record { offset, next, log_time: T + 2_500_000, key: None, payload };
+        let record = Record { offset, next, log_time: T + 2_500_000, key: None, payload, length: None };
         let partition = Partition { topic, index: 3 };
         decoder.decode(Incoming::new(partition, None, record), &mut rows);
     }

@@ -3,7 +3,6 @@
 use arrow::array::RecordBatch;
 use citystream_dataflows::time::disposition::Disposition;
 
-use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::Micros;
 use citystream_wire::Topic;
 
@@ -25,9 +24,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Changes of a derived table.
-    pub fn changes(table: Derived, columns: RecordBatch) -> Batch {
-        let table = Table::Derived(table);
+    /// Rows of a derived table.
+    pub fn derived(table: Table, columns: RecordBatch) -> Batch {
         Batch { table, columns, dispositions: Vec::new(), quality_windows: Vec::new(), dead: Vec::new() }
     }
 }

@@ -2,9 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use citystream_dataflows::tables::Derived;
 
 use super::time_type;
+
+/// The column that says how far each derived table is sealed.
+pub const SEALED_THROUGH: &str = "sealed_through";
 
 /// They. The counts are those of P4.
 pub fn schema() -> SchemaRef {
@@ -14,7 +18,13 @@ pub fn schema() -> SchemaRef {
         let mut fields = vec![long("seq"), text("kind"), text("run"), Field::new("time", time_type(), false)];
         fields.extend([long("epoch"), Field::new("horizon", time_type(), true)]);
         fields.extend(["read", "on_time", "late", "expired", "duplicate", "dead", "missed"].map(long));
+        fields.push(Field::new(SEALED_THROUGH, DataType::Struct(sealed_through()), true));
         Arc::new(Schema::new(fields))
     });
     SCHEMA.clone()
+}
+
+/// A time a derived table, by its name.
+pub fn sealed_through() -> Fields {
+    Derived::all().map(|table| Field::new(table.name(), time_type(), true)).collect()
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use arrow::datatypes::{DataType, Field as ArrowField};
 use citystream_wire::{Cell, Declaration, Field, Kind, Topic};
 
-use citystream_dataflows::tables::{Derived, Kind as ColumnKind};
+use citystream_dataflows::tables::{Derived, Kind as ColumnKind, Subject};
+use citystream_dataflows::time::MINUTE;
 use citystream_dataflows::time::disposition::Disposition;
 
 use super::{Reason, Table, commits, schema};
@@ -74,8 +75,8 @@ fn meaning(disposition: Disposition) -> &'static str {
 const COMMITS: &str = "
 ## commits
 
-One row a commit: what it added, and up to where the lake is complete with it. All tables together, up to one `seq`, are one
-state of the lake.
+One row a commit, a file a version: what it added, and up to where the lake is complete with it. All tables together, up to one
+`seq`, are one state of the lake; at one version they are that of its last commit.
 
 | column | type | what it says | null when |
 |---|---|---|---|
@@ -83,7 +84,7 @@ state of the lake.
 
 fn of_commits(column: &str) -> &'static str {
     match column {
-        "seq" => "its number: the `seq` of its rows, and the version of each Delta table that ends with it",
+        "seq" => "its number: the `seq` of its rows",
         "kind" => "`data`, or `claim`: a run has begun, and there is nothing else in it",
         "run" => "the run that wrote it",
         "time" => "when it was proposed, by that run's clock; no row depends on it",
@@ -93,6 +94,9 @@ fn of_commits(column: &str) -> &'static str {
         "on_time" | "late" | "expired" | "duplicate" => "those that became rows of that disposition",
         "dead" => "those that became dead letters",
         "missed" => "of all read, those whose window of data quality was sealed: `data_quality_15m` lacks them",
+        "sealed_through" => {
+            "a field a derived table: all of its rows before that time are sealed, and in the version that has this row"
+        }
         _ => "?",
     }
 }
@@ -100,23 +104,43 @@ fn of_commits(column: &str) -> &'static str {
 const DERIVED: &str = "
 # Derived tables
 
-Over rows on time, that is neither late nor expired nor duplicate (`data_quality_15m`: over all). Each is a change log: a
-row that appears has `diff` +1, one that goes -1; in a commit (`seq`) at most one of each for a `row_key`. The table itself
-is a view (`citystream lake sql` prints it): the last change of each key, if that is +1. `sum(diff * x)` over the changes is
-right too; a bare `count(*)` or `avg` is not. Files are partitioned by the UTC date of the row's own time (`event_date`) and
-sorted by it.
+Over rows on time, that is neither late nor expired nor duplicate (`data_quality_15m`: over all). Each has three names:
+
+- **`<table>`** has the *sealed* rows: those that no record to come can change, each once, never touched again. Any reader of
+  Parquet or Delta has them without a view. Rows that are still open are not in it.
+- **`<table>_changes`** is the log of how rows came to be, open ones too: a row that appears has `diff` +1, one that goes -1; in
+  a commit (`seq`) at most one of each for a `row_key`. `sum(diff * x)` over the changes is right; a bare `count(*)` or `avg` is
+  not. It has one column more than the table, `diff`.
+- **`<table>_now`** is a view (`citystream lake sql` prints it): what is sealed, and the last change of each row that is not,
+  if that is +1.
+
+A row is sealed once the horizon, rounded down to the table's step, has passed its time; a life of an incident and those who
+passed it once it can be neither extended nor passed any more. Files are partitioned by the UTC date of the row's own time
+(`event_date`) and sorted by it.
 
 Measures are quantised once, to a millionth of their unit (distances: to the millimetre), and then only added, so that any
 order gives the same bits; a mean is one division at the end.
 ";
 
 fn derived_section(text: &mut String, table: Derived) {
-    let _ = writeln!(text, "\n## {}\n\n{}\n\nKey: `row_key` = `{}`.\n", table.changes(), table.about, key(table));
+    let (name, step) = (table.name(), table.sealing.step / MINUTE);
+    let (key, forgotten) = (key(table), forgotten(table));
+    let _ =
+        writeln!(text, "\n## {name}\n\n{}\n\nKey: `row_key` = `{key}`. Step: {step} min. {forgotten}\n", table.about);
     text.push_str("| column | type | unit | null when |\n|---|---|---|---|\n");
-    for column in schema(Table::Derived(table)).fields() {
+    for column in schema(Table::Sealed(table)).fields() {
         let own = table.columns().iter().find(|own| own.name == *column.name());
         let (unit, null) = own.map_or(("", "never"), |own| (own.unit, own.null.unwrap_or("never")));
         row(text, &[&format!("`{}`", column.name()), &type_name(column.data_type()), unit, null]);
+    }
+}
+
+/// What goes where a vehicle is to be forgotten.
+fn forgotten(table: Derived) -> String {
+    match table.subject {
+        Subject::Named(column) => format!("Erased with a vehicle: rows with its `{column}`."),
+        Subject::Counted(column) => format!("Erased with a vehicle: its windows whose `{column}` is 1."),
+        Subject::Nobody => "Erased with a vehicle: nothing.".to_owned(),
     }
 }
 
@@ -198,6 +222,7 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Boolean => "boolean".to_owned(),
         DataType::Timestamp(..) => "timestamp".to_owned(),
         DataType::List(member) => format!("list of {}", type_name(member.data_type())),
+        DataType::Struct(_) => "struct of timestamps".to_owned(),
         other => other.to_string(),
     }
 }

@@ -18,13 +18,14 @@ pub use batch::Batch;
 pub use citystream_dataflows::records::reason::Reason;
 use citystream_wire::{Cell, Field, Kind, PerTopic};
 
-/// The tables of records and some derived ones with their schemas, by name.
+/// The tables of records and of some derived ones with their schemas, by name.
 pub fn with_schemas(derived: &[Derived]) -> impl Iterator<Item = (&'static str, SchemaRef)> {
-    let derived = derived.iter().copied().map(Table::Derived);
+    let derived = derived.iter().flat_map(|table| Table::of(*table));
     Table::records().chain(derived).map(|table| (table.name(), schema(table)))
 }
 
-/// A table whose rows are records, or what could not be read as one; or the change log of a derived table.
+/// A table whose rows are records, or what could not be read as one; or of a derived table, the change log or the sealed
+/// rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Table {
     /// The records of a topic.
@@ -32,13 +33,20 @@ pub enum Table {
     /// Records that could not be read, with their bytes and the reason.
     DeadLetters,
     /// Changes of a derived table.
-    Derived(Derived),
+    Changes(Derived),
+    /// Rows of a derived table that are final, each once.
+    Sealed(Derived),
 }
 
 impl Table {
     /// All tables: those of records, then the derived ones.
     pub fn all() -> impl Iterator<Item = Table> {
-        Table::records().chain(Derived::all().map(Table::Derived))
+        Table::records().chain(Derived::all().flat_map(Table::of))
+    }
+
+    /// Those of a derived table.
+    pub fn of(table: Derived) -> [Table; 2] {
+        [Table::Changes(table), Table::Sealed(table)]
     }
 
     /// The tables of records: raw tables, then dead letters.
@@ -51,7 +59,8 @@ impl Table {
         match self {
             Table::Raw(topic) => topic.index(),
             Table::DeadLetters => Topic::count(),
-            Table::Derived(table) => Topic::count() + 1 + table.index(),
+            Table::Changes(table) => Topic::count() + 1 + 2 * table.index(),
+            Table::Sealed(table) => Topic::count() + 2 + 2 * table.index(),
         }
     }
 
@@ -60,7 +69,8 @@ impl Table {
         match self {
             Table::Raw(topic) => topic.raw_table(),
             Table::DeadLetters => DEAD_LETTERS,
-            Table::Derived(table) => table.changes(),
+            Table::Changes(table) => table.changes(),
+            Table::Sealed(table) => table.name(),
         }
     }
 
@@ -73,7 +83,15 @@ impl Table {
     pub fn topic(self) -> Option<Topic> {
         match self {
             Table::Raw(topic) => Some(topic),
-            Table::DeadLetters | Table::Derived(_) => None,
+            Table::DeadLetters | Table::Changes(_) | Table::Sealed(_) => None,
+        }
+    }
+
+    /// The derived table that it is of; `None` for tables of records.
+    pub fn derived(self) -> Option<Derived> {
+        match self {
+            Table::Raw(_) | Table::DeadLetters => None,
+            Table::Changes(table) | Table::Sealed(table) => Some(table),
         }
     }
 
@@ -82,7 +100,7 @@ impl Table {
         match self {
             Table::Raw(_) => EVENT_TIME,
             Table::DeadLetters => LOG_TIME,
-            Table::Derived(table) => table.time,
+            Table::Changes(table) | Table::Sealed(table) => table.time,
         }
     }
 
@@ -90,7 +108,7 @@ impl Table {
     pub fn day_column(self) -> &'static str {
         match self {
             Table::Raw(_) | Table::DeadLetters => LOG_TIME,
-            Table::Derived(table) => table.time,
+            Table::Changes(table) | Table::Sealed(table) => table.time,
         }
     }
 }
@@ -103,7 +121,7 @@ pub const EVENT_TIME: &str = "event_time";
 pub const LOG_TIME: &str = "log_time";
 /// The start of the window of data quality in which a record counts.
 pub const QUALITY_WINDOW: &str = "quality_window";
-/// The key of a changed row.
+/// The key of a derived row.
 pub const ROW_KEY: &str = "row_key";
 /// The column of a change log that says whether a row comes (1) or goes (-1).
 pub const DIFF: &str = "diff";
@@ -155,14 +173,15 @@ fn complete(table: Table, committed: bool) -> SchemaRef {
     let mut columns = match table {
         Table::Raw(topic) => record_columns(topic),
         Table::DeadLetters => dead_letter_columns(),
-        Table::Derived(table) => change_columns(table),
+        Table::Changes(table) => derived_columns(table, Some(required(DIFF, DataType::Int32))),
+        Table::Sealed(table) => derived_columns(table, None),
     };
     if committed {
         columns.extend([required("epoch", DataType::Int64), required("seq", DataType::Int64)]);
         match table {
             Table::Raw(_) => columns.extend([required("disposition", DataType::Utf8), quality_window()]),
             Table::DeadLetters => columns.push(quality_window()),
-            Table::Derived(_) => {}
+            Table::Changes(_) | Table::Sealed(_) => {}
         }
     }
     Arc::new(Schema::new(columns))
@@ -220,10 +239,10 @@ fn dead_letter_columns() -> Vec<ArrowField> {
     columns
 }
 
-fn change_columns(table: Derived) -> Vec<ArrowField> {
+fn derived_columns(table: Derived, diff: Option<ArrowField>) -> Vec<ArrowField> {
     let field = |column: &Column| ArrowField::new(&*column.name, data_type(column.kind), column.null.is_some());
-    let added = [required(ROW_KEY, DataType::Utf8), required(DIFF, DataType::Int32)];
-    added.into_iter().chain(table.columns().iter().map(field)).collect()
+    let key = required(ROW_KEY, DataType::Utf8);
+    [key].into_iter().chain(diff).chain(table.columns().iter().map(field)).collect()
 }
 
 fn data_type(kind: ColumnKind) -> DataType {
@@ -274,7 +293,7 @@ mod tests {
             let expected: &[&str] = match table {
                 Table::Raw(_) => &["epoch", "seq", "disposition", "quality_window"],
                 Table::DeadLetters => &["epoch", "seq", "quality_window"],
-                Table::Derived(_) => &["epoch", "seq"],
+                Table::Changes(_) | Table::Sealed(_) => &["epoch", "seq"],
             };
             assert_eq!(added, expected);
         }

@@ -1,161 +1,195 @@
-//! Delta checkpoints: every [`EVERY`] versions one Parquet file that stands for a table's whole log up to there, so that
-//! a reader of a long log reads one file and the few versions after it.
+//! Delta checkpoints: now and then one Parquet file that stands for a table's whole log up to there, so that a reader of a
+//! long log reads one file and the few versions after it.
 //!
-//! A checkpoint is a function of the commits: it is folded from the last sound one before it and the commits since. It is no
-//! truth of its own: without it readers read more versions; one that is wrong is [repaired](repair) at a start. Removed files are left out at once: nobody but citystream deletes
-//! files.
+//! What a checkpoint says is a function of the commits. It is written from what the lake knows to be live (the newest root and the
+//! commits after it), a part at a time, so that memory does not grow with what is live; of the table of commits, whose
+//! files no root lists, from the checkpoint before and the commits since. It is no truth of its own: without it readers read
+//! more versions, and the next one does not depend on it. Removed files are left out at once: nobody but citystream
+//! deletes files.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
-use serde_json::{Value, json};
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::lake::delta::{self, Table, checkpoint_file as file};
+use crate::lake::delta::checkpoint_file::{self as file, Writer};
+use crate::lake::delta::{self, Table};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{Violation, layout};
+use crate::lake::history::versions::{Numbering, Published};
+use crate::lake::history::{State, Violation, base, layout, rebuilt, roots};
 use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
 
-/// A checkpoint is written after every version whose number is a multiple of this.
+/// A checkpoint is written so many versions after the last one, or a tenth of the files that it had, if that is more: then
+/// what is written for checkpoints stays a part of what is written for files.
 pub const EVERY: u64 = 100;
+const FILES_A_VERSION: u64 = 10;
+/// So many files are actions at a time: these are longer than a part's rows.
+const AT_A_TIME: usize = 1_000;
 
-/// A table on the way to a checkpoint: its live files, as `add` actions, before version `next`.
-pub(in crate::lake) struct Fold<'a> {
-    table: &'a Table,
-    next: u64,
-    live: Vec<Value>,
+/// A checkpoint, as `_last_checkpoint` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The version that it stands for.
+    pub version: u64,
+    /// Its actions: files, and two more.
+    #[serde(default)]
+    pub size: u64,
 }
 
-impl<'a> Fold<'a> {
-    /// Before the first version.
-    pub(in crate::lake) fn new(table: &'a Table) -> Self {
-        Fold { table, next: 0, live: Vec::new() }
-    }
+/// Whether another checkpoint is due at a version.
+pub fn is_due(last: Option<Checkpoint>, version: u64) -> bool {
+    let (before, files) = last.map_or((0, 0), |last| (last.version, last.size));
+    version.saturating_sub(before) >= EVERY.max(files / FILES_A_VERSION)
+}
 
-    /// After the last sound checkpoint before a version where one is due; before the first version, if there is none.
-    async fn before(lake: &Lake, table: &'a Table, version: u64) -> Result<Self, ReadError> {
-        for version in (1..version / EVERY).rev().map(|n| n * EVERY) {
-            let found = lake.get(&layout::delta_checkpoint(&table.name, version)).await?;
-            if let Some(live) = found.and_then(|bytes| file::live(&trusted(table, bytes)?).ok()) {
-                return Ok(Fold { table, next: version + 1, live });
+/// The last checkpoint of a table that can be read. One that cannot is deleted: readers would begin with it.
+///
+/// # Errors
+/// The store's.
+pub async fn last(lake: &Lake, table: &str) -> Result<Option<Checkpoint>, StoreError> {
+    let named = lake.get(&layout::delta_last_checkpoint(table)).await?;
+    let named: Option<Checkpoint> = named.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    // What it names may not be there, and later ones may be.
+    let near = named.and_then(|named| named.version.checked_sub(1)).map(|before| layout::delta_version(table, before));
+    let mut found = versions(lake, table, near.as_deref()).await?;
+    if found.is_empty() && near.is_some() {
+        found = versions(lake, table, None).await?;
+    }
+    while let Some(version) = found.pop() {
+        let path = layout::delta_checkpoint(table, version);
+        if rebuilt::is_whole(lake, &path).await? {
+            let size = named.filter(|named| named.version == version).map_or(0, |named| named.size);
+            return Ok(Some(Checkpoint { version, size }));
+        }
+        tracing::warn!("{}: damaged; another one takes its place", lake.address(&path));
+        lake.delete(vec![path]).await?;
+    }
+    Ok(None)
+}
+
+/// The versions of a table that have a checkpoint, behind a path, in order.
+async fn versions(lake: &Lake, table: &str, after: Option<&str>) -> Result<Vec<u64>, StoreError> {
+    let names = lake.names(&layout::delta_log(table), after).await?;
+    Ok(names.iter().filter_map(|name| layout::checkpoint_version(name)).collect())
+}
+
+/// Writes the checkpoint of a table at a version, after whose commit the lake stands so, and names it as the last one.
+///
+/// # Errors
+/// The store's; a history that is not sound.
+pub async fn write(
+    lake: &Lake,
+    lake_id: &str,
+    table: &Table,
+    published: Published,
+    state: &State,
+) -> Result<Checkpoint, ReadError> {
+    let version = published.version;
+    let path = layout::delta_checkpoint(&table.name, version);
+    let metadata = delta::metadata(lake_id, table, base::made(lake, state).await?);
+    let mut writer = Writer::begin(lake, &path, table, &metadata)?;
+    if table.is_commits() {
+        let first = base::first(state);
+        write_commits(lake, table, (first, published), &mut writer).await?;
+    } else {
+        for span in roots::spans(&state.files, &table.name) {
+            let files = roots::files_of_span(lake, &state.files, &table.name, span).await?;
+            for files in files.chunks(AT_A_TIME) {
+                writer.add(&files.iter().map(|file| delta::live(table, file)).collect::<Vec<_>>()).await?;
             }
         }
-        Ok(Fold::new(table))
     }
-
-    /// Takes the commit of version `next`; `row_bytes` as in [`row_bytes`].
-    pub(in crate::lake) fn take(&mut self, commit: &Commit, row_bytes: u64) {
-        let (removed, added) = delta::changes(self.table, commit, row_bytes);
-        self.live.retain(|add| !removed.iter().any(|gone| gone["path"] == add["path"]));
-        self.live.extend(added);
-        self.next += 1;
-    }
-
-    /// The checkpoint of the versions taken. `made` is commit 0.
-    pub(in crate::lake) fn checkpoint(&self, lake_id: &str, made: &Commit) -> Result<RecordBatch, ReadError> {
-        let metadata = delta::metadata(lake_id, self.table, made);
-        Ok(file::batch(self.table, &metadata, &self.live).map_err(wrong)?)
-    }
+    let checkpoint = Checkpoint { version, size: writer.finish().await? };
+    let named = serde_json::to_vec(&checkpoint).map_err(|error| Violation(format!("{path}: {error}")))?;
+    lake.put(&layout::delta_last_checkpoint(&table.name), named.into()).await?;
+    Ok(checkpoint)
 }
 
-/// Writes the checkpoints of tables that have version `seq`, where one is due and missing.
-pub async fn write(lake: &Lake, lake_id: &str, tables: &[&Table], seq: u64) -> Result<(), ReadError> {
-    if seq == 0 || !seq.is_multiple_of(EVERY) {
-        return Ok(());
-    }
-    let mut folds = Vec::new();
-    for table in tables {
-        if !lake.exists(&layout::delta_checkpoint(&table.name, seq)).await? {
-            folds.push((Fold::before(lake, table, seq).await?, BTreeSet::from([seq])));
+/// The files of the table of commits: those of the checkpoint before, and those of the versions since; where there is none, of
+/// all commits from the first that is kept.
+async fn write_commits(
+    lake: &Lake,
+    table: &Table,
+    (first, Published { version, seq }): (u64, Published),
+    writer: &mut Writer<'_>,
+) -> Result<(), ReadError> {
+    let mut next = first;
+    if let Some((bytes, ended)) = before(lake, &table.name, version).await? {
+        for batch in rebuilt::batches(bytes).map_err(file::wrong)?.1 {
+            writer.add(&file::live(&batch.map_err(file::wrong)?).map_err(file::wrong)?).await?;
         }
+        next = ended + 1;
     }
-    put_due(lake, lake_id, folds).await
-}
-
-/// Writes all checkpoints of a table anew from the commits up to `head`, if one that readers or the next fold would
-/// begin with is wrong: earlier releases left out the partition values of change logs. Costs a sound table the read of
-/// `_last_checkpoint` and of one checkpoint.
-pub async fn repair(lake: &Lake, lake_id: &str, tables: &[Table], head: u64) -> Result<(), ReadError> {
-    let judged =
-        tables.iter().map(|table| async move { Ok::<_, StoreError>((table, is_sound(lake, table, head).await?)) });
-    let judged: Vec<_> = futures::stream::iter(judged).buffered(4).try_collect().await?;
-    let mut folds = Vec::new();
-    for (table, _) in judged.into_iter().filter(|(_, sound)| !sound) {
-        let listed = lake.list(&layout::delta_log(&table.name), None).await?;
-        let versions = listed.iter().filter_map(|object| layout::checkpoint_version(&object.path));
-        folds.push((Fold::new(table), versions.filter(|version| *version <= head).collect()));
-    }
-    if !folds.is_empty() {
-        let names: Vec<_> = folds.iter().map(|(fold, _)| fold.table.name.as_str()).collect();
-        tracing::warn!("wrong Delta checkpoints, written anew from all commits: {}", names.join(", "));
-    }
-    put_due(lake, lake_id, folds).await
-}
-
-/// Whether the checkpoints that readers and the next fold begin with can be trusted; those that are missing can.
-async fn is_sound(lake: &Lake, table: &Table, head: u64) -> Result<bool, StoreError> {
-    let latest = head - head % EVERY;
-    if latest == 0 {
-        return Ok(true);
-    }
-    let last = lake.get(&layout::delta_last_checkpoint(&table.name)).await?;
-    let last: Option<Value> = last.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let named = last.and_then(|last| last["version"].as_u64()).filter(|version| *version != latest);
-    for version in named.into_iter().chain([latest]) {
-        let found = lake.get(&layout::delta_checkpoint(&table.name, version)).await?;
-        if found.is_some_and(|bytes| trusted(table, bytes).is_none()) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// A checkpoint that can be read and whose files have their partition values.
-fn trusted(table: &Table, bytes: Bytes) -> Option<RecordBatch> {
-    let batch = file::decode(bytes).ok()?;
-    file::is_partitioned(table, &batch).is_ok_and(|sound| sound).then_some(batch)
-}
-
-/// Folds the commits, and puts each table's checkpoints that are due, in order: where this breaks off, the last one is
-/// as it was.
-async fn put_due(lake: &Lake, lake_id: &str, mut folds: Vec<(Fold<'_>, BTreeSet<u64>)>) -> Result<(), ReadError> {
-    let first = folds.iter().map(|(fold, _)| fold.next).min();
-    let last = folds.iter().filter_map(|(_, due)| due.last().copied()).max();
-    let Some((first, last)) = first.zip(last) else { return Ok(()) };
-    let (_, made) = read::commit(lake, 0).await?;
-    let mut commits = std::pin::pin!(read::read(lake, first..=last).await?);
+    let mut numbering = Numbering::before(lake, next).await?;
+    let mut commits = std::pin::pin!(read::read(lake, next..=seq).await?);
+    let mut taken: Vec<Commit> = Vec::new();
     while let Some((_, commit)) = commits.try_next().await? {
-        let seq = commit.seq;
-        for (fold, due) in folds.iter_mut().filter(|(fold, due)| fold.next == seq && due.last() >= Some(&seq)) {
-            let table = fold.table;
-            fold.take(&commit, row_bytes(lake, table, seq).await?);
-            if due.contains(&seq) {
-                let bytes = file::encode(&fold.checkpoint(lake_id, &made)?).map_err(wrong)?;
-                lake.put(&layout::delta_checkpoint(&table.name, seq), bytes).await?;
-            }
-            if due.last() == Some(&seq) {
-                let last = json!({"version": seq, "size": fold.live.len() + file::HEADER}).to_string();
-                lake.put(&layout::delta_last_checkpoint(&table.name), last.into()).await?;
-            }
+        let ends = numbering.take(&commit).is_some();
+        taken.push(commit);
+        if ends {
+            let (_, added) = delta::changes(table, &taken, rows_bytes(lake, table, &taken).await?);
+            writer.add(&added).await?;
+            taken.clear();
         }
     }
     Ok(())
 }
 
-/// The length of a commit's file in the table of commits; 0 for any other table.
-pub(in crate::lake) async fn row_bytes(lake: &Lake, table: &Table, seq: u64) -> Result<u64, StoreError> {
-    if !table.is_commits() {
-        return Ok(0);
+/// The last sound checkpoint before a version, and the commit that it ends with.
+async fn before(lake: &Lake, table: &str, version: u64) -> Result<Option<(Bytes, u64)>, StoreError> {
+    let near = last(lake, table).await?.map(|last| last.version).filter(|last| *last < version);
+    let earlier = match near {
+        Some(near) => vec![near],
+        None => versions(lake, table, None).await?,
+    };
+    for earlier in earlier.into_iter().rev().filter(|earlier| *earlier < version) {
+        let path = layout::delta_checkpoint(table, earlier);
+        if !rebuilt::is_whole(lake, &path).await? {
+            continue;
+        }
+        let ended = lake.get(&layout::delta_version(table, earlier)).await?.and_then(|bytes| delta::ended_by(&bytes));
+        if let Some(found) = lake.get(&path).await?.zip(ended) {
+            return Ok(Some(found));
+        }
     }
-    Ok(lake.size(&layout::commits_file(seq)).await?.unwrap_or(0))
+    Ok(None)
 }
 
-fn wrong(error: ArrowError) -> Violation {
-    Violation(format!("a Delta checkpoint: {error}"))
+/// The length of a version's file in the table of commits; 0 for any other table.
+pub(in crate::lake) async fn rows_bytes(lake: &Lake, table: &Table, commits: &[Commit]) -> Result<u64, StoreError> {
+    match commits.last() {
+        Some(last) if table.is_commits() => Ok(lake.size(&layout::commits_file(last.seq)).await?.unwrap_or(0)),
+        _ => Ok(0),
+    }
+}
+
+/// The files that a checkpoint says are live; none of one that cannot be read.
+pub(in crate::lake) fn files(bytes: Bytes) -> Vec<Value> {
+    rebuilt::decode(bytes).ok().and_then(|found| file::live(&found).ok()).unwrap_or_default()
+}
+
+/// Whether a checkpoint says just this of a table: its metadata, and its live files by path.
+///
+/// # Errors
+/// Metadata that cannot be shown.
+pub(in crate::lake) fn says(
+    bytes: Bytes,
+    table: &Table,
+    metadata: &Value,
+    live: &BTreeMap<String, Value>,
+) -> Result<bool, Violation> {
+    let Ok(found) = rebuilt::decode(bytes) else { return Ok(false) };
+    let header = file::batch(table, metadata, &[]).map_err(file::wrong)?;
+    if found.num_rows() != live.len() + header.num_rows() || found.slice(0, header.num_rows()) != header {
+        return Ok(false);
+    }
+    let Ok(files) = file::live(&found) else { return Ok(false) };
+    let expected = |add: &Value| live.get(add["path"].as_str()?);
+    Ok(files.iter().all(|add| expected(add).is_some_and(|expected| file::is_same(add, expected))))
 }
 
 #[cfg(test)]

@@ -1,28 +1,30 @@
 //! A Delta checkpoint as a Parquet file: one row an action, one column a kind of action.
 //!
-//! What is written is the [`batch`] of a table's live files, and reads back equal to it. The partition values of a file
-//! are those that its table declares: a reader that filters by a partition column drops files that carry none.
+//! What is written is a [`batch`] of live files after the other, the protocol and the metadata before the first. The partition
+//! values of a file are those that its table declares: a reader that filters by a partition column drops files that carry none.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, MapArray, MapBuilder, MapFieldNames,
     RecordBatch, StringArray, StringBuilder, StructArray, new_null_array,
 };
-use arrow::compute::{concat, concat_batches};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value, json};
 
 use crate::lake::delta::{self, Table};
+use crate::lake::history::read::ReadError;
+use crate::lake::history::{Violation, rebuilt};
+use crate::lake::store::{Lake, Upload};
 
+/// So many actions are encoded at a time.
+const ROWS: usize = 8192;
 /// Rows that are no files: the protocol and the metadata.
-pub(in crate::lake) const HEADER: usize = 2;
+const HEADER: usize = 2;
 
 /// The checkpoint of `table`: its metadata, and its live files as `add` actions.
 pub(in crate::lake) fn batch(table: &Table, metadata: &Value, live: &[Value]) -> Result<RecordBatch, ArrowError> {
@@ -33,25 +35,6 @@ pub(in crate::lake) fn batch(table: &Table, metadata: &Value, live: &[Value]) ->
         ("add", padded(HEADER, adds(table, live)?, rows)?),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))
-}
-
-/// The bytes of a [`batch`].
-pub(in crate::lake) fn encode(batch: &RecordBatch) -> Result<Bytes, ArrowError> {
-    let properties = WriterProperties::builder()
-        .set_created_by("citystream".into())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(batch)?;
-    Ok(writer.into_inner()?.into())
-}
-
-/// The [`batch`] that was encoded.
-pub(in crate::lake) fn decode(bytes: Bytes) -> Result<RecordBatch, ArrowError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    let schema = reader.schema().clone();
-    let batches = reader.build()?.collect::<Result<Vec<_>, _>>()?;
-    concat_batches(&schema, &batches)
 }
 
 /// The live files of a checkpoint, as `add` actions with the partition values that the checkpoint has.
@@ -73,16 +56,58 @@ pub(in crate::lake) fn live(batch: &RecordBatch) -> Result<Vec<Value>, ArrowErro
     Ok(adds.rows().map(add).collect())
 }
 
-/// Whether each live file has just the partition values that its table declares, as its path says them.
-pub(in crate::lake) fn is_partitioned(table: &Table, batch: &RecordBatch) -> Result<bool, ArrowError> {
-    let adds = Adds::of(batch)?;
-    Ok(adds.rows().all(|row| {
-        let found = adds.partition_values(row);
-        let Some(column) = table.partition() else { return found.count() == 0 };
-        let folder = adds.paths.value(row).split_once('/').map(|(folder, _)| folder);
-        let date = folder.and_then(|folder| folder.strip_prefix(column)?.strip_prefix('='));
-        date.is_some() && found.eq([(column, date)])
-    }))
+/// Whether a checkpoint says of a file what a version says: but for when it was added, where commits did not say it yet.
+pub(in crate::lake) fn is_same(found: &Value, version: &Value) -> bool {
+    let is = |name: &str| found[name] == version[name];
+    let is_dated = found["modificationTime"] != 0;
+    ["path", "partitionValues", "size", "stats"].into_iter().all(is) && (!is_dated || is("modificationTime"))
+}
+
+/// A checkpoint that is being written, some files at a time.
+pub(in crate::lake) struct Writer<'a> {
+    table: &'a Table,
+    metadata: &'a Value,
+    upload: Upload,
+    rows: ArrowWriter<Vec<u8>>,
+    size: u64,
+}
+
+impl<'a> Writer<'a> {
+    /// Without files yet.
+    pub(in crate::lake) fn begin(
+        lake: &Lake,
+        path: &str,
+        table: &'a Table,
+        metadata: &'a Value,
+    ) -> Result<Self, ReadError> {
+        let header = batch(table, metadata, &[]).map_err(wrong)?;
+        let properties = rebuilt::properties().set_max_row_group_row_count(Some(ROWS)).build();
+        let mut rows = ArrowWriter::try_new(Vec::new(), header.schema(), Some(properties)).map_err(wrong)?;
+        rows.write(&header).map_err(wrong)?;
+        Ok(Writer { table, metadata, upload: Upload::new(lake, path), rows, size: header.num_rows() as u64 })
+    }
+
+    /// Takes live files, as `add` actions.
+    pub(in crate::lake) async fn add(&mut self, live: &[Value]) -> Result<(), ReadError> {
+        for live in live.chunks(ROWS) {
+            let batch = batch(self.table, self.metadata, live).map_err(wrong)?;
+            self.rows.write(&batch.slice(HEADER, live.len())).map_err(wrong)?;
+            self.upload.write(&std::mem::take(self.rows.inner_mut())).await?;
+        }
+        self.size += live.len() as u64;
+        Ok(())
+    }
+
+    /// All files have been taken; how many actions there are.
+    pub(in crate::lake) async fn finish(mut self) -> Result<u64, ReadError> {
+        self.upload.write(&self.rows.into_inner().map_err(wrong)?).await?;
+        self.upload.finish().await?;
+        Ok(self.size)
+    }
+}
+
+pub(super) fn wrong(error: impl Display) -> Violation {
+    Violation(format!("a Delta checkpoint: {error}"))
 }
 
 /// The `add` actions of a checkpoint.

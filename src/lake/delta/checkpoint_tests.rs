@@ -1,20 +1,19 @@
-//! Checkpoints of each kind of table: right, wrong as earlier releases wrote them, and repaired.
+//! Checkpoints of each kind of table: right whatever commits did, lost, damaged, and named by `lake verify` where they are wrong.
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde_json::json;
 
 use super::*;
 use crate::lake::delta::publish::Publisher;
-use crate::lake::history::commit::File;
-use crate::lake::inspect::verify::verify;
-use crate::lake::testing::data;
+use crate::lake::history::commit::{File, Made};
+use crate::lake::history::tidy;
+use crate::lake::inspect::verify::{Report, verify};
+use crate::lake::testing::{Random, data, seed};
 use crate::lake::{Committer, StoreOptions};
 
 const CHANGES: &str = "traffic_5m_changes";
-const LAST: u64 = 2 * EVERY;
 
 /// One of each kind: records by log date, dead letters without a time column, changes by event date, commits.
 fn tables() -> Vec<Table> {
@@ -26,227 +25,245 @@ fn tables() -> Vec<Table> {
 fn changes(seq: u64) -> File {
     let date = format!("2026-11-2{}", seq % 3);
     let path = layout::data_file(CHANGES, &date, "a", seq, 0, 0);
-    File { path, date, rows: seq, bytes: 10 + seq, ..File::default() }
+    File { path, date, rows: seq, bytes: 10 + seq, seqs: (seq, seq), ..File::default() }
 }
 
-/// A lake with two checkpoints a table, where commit 150 takes a file of each of two tables back.
-async fn published(dir: &tempfile::TempDir) -> Lake {
+/// The file that others have become.
+fn packed(files: &[File]) -> File {
+    File { path: format!("{}-packed", files[0].path), date: files[0].date.clone(), level: 1, ..File::sum(files) }
+}
+
+/// Files of one day, of which each is packed for the first time; the last may be of the commit before.
+fn to_pack(state: &State, random: &mut Random) -> Option<Vec<File>> {
+    let date = format!("2026-11-2{}", random.below(3));
+    let mut small: Vec<File> = state.files.added(CHANGES).iter().filter(|file| file.level == 0).cloned().collect();
+    small.retain(|file| file.date == date);
+    let taken = small.split_off(small.len().saturating_sub(3));
+    (taken.len() > 1).then_some(taken)
+}
+
+/// A lake of so many versions, each of some commits of which some pack; publication has kept up with it.
+async fn published(dir: &tempfile::TempDir, versions: u64) -> Lake {
+    let mut random = Random(seed());
     let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
     let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
-    for seq in 1..=LAST {
+    let mut publisher = start(&lake).await;
+    while committer.state().unwrap().published().version < versions {
         let state = committer.state().unwrap();
         let mut commit = data(state, "a", 3, 1);
-        commit.added.insert(CHANGES.into(), vec![changes(seq)]);
-        if seq == 150 {
-            let taken = |table: &str| (table.to_owned(), vec![state.files.added(table)[9].clone()]);
-            commit.removed = ["raw_gps", CHANGES].map(taken).into();
+        commit.added.insert(CHANGES.into(), vec![changes(commit.seq)]);
+        if let Some(taken) = to_pack(state, &mut random).filter(|_| random.below(4) == 0) {
+            let made = packed(&taken);
+            tidy::record(&mut commit, CHANGES, taken, made, None);
         }
-        committer.propose(commit).await.unwrap();
+        commit.version = commit.version.filter(|_| random.below(3) > 0);
+        let commit = committer.propose(commit).await.unwrap();
+        assert!(publisher.publish(&commit).await.unwrap());
+        committer.tend().await;
     }
-    start(&lake).await;
     lake
 }
 
-async fn start(lake: &Lake) {
-    Publisher::open(lake, "id", tables(), LAST).await.unwrap();
+async fn head(lake: &Lake) -> u64 {
+    read::head(lake, None).await.unwrap().unwrap()
 }
 
-/// All checkpoints, by path.
-async fn checkpoints(lake: &Lake) -> BTreeMap<String, Bytes> {
-    let mut found = BTreeMap::new();
-    for table in tables() {
-        for seq in [EVERY, LAST] {
-            let path = layout::delta_checkpoint(&table.name, seq);
-            found.insert(path.clone(), lake.get(&path).await.unwrap().unwrap());
-        }
-    }
-    found
+async fn start(lake: &Lake) -> Publisher {
+    Publisher::open(lake, "id", tables(), head(lake).await).await.unwrap()
 }
 
-/// A checkpoint as it was, with its files changed.
-async fn spoil(lake: &Lake, table: &Table, seq: u64, change: impl Fn(&mut Value)) {
-    spoil_as(lake, table, table, seq, change).await;
-}
-
-/// The same, with the partition columns of another table.
-async fn spoil_as(lake: &Lake, other: &Table, table: &Table, seq: u64, change: impl Fn(&mut Value)) {
-    let path = layout::delta_checkpoint(&table.name, seq);
-    let was = lake.get(&path).await.unwrap().unwrap();
-    let mut live = file::live(&file::decode(was).unwrap()).unwrap();
-    live.iter_mut().for_each(change);
-    let (_, made) = read::commit(lake, 0).await.unwrap();
-    let batch = file::batch(other, &delta::metadata("id", table, &made), &live).unwrap();
-    lake.put(&path, file::encode(&batch).unwrap()).await.unwrap();
-}
-
-/// What the JSON versions of a log add up to: each live file's action, as a reader sees it.
+/// The live files that the JSON versions of a log add up to, up to one of them, as a reader sees them.
 async fn added_up(lake: &Lake, table: &Table, last: u64) -> BTreeMap<String, Value> {
     let mut live = BTreeMap::new();
-    for seq in 0..=last {
-        let version = lake.get(&layout::delta_version(&table.name, seq)).await.unwrap().unwrap();
+    for version in 0..=last {
+        let version = lake.get(&layout::delta_version(&table.name, version)).await.unwrap().unwrap();
         for line in version.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let action: Value = serde_json::from_slice(line).unwrap();
             if let Some(path) = action["remove"]["path"].as_str() {
-                live.remove(path);
+                assert!(live.remove(path).is_some(), "{path} is removed, and was not there");
             }
             if let Some(path) = action["add"]["path"].as_str() {
                 let mut add = action["add"].clone();
                 add.as_object_mut().unwrap().remove("dataChange");
-                live.insert(path.to_owned(), add);
+                assert!(live.insert(path.to_owned(), add).is_none(), "{path} is added twice");
             }
         }
     }
     live
 }
 
+/// What a checkpoint says.
+async fn said(lake: &Lake, table: &Table, version: u64) -> BTreeMap<String, Value> {
+    let found = lake.get(&layout::delta_checkpoint(&table.name, version)).await.unwrap().unwrap();
+    let live = file::live(&rebuilt::decode(found).unwrap()).unwrap();
+    live.into_iter().map(|add| (add["path"].as_str().unwrap().into(), add)).collect()
+}
+
 #[tokio::test]
 async fn a_checkpoint_is_what_the_versions_before_it_add_up_to() {
     let dir = tempfile::tempdir().unwrap();
-    let lake = published(&dir).await;
-    for (table, files) in tables().iter().zip([199, 200, 199, 201]) {
-        for seq in [EVERY, LAST] {
-            let found = lake.get(&layout::delta_checkpoint(&table.name, seq)).await.unwrap().unwrap();
-            let live = file::live(&file::decode(found).unwrap()).unwrap();
-            let live: BTreeMap<_, _> =
-                live.into_iter().map(|add| (add["path"].as_str().unwrap().into(), add)).collect();
-            assert_eq!(live, added_up(&lake, table, seq).await, "{} {seq}", table.name);
+    let lake = published(&dir, 230).await;
+    for table in &tables() {
+        let found = versions(&lake, &table.name, None).await.unwrap();
+        assert_eq!(found, [EVERY, 2 * EVERY], "{}", table.name);
+        for version in found {
+            assert_eq!(said(&lake, table, version).await, added_up(&lake, table, version).await, "{}", table.name);
         }
         let last = lake.get(&layout::delta_last_checkpoint(&table.name)).await.unwrap().unwrap();
-        let expected = json!({"version": LAST, "size": files + 2});
+        let size = said(&lake, table, 2 * EVERY).await.len() + 2;
+        let expected = json!({"version": 2 * EVERY, "size": size});
         assert_eq!(serde_json::from_slice::<Value>(&last).unwrap(), expected, "{}", table.name);
     }
+    let report = verified(&lake).await;
+    assert_eq!((report.checkpoints, report.violations), (8, Vec::new()));
 }
 
 #[tokio::test]
-async fn a_checkpoint_is_the_same_from_the_one_before_and_from_all_commits() {
+async fn a_version_without_new_rows_says_so_and_one_that_packs_what_nobody_has_seen_does_not() {
     let dir = tempfile::tempdir().unwrap();
-    let lake = published(&dir).await;
+    let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+    let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
+    let mut publisher = start(&lake).await;
+    // Commits 1 to 6: of one day in three. 7 packs what versions have, 8 what only commit 6 has, too.
+    let mut all = Vec::new();
+    for (seq, ends) in (1..=8).zip([true, true, true, true, true, false, false, true]) {
+        let mut commit = data(committer.state().unwrap(), "a", 3, 1);
+        match seq {
+            7 => all = vec![changes(1), changes(4)],
+            8 => all = vec![changes(3), changes(6)],
+            _ => drop(commit.added.insert(CHANGES.into(), vec![changes(seq)])),
+        }
+        if seq > 6 {
+            let live = committer.state().unwrap().files.added(CHANGES).to_vec();
+            let taken = live.into_iter().filter(|file| all.iter().any(|one| one.path == file.path)).collect::<Vec<_>>();
+            let made = packed(&taken);
+            tidy::record(&mut commit, CHANGES, taken, made, None);
+        }
+        commit.version = commit.version.filter(|_| ends);
+        let commit = committer.propose(commit).await.unwrap();
+        assert!(publisher.publish(&commit).await.unwrap());
+    }
+    let version = lake.get(&layout::delta_version(CHANGES, 6)).await.unwrap().unwrap();
+    let actions: Vec<Value> = version
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let of = |kind: &str| actions.iter().filter_map(|action| action.get(kind)).cloned().collect::<Vec<Value>>();
+    let removed: Vec<String> = of("remove").iter().map(|remove| remove["path"].as_str().unwrap().to_owned()).collect();
+    let relative = |seq| changes(seq).path.strip_prefix(&format!("tables/{CHANGES}/")).unwrap().to_owned();
+    assert_eq!(removed, [1, 4, 3].map(relative), "6 came and went");
+    let added: Vec<_> = of("add").iter().map(|add| (add["path"].clone(), add["dataChange"].clone())).collect();
+    let made = |seq| json!(format!("{}-packed", relative(seq)));
+    assert_eq!(added, [(made(1), json!(false)), (made(3), json!(true))]);
+    assert_eq!(committer.state().unwrap().published(), Published { version: 6, seq: 8 });
+    assert_eq!(verified(&lake).await.violations, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_the_same_whatever_it_is_written_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = published(&dir, 210).await;
+    let state = roots::after(&lake, head(&lake).await).await.unwrap().unwrap();
+    let published = state.published();
     for table in &tables() {
-        let path = layout::delta_checkpoint(&table.name, LAST);
-        let folded = lake.get(&path).await.unwrap().unwrap();
-        let before = layout::delta_checkpoint(&table.name, EVERY);
-        lake.delete(vec![before, path.clone()]).await.unwrap();
-        write(&lake, "id", &[table], LAST).await.unwrap();
-        assert_eq!(lake.get(&path).await.unwrap().unwrap(), folded, "{}", table.name);
+        write(&lake, "id", table, published, &state).await.unwrap();
+    }
+    let roots = lake.list(layout::SNAPSHOTS, None).await.unwrap();
+    assert!(roots.len() > 3, "{roots:?}");
+    lake.delete(roots.into_iter().map(|object| object.path).collect()).await.unwrap();
+    let state = roots::after(&lake, published.seq).await.unwrap().unwrap();
+    for table in &tables() {
+        let before = said(&lake, table, published.version).await;
+        let earlier = [EVERY, 2 * EVERY, published.version].map(|v| layout::delta_checkpoint(&table.name, v));
+        lake.delete(earlier.to_vec()).await.unwrap();
+        write(&lake, "id", table, published, &state).await.unwrap();
+        assert_eq!(said(&lake, table, published.version).await, before, "{}", table.name);
     }
 }
 
 #[tokio::test]
-async fn a_lost_checkpoint_costs_the_commits_since_the_one_before_and_is_there_after_the_next_start() {
+async fn one_that_is_lost_or_damaged_is_there_again_after_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
-    let lake = published(&dir).await;
-    let (mut committer, _) = Committer::claim(&lake, "b").await.unwrap();
-    while committer.next_seq() <= LAST + EVERY {
-        let commit = data(committer.state().unwrap(), "b", 3, 1);
-        committer.propose(commit).await.unwrap();
-    }
-    let open = || Publisher::open(&lake, "id", tables(), LAST + EVERY);
-    open().await.unwrap();
-    let right = lake.get(&layout::delta_checkpoint(CHANGES, LAST + EVERY)).await.unwrap();
-    let lost = [LAST, LAST + EVERY].map(|version| layout::delta_checkpoint(CHANGES, version));
-    lake.delete(Vec::from(lost)).await.unwrap();
-    lake.delete(vec![layout::commit(7)]).await.unwrap();
-    open().await.unwrap();
-    assert_eq!(lake.get(&layout::delta_checkpoint(CHANGES, LAST + EVERY)).await.unwrap(), right);
-}
-
-/// As releases before this one left out the values of change logs, and in other ways.
-type Spoil = fn(&mut Value);
-const WRONG: [(&str, Spoil); 3] = [
-    ("no value", |add| add["partitionValues"] = json!({})),
-    ("another date", |add| add["partitionValues"] = json!({"event_date": "2026-01-01", "log_date": "2026-01-01"})),
-    ("one file without", |add| {
-        if add["path"].as_str().unwrap().contains("090-") {
-            add["partitionValues"] = json!({});
-        }
-    }),
-];
-
-#[tokio::test]
-async fn wrong_checkpoints_are_written_anew_at_the_next_start_and_no_fold_begins_with_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = published(&dir).await;
-    let right = checkpoints(&lake).await;
-    let named = layout::delta_last_checkpoint(CHANGES);
-    let last = lake.get(&named).await.unwrap();
-    for (what, wrong) in WRONG {
-        for table in tables().iter().filter(|table| !table.is_commits()) {
-            spoil(&lake, table, EVERY, wrong).await;
-            spoil(&lake, table, LAST, wrong).await;
-        }
-        assert_ne!(checkpoints(&lake).await, right, "{what}");
+    let lake = published(&dir, 2 * EVERY).await;
+    for table in &tables() {
+        let path = |version| layout::delta_checkpoint(&table.name, version);
+        let named = layout::delta_last_checkpoint(&table.name);
+        lake.delete(vec![path(EVERY), path(2 * EVERY)]).await.unwrap();
         start(&lake).await;
-        assert_eq!(checkpoints(&lake).await, right, "{what}");
-
-        // The next fold, should no start have come between.
-        let table = &tables()[2];
-        spoil(&lake, table, EVERY, wrong).await;
-        let path = layout::delta_checkpoint(CHANGES, LAST);
-        lake.delete(vec![path.clone()]).await.unwrap();
-        write(&lake, "id", &[table], LAST).await.unwrap();
-        assert_eq!(lake.get(&path).await.unwrap().as_ref(), Some(&right[&path]), "{what}");
-
-        // The one that readers are told of is not the latest there could be.
-        lake.delete(vec![path]).await.unwrap();
-        lake.put(&named, json!({"version": EVERY}).to_string().into()).await.unwrap();
-        repair(&lake, "id", &tables(), LAST).await.unwrap();
-        let path = layout::delta_checkpoint(CHANGES, EVERY);
-        assert_eq!(lake.get(&path).await.unwrap().as_ref(), Some(&right[&path]), "{what}");
-        write(&lake, "id", &[table], LAST).await.unwrap();
+        let right = added_up(&lake, table, 2 * EVERY).await;
+        assert_eq!(said(&lake, table, 2 * EVERY).await, right, "lost: {}", table.name);
+        lake.put(&path(2 * EVERY), "no Parquet".into()).await.unwrap();
+        start(&lake).await;
+        assert_eq!(said(&lake, table, 2 * EVERY).await, right, "damaged: {}", table.name);
+        // What is named is not there, or is not the last one.
+        for name in ["{\"version\":100}", "{\"version\":150,\"size\":3}", "else", ""] {
+            lake.put(&named, name.into()).await.unwrap();
+            assert_eq!(last(&lake, &table.name).await.unwrap().unwrap().version, 2 * EVERY, "{name}");
+        }
     }
-    let dated = |add: &mut Value| add["partitionValues"]["log_date"] = add["partitionValues"]["event_date"].take();
-    spoil_as(&lake, &tables()[0], &tables()[2], LAST, dated).await;
-    lake.put(&layout::delta_checkpoint(layout::COMMITS_TABLE, LAST), "no Parquet".into()).await.unwrap();
-    start(&lake).await;
-    assert_eq!(checkpoints(&lake).await, right);
-    assert_eq!(lake.get(&named).await.unwrap(), last);
+    assert!(verified(&lake).await.sound());
 }
 
-#[tokio::test]
-async fn a_start_folds_only_what_is_wrong() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = published(&dir).await;
-    lake.delete(vec![layout::commit(7)]).await.unwrap();
-    // Nothing is wrong: commit 7 is not missed.
-    start(&lake).await;
-    spoil(&lake, &tables()[2], LAST, WRONG[0].1).await;
-    let missed = repair(&lake, "id", &tables(), LAST).await;
-    assert!(matches!(missed, Err(ReadError::Integrity(_))), "{missed:?}");
+#[test]
+fn one_is_due_after_a_hundred_versions_or_a_tenth_of_its_files() {
+    let last = |version, size| Some(Checkpoint { version, size });
+    for (last, version, due) in [
+        (None, 99, false),
+        (None, 100, true),
+        (last(100, 900), 199, false),
+        (last(100, 900), 200, true),
+        (last(100, 5_000), 599, false),
+        (last(100, 5_000), 600, true),
+    ] {
+        assert_eq!(is_due(last, version), due, "{last:?} {version}");
+    }
+}
+
+/// What is wrong with checkpoints and versions, by `lake verify`.
+async fn verified(lake: &Lake) -> Report {
+    let mut report = verify(lake, "id", &tables()).await.unwrap();
+    report.violations.retain(|violation| violation.contains("Delta"));
+    report
+}
+
+/// A checkpoint as it was, with its files changed.
+async fn spoil(lake: &Lake, table: &Table, version: u64, change: impl Fn(&mut Value)) -> Bytes {
+    let path = layout::delta_checkpoint(&table.name, version);
+    let was = lake.get(&path).await.unwrap().unwrap();
+    let mut live = file::live(&rebuilt::decode(was.clone()).unwrap()).unwrap();
+    live.iter_mut().for_each(change);
+    let (_, made) = read::commit(lake, 0).await.unwrap();
+    let batch = file::batch(table, &delta::metadata("id", table, Made::from(&made)), &live).unwrap();
+    lake.put(&path, rebuilt::encode(&batch).unwrap()).await.unwrap();
+    was
 }
 
 #[tokio::test]
 async fn verify_names_the_table_and_version_of_a_wrong_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let lake = published(&dir).await;
-    let found = async || {
-        let report = verify(&lake, "id", &tables()).await.unwrap();
-        let violations = report.violations.into_iter().filter(|violation| violation.contains("checkpoint"));
-        (report.checkpoints, violations.collect::<Vec<_>>())
-    };
-    assert_eq!(found().await, (8, Vec::new()));
-    let last = layout::delta_checkpoint("raw_gps", LAST);
-    lake.delete(vec![last]).await.unwrap();
-    assert_eq!(found().await, (7, Vec::new()), "one that is missing is not wrong");
-    for (table, seq, wrong) in [
-        (&tables()[2], EVERY, WRONG[0].1),
-        (&tables()[0], EVERY, |add: &mut Value| add["size"] = 1.into()),
-        (&tables()[3], LAST, |add: &mut Value| add["stats"] = "{}".into()),
-    ] {
-        spoil(&lake, table, seq, wrong).await;
-        let (_, violations) = found().await;
-        let expected = format!("Delta table {}: checkpoint {seq} is not", table.name);
+    let lake = published(&dir, 2 * EVERY).await;
+    lake.delete(vec![layout::delta_checkpoint("raw_gps", 2 * EVERY)]).await.unwrap();
+    let report = verified(&lake).await;
+    assert_eq!((report.checkpoints, report.violations), (7, Vec::new()), "one that is missing is not wrong");
+    type Spoil = fn(&mut Value);
+    let wrong: [(usize, u64, Spoil); 6] = [
+        (2, EVERY, |add| add["partitionValues"] = json!({})),
+        (2, EVERY, |add| add["partitionValues"] = json!({"event_date": "2026-01-01"})),
+        (0, EVERY, |add| add["size"] = 1.into()),
+        (1, EVERY, |add| add["path"] = format!("{}-", add["path"].as_str().unwrap()).into()),
+        (0, EVERY, |add| add["modificationTime"] = 7.into()),
+        (3, 2 * EVERY, |add| add["stats"] = "{}".into()),
+    ];
+    for (table, version, wrong) in wrong {
+        let table = &tables()[table];
+        let was = spoil(&lake, table, version, wrong).await;
+        let violations = verified(&lake).await.violations;
+        let expected = format!("Delta table {}: checkpoint {version} is not", table.name);
         assert!(violations.len() == 1 && violations[0].contains(&expected), "{expected}: {violations:?}");
-        repair_by_hand(&lake, table, seq).await;
+        lake.put(&layout::delta_checkpoint(&table.name, version), was).await.unwrap();
     }
     lake.put(&layout::delta_checkpoint("raw_gps", 900), "no commit's".into()).await.unwrap();
-    let report = verify(&lake, "id", &tables()).await.unwrap();
-    assert!(report.violations.iter().any(|v| v.contains("raw_gps: version 900 is no commit's")), "{report:?}");
-}
-
-/// What the message of `lake verify` says, then a fold.
-async fn repair_by_hand(lake: &Lake, table: &Table, seq: u64) {
-    lake.delete(vec![layout::delta_checkpoint(&table.name, seq), layout::delta_last_checkpoint(&table.name)])
-        .await
-        .unwrap();
-    write(lake, "id", &[table], seq).await.unwrap();
+    let violations = verified(&lake).await.violations;
+    assert!(violations.iter().any(|v| v.contains("raw_gps: version 900 is no commit's")), "{violations:?}");
 }

@@ -1,72 +1,121 @@
-//! The table `commits`: one row a commit, in a small Parquet file of its own, so that readers of tables see what
-//! each version holds and up to where it is complete.
+//! The table `commits`: a row a commit, in a small Parquet file a version, so that readers of tables see what each version
+//! holds and up to where it is complete.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int64Array, StringArray, StructArray, TimestampMicrosecondArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use citystream_dataflows::tables::Derived;
 
 pub use crate::columns::tables::commits::schema;
-use crate::lake::history::Violation;
+use crate::columns::tables::commits::{SEALED_THROUGH, sealed_through};
 use crate::lake::history::commit::{Commit, Kind, Ledger};
+use crate::lake::history::{Violation, rebuilt};
 
-/// The row of a commit.
-pub fn row(commit: &Commit) -> Result<RecordBatch, Violation> {
-    let sum = commit.ledger.values().fold(Ledger::default(), |sum, ledger| sum.plus(ledger));
-    let long = |n: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![n as i64])) };
-    let text = |s: &str| -> ArrayRef { Arc::new(StringArray::from(vec![s])) };
-    let time = |t: Option<i64>| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![t]).with_timezone("UTC")) };
-    let kind = match commit.kind {
+/// The columns in lakes whose commits do not say which versions they end.
+pub fn first_schema() -> SchemaRef {
+    let fields = schema().fields().iter().filter(|field| field.name() != SEALED_THROUGH).cloned().collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
+/// The rows of commits.
+pub fn rows(commits: &[Commit]) -> Result<RecordBatch, Violation> {
+    let sums: Vec<Ledger> = commits.iter().map(sum).collect();
+    let long = |of: fn(&Commit) -> u64| -> ArrayRef {
+        Arc::new(commits.iter().map(|commit| Some(of(commit) as i64)).collect::<Int64Array>())
+    };
+    let text = |of: fn(&Commit) -> &str| -> ArrayRef {
+        Arc::new(commits.iter().map(|commit| Some(of(commit))).collect::<StringArray>())
+    };
+    let mut columns = vec![long(|commit| commit.seq), text(kind), text(|commit| &commit.run)];
+    columns.extend([times(commits, |commit| Some(commit.time_ms * 1000)), long(|commit| commit.epoch)]);
+    columns.push(times(commits, |commit| commit.horizon));
+    let counts: [fn(&Ledger) -> u64; 7] =
+        [|l| l.read, |l| l.on_time, |l| l.late, |l| l.expired, |l| l.duplicate, |l| l.dead, |l| l.missed.total()];
+    let count = |of: fn(&Ledger) -> u64| -> ArrayRef {
+        Arc::new(sums.iter().map(|sum| Some(of(sum) as i64)).collect::<Int64Array>())
+    };
+    columns.extend(counts.map(count));
+    let wrong = |error: ArrowError| Violation(format!("rows of commits: {error}"));
+    columns.push(Arc::new(sealed(commits).map_err(wrong)?));
+    RecordBatch::try_new(schema(), columns).map_err(wrong)
+}
+
+/// The time before which all rows of each derived table are sealed.
+fn sealed(commits: &[Commit]) -> Result<StructArray, ArrowError> {
+    let column = |table: Derived| times(commits, move |commit| Some(table.sealing.all_before(commit.horizon?)));
+    let known = NullBuffer::from_iter(commits.iter().map(|commit| commit.horizon.is_some()));
+    StructArray::try_new(sealed_through(), Derived::all().map(column).collect(), Some(known))
+}
+
+fn times(commits: &[Commit], of: impl Fn(&Commit) -> Option<i64>) -> ArrayRef {
+    Arc::new(commits.iter().map(of).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+}
+
+fn sum(commit: &Commit) -> Ledger {
+    commit.ledger.values().fold(Ledger::default(), |sum, ledger| sum.plus(ledger))
+}
+
+fn kind(commit: &Commit) -> &'static str {
+    match commit.kind {
         Kind::Claim => "claim",
         Kind::Data => "data",
-    };
-    let mut columns = vec![long(commit.seq), text(kind), text(&commit.run), time(Some(commit.time_ms * 1000))];
-    columns.extend([long(commit.epoch), time(commit.horizon)]);
-    columns
-        .extend([sum.read, sum.on_time, sum.late, sum.expired, sum.duplicate, sum.dead, sum.missed.total()].map(long));
-    RecordBatch::try_new(schema(), columns).map_err(|e| Violation(format!("row of commit {}: {e}", commit.seq)))
+    }
 }
 
-/// The Parquet file of a commit: a function of the commit.
-pub fn encode(commit: &Commit) -> Result<Bytes, Violation> {
-    let wrong = |e: parquet::errors::ParquetError| Violation(format!("row of commit {}: {e}", commit.seq));
-    let properties = WriterProperties::builder()
-        .set_created_by("citystream".into())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties)).map_err(wrong)?;
-    writer.write(&row(commit)?).map_err(wrong)?;
-    Ok(writer.into_inner().map_err(wrong)?.into())
+/// The Parquet file of a version: a function of its commits.
+pub fn encode(commits: &[Commit]) -> Result<Bytes, Violation> {
+    rebuilt::encode(&rows(commits)?).map_err(|e| Violation(format!("rows of commits: {e}")))
 }
 
-/// Whether a Parquet file holds just the row of a commit. (Its bytes may be another version's of the writer.)
-pub fn holds(bytes: Bytes, commit: &Commit) -> Result<bool, Violation> {
-    let read = || -> Result<Vec<RecordBatch>, Box<dyn std::error::Error>> {
-        Ok(ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?.collect::<Result<_, _>>()?)
-    };
-    Ok(read().is_ok_and(|batches| batches.len() == 1 && row(commit).is_ok_and(|row| row == batches[0])))
+/// Whether a Parquet file holds just the rows of commits. (Its bytes may be another version's of the writer, which knew fewer
+/// columns.)
+pub fn holds(bytes: Bytes, commits: &[Commit]) -> Result<bool, Violation> {
+    let Ok(found) = rebuilt::decode(bytes) else { return Ok(false) };
+    let rows = rows(commits)?;
+    let known: Option<Vec<usize>> =
+        found.schema().fields().iter().map(|field| rows.schema().index_of(field.name()).ok()).collect();
+    Ok(known.and_then(|known| rows.project(&known).ok()).is_some_and(|rows| rows == found))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::TimestampMicrosecondType;
+
     use super::*;
     use crate::lake::history;
     use crate::lake::testing::{claim, data};
 
     #[test]
-    fn a_row_is_a_function_of_the_commit() {
+    fn rows_are_a_function_of_the_commits() {
         let first = claim("a");
         let commit = data(&history::apply(None, &first, "d".into()), "a", 5, 2);
-        let bytes = encode(&commit).unwrap();
-        assert_eq!(bytes, encode(&commit).unwrap());
-        assert!(holds(bytes.clone(), &commit).unwrap());
-        assert!(!holds(bytes, &first).unwrap());
-        assert!(!holds("else".into(), &commit).unwrap());
+        let both = [first.clone(), commit.clone()];
+        let bytes = encode(&both).unwrap();
+        assert_eq!(bytes, encode(&both).unwrap());
+        assert!(holds(bytes.clone(), &both).unwrap());
+        assert!(!holds(bytes.clone(), &both[..1]).unwrap() && !holds(bytes, &both[1..]).unwrap());
+        assert!(!holds("else".into(), &both).unwrap());
+        let old = rows(&both).unwrap().project(&(0..13).collect::<Vec<_>>()).unwrap();
+        assert_eq!(old.schema(), first_schema());
+        assert!(holds(rebuilt::encode(&old).unwrap(), &both).unwrap(), "as a lake had it before");
+    }
+
+    #[test]
+    fn a_row_says_how_far_each_table_is_sealed() {
+        let commit = Commit { horizon: Some(3_600_000_000 + 1), ..claim("a") };
+        let rows = rows(&[claim("a"), commit]).unwrap();
+        let sealed = rows.column_by_name(SEALED_THROUGH).unwrap().as_struct();
+        assert!(sealed.is_null(0) && sealed.is_valid(1));
+        for table in Derived::all() {
+            let times = sealed.column_by_name(table.name()).unwrap().as_primitive::<TimestampMicrosecondType>();
+            assert_eq!(times.value(1), table.sealing.all_before(3_600_000_001), "{}", table.name());
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The same truth as Delta tables: version = seq in every table, each version's bytes a function of the commit.
+//! The same truth as Delta tables: each version, of the same number in every table, is all that the commits that it stands for
+//! have changed, and its bytes are a function of them (`src/lake/history/versions.rs` says which those are).
 //!
 //! Reader version 1, writer 2, so that every reader can read them.
 
@@ -10,20 +11,20 @@ pub mod publish;
 mod schema;
 mod statistics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use futures::future::try_join_all;
 use serde_json::{Map, Value, json};
 
 use crate::columns::tables::LOG_TIME;
 use crate::lake::delta::schema::schema_string;
 use crate::lake::digest;
-use crate::lake::history::commit::{Commit, File};
-use crate::lake::history::{Violation, layout, read};
+use crate::lake::history::commit::{Commit, File, Made, TidyKind};
+use crate::lake::history::read::ReadError;
+use crate::lake::history::versions::Published;
+use crate::lake::history::{State, Violation, layout, roots, tidy};
 use crate::lake::store::Lake;
-use crate::lake::store::error::StoreError;
 
 /// A table with a Delta log.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Table {
     /// Its name below `tables/`.
     pub name: String,
     schema_string: String,
+    /// What it was in lakes whose commits do not say which versions they end.
+    first_schema: Option<String>,
     partition: Option<&'static str>,
     time: Option<&'static str>,
     log_time: Option<&'static str>,
@@ -41,13 +44,15 @@ impl Table {
     pub fn records(name: &str, schema: &SchemaRef) -> Result<Table, Violation> {
         let (partition, time) = (Some(layout::date_column(name)), layout::time_column(schema));
         let log_time = schema.field_with_name(LOG_TIME).is_ok().then_some(LOG_TIME);
-        Ok(Table { name: name.into(), schema_string: schema_string(schema, partition)?, partition, time, log_time })
+        let schema_string = schema_string(schema, partition)?;
+        Ok(Table { name: name.into(), schema_string, first_schema: None, partition, time, log_time })
     }
 
     /// The table of commits.
     pub fn commits() -> Result<Table, Violation> {
-        let schema_string = schema_string(&commits_table::schema(), None)?;
-        Ok(Table { name: layout::COMMITS_TABLE.into(), schema_string, partition: None, time: None, log_time: None })
+        let [name, schema_string] = [layout::COMMITS_TABLE.into(), schema_string(&commits_table::schema(), None)?];
+        let first_schema = Some(self::schema_string(&commits_table::first_schema(), None)?);
+        Ok(Table { name, schema_string, first_schema, partition: None, time: None, log_time: None })
     }
 
     /// All tables of a lake, the table of commits last.
@@ -72,49 +77,86 @@ impl Table {
     }
 }
 
-/// The last commit that is in the log of each of these tables and of the table of commits; `None` where there is none.
-pub async fn published(lake: &Lake, tables: &[&str]) -> Result<Option<u64>, StoreError> {
-    let Some(head) = read::head(lake, None).await? else { return Ok(None) };
-    for seq in (0..=head).rev() {
-        let tables = tables.iter().copied().chain([layout::COMMITS_TABLE]);
-        let there = tables.map(|table| async move { lake.exists(&layout::delta_version(table, seq)).await });
-        if try_join_all(there).await?.into_iter().all(|there| there) {
-            return Ok(Some(seq));
+/// The last version that all tables have; `None` where there is none. That of the table of commits is written after all others.
+///
+/// # Errors
+/// The store's; a history that is not sound.
+pub async fn published(lake: &Lake) -> Result<Option<Published>, ReadError> {
+    match roots::state(lake).await? {
+        Some(state) => published_by(lake, &state).await,
+        None => Ok(None),
+    }
+}
+
+/// The same of a lake that stands so.
+///
+/// # Errors
+/// The store's; a version that cannot be read.
+pub async fn published_by(lake: &Lake, state: &State) -> Result<Option<Published>, ReadError> {
+    for version in (0..=state.published().version).rev() {
+        if let Some(bytes) = lake.get(&layout::delta_version(layout::COMMITS_TABLE, version)).await? {
+            let ended = ended_by(&bytes).map(|seq| Published { version, seq });
+            return Ok(Some(
+                ended.ok_or_else(|| Violation(format!("version {version} of the table of commits cannot be read")))?,
+            ));
         }
     }
     Ok(None)
 }
 
+/// The commit that a version says it ends with.
+pub(super) fn ended_by(version: &[u8]) -> Option<u64> {
+    let info = version.split(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice::<Value>(info).ok()?["commitInfo"]["seq"].as_u64()
+}
+
 /// The least versions of the protocol that readers and writers must know.
 pub(super) const PROTOCOL: (i32, i32) = (1, 2);
 
-/// What a commit does to a table: its `remove` and its `add` actions.
-pub(super) fn changes(table: &Table, commit: &Commit, row_bytes: u64) -> (Vec<Value>, Vec<Value>) {
+/// What commits together do to a table: its `remove` and its `add` actions. What came and went among them is in neither.
+pub(super) fn changes(table: &Table, commits: &[Commit], row_bytes: u64) -> (Vec<Value>, Vec<Value>) {
     if table.is_commits() {
-        return (Vec::new(), vec![add_row(commit, row_bytes)]);
+        return (Vec::new(), add_rows(commits, row_bytes).into_iter().collect());
     }
-    let removed = commit.removed.get(&table.name).into_iter().flatten();
-    let added = commit.added.get(&table.name).into_iter().flatten();
-    let removed = removed.map(|file| remove(table, &file.path, commit.time_ms)).collect();
-    (removed, added.map(|file| add(table, file, commit)).collect())
+    let all = |of: fn(&Commit) -> &BTreeMap<String, Vec<File>>| {
+        commits
+            .iter()
+            .flat_map(move |commit| of(commit).get(&table.name).into_iter().flatten().map(move |file| (commit, file)))
+    };
+    let paths = |of| all(of).map(|(_, file)| file.path.as_str()).collect::<HashSet<&str>>();
+    let (came, went) = (paths(|commit| &commit.added), paths(|commit| &commit.removed));
+    let removed = all(|commit| &commit.removed).filter(|(_, file)| !came.contains(file.path.as_str()));
+    let added = all(|commit| &commit.added).filter(|(_, file)| !went.contains(file.path.as_str()));
+    let old_rows: HashSet<&str> = commits.iter().flat_map(|commit| tidy::put_in_place(commit, &came)).collect();
+    let tidies = commits.iter().flat_map(|commit| &commit.tidy);
+    let dropped = tidies.filter(|tidy| tidy.what != TidyKind::Pack).flat_map(|tidy| &tidy.removed);
+    let dropped: HashSet<&str> = dropped.map(String::as_str).collect();
+    let add =
+        |(commit, file): (&Commit, &File)| add(table, file, commit.time_ms, !old_rows.contains(file.path.as_str()));
+    let remove = |(commit, file): (&Commit, &File)| {
+        remove(table, &file.path, commit.time_ms, dropped.contains(file.path.as_str()))
+    };
+    (removed.map(remove).collect(), added.map(add).collect())
 }
 
-/// One version of a table: its bytes. `row_bytes` is the length of the commit's file in the table of commits.
-pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) -> Bytes {
+/// One version of a table: its bytes. `row_bytes` is the length of its file in the table of commits.
+pub fn version(lake_id: &str, table: &Table, commits: &[Commit], row_bytes: u64) -> Bytes {
+    let [first, ..] = commits else { return Bytes::new() };
+    let last = commits.last().unwrap_or(first);
     let mut actions = vec![json!({"commitInfo": {
-        "timestamp": commit.time_ms,
+        "timestamp": last.time_ms,
         "operation": "WRITE",
         "operationParameters": {},
         "engineInfo": "citystream",
-        "seq": commit.seq,
-        "run": commit.run,
+        "seq": last.seq,
+        "run": last.run,
     }})];
-    if commit.seq == 0 {
+    if first.seq == 0 {
         let (reader, writer) = PROTOCOL;
         actions.push(json!({"protocol": {"minReaderVersion": reader, "minWriterVersion": writer}}));
-        actions.push(json!({"metaData": metadata(lake_id, table, commit)}));
+        actions.push(json!({"metaData": metadata(lake_id, table, Made::from(first))}));
     }
-    let (removed, added) = changes(table, commit, row_bytes);
+    let (removed, added) = changes(table, commits, row_bytes);
     actions.extend(removed.into_iter().map(|remove| json!({"remove": remove})));
     actions.extend(added.into_iter().map(|add| json!({"add": add})));
     let lines = actions.iter().map(|action| format!("{action}\n"));
@@ -122,45 +164,54 @@ pub fn version(lake_id: &str, table: &Table, commit: &Commit, row_bytes: u64) ->
 }
 
 /// A table's metadata, as commit 0 makes it.
-pub(super) fn metadata(lake_id: &str, table: &Table, made: &Commit) -> Value {
+pub(super) fn metadata(lake_id: &str, table: &Table, made: Made) -> Value {
+    let schema = table.first_schema.as_ref().filter(|_| made.version.is_none()).unwrap_or(&table.schema_string);
     let hash = digest(format!("{lake_id}/{}", table.name).as_bytes());
     let id = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
     json!({
         "id": id,
         "name": table.name,
         "format": {"provider": "parquet", "options": {}},
-        "schemaString": table.schema_string,
+        "schemaString": schema,
         "partitionColumns": table.partition.into_iter().collect::<Vec<_>>(),
         "configuration": table.configuration(),
         "createdTime": made.time_ms,
     })
 }
 
-fn add(table: &Table, file: &File, commit: &Commit) -> Value {
+/// A live file, as a checkpoint has it.
+pub(super) fn live(table: &Table, file: &File) -> Value {
+    add(table, file, 0, false)
+}
+
+/// `has_new_rows`: whoever follows changes is to read it. `time_ms` is for a file that does not say when it was added.
+fn add(table: &Table, file: &File, time_ms: i64, has_new_rows: bool) -> Value {
     let partition = table.partition.map(|column| (column.to_owned(), json!(file.date)));
     json!({
         "path": below(table, &file.path),
         "partitionValues": partition.into_iter().collect::<Map<_, _>>(),
         "size": file.bytes,
-        "modificationTime": commit.time_ms,
-        "dataChange": true,
+        "modificationTime": file.added_ms.unwrap_or(time_ms),
+        "dataChange": has_new_rows,
         "stats": statistics::of_file(table, file),
     })
 }
 
-fn add_row(commit: &Commit, bytes: u64) -> Value {
-    json!({
-        "path": format!("{:020}.parquet", commit.seq),
+fn add_rows(commits: &[Commit], bytes: u64) -> Option<Value> {
+    let last = commits.last()?;
+    Some(json!({
+        "path": format!("{:020}.parquet", last.seq),
         "partitionValues": {},
         "size": bytes,
-        "modificationTime": commit.time_ms,
+        "modificationTime": last.time_ms,
         "dataChange": true,
-        "stats": statistics::of_row(commit),
-    })
+        "stats": statistics::of_rows(commits),
+    }))
 }
 
-fn remove(table: &Table, path: &str, time_ms: i64) -> Value {
-    json!({"path": below(table, path), "deletionTimestamp": time_ms, "dataChange": true})
+/// `has_rows`: some are in no other file from there on, as whoever follows changes is to know.
+fn remove(table: &Table, path: &str, time_ms: i64, has_rows: bool) -> Value {
+    json!({"path": below(table, path), "deletionTimestamp": time_ms, "dataChange": has_rows})
 }
 
 /// A file's path as seen from its table.

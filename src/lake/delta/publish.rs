@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::lake::delta::checkpoint::{self, Checkpoint, rows_bytes};
 use crate::lake::delta::cleaning::Cleaning;
-use crate::lake::delta::{Table, checkpoint, commits_table, version};
+use crate::lake::delta::{Table, commits_table, ended_by, version};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::committer::CommitError;
+use crate::lake::history::patience::patiently;
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{Violation, layout};
+use crate::lake::history::versions::{self, Numbering, Published};
+use crate::lake::history::{Violation, layout, roots};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::{Lake, Pause, Stored};
 
@@ -19,42 +23,45 @@ use crate::lake::store::{Lake, Pause, Stored};
 pub struct Publisher {
     lake: Lake,
     lake_id: String,
-    tables: Vec<(Table, u64)>,
-    cleaning: Cleaning,
+    logs: Vec<Log>,
+    /// Before the first commit that is not in every log.
+    numbering: Numbering,
     /// While the store does not take what is missing.
     behind: Option<Pause>,
 }
 
+/// The Delta log of a table.
+#[derive(Debug)]
+struct Log {
+    table: Table,
+    /// Its next version, and the first commit of that.
+    next: Published,
+    checkpoint: Option<Checkpoint>,
+    cleaning: Cleaning,
+}
+
 impl Publisher {
-    /// Looks how far each table's log is, writes wrong and missing checkpoints, and publishes what is missing up to `head`,
-    /// the lake's last commit. A version beyond it is foreign. A store that fails for now is waited for.
+    /// Looks how far each table's log is, and publishes what is missing up to `head`, the lake's last commit, which ends a
+    /// version; writes checkpoints that are missing. A version beyond `head` is foreign. A store that fails for now is waited for.
     pub async fn open(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, CommitError> {
-        let mut publisher = patiently(lake, || Self::look(lake, lake_id, tables.clone(), head)).await?;
-        patiently(lake, || checkpoint::repair(lake, lake_id, &tables, head)).await?;
+        let mut publisher = patiently(lake, FIRST_PAUSE, || Self::look(lake, lake_id, tables.clone(), head)).await?;
         let mut pause = lake.pause(FIRST_PAUSE);
         while !publisher.catch_up(head).await? {
             pause.wait("the Delta tables are behind the commits").await;
         }
-        // The last one may have been missed, and be the start of the next.
-        let tables: Vec<&Table> = tables.iter().collect();
-        patiently(lake, || checkpoint::write(lake, lake_id, &tables, head - head % checkpoint::EVERY)).await?;
+        publisher.shorten(head).await;
         Ok(publisher)
     }
 
     async fn look(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
-        let next = try_join_all(tables.iter().map(|table| next_version(lake, lake_id, table, head))).await?;
-        let tables = tables.into_iter().zip(next).collect();
-        Ok(Publisher {
-            lake: lake.clone(),
-            lake_id: lake_id.into(),
-            tables,
-            cleaning: Cleaning::default(),
-            behind: None,
-        })
+        let logs = try_join_all(tables.into_iter().map(|table| Log::look(lake, lake_id, table, head))).await?;
+        let first = logs.iter().map(|log| log.next.seq).min().unwrap_or(0);
+        let numbering = Numbering::before(lake, first).await?;
+        Ok(Publisher { lake: lake.clone(), lake_id: lake_id.into(), logs, numbering, behind: None })
     }
 
-    /// Publishes everything up to and including `commit`. `false`: the store failed for now, and the next call
-    /// catches up.
+    /// Publishes everything up to and including `commit`, if that ends a version. `false`: the store failed for now, and the
+    /// next call catches up.
     pub async fn publish(&mut self, commit: &Commit) -> Result<bool, CommitError> {
         match self.up_to(commit).await {
             Ok(()) => {
@@ -79,96 +86,132 @@ impl Publisher {
         }
     }
 
-    /// The first version that is not in every table.
+    /// The first commit that is not in every table.
     pub fn next(&self) -> u64 {
-        self.tables.iter().map(|(_, next)| *next).min().unwrap_or(0)
+        self.logs.iter().map(|log| log.next.seq).min().unwrap_or(0)
     }
 
     async fn up_to(&mut self, commit: &Commit) -> Result<(), ReadError> {
-        for seq in self.next()..commit.seq {
-            let (_, missing) = read::commit(&self.lake, seq).await?;
-            self.one(&missing).await?;
+        let (lake, first, mut numbering) = (self.lake.clone(), self.next(), self.numbering);
+        if first > commit.seq || self.numbering.ends(commit).is_none() {
+            return Ok(());
         }
-        self.one(commit).await
+        let missing = match commit.seq.checked_sub(1).filter(|last| first <= *last) {
+            Some(last) => Some(read::read(&lake, first..=last).await?),
+            None => None,
+        };
+        let missing = stream::iter(missing).flatten().map_ok(|(_, commit)| commit);
+        let mut all = std::pin::pin!(missing.chain(stream::iter([Ok(commit.clone())])));
+        let mut commits = Vec::new();
+        while let Some(commit) = all.try_next().await? {
+            let ended = numbering.take(&commit);
+            commits.push(commit);
+            if let Some(version) = ended {
+                self.one(version, &std::mem::take(&mut commits)).await?;
+                self.numbering = numbering;
+            }
+        }
+        self.shorten(commit.seq).await;
+        Ok(())
     }
 
     /// One version, in all tables that do not have it. Who takes that of the table of commits finds the others there.
-    async fn one(&mut self, commit: &Commit) -> Result<(), ReadError> {
+    async fn one(&mut self, number: u64, commits: &[Commit]) -> Result<(), ReadError> {
         let (lake, lake_id) = (&self.lake, &self.lake_id);
-        let missing = self.tables.iter_mut().filter(|(_, next)| *next == commit.seq);
-        let (last, first): (Vec<_>, Vec<_>) = missing.partition(|(table, _)| table.is_commits());
-        for tables in [first, last] {
-            let written = tables.into_iter().map(|(table, next)| async move {
-                write_version(lake, lake_id, table, commit).await?;
-                *next += 1;
+        let end = commits.last().map_or(0, |last| last.seq + 1);
+        let missing = self.logs.iter_mut().filter(|log| log.next.version == number);
+        let (last, first): (Vec<_>, Vec<_>) = missing.partition(|log| log.table.is_commits());
+        for logs in [first, last] {
+            let written = logs.into_iter().map(|log| async move {
+                write_version(lake, lake_id, &log.table, number, commits).await?;
+                log.next = Published { version: number + 1, seq: end };
                 Ok::<_, ReadError>(())
             });
             try_join_all(written).await?;
         }
-        let tables: Vec<&Table> = self.tables.iter().map(|(table, _)| table).collect();
-        if let Err(error) = checkpoint::write(lake, lake_id, &tables, commit.seq).await {
-            // Readers read more versions without it: not worth stopping for.
-            tracing::warn!("no Delta checkpoints at version {}: {error}", commit.seq);
-        }
-        if let Err(error) = self.cleaning.go_on(lake, &tables, commit).await {
-            tracing::warn!("old Delta versions are not deleted: {error}");
-        }
         Ok(())
+    }
+
+    /// Writes the checkpoints that are due once commit `seq` is published, and deletes old versions. Without it readers read
+    /// more of them: not worth stopping for.
+    async fn shorten(&mut self, seq: u64) {
+        let due = |log: &&mut Log| checkpoint::is_due(log.checkpoint, log.next.version.saturating_sub(1));
+        let mut due = self.logs.iter_mut().filter(due).peekable();
+        if due.peek().is_none() {
+            return;
+        }
+        let state = match roots::after(&self.lake, seq).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!("no Delta checkpoints after commit {seq}: {error}"),
+        };
+        for log in due {
+            let (table, published) = (&log.table, state.published());
+            match checkpoint::write(&self.lake, &self.lake_id, table, published, &state).await {
+                Ok(written) => log.checkpoint = Some(written),
+                Err(error) => {
+                    tracing::warn!("no Delta checkpoint of {} at version {}: {error}", table.name, published.version);
+                    continue;
+                }
+            }
+            if let Err(error) = log.cleaning.go_on(&self.lake, &table.name, (published.version, state.time_ms)).await {
+                tracing::warn!("old Delta versions of {} are not deleted: {error}", table.name);
+            }
+        }
+    }
+}
+
+impl Log {
+    async fn look(lake: &Lake, lake_id: &str, table: Table, head: u64) -> Result<Log, ReadError> {
+        let next = next_version(lake, lake_id, &table, head).await?;
+        let checkpoint = checkpoint::last(lake, &table.name).await?;
+        Ok(Log { table, next, checkpoint, cleaning: Cleaning::default() })
     }
 }
 
 /// Before the first try again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tries until the store does not fail for now.
-async fn patiently<T>(lake: &Lake, mut attempt: impl AsyncFnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    let mut pause = lake.pause(FIRST_PAUSE);
-    loop {
-        match attempt().await {
-            Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
-            done => return done,
-        }
-    }
-}
-
-/// Writes one version of a table, and what it refers to. What is there and is another's is a violation.
+/// Writes one version of a table, of these commits, and what it refers to. What is there and is another's is a violation.
 pub(in crate::lake) async fn write_version(
     lake: &Lake,
     lake_id: &str,
     table: &Table,
-    commit: &Commit,
+    number: u64,
+    commits: &[Commit],
 ) -> Result<(), ReadError> {
-    let row_bytes = if table.is_commits() { write_row(lake, commit).await? } else { 0 };
-    let path = layout::delta_version(&table.name, commit.seq);
-    match lake.put_same(&path, version(lake_id, table, commit, row_bytes)).await? {
+    let bytes = if table.is_commits() { write_rows(lake, commits).await? } else { 0 };
+    let path = layout::delta_version(&table.name, number);
+    match lake.put_same(&path, version(lake_id, table, commits, bytes)).await? {
         Stored::Same => Ok(()),
         Stored::Other(_) => Err(foreign(lake, &path).into()),
     }
 }
 
-/// Writes the commit's row; its length. One that another version of the writer has left is as good.
-async fn write_row(lake: &Lake, commit: &Commit) -> Result<u64, ReadError> {
-    let path = layout::commits_file(commit.seq);
-    let bytes = commits_table::encode(commit)?;
+/// Writes the rows of a version's commits; how long they are. Those that another version of the writer has left are as good.
+async fn write_rows(lake: &Lake, commits: &[Commit]) -> Result<u64, ReadError> {
+    let path = layout::commits_file(commits.last().map_or(0, |last| last.seq));
+    let bytes = commits_table::encode(commits)?;
     match lake.put_same(&path, bytes.clone()).await? {
         Stored::Same => Ok(bytes.len() as u64),
-        Stored::Other(found) if commits_table::holds(found.clone(), commit)? => Ok(found.len() as u64),
+        Stored::Other(found) if commits_table::holds(found.clone(), commits)? => Ok(found.len() as u64),
         Stored::Other(_) => Err(foreign(lake, &path).into()),
     }
 }
 
 fn foreign(lake: &Lake, path: &str) -> Violation {
     Violation(format!(
-        "{} was not written by citystream for this commit; only citystream may write there",
+        "{} was not written by citystream for these commits; only citystream may write there",
         lake.address(path)
     ))
 }
 
-/// The first version that a table lacks, after checking that the last one it has is ours. Looks at the end of a
-/// long log only.
-async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> Result<u64, ReadError> {
+/// The first version that a table lacks, and its first commit, after checking that the last one it has is ours. Looks at the
+/// end of a long log only.
+async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> Result<Published, ReadError> {
     let log = layout::delta_log(&table.name);
-    let mut begin = head.saturating_sub(200);
+    let mut most = last_version(lake, head).await?;
+    let mut begin = most.saturating_sub(200);
     let near = begin.checked_sub(1).map(|before| layout::delta_version(&table.name, before));
     let mut names = lake.names(&log, near.as_deref()).await?;
     if names.iter().all(|name| layout::numbered(name).is_none()) && near.is_some() {
@@ -176,38 +219,56 @@ async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> R
         // Old versions may have been deleted.
         begin = names.iter().find_map(|name| layout::numbered(name)).unwrap_or(0);
     }
+    let found: Vec<u64> = names.iter().filter_map(|name| layout::numbered(name)).collect();
+    if found.last().is_some_and(|last| *last > most) {
+        // Another run may have claimed the lake meanwhile, and published: only what no commit made is foreign.
+        most = last_version(lake, read::head(lake, Some(head)).await?.unwrap_or(head)).await?;
+    }
+    let checkpoint = names.iter().filter_map(|name| layout::checkpoint_version(name)).max();
     let mut next = begin;
-    for found in names.iter().filter_map(|name| layout::numbered(name)) {
-        if found != next || found > head {
+    for found in found {
+        // Where few versions are made, some of the last ones may be old enough to have been deleted: those before a checkpoint.
+        let is_next = found == next || Some(found) <= checkpoint;
+        if !is_next || found > most {
             return Err(foreign(lake, &layout::delta_version(&table.name, found)).into());
         }
         next = found + 1;
     }
-    if next > begin {
-        confirm_version(lake, lake_id, table, next - 1).await?;
+    match next.checked_sub(1).filter(|_| next > begin) {
+        Some(last) => Ok(Published { version: next, seq: confirm_version(lake, lake_id, table, last).await? + 1 }),
+        None => Ok(Published { version: 0, seq: 0 }),
     }
-    Ok(next)
 }
 
-/// Whether a version is what its commit says.
-async fn confirm_version(lake: &Lake, lake_id: &str, table: &Table, seq: u64) -> Result<(), ReadError> {
-    let (_, commit) = read::commit(lake, seq).await?;
-    let row_bytes = checkpoint::row_bytes(lake, table, seq).await?;
-    let path = layout::delta_version(&table.name, seq);
-    match lake.get(&path).await? {
-        Some(found) if found == version(lake_id, table, &commit, row_bytes) => Ok(()),
-        _ => Err(foreign(lake, &path).into()),
-    }
+/// The last version of a history that ends with commit `head`, or a later number.
+async fn last_version(lake: &Lake, head: u64) -> Result<u64, ReadError> {
+    Ok(read::commit(lake, head).await?.1.version.unwrap_or(head))
+}
+
+/// The commit that a version ends with, if it is what its commits say.
+async fn confirm_version(lake: &Lake, lake_id: &str, table: &Table, number: u64) -> Result<u64, ReadError> {
+    let path = layout::delta_version(&table.name, number);
+    let found = lake.get(&path).await?.unwrap_or_default();
+    let seq = ended_by(&found).ok_or_else(|| foreign(lake, &path))?;
+    let commits = versions::commits(lake, Published { version: number, seq }).await?;
+    let bytes = rows_bytes(lake, table, &commits).await?;
+    let is_ours = !commits.is_empty() && found == version(lake_id, table, &commits, bytes);
+    if is_ours { Ok(seq) } else { Err(foreign(lake, &path).into()) }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
     use super::*;
-    use crate::lake::testing::{Fault, Faulty, data};
-    use crate::lake::{Committer, StoreOptions};
+    use crate::lake::history::commit::{Expired, File};
+    use crate::lake::history::{State, rebuilt, tidy};
+    use crate::lake::inspect::verify;
+    use crate::lake::testing::{Fault, Faulty, Random, claim, data, seed};
+    use crate::lake::{Committer, StoreOptions, delta, digest, history};
 
     fn tables() -> Vec<Table> {
         let fields = ["id", "event_time"].map(|name| Field::new(name, DataType::Utf8, false));
@@ -257,6 +318,27 @@ mod tests {
         assert_eq!(weather.iter().filter(|b| **b == b'\n').count(), 1, "an empty version is one line");
     }
 
+    /// Whoever follows changes learns of rows that are gone, and of none where files were packed.
+    #[tokio::test]
+    async fn what_is_kept_no_longer_is_a_change_of_data() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, commits) = lake_with_commits(&dir, 2).await;
+        let files: Vec<File> =
+            commits.iter().flat_map(|commit| commit.added.get("raw_gps")).flatten().cloned().collect();
+        let (mut dropping, mut packing) = (commits[0].clone(), commits[0].clone());
+        let expired = Expired { before: "2026-11-24".into(), last: None };
+        tidy::record_expired(&mut dropping, "raw_gps", files.clone(), expired, None);
+        let packed = File { path: format!("{}-packed", files[0].path), ..files[0].clone() };
+        tidy::record(&mut packing, "raw_gps", files.clone(), packed, None);
+        let gps = tables().into_iter().find(|table| table.name == "raw_gps").unwrap();
+        for (commit, expected) in [(dropping, true), (packing, false)] {
+            let text = String::from_utf8(version("id", &gps, &[commit], 0).to_vec()).unwrap();
+            let removes: Vec<&str> = text.lines().filter(|line| line.starts_with("{\"remove\"")).collect();
+            assert_eq!(removes.len(), 2, "{text}");
+            assert!(removes.iter().all(|line| line.contains(&format!("\"dataChange\":{expected}"))), "{text}");
+        }
+    }
+
     #[tokio::test]
     async fn a_foreign_version_is_a_violation() {
         // Before the first of ours, in its place, and beyond the last commit.
@@ -287,5 +369,78 @@ mod tests {
         publisher.lake = lake;
         assert!(publisher.publish(&commits[2]).await.unwrap());
         assert_eq!(publisher.next(), 3);
+    }
+
+    #[tokio::test]
+    async fn p2_a_version_is_all_commits_since_the_one_before_whenever_a_publisher_dies() {
+        let mut random = Random(seed());
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let mut last = Published { version: 0, seq: 0 };
+        for run in 0..12 {
+            let (mut committer, state) = Committer::claim(&lake, &run.to_string()).await.unwrap();
+            assert_eq!(state.published(), Published { version: last.version + u64::from(run > 0), seq: state.seq });
+            let broken = random.below(40) as usize;
+            let puts = AtomicUsize::new(0);
+            // From some put on nothing comes through: as if it had been killed there.
+            let failing = lake.wrap(Faulty::wrap(lake.store(), move |path| {
+                let is_log = path.as_ref().starts_with("tables");
+                (is_log && puts.fetch_add(1, Ordering::Relaxed) >= broken).then_some(Fault::Failed)
+            }));
+            let mut publisher = Publisher::look(&failing, "id", tables(), state.seq).await.unwrap();
+            publisher.catch_up(state.seq).await.unwrap();
+            for _ in 0..random.below(9) {
+                let mut commit = data(committer.state().unwrap(), "a", 3, 1);
+                commit.version = commit.version.filter(|_| random.below(3) == 0);
+                let commit = committer.propose(commit).await.unwrap();
+                publisher.publish(&commit).await.unwrap();
+            }
+            last = committer.state().unwrap().published();
+        }
+        let (committer, state) = Committer::claim(&lake, "last").await.unwrap();
+        let publisher = Publisher::open(&lake, "id", tables(), state.seq).await.unwrap();
+        assert_eq!((publisher.next(), state.published().version), (committer.next_seq(), last.version + 1));
+        for table in tables() {
+            assert_eq!(log(&dir, &table.name).len() as u64, last.version + 2, "{}", table.name);
+        }
+        let report = verify::quick(&lake, "id", &tables()).await.unwrap();
+        assert!(report.sound() && report.behind.is_empty(), "{report:?}");
+        assert_eq!(delta::published(&lake).await.unwrap(), Some(state.published()));
+    }
+
+    #[tokio::test]
+    async fn a_lake_whose_commits_have_no_versions_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let mut state: Option<State> = None;
+        for seq in 0..5 {
+            let mut commit = state.as_ref().map_or_else(|| claim("a"), |state| data(state, "a", 3, 1));
+            commit.version = None;
+            let bytes = read::encode(&commit).unwrap();
+            lake.put(&layout::commit(seq), bytes.clone()).await.unwrap();
+            let known = (0..commits_table::first_schema().fields().len()).collect::<Vec<_>>();
+            let rows = commits_table::rows(std::slice::from_ref(&commit)).unwrap().project(&known).unwrap();
+            lake.put(&layout::commits_file(seq), rebuilt::encode(&rows).unwrap()).await.unwrap();
+            // As they were written: version and commit have one number.
+            for table in &tables() {
+                let size = rows_bytes(&lake, table, std::slice::from_ref(&commit)).await.unwrap();
+                let bytes = version("id", table, std::slice::from_ref(&commit), size);
+                lake.put(&layout::delta_version(&table.name, seq), bytes).await.unwrap();
+            }
+            state = Some(history::apply(state, &commit, digest(&bytes)));
+        }
+        let made = lake.get(&layout::delta_version(layout::COMMITS_TABLE, 0)).await.unwrap().unwrap();
+        assert!(!String::from_utf8(made.to_vec()).unwrap().contains("sealed_through"));
+        assert_eq!(delta::published(&lake).await.unwrap(), Some(Published { version: 4, seq: 4 }));
+        let (mut committer, state) = Committer::claim(&lake, "b").await.unwrap();
+        let mut publisher = Publisher::open(&lake, "id", tables(), state.seq).await.unwrap();
+        for ends in [false, true] {
+            let commit = data(committer.state().unwrap(), "b", 3, 1);
+            let commit = Commit { version: commit.version.filter(|_| ends), ..commit };
+            publisher.publish(&committer.propose(commit).await.unwrap()).await.unwrap();
+        }
+        assert_eq!(delta::published(&lake).await.unwrap(), Some(Published { version: 6, seq: 7 }));
+        let report = verify::quick(&lake, "id", &tables()).await.unwrap();
+        assert!(report.sound() && report.behind.is_empty(), "{report:?}");
     }
 }

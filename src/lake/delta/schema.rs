@@ -1,17 +1,21 @@
 //! What an Arrow schema is in Delta: the `schemaString` of a table's metadata.
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use serde_json::{Value, json};
 
 use crate::lake::history::Violation;
 
 /// The schema as Delta's JSON. `partition` is a column of dates that is in the paths, not in the files.
 pub fn schema_string(schema: &Schema, partition: Option<&str>) -> Result<String, Violation> {
-    let mut fields = schema.fields().iter().map(|f| field(f)).collect::<Result<Vec<_>, _>>()?;
+    let mut fields = all(schema.fields())?;
     if let Some(name) = partition.filter(|name| schema.field_with_name(name).is_err()) {
         fields.push(json!({"name": name, "type": "date", "nullable": true, "metadata": {}}));
     }
     Ok(json!({"type": "struct", "fields": fields}).to_string())
+}
+
+fn all(fields: &Fields) -> Result<Vec<Value>, Violation> {
+    fields.iter().map(|each| field(each)).collect()
 }
 
 fn field(field: &Field) -> Result<Value, Violation> {
@@ -36,6 +40,7 @@ fn data_type(arrow: &DataType) -> Result<Value, Violation> {
             let element = data_type(item.data_type())?;
             return Ok(json!({"type": "array", "elementType": element, "containsNull": item.is_nullable()}));
         }
+        DataType::Struct(fields) => return Ok(json!({"type": "struct", "fields": all(fields)?})),
         other => return Err(Violation(format!("a column of type {other} has no type in Delta"))),
     };
     Ok(name.into())

@@ -22,9 +22,10 @@ pub(super) fn of_file(table: &Table, file: &File) -> String {
     text(file.rows, &ranges)
 }
 
-/// Of the file in the table of commits that has a commit's row.
-pub(super) fn of_row(commit: &Commit) -> String {
-    text(1, &[numbers((commit.seq, commit.seq))])
+/// Of the file in the table of commits that has the rows of these.
+pub(super) fn of_rows(commits: &[Commit]) -> String {
+    let seqs = commits.first().zip(commits.last()).map(|(first, last)| (first.seq, last.seq));
+    text(commits.len() as u64, &[numbers(seqs.unwrap_or_default())])
 }
 
 /// A column with its least and its greatest value.

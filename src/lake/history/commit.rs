@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use citystream_dataflows::tables::Counted;
+use citystream_dataflows::tables::{Counted, Total};
 use citystream_dataflows::time::bindings::{Binding, Position, Topic};
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
 use crate::lake::history::alerts::Event;
+use crate::lake::history::erasure::Erased;
 use crate::lake::history::views::ViewChanges;
 
 /// One object of the history.
@@ -38,6 +39,9 @@ pub struct Commit {
     pub added: BTreeMap<String, Vec<File>>,
     /// Files removed, by table.
     pub removed: BTreeMap<String, Vec<File>>,
+    /// Why files are removed: their rows go on in others, are kept no longer, or are erased.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tidy: Vec<Tidy>,
     /// The counts of this commit, by topic.
     pub ledger: BTreeMap<Topic, Ledger>,
     /// The standing views that have come, with their definitions, and those that have gone, as `null`.
@@ -49,10 +53,86 @@ pub struct Commit {
     /// Up to which commit all that was decided had been told when it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<u64>,
+    /// The lake that its run reads, in the run's first commit of data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The version of every Delta table that it ends, if it ends one: with all commits since the version before. As long as no
+    /// commit has one, each ends the version of its own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// The last root before it, where that was not named yet.
     pub pin: Option<Pin>,
     /// The last pack, where a commit before it does not name it.
     pub packed: Option<Packed>,
+    /// Up to which commit all files that commits removed are deleted, where no commit before it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<u64>,
+    /// Where the history begins from now on: commits before that may be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+}
+
+/// A lake that is a source, as it stood when the run began to read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its address, which holds no secret.
+    pub location: String,
+    /// Its identity.
+    pub lake: String,
+    /// Its last commit.
+    pub seq: u64,
+    /// SHA-256 of that commit's bytes in hex.
+    pub sha256: String,
+    /// The next offsets there: where its topics are gone on with once all of it is read.
+    pub positions: Vec<Position>,
+}
+
+/// Files that took the place of others, so that no row has come or gone, or without rows that are erased; or files that are
+/// kept no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tidy {
+    /// What was done.
+    pub what: TidyKind,
+    /// The table.
+    pub table: String,
+    /// The paths of those of the commit's removed files that it took.
+    pub removed: Vec<String>,
+    /// The paths of those of the commit's added files that it made.
+    pub added: Vec<String>,
+    /// The rows of the former.
+    pub rows_removed: u64,
+    /// The rows of the latter.
+    pub rows_added: u64,
+    /// The request that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Of what is kept no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<Expired>,
+    /// Of what is erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erased>,
+}
+
+/// Which files of a table are kept no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Those of dates before this one, `YYYY-MM-DD`.
+    pub before: String,
+    /// The commit that last dropped some of the table.
+    pub last: Option<u64>,
+}
+
+/// What a tidy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TidyKind {
+    /// Several files have become one.
+    Pack,
+    /// Files are kept no longer.
+    Keep,
+    /// Rows are erased.
+    Erase,
 }
 
 /// Up to where commits are packed.
@@ -71,6 +151,31 @@ pub struct Pin {
     pub seq: u64,
     /// SHA-256 of its bytes in hex.
     pub sha256: String,
+}
+
+/// Where a history begins whose first commits are kept no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The root that stands for its commit and all before it.
+    #[serde(flatten)]
+    pub root: Pin,
+    /// What tables say of their making.
+    pub made: Made,
+}
+
+/// What the metadata of tables take from commit 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// When it was proposed, in milliseconds.
+    pub time_ms: i64,
+    /// Which version it says that it ends, if it says it.
+    pub version: Option<u64>,
+}
+
+impl From<&Commit> for Made {
+    fn from(first: &Commit) -> Made {
+        Made { time_ms: first.time_ms, version: first.version }
+    }
 }
 
 /// What a commit is.
@@ -120,12 +225,41 @@ pub struct File {
     pub level: u8,
     /// What its rows add up to: changes by their `diff`, any other row as one.
     pub net: i64,
+    /// When the commit that added it was proposed, in milliseconds; `None` where commits did not say it yet.
+    #[serde(default)]
+    pub added_ms: Option<i64>,
     /// Least and greatest event time (of a derived row: its window's start, its first status), in microseconds; `None` where it has none (dead letters).
     pub event_time: Option<(Micros, Micros)>,
     /// Least and greatest log time, in microseconds; `None` where it has none (derived tables).
     pub log_time: Option<(Micros, Micros)>,
     /// Least and greatest window of data quality, in microseconds; `None` where no row has one.
     pub quality_window: Option<(Micros, Micros)>,
+}
+
+impl File {
+    /// What files, at least one, are together: sums, and ranges that hold theirs; without path, digest and date.
+    pub fn sum<'a>(files: impl IntoIterator<Item = &'a File>) -> File {
+        let none = File { seqs: (u64::MAX, 0), ..File::default() };
+        files.into_iter().fold(none, |sum, file| File {
+            rows: sum.rows.saturating_add(file.rows),
+            bytes: sum.bytes.saturating_add(file.bytes),
+            seqs: (sum.seqs.0.min(file.seqs.0), sum.seqs.1.max(file.seqs.1)),
+            level: sum.level.max(file.level),
+            net: sum.net.saturating_add(file.net),
+            event_time: widest(sum.event_time, file.event_time),
+            log_time: widest(sum.log_time, file.log_time),
+            quality_window: widest(sum.quality_window, file.quality_window),
+            ..File::default()
+        })
+    }
+}
+
+/// The least range that holds two.
+fn widest(one: Option<(Micros, Micros)>, other: Option<(Micros, Micros)>) -> Option<(Micros, Micros)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+        (one, other) => one.or(other),
+    }
 }
 
 /// P4: `read = on_time + late + expired + duplicate + dead`.
@@ -165,6 +299,15 @@ pub struct Outcomes {
 /// The sum of what commits say. However absurd that is, an overflow makes no small number of it.
 pub fn saturating_sum(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
+}
+
+/// What the live rows of a table are to add up to, by the ledgers.
+pub fn counted<'a>(total: &Total, ledgers: impl IntoIterator<Item = (&'a Topic, &'a Ledger)>) -> u64 {
+    let its = ledgers.into_iter().filter(|(topic, _)| total.topic.is_none_or(|wanted| wanted == **topic));
+    saturating_sum(its.map(|(_, ledger)| match total.but_missed {
+        true => ledger.count_in_windows(total.counted),
+        false => ledger.count(total.counted),
+    }))
 }
 
 impl Outcomes {
@@ -214,6 +357,15 @@ impl Ledger {
             Counted::Read => self.read,
             outcome => self.outcomes().count(outcome),
         }
+    }
+
+    /// Whether no count is greater than another's.
+    pub fn is_within(&self, other: &Ledger) -> bool {
+        let counts = |l: &Ledger| [l.read, l.on_time, l.late, l.expired, l.duplicate, l.dead];
+        let missed =
+            |l: &Ledger| [l.missed.on_time, l.missed.late, l.missed.expired, l.missed.duplicate, l.missed.dead];
+        let within = |counts: &[u64], most: &[u64]| counts.iter().zip(most).all(|(count, most)| count <= most);
+        within(&counts(self), &counts(other)) && within(&missed(self), &missed(other))
     }
 
     fn outcomes(&self) -> Outcomes {

@@ -3,21 +3,23 @@
 //! A store that stalls or fails does not end the run: transient errors are retried for ever, with a warning. What
 //! ends it is being replaced, a broken invariant, or a store that cannot be used.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::lake::digest;
-use crate::lake::history::commit::{Commit, Kind, Packed, Pin};
+use crate::lake::history::commit::{Base, Commit, File, Kind, Packed, Pin};
+use crate::lake::history::patience::patiently;
 use crate::lake::history::protocol::{Proposal, Verdict, judge};
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{self, State, Violation, layout, packs, roots};
+use crate::lake::history::{self, State, Violation, base, graves, layout, packing, retention, roots, tidy, versions};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::{Lake, Put};
 
 /// So many commits after the last root another one is written.
 pub const ROOT_EVERY: u64 = 100;
-/// Old roots are looked for so often.
+/// Old roots, and commits that are kept no longer, are looked for so often.
 const CLEAN_EVERY_MS: i64 = 600_000;
 /// Half of the age at which commits are packed.
 const SLEEP_MS: i64 = 12 * 3_600_000;
@@ -62,6 +64,9 @@ impl From<StoreError> for CommitError {
     }
 }
 
+/// How long a removed file stays, in milliseconds, unless it is said otherwise.
+const GRACE_MS: i64 = 7 * 24 * 3_600_000;
+
 /// The holder of a claim.
 #[derive(Debug)]
 pub struct Committer {
@@ -72,6 +77,14 @@ pub struct Committer {
     pin: Option<Pin>,
     /// The last pack, until a commit names it.
     packed: Option<Packed>,
+    /// Up to which commit graves are deleted, until a commit says so.
+    collected: Option<u64>,
+    /// The next base, until a commit names it.
+    base: Option<Base>,
+    /// How old commits are to become, in milliseconds; `None`: they stay for ever.
+    age_ms: Option<i64>,
+    /// How long a removed file stays, in milliseconds.
+    grace_ms: i64,
     /// From when on old roots are looked for again.
     clean_again_ms: i64,
     /// Up to which commit the objects of packed commits are known to be deleted.
@@ -97,18 +110,16 @@ impl Committer {
             state: None,
             pin: None,
             packed: None,
+            collected: None,
+            base: None,
+            age_ms: None,
+            grace_ms: GRACE_MS,
             clean_again_ms: 0,
             swept: None,
             first_pause,
         };
         loop {
-            let mut pause = lake.pause(first_pause);
-            committer.state = loop {
-                match roots::state(lake).await {
-                    Err(ReadError::Store(StoreError::Transient(why))) => pause.wait(&why).await,
-                    read => break read?,
-                }
-            };
+            committer.state = patiently(lake, first_pause, || roots::state(lake)).await?;
             let claim = committer.carry_on();
             match committer.write(claim).await? {
                 Some(_) => break,
@@ -119,12 +130,23 @@ impl Committer {
         Ok((committer, state))
     }
 
-    /// Writes the next commit of this run. Fills in `seq`, `previous`, `run` and `time_ms`; checks P4 and that the
-    /// commit may follow the history before anything is written. Returns it as written.
+    /// Writes the next commit of this run. Fills in `seq`, `previous`, `run` and `time_ms`, the number of the version if it ends
+    /// one, and when its files were added; checks P4 and that the commit may follow the history before anything is written.
+    /// Returns it as written.
     pub async fn propose(&mut self, commit: Commit) -> Result<Commit, CommitError> {
         let seq = self.next_seq();
         let written = self.write(commit).await?;
         written.ok_or_else(|| CommitError::Integrity(format!("commit {seq} was lost to a claim of its own run")))
+    }
+
+    /// Removed files are to stay so long, in milliseconds.
+    pub fn set_grace(&mut self, grace_ms: i64) {
+        self.grace_ms = grace_ms;
+    }
+
+    /// Commits older than that are to go, in milliseconds; `None`: none is.
+    pub fn set_age(&mut self, age_ms: Option<i64>) {
+        self.age_ms = age_ms;
     }
 
     /// The number of the next commit.
@@ -147,8 +169,8 @@ impl Committer {
         self.state = Some(state);
     }
 
-    /// An empty commit that changes nothing.
-    fn carry_on(&self) -> Commit {
+    /// An empty commit that changes nothing and ends a version: a claim, until it is said to be something else.
+    pub fn carry_on(&self) -> Commit {
         let state = self.state.as_ref();
         Commit {
             seq: 0,
@@ -163,12 +185,17 @@ impl Committer {
             epochs: Vec::new(),
             added: Default::default(),
             removed: Default::default(),
+            tidy: Vec::new(),
             ledger: Default::default(),
             views: Default::default(),
             alerts: Vec::new(),
             told: None,
+            origin: None,
+            version: Some(0),
             pin: None,
             packed: None,
+            collected: None,
+            base: None,
         }
     }
 
@@ -177,10 +204,15 @@ impl Committer {
         commit.seq = self.next_seq();
         commit.previous = self.state.as_ref().map_or_else(String::new, |state| state.digest.clone());
         commit.run.clone_from(&self.run);
-        commit.time_ms = now_ms();
+        commit.time_ms = self.lake.now_ms();
+        commit.version = commit.version.map(|_| versions::next(self.state.as_ref()));
+        commit.added.values_mut().flatten().for_each(|file| file.added_ms = Some(commit.time_ms));
         commit.pin.clone_from(&self.pin);
         commit.packed.clone_from(&self.packed);
+        commit.collected = self.collected;
+        commit.base.clone_from(&self.base);
         history::check(self.state.as_ref(), &commit)?;
+        self.check_live(&commit).await?;
         let bytes = read::encode(&commit)?;
         let files = commit.added.values().flatten().map(|file| file.path.as_str());
         let mut pause = self.lake.pause(self.first_pause);
@@ -197,8 +229,21 @@ impl Committer {
             Verdict::PutAgain => return Err(CommitError::Integrity("a place was left open".into())),
         }
         self.state = Some(history::apply(self.state.take(), &commit, digest(&bytes)));
-        (self.pin, self.packed) = (None, None);
+        (self.pin, self.packed, self.collected, self.base) = (None, None, None, None);
         Ok(Some(commit))
+    }
+
+    /// T1, T3: what a commit removes is there, and all of a date where it is kept no longer.
+    async fn check_live(&self, commit: &Commit) -> Result<(), CommitError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        for (table, removed) in &commit.removed {
+            let dates: BTreeSet<&str> = removed.iter().map(|file| file.date.as_str()).collect();
+            let find = || roots::files_of(&self.lake, &state.files, table, &dates);
+            let found: BTreeSet<File> = patiently(&self.lake, self.first_pause, find).await?.into_iter().collect();
+            tidy::check_live(commit.seq, removed, |file| found.contains(file))?;
+            retention::check_whole(commit, table, &found)?;
+        }
+        Ok(())
     }
 
     /// A place far behind the head may be free again, once its commits are packed: whoever slept so long looks back.
@@ -206,10 +251,12 @@ impl Committer {
         let Some(before) = self.state.as_ref().filter(|before| commit.time_ms - before.time_ms > SLEEP_MS) else {
             return Ok(());
         };
-        if self.lake.exists(&layout::commit(before.seq)).await? {
+        let path = layout::commit(before.seq);
+        if patiently(&self.lake, self.first_pause, || self.lake.exists(&path)).await? {
             return Ok(());
         }
-        let state = roots::state(&self.lake).await.ok().flatten();
+        // What stands there is of no sound history now: whoever is at its head is named if that can be read.
+        let state = patiently(&self.lake, self.first_pause, || roots::state(&self.lake)).await.ok().flatten();
         let by = state.map_or_else(|| "unknown".to_owned(), |state| state.run);
         Err(CommitError::Replaced { by, seq: commit.seq })
     }
@@ -224,12 +271,7 @@ impl Committer {
                 Put::Exists => {}
                 Put::Unclear(why) => pause.wait(&why).await,
             }
-            let found = loop {
-                match self.lake.get(&path).await {
-                    Err(StoreError::Transient(why)) => pause.wait(&why).await,
-                    found => break found?,
-                }
-            };
+            let found = patiently(&self.lake, self.first_pause, || self.lake.get(&path)).await?;
             match judge(proposal, found.as_deref()) {
                 Verdict::PutAgain => pause.wait("the store reports a conflict, but nothing is there").await,
                 Verdict::Won => {
@@ -244,7 +286,7 @@ impl Committer {
     }
 
     /// Keeps the history short, every [`ROOT_EVERY`] commits: writes a root, which the next commit names, and deletes old
-    /// ones; packs old commits. To be called between commits, when nobody waits. Without it a start reads more commits: not
+    /// ones; packs old commits; deletes what was removed long ago, and commits that are kept no longer. To be called between commits, when nobody waits. Without it a start reads more commits: not
     /// worth stopping for, and tried again after the next one.
     pub async fn tend(&mut self) {
         let Some(state) = &mut self.state else { return };
@@ -258,7 +300,8 @@ impl Committer {
             }
             Err(error) => return tracing::warn!("no root after commit {}: {error}", state.seq),
         }
-        if state.time_ms >= self.clean_again_ms {
+        let is_clean = state.time_ms < self.clean_again_ms;
+        if !is_clean {
             self.clean_again_ms = state.time_ms + CLEAN_EVERY_MS;
             if let Err(error) = roots::clean(&self.lake).await {
                 tracing::warn!("old roots are not deleted: {error}");
@@ -267,6 +310,30 @@ impl Committer {
         if let Err(error) = self.pack().await {
             tracing::warn!("old commits are not packed: {error}");
         }
+        if let Err(error) = self.collect().await {
+            tracing::warn!("files that were removed are not deleted: {error}");
+        }
+        // It takes reading a pack.
+        if !is_clean && let Err(error) = self.forget().await {
+            tracing::warn!("commits that are kept no longer are not deleted: {error}");
+        }
+    }
+
+    /// Deletes the commits before the base, then looks for the next one.
+    async fn forget(&mut self) -> Result<(), ReadError> {
+        let Some((state, age_ms)) = self.state.as_ref().zip(self.age_ms) else { return Ok(()) };
+        base::sweep(&self.lake, state).await?;
+        self.base = base::next(&self.lake, state, age_ms).await?;
+        Ok(())
+    }
+
+    /// Deletes files that were removed longer ago than the grace, and are not in the last version any more.
+    async fn collect(&mut self) -> Result<(), ReadError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let before = state.time_ms.saturating_sub(self.grace_ms);
+        let through = graves::collect(&self.lake, state.collected, state.published().seq, before).await?;
+        self.collected = through.filter(|_| through != state.collected);
+        Ok(())
     }
 
     /// Packs a thousand commits, if they are old enough; deletes those that an earlier commit says are packed.
@@ -274,17 +341,12 @@ impl Committer {
         let Some(state) = &self.state else { return Ok(()) };
         let through = state.packed.as_ref().map(|packed| packed.through);
         if let Some(through) = through.filter(|through| Some(*through) > self.swept) {
-            packs::sweep(&self.lake, through).await?;
+            packing::sweep(&self.lake, through).await?;
             self.swept = Some(through);
         }
-        self.packed = packs::write(&self.lake, through, (state.seq, state.time_ms)).await?;
+        self.packed = packing::write(&self.lake, through, (state.seq, state.time_ms)).await?;
         Ok(())
     }
-}
-
-#[allow(clippy::disallowed_methods)] // A commit says when it was proposed; that decides nothing.
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
 #[cfg(test)]

@@ -99,6 +99,42 @@ async fn p4_a_commit_with_a_wrong_ledger_is_never_written() {
     assert_eq!(read::head(&lake, None).await.unwrap(), Some(0));
 }
 
+/// T1: before and after the files are in a root, what is packed has to be live as it is told.
+#[tokio::test]
+async fn t1_only_live_files_are_packed_and_only_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = lake(&dir).await;
+    let (mut committer, _) = Committer::claim_with(&lake, "a", SHORT).await.unwrap();
+    for rows in 1..=2 {
+        propose(&mut committer, rows).await.unwrap();
+    }
+    let files = committer.state().unwrap().files.added("raw_gps").to_vec();
+    let pack = |committer: &Committer, removed: &[File]| {
+        let sum = File::sum(removed);
+        let made = File { path: "packed".into(), date: removed[0].date.clone(), level: sum.level + 1, ..sum };
+        let mut commit = Commit { kind: Kind::Data, ..committer.carry_on() };
+        tidy::record(&mut commit, "raw_gps", removed.to_vec(), made, None);
+        commit
+    };
+    for is_rooted in [false, true] {
+        let mut spoiled = files.clone();
+        spoiled[1].sha256 = "other".into();
+        let wrong = pack(&committer, &spoiled);
+        let found = committer.propose(wrong).await.unwrap_err().to_string();
+        assert!(found.contains("T1") && found.contains("not there as it says"), "{found}");
+        assert_eq!(read::head(&lake, None).await.unwrap(), Some(committer.next_seq() - 1), "nothing was written");
+        if !is_rooted {
+            let (live, _) = roots::write(&lake, committer.state().unwrap()).await.unwrap();
+            committer.set_state(State { files: live, ..committer.state().unwrap().clone() });
+        }
+    }
+    let commit = pack(&committer, &files);
+    let written = committer.propose(commit.clone()).await.unwrap();
+    let live = roots::files(&lake, &committer.state().unwrap().files, "raw_gps", |_| true).await.unwrap();
+    assert_eq!(live, written.added["raw_gps"]);
+    assert!(committer.propose(commit).await.unwrap_err().to_string().contains("T1"), "they are gone");
+}
+
 #[tokio::test]
 async fn p2_random_faults_and_rivals_leave_a_dense_chain() {
     let seed = seed();

@@ -4,6 +4,7 @@ use arrow::datatypes::Schema;
 use citystream_dataflows::time::bindings::Topic;
 
 pub use crate::columns::tables::DEAD_LETTERS;
+use crate::columns::tables::Table;
 
 /// What the lake was made for: [`crate::lake::history::settings::Settings`].
 pub const SETTINGS: &str = "lake.json";
@@ -19,10 +20,8 @@ pub const SNAPSHOTS: &str = "snapshots";
 pub const COMMITS_TABLE: &str = "commits";
 /// The column that raw tables and dead letters are partitioned by.
 pub const DATE_COLUMN: &str = "log_date";
-/// The column that change logs are partitioned by: the date of a row's own time, not of the log's.
+/// The column that derived tables are partitioned by: the date of a row's own time, not of the log's.
 pub const EVENT_DATE_COLUMN: &str = "event_date";
-/// What the name of a derived table's change log ends with.
-pub const CHANGES: &str = "_changes";
 /// The columns whose range stands in a file's description: a table has at most one of them.
 const TIME_COLUMNS: [&str; 3] = ["event_time", "window_start", "first_time"];
 
@@ -37,14 +36,14 @@ pub fn record_tables() -> impl Iterator<Item = &'static str> {
     Topic::all().map(raw_table).chain([DEAD_LETTERS])
 }
 
-/// The derived table whose change log has this name.
-pub fn plain_table(name: &str) -> Option<&str> {
-    name.strip_suffix(CHANGES)
+/// Whether a table is derived; any other holds records, or what could not be read as one.
+pub fn is_derived(name: &str) -> bool {
+    Table::from_name(name).is_some_and(|table| table.derived().is_some())
 }
 
 /// The column that a table is partitioned by.
 pub fn date_column(table: &str) -> &'static str {
-    if plain_table(table).is_some() { EVENT_DATE_COLUMN } else { DATE_COLUMN }
+    if is_derived(table) { EVENT_DATE_COLUMN } else { DATE_COLUMN }
 }
 
 /// The column of a table's event times; dead letters have none.
@@ -86,7 +85,7 @@ pub fn root_number(path: &str) -> Option<u64> {
 /// The number of the root that a part was written for.
 pub fn part_number(path: &str) -> Option<u64> {
     let (root, _) = path.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?.split_once('/')?;
-    root_number(&format!("{SNAPSHOTS}/{root}.json"))
+    number_before(root, "")
 }
 
 /// The number that a commit, a root or a Delta version carries in its name.
@@ -113,6 +112,42 @@ pub fn table(name: &str) -> String {
 pub fn data_file(table: &str, date: &str, run: &str, seq: u64, worker: usize, n: u64) -> String {
     let column = date_column(table);
     format!("tables/{table}/{column}={date}/{run}-{seq:020}-{worker}-{n}.parquet")
+}
+
+/// The run that wrote a Parquet file of a table that is partitioned by date.
+pub fn run_of(path: &str) -> Option<&str> {
+    let mut names = path.rsplit('/');
+    let (name, folder) = (names.next()?, names.next()?);
+    name.split_once('-').map(|(run, _)| run).filter(|_| folder.contains('=') && name.ends_with(".parquet"))
+}
+
+/// The commit that a Parquet file was written for; `None`: it was made of others.
+pub fn meant_for(path: &str) -> Option<u64> {
+    path.rsplit('/').next()?.split('-').nth(1)?.parse().ok()
+}
+
+/// The path of the n-th Parquet file of a run that others become.
+pub fn packed_file(table: &str, date: &str, run: &str, n: u64) -> String {
+    let column = date_column(table);
+    format!("tables/{table}/{column}={date}/{run}-packed-{n}.parquet")
+}
+
+/// The path of the n-th Parquet file of a run from which rows were erased.
+pub fn erased_file(table: &str, date: &str, run: &str, n: u64) -> String {
+    packed_file(table, date, run, n).replace("-packed-", "-erased-")
+}
+
+/// Where requests to whoever holds the claim are.
+pub const REQUESTS: &str = "requests";
+
+/// The path of a request.
+pub fn request(id: &str) -> String {
+    format!("{REQUESTS}/{id}.json")
+}
+
+/// The number of the commit whose row a file in the table of commits has.
+pub fn commits_file_number(path: &str) -> Option<u64> {
+    number_before(path, ".parquet")
 }
 
 /// The row of a commit in the table of commits.

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use citystream_dataflows::time::Micros;
 use serde::{Deserialize, Serialize};
 
 use crate::lake::history::commit::{Commit, File, saturating_sum};
@@ -68,10 +67,10 @@ impl Live {
     pub(super) fn take(&mut self, commit: &Commit) {
         for (table, gone) in &commit.removed {
             let since = self.since.entry(table.clone()).or_default();
-            let paths: HashSet<&str> = gone.iter().map(|file| file.path.as_str()).collect();
-            let new: HashSet<String> = since.added.iter().map(|file| file.path.clone()).collect();
-            since.added.retain(|file| !paths.contains(file.path.as_str()));
-            since.removed.extend(gone.iter().filter(|file| !new.contains(&file.path)).cloned());
+            // What has come since is forgotten; what is left of them is in parts.
+            let mut gone: BTreeMap<&str, &File> = gone.iter().map(|file| (file.path.as_str(), file)).collect();
+            since.added.retain(|file| gone.remove(file.path.as_str()).is_none());
+            since.removed.extend(gone.into_values().cloned());
         }
         for (table, added) in &commit.added {
             self.since.entry(table.clone()).or_default().added.extend(added.iter().cloned());
@@ -99,6 +98,14 @@ impl Live {
             files: sum(|_| 1, |part| part.files),
             bytes: sum(|file| file.bytes, |part| part.sum.bytes),
         }
+    }
+
+    /// The rows of a table, and what they add up to.
+    pub fn sums(&self, table: &str) -> (u64, i64) {
+        let parts = self.parts(table).iter().map(|part| &part.sum);
+        let net = |files: &[File]| File::sum(files).net;
+        let came = File::sum(parts).net.saturating_add(net(self.added(table)));
+        (self.size(table).rows, came.saturating_sub(net(self.removed(table))))
     }
 
     /// The parts of a table.
@@ -177,25 +184,7 @@ impl Part {
 
     /// A part of files, at least one, whose bytes are at `path` and have that digest.
     pub(super) fn of(span: &str, files: &[File], path: String, sha256: String) -> Part {
-        let range = |of: fn(&File) -> Option<(Micros, Micros)>| {
-            let ranges = || files.iter().filter_map(of);
-            ranges().map(|range| range.0).min().zip(ranges().map(|range| range.1).max())
-        };
-        let sum = File {
-            path,
-            date: span.to_owned(),
-            rows: saturating_sum(files.iter().map(|file| file.rows)),
-            bytes: saturating_sum(files.iter().map(|file| file.bytes)),
-            sha256,
-            seqs: files
-                .iter()
-                .fold((u64::MAX, 0), |(first, last), file| (first.min(file.seqs.0), last.max(file.seqs.1))),
-            level: files.iter().map(|file| file.level).max().unwrap_or(0),
-            net: files.iter().fold(0, |net, file| net.saturating_add(file.net)),
-            event_time: range(|file| file.event_time),
-            log_time: range(|file| file.log_time),
-            quality_window: range(|file| file.quality_window),
-        };
+        let sum = File { path, date: span.to_owned(), sha256, ..File::sum(files) };
         Part { span: span.to_owned(), files: files.len() as u64, sum }
     }
 }

@@ -1,30 +1,24 @@
 //! Commits that are a day old, a thousand in a file: `commits/packs/<first>-<last>.jsonl.zst` has their bytes as they were,
 //! one after the other.
 //!
-//! A pack is read back, then a commit says up to where all are packed, and only then the commits of their own are deleted.
-//! At or below that number only packs count: what stands there besides is of a run that has long been replaced.
+//! At or below the last commit of the last pack only packs count: what stands there besides is of a run that has long been
+//! replaced. `packing.rs` writes them.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 
-use crate::lake::digest;
-use crate::lake::history::commit::{Commit, Packed};
-use crate::lake::history::read::{self, ReadError};
+use crate::lake::history::error::ReadError;
 use crate::lake::history::{Violation, layout};
+use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
-use crate::lake::store::{Lake, Stored};
 
 /// The commits of a pack.
 pub const COMMITS: u64 = 1000;
-/// How old they are at least, in milliseconds.
-const AGE_MS: i64 = 24 * 3_600_000;
 /// Packs that are read at the same time.
 const READ_AHEAD: usize = 2;
-/// zstd's own default.
-const LEVEL: i32 = 3;
 
 /// The first commit of the pack that a commit is in, or would be.
-fn first(seq: u64) -> u64 {
+pub fn first(seq: u64) -> u64 {
     seq - seq % COMMITS
 }
 
@@ -65,7 +59,7 @@ pub fn commits(lake: &Lake, from: u64, until: u64) -> impl Stream<Item = Result<
 }
 
 /// The commits in the bytes of a pack.
-fn unpack(seq: u64, bytes: &[u8]) -> Result<Vec<Bytes>, Violation> {
+pub(super) fn unpack(seq: u64, bytes: &[u8]) -> Result<Vec<Bytes>, Violation> {
     let wrong = |why: String| Violation(format!("P2: {} cannot be read: {why}", path(seq)));
     let text = Bytes::from(zstd::decode_all(bytes).map_err(|error| wrong(error.to_string()))?);
     let mut commits = Vec::new();
@@ -77,44 +71,3 @@ fn unpack(seq: u64, bytes: &[u8]) -> Result<Vec<Bytes>, Violation> {
     let whole = commits.len() as u64 == COMMITS && begin == text.len();
     if whole { Ok(commits) } else { Err(wrong(format!("it has {} commits", commits.len()))) }
 }
-
-/// Packs the commits after `packed`, if all of a pack are a day older than `now`, in milliseconds.
-///
-/// # Errors
-/// As of [`commit`]; other bytes where the pack is to be.
-pub async fn write(lake: &Lake, packed: Option<u64>, (head, now): (u64, i64)) -> Result<Option<Packed>, ReadError> {
-    let begin = packed.map_or(0, |through| through + 1);
-    let through = begin + COMMITS - 1;
-    if through >= head {
-        return Ok(None);
-    }
-    let (_, youngest) = read::commit(lake, through).await?;
-    if now - youngest.time_ms < AGE_MS {
-        return Ok(None);
-    }
-    let read: Vec<(Bytes, Commit)> = read::read(lake, begin..=through).await?.try_collect().await?;
-    let text: Vec<u8> = read.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
-    let wrong = |why: String| Violation(format!("P2: {}: {why}", path(begin)));
-    let bytes = Bytes::from(zstd::encode_all(&text[..], LEVEL).map_err(|error| wrong(error.to_string()))?);
-    if let Stored::Other(_) = lake.put_same(&path(begin), bytes.clone()).await? {
-        // Of a run that was replaced, by another version of zstd.
-        lake.put(&path(begin), bytes.clone()).await?;
-    }
-    let found = lake.get(&path(begin)).await?.unwrap_or_default();
-    if unpack(begin, &found)?.iter().ne(read.iter().map(|(bytes, _)| bytes)) {
-        return Err(wrong("it reads back otherwise than it was written".into()).into());
-    }
-    Ok(Some(Packed { through, sha256: digest(&found) }))
-}
-
-/// Deletes the commits of the last pack that have objects of their own.
-///
-/// # Errors
-/// The store's.
-pub async fn sweep(lake: &Lake, through: u64) -> Result<(), StoreError> {
-    lake.delete((first(through)..=through).map(layout::commit).collect()).await
-}
-
-#[cfg(test)]
-#[path = "packs_tests.rs"]
-mod tests;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::lake::history::packs::path;
 use crate::lake::history::roots;
 use crate::lake::testing::{claim, data};
 use crate::lake::{Committer, State, StoreOptions, history};
@@ -58,6 +59,22 @@ async fn p2_what_is_packed_reads_as_before_whatever_stands_beside_it() {
     lake.put(&layout::commit(700), "{}".into()).await.unwrap();
     assert_eq!(all(&lake, 0..=2100).await, before);
     assert_eq!(roots::state(&lake).await.unwrap().unwrap(), state);
+}
+
+#[tokio::test]
+async fn p2_who_reads_while_commits_are_packed_and_deleted_reads_them_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = lake(&dir).await;
+    let state = write_history(&lake, 1100, 4).await;
+    let before = all(&lake, 0..=1100).await;
+    let mut reading = std::pin::pin!(read::read(&lake, 0..=1100).await.unwrap());
+    let mut read = vec![reading.try_next().await.unwrap().unwrap()];
+    write(&lake, None, (state.seq, state.time_ms)).await.unwrap().unwrap();
+    sweep(&lake, 999).await.unwrap();
+    while let Some(next) = reading.try_next().await.unwrap() {
+        read.push(next);
+    }
+    assert_eq!(read, before);
 }
 
 #[tokio::test]

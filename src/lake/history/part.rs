@@ -6,13 +6,10 @@ use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use citystream_dataflows::time::Micros;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 
 use crate::columns::row::column;
 use crate::lake::history::commit::File;
+use crate::lake::history::rebuilt;
 
 type Range = Option<(Micros, Micros)>;
 
@@ -22,14 +19,7 @@ const RANGES: [[&str; 2]; 3] =
 
 /// The bytes of a part of a table's files: a function of them.
 pub(super) fn encode(table: &str, files: &[File]) -> Result<Bytes, ArrowError> {
-    let batch = batch(table, files)?;
-    let properties = WriterProperties::builder()
-        .set_created_by("citystream".into())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
-    writer.write(&batch)?;
-    Ok(writer.into_inner()?.into())
+    rebuilt::encode(&batch(table, files)?)
 }
 
 fn batch(table: &str, files: &[File]) -> Result<RecordBatch, ArrowError> {
@@ -48,6 +38,7 @@ fn batch(table: &str, files: &[File]) -> Result<RecordBatch, ArrowError> {
         ("last_seq", long(|file| file.seqs.1 as i64)),
         ("level", long(|file| file.level.into())),
         ("net", long(|file| file.net)),
+        ("added_ms", Arc::new(files.iter().map(|file| file.added_ms).collect::<Int64Array>())),
     ];
     let ranges: [fn(&File) -> Range; 3] = [|file| file.event_time, |file| file.log_time, |file| file.quality_window];
     for ([first, last], range) in RANGES.into_iter().zip(ranges) {
@@ -61,12 +52,7 @@ fn batch(table: &str, files: &[File]) -> Result<RecordBatch, ArrowError> {
 
 /// The files of a part; `None` if these are not its bytes.
 pub(super) fn decode(bytes: Bytes) -> Option<Vec<File>> {
-    let batches = ParquetRecordBatchReaderBuilder::try_new(bytes).ok()?.build().ok()?;
-    let mut files = Vec::new();
-    for batch in batches {
-        files.extend(rows(&batch.ok()?)?);
-    }
-    Some(files)
+    rows(&rebuilt::decode(bytes).ok()?)
 }
 
 fn rows(batch: &RecordBatch) -> Option<Vec<File>> {
@@ -75,6 +61,7 @@ fn rows(batch: &RecordBatch) -> Option<Vec<File>> {
     let (paths, dates, digests) = (text("path")?, text("date")?, text("sha256")?);
     let (rows, bytes, net, levels) = (long("rows")?, long("bytes")?, long("net")?, long("level")?);
     let (first, last) = (long("first_seq")?, long("last_seq")?);
+    let added = long("added_ms");
     let [event, log, window] = RANGES.map(|[first, last]| long(first).zip(long(last)));
     let range = |ends: Option<(&Int64Array, &Int64Array)>, row: usize| {
         ends.filter(|(first, _)| first.is_valid(row)).map(|(first, last)| (first.value(row), last.value(row)))
@@ -88,6 +75,7 @@ fn rows(batch: &RecordBatch) -> Option<Vec<File>> {
         seqs: (first.value(row) as u64, last.value(row) as u64),
         level: levels.value(row) as u8,
         net: net.value(row),
+        added_ms: added.filter(|added| added.is_valid(row)).map(|added| added.value(row)),
         event_time: range(event, row),
         log_time: range(log, row),
         quality_window: range(window, row),
@@ -111,6 +99,7 @@ mod tests {
             seqs: (3, n as u64),
             level: 2,
             net: -n,
+            added_ms: (n > 2).then_some(n),
             event_time: (n > 1).then_some((n, n + 1)),
             log_time: None,
             quality_window: Some((-5, n)),

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
@@ -15,9 +14,9 @@ use crate::lake::digest;
 use crate::lake::history::commit::{File, Pin};
 use crate::lake::history::live::{Live, Part, Rewrite};
 use crate::lake::history::read::{self, ReadError, commit, head};
-use crate::lake::history::{self, State, Violation, layout, part};
+use crate::lake::history::{self, State, Violation, layout, part, rebuilt, retention};
+use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
-use crate::lake::store::{Lake, Stored};
 
 /// How many parts are read at the same time.
 const READ_AHEAD: usize = 8;
@@ -38,6 +37,16 @@ pub async fn state(lake: &Lake) -> Result<Option<State>, ReadError> {
     // Only what comes after the newest root is listed.
     let Some(head) = head(lake, roots.last().copied()).await?.max(roots.last().copied()) else { return Ok(None) };
     state_at(lake, head, roots).await
+}
+
+/// Where the history stood after commit `seq`, which is there.
+///
+/// # Errors
+/// As of [`state`].
+pub async fn after(lake: &Lake, seq: u64) -> Result<Option<State>, ReadError> {
+    let mut roots = numbers(lake).await?;
+    roots.retain(|root| *root <= seq);
+    state_at(lake, seq, roots).await
 }
 
 /// The numbers of the roots.
@@ -72,9 +81,23 @@ async fn from_root(lake: &Lake, root: u64, seq: u64) -> Result<Result<State, Str
     let (state, pinned) = go_on(lake, Some(state), Some(root), seq).await?;
     match (state, pinned) {
         (_, Some(pinned)) if pinned != digest(&bytes) => Ok(Err("it is not the one that the commits name".into())),
-        (Some(state), _) => Ok(Ok(state)),
+        (Some(state), _) => match retention::check_sums(&state, |table| state.files.sums(table)) {
+            Ok(()) => Ok(Ok(state)),
+            Err(Violation(why)) => Ok(Err(why)),
+        },
         (None, _) => Ok(Err("it leads nowhere".into())),
     }
+}
+
+/// A root that a commit names; `None`: it is not there as it was.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn named(lake: &Lake, Pin { seq, sha256 }: &Pin) -> Result<Option<State>, StoreError> {
+    let bytes = lake.get(&layout::root(*seq)).await?.filter(|bytes| digest(bytes) == *sha256);
+    let mut state: Option<State> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    state.iter_mut().for_each(|state| state.files.root = Some(*seq));
+    Ok(state)
 }
 
 /// Applies the commits after a state, up to `seq`; and the digest by which they name a root, if they do.
@@ -111,6 +134,42 @@ pub async fn files(
     files.extend(live.added(table).iter().cloned());
     files.retain(|file| may(file) && !removed.contains(file.path.as_str()));
     Ok(files)
+}
+
+/// The live files of some dates of a table.
+///
+/// # Errors
+/// As of [`state`].
+pub async fn files_of(lake: &Lake, live: &Live, table: &str, dates: &BTreeSet<&str>) -> Result<Vec<File>, ReadError> {
+    let spans: BTreeSet<&str> = dates.iter().map(|date| live.span(table, date)).collect();
+    // Of parts it is asked with their span for a date.
+    files(lake, live, table, |file| dates.contains(file.date.as_str()) || spans.contains(file.date.as_str())).await
+}
+
+/// The spans of dates that live files of a table are in, or may be.
+pub fn spans<'a>(live: &'a Live, table: &str) -> BTreeSet<&'a str> {
+    let in_parts = live.parts(table).iter().map(|part| part.span.as_str());
+    in_parts.chain(live.added(table).iter().map(|file| live.span(table, &file.date))).collect()
+}
+
+/// The live files of a table that are in one of its spans.
+///
+/// # Errors
+/// As of [`state`].
+pub async fn files_of_span(lake: &Lake, live: &Live, table: &str, span: &str) -> Result<Vec<File>, ReadError> {
+    // Of parts it is asked with their span for a date.
+    files(lake, live, table, |file| file.date == span || live.span(table, &file.date) == span).await
+}
+
+/// Gives all live files of a table, those of one span at a time.
+///
+/// # Errors
+/// As of [`state`].
+pub async fn each(lake: &Lake, live: &Live, table: &str, mut take: impl FnMut(&File)) -> Result<(), ReadError> {
+    for span in spans(live, table) {
+        files_of_span(lake, live, table, span).await?.iter().for_each(&mut take);
+    }
+    Ok(())
 }
 
 /// The files in parts that may be wanted.
@@ -178,7 +237,7 @@ pub async fn write(lake: &Lake, state: &State) -> Result<(Live, Pin), ReadError>
     let root = State { files: live.clone(), ..state.clone() };
     let bytes = serde_json::to_vec(&root).map_err(|e| Violation(format!("root {}: {e}", state.seq)))?;
     let sha256 = digest(&bytes);
-    put(lake, &layout::root(state.seq), bytes.into()).await?;
+    rebuilt::put(lake, &layout::root(state.seq), bytes.into()).await?;
     Ok((live, Pin { seq: state.seq, sha256 }))
 }
 
@@ -191,23 +250,10 @@ async fn write_parts(lake: &Lake, state: &State, rewrite: &Rewrite) -> Result<Ve
         let path = layout::part(state.seq, table, &span);
         let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
         let sha256 = digest(&bytes);
-        put(lake, &path, bytes).await?;
+        rebuilt::put(lake, &path, bytes).await?;
         parts.push(Part::of(&span, &files, path, sha256));
     }
     Ok(parts)
-}
-
-/// Writes bytes that are a function of the history, and reads them back.
-async fn put(lake: &Lake, path: &str, bytes: Bytes) -> Result<(), ReadError> {
-    match lake.put_same(path, bytes.clone()).await? {
-        // An earlier writer was of another version, or its object was damaged: this one is right.
-        Stored::Other(_) => lake.put(path, bytes.clone()).await?,
-        Stored::Same => {}
-    }
-    match lake.get(path).await? {
-        Some(found) if found == bytes => Ok(()),
-        _ => Err(Violation(format!("P2: {path} reads back otherwise than it was written")).into()),
-    }
 }
 
 /// Deletes the roots that are kept no longer, and what no root that is kept refers to.
@@ -222,15 +268,16 @@ pub async fn clean(lake: &Lake) -> Result<(), ReadError> {
         // One that cannot be read refers to nothing.
         roots.extend(serde_json::from_slice::<State>(&bytes).ok().map(|root| (root.seq, root)));
     }
-    let kept = kept(&roots.values().map(|root| (root.seq, root.time_ms)).collect::<Vec<_>>());
-    let Some(newest) = kept.last() else { return Ok(()) };
+    let mut kept = kept(&roots.values().map(|root| (root.seq, root.time_ms)).collect::<Vec<_>>());
+    let Some(newest) = kept.last().copied() else { return Ok(()) };
+    kept.extend(roots[&newest].base.as_ref().map(|base| base.root.seq));
     let of_root = |seq: &u64| {
         let parts = roots.get(seq).into_iter().flat_map(|root| root.files.all_parts());
         parts.map(|(_, part)| part.sum.path.clone()).chain([layout::root(*seq)])
     };
     let used: BTreeSet<String> = kept.iter().flat_map(of_root).collect();
     // What is of a newer root may be on its way.
-    let is_old = |path: &str| layout::root_number(path).or(layout::part_number(path)).is_some_and(|seq| seq < *newest);
+    let is_old = |path: &str| layout::root_number(path).or(layout::part_number(path)).is_some_and(|seq| seq < newest);
     let unused = listed.into_iter().map(|object| object.path).filter(|path| is_old(path) && !used.contains(path));
     Ok(lake.delete(unused.collect()).await?)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use bytes::Bytes;
+
 use super::*;
 use crate::lake::history::commit::Commit;
 use crate::lake::testing::{Random, data, seed};

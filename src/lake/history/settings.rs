@@ -1,5 +1,6 @@
 //! `lake.json`: what a lake was made for. All that decides a row is in it, so that it cannot change unnoticed (P3).
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use citystream_dataflows::tables::Derived;
@@ -14,9 +15,16 @@ use crate::lake::store::{Lake, Stored};
 use crate::units::{show_size, show_time};
 
 /// The version of a lake's layout.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
+/// The layout from which on data files are packed: those that a commit names may have become others.
+pub const PACKED_SINCE: u32 = 3;
 /// The version of the definitions of columns and tables.
 pub const DEFINITIONS: u32 = 4;
+
+/// The layouts that a lake may have that is a source.
+pub const READABLE_FORMATS: RangeInclusive<u64> = 1..=FORMAT as u64;
+/// The definitions whose raw tables have the columns that records are rebuilt from.
+pub const READABLE_DEFINITIONS: RangeInclusive<u64> = 4..=DEFINITIONS as u64;
 
 /// All that decides a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,21 +91,28 @@ pub async fn read(lake: &Lake) -> Result<Option<Settings>, StoreError> {
 /// The settings in the bytes of `place`.
 pub fn decode(place: &str, bytes: &[u8]) -> Result<Settings, StoreError> {
     let value: Value = serde_json::from_slice(bytes).map_err(|e| unusable(format!("{place} cannot be read: {e}")))?;
-    if value["format"] != FORMAT {
-        let found = &value["format"];
+    let (format, definitions) = (&value["format"], &value["decides"]["definitions"]);
+    if *format != FORMAT || *definitions != DEFINITIONS {
         return Err(unusable(format!(
-            "{place} has format {found}; this program reads {FORMAT}: use the one that wrote it, or a new \
-             --lake, which is filled from the start of the log"
-        )));
-    }
-    let definitions = &value["decides"]["definitions"];
-    if *definitions != DEFINITIONS {
-        return Err(unusable(format!(
-            "{place} has definitions of version {definitions}, this program {DEFINITIONS}: use the one that wrote it, or a new \
-             --lake, which is filled from the start of the log"
+            "{place} has format {format} and definitions of version {definitions}; this program reads {FORMAT} and {DEFINITIONS}: {}",
+            instead(place, &value)
         )));
     }
     serde_json::from_value(value).map_err(|e| unusable(format!("{place} cannot be read: {e}")))
+}
+
+/// What to do with a lake of another version: an older one fills a new one.
+fn instead(place: &str, value: &Value) -> String {
+    let lake = place.strip_suffix(layout::SETTINGS).unwrap_or(place).trim_end_matches('/');
+    let is =
+        |version: &Value, known: RangeInclusive<u64>| version.as_u64().is_some_and(|version| known.contains(&version));
+    if is(&value["format"], READABLE_FORMATS) && is(&value["decides"]["definitions"], READABLE_DEFINITIONS) {
+        format!(
+            "fill a new lake from it with `citystream run --source lake:{lake} --lake NEW`, or use the program that wrote it"
+        )
+    } else {
+        "use the program that wrote it, or a new --lake, which is filled from the start of the log".to_owned()
+    }
 }
 
 /// The bytes of settings.

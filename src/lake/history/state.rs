@@ -9,10 +9,14 @@ use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
 use crate::lake::history::alerts::Alerts;
-use crate::lake::history::commit::{Commit, Kind, Ledger, Packed, TopicName, saturating_sum};
-use crate::lake::history::layout;
+use crate::lake::history::commit::{Base, Commit, Kind, Ledger, Origin, Packed, TopicName, saturating_sum};
+use crate::lake::history::erasure::{self, AllErased};
+use crate::lake::history::error::Violation;
 use crate::lake::history::live::Live;
+use crate::lake::history::retention::{self, AllGone};
+use crate::lake::history::versions::{self, Published};
 use crate::lake::history::views::{self, Views};
+use crate::lake::history::{base, finality, layout, tidy};
 
 /// A history's sum after its commit `seq`. A root is one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,14 +49,27 @@ pub struct State {
     /// What has become of alerts.
     #[serde(default, skip_serializing_if = "Alerts::is_empty")]
     pub alerts: Alerts,
+    /// The last lake that was a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The last version of the Delta tables; `None`: each commit so far is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
     /// Up to where commits are packed.
     pub packed: Option<Packed>,
+    /// Up to which commit all files that commits removed are deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<u64>,
+    /// Where the history begins; `None`: with commit 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// What is kept no longer.
+    #[serde(default, skip_serializing_if = "AllGone::is_empty")]
+    pub gone: AllGone,
+    /// What is erased.
+    #[serde(default, skip_serializing_if = "AllErased::is_empty")]
+    pub erased: AllErased,
 }
-
-/// What a commit breaks: one line. Exit code 5.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Violation(pub String);
 
 macro_rules! ensure {
     ($holds:expr, $($text:tt)+) => {
@@ -64,13 +81,22 @@ macro_rules! ensure {
 
 /// The history after `commit`, whose bytes have `digest`.
 pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State {
-    let (mut files, mut totals, had_data, packed, mut standing, mut alerts) = previous
-        .map_or_else(Default::default, |state| {
-            (state.files, state.totals, state.has_data, state.packed, state.views, state.alerts)
-        });
+    let said = |state: &State| {
+        (state.origin.clone(), state.published, state.packed.clone(), state.collected, state.base.clone())
+    };
+    let (origin, published, packed, collected, base) = previous.as_ref().map(said).unwrap_or_default();
+    let ended = commit.version.map(|version| Published { version, seq: commit.seq });
+    let parts = |state: State| {
+        let lost = (state.gone, state.erased);
+        (state.files, state.totals, state.has_data, state.views, state.alerts, lost)
+    };
+    let (mut files, mut totals, had_data, mut standing, mut alerts, (mut gone, mut erased)) =
+        previous.map(parts).unwrap_or_default();
     views::apply(&mut standing, &commit.views);
     alerts.apply(commit.seq, &commit.alerts, commit.told);
     files.take(commit);
+    retention::take(&mut gone, commit);
+    erasure::take(&mut erased, commit);
     for (topic, ledger) in &commit.ledger {
         let total: &mut Ledger = totals.entry(*topic).or_default();
         *total = total.plus(ledger);
@@ -89,7 +115,13 @@ pub fn apply(previous: Option<State>, commit: &Commit, digest: String) -> State 
         has_data: had_data || commit.kind == Kind::Data,
         views: standing,
         alerts,
+        origin: commit.origin.clone().or(origin),
+        published: ended.or(published),
         packed: commit.packed.clone().or(packed),
+        collected: commit.collected.or(collected),
+        base: commit.base.clone().or(base),
+        gone,
+        erased,
     }
 }
 
@@ -101,9 +133,13 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
     let digest = previous.map_or("", |state| &state.digest);
     ensure!(commit.previous == digest, "P2: commit {seq} does not follow the bytes of the commit before");
     check_time(previous, commit)?;
+    versions::check(previous, commit)?;
+    finality::check(previous.and_then(|state| state.horizon), commit)?;
     let anew = topics_anew(previous, commit)?;
     let positions = check_bindings(previous, commit, &anew)?;
     check_positions(&positions, commit)?;
+    tidy::check(previous, commit)?;
+    base::check(previous, commit)?;
     match commit.kind {
         Kind::Claim => check_claim(commit),
         Kind::Data => check_ledger(commit),
@@ -113,8 +149,10 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
 fn check_claim(commit: &Commit) -> Result<(), Violation> {
     let empty = commit.views.is_empty()
         && commit.alerts.is_empty()
+        && commit.origin.is_none()
         && commit.epochs.is_empty()
         && commit.added.values().all(Vec::is_empty)
+        && commit.tidy.is_empty()
         && commit.ledger.is_empty();
     ensure!(empty && commit.removed.values().all(Vec::is_empty), "commit {} is a claim with data", commit.seq);
     Ok(())
@@ -218,26 +256,31 @@ fn check_ledger(commit: &Commit) -> Result<(), Violation> {
             "P4: commit {seq}: {name}: {read} read, but {rows} rows and {dead} dead letters"
         );
     }
-    for (table, files) in &commit.added {
-        let topic = Topic::all().find(|t| layout::raw_table(*t) == table);
+    let tables = commit.added.keys().map(String::as_str);
+    let brought: BTreeMap<&str, u64> = tables.map(|table| (table, rows_brought(commit, table))).collect();
+    for (table, rows) in &brought {
+        let topic = Topic::all().find(|t| layout::raw_table(*t) == *table);
         let counted = match topic {
             Some(topic) => commit.ledger.get(&topic).map_or(0, Ledger::rows),
-            None if table == layout::DEAD_LETTERS => saturating_sum(commit.ledger.values().map(|l| l.dead)),
+            None if *table == layout::DEAD_LETTERS => saturating_sum(commit.ledger.values().map(|l| l.dead)),
             None => continue,
         };
-        let rows = saturating_sum(files.iter().map(|f| f.rows));
-        ensure!(rows == counted, "P4: commit {seq}: {rows} rows in the files of {table}, {counted} in the ledger");
+        ensure!(*rows == counted, "P4: commit {seq}: {rows} rows in the files of {table}, {counted} in the ledger");
     }
-    let missing =
-        commit.ledger.iter().find(|(t, l)| l.rows() > 0 && !commit.added.contains_key(layout::raw_table(**t)));
+    let missing = commit.ledger.iter().find(|(t, l)| l.rows() > 0 && !brought.contains_key(layout::raw_table(**t)));
     ensure!(
         missing.is_none(),
         "P4: commit {seq}: rows in the ledger, but no file of {}",
         missing.map_or("", |m| m.0.name())
     );
     let dead = saturating_sum(commit.ledger.values().map(|l| l.dead));
-    ensure!(dead == 0 || commit.added.contains_key(layout::DEAD_LETTERS), "P4: commit {seq}: dead letters in no file");
+    ensure!(dead == 0 || brought.contains_key(layout::DEAD_LETTERS), "P4: commit {seq}: dead letters in no file");
     Ok(())
+}
+
+/// The rows that a commit brought to a table.
+fn rows_brought(commit: &Commit, table: &str) -> u64 {
+    saturating_sum(tidy::new_files(commit, table).map(|file| file.rows))
 }
 
 /// A commit's bindings with their epochs, in order.
@@ -291,13 +334,38 @@ mod tests {
         check(Some(&state), &data(&state, "a", 2, 0)).unwrap();
     }
 
+    /// Adds a sealed file with these times.
+    fn seal(commit: &mut Commit, table: &str, event_time: Option<(Micros, Micros)>) {
+        commit.added.insert(table.into(), vec![File { rows: 1, net: 1, event_time, ..File::default() }]);
+    }
+
+    #[test]
+    fn f1_a_commit_seals_what_it_makes_final() {
+        let state = apply(None, &claim("a"), "d0".into());
+        let mut good = data(&state, "a", 5, 1);
+        good.horizon = Some(300_000_000);
+        let times = |commit: &Commit, state: &State, table: &str, times| {
+            let mut commit = commit.clone();
+            seal(&mut commit, table, Some(times));
+            check(Some(state), &commit).is_ok()
+        };
+        assert!(times(&good, &state, "traffic_5m", (0, 0)) && !times(&good, &state, "traffic_5m", (0, 300_000_000)));
+        assert!(!times(&good, &state, "vehicle_15m", (0, 0)), "a quarter of an hour is not over");
+        let state = apply(Some(state), &good, "d1".into());
+        let mut next = data(&state, "a", 5, 1);
+        next.horizon = Some(420_000_000);
+        assert!(!times(&next, &state, "traffic_5m", (0, 0)), "the commit before did");
+        assert!(times(&next, &state, "enriched_pings", (300_000_000, 419_999_999)));
+        assert!(!times(&next, &state, "enriched_pings", (299_999_999, 300_000_000)));
+    }
+
     #[test]
     fn p4_each_wrong_commit_is_named() {
         let state = apply(None, &claim("a"), "d0".into());
         let state = apply(Some(state.clone()), &data(&state, "a", 5, 1), "d1".into());
         let good = data(&state, "a", 3, 1);
         type Spoil = fn(&mut Commit);
-        let wrong: [(&str, Spoil); 13] = [
+        let wrong: [(&str, Spoil); 15] = [
             ("stands where", |c| c.seq += 1),
             ("does not follow", |c| c.previous = "other".into()),
             ("horizon goes back", |c| c.horizon = None),
@@ -316,6 +384,9 @@ mod tests {
                 files[0].rows += 1;
             }),
             ("no file", |c| drop(c.added.remove("dead_letters"))),
+            ("F1", |c| seal(c, "traffic_5m", None)),
+            // The horizon is some microseconds after 1970: the minute that they are in is not over.
+            ("F1", |c| seal(c, "enriched_pings", Some((0, 1)))),
         ];
         for (what, spoil) in wrong {
             let mut commit = good.clone();
@@ -359,7 +430,8 @@ mod tests {
         again.positions[0].next = NextOffset(2);
         assert!(check(Some(&after), &again).unwrap_err().0.contains("begins at 0, not at 4"));
         let claimed = Commit { seq: state.seq + 1, previous: state.digest.clone(), epoch: state.epoch, ..claim("b") };
-        let claimed = Commit { horizon: state.horizon, positions: state.positions.clone(), ..claimed };
+        let version = Some(versions::next(Some(&state)));
+        let claimed = Commit { version, horizon: state.horizon, positions: state.positions.clone(), ..claimed };
         assert!(check(Some(&state), &named(claimed, "b")).unwrap_err().0.contains("another topic"));
     }
 

@@ -3,8 +3,6 @@
 //! A record is in reach while a row that is not final depends on it. From where on that is, each derived table says of
 //! each topic (its *look-back*); what a record to come may repeat is in reach as well.
 
-use std::collections::BTreeMap;
-
 use arrow::array::{Array, BooleanArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
@@ -25,6 +23,7 @@ use crate::columns::row::column;
 use crate::columns::tables::{Batch, EVENT_TIME, QUALITY_WINDOW, Table};
 use crate::columns::text_hash::TextHasher;
 use crate::lake::history::commit::File;
+use crate::lake::history::needs::Bounds;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{State, Violation, layout, roots};
 use crate::lake::store::Lake;
@@ -37,14 +36,6 @@ pub struct Lookback {
     /// The event time before which no row can be on time any more.
     closed_before: Option<Micros>,
     hasher: TextHasher,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Bounds {
-    /// By event time; a topic that no table looks at is not named.
-    happened: BTreeMap<Topic, Micros>,
-    /// By the window of data quality in which they count; `None` where no table goes by it.
-    counted: Option<Micros>,
 }
 
 /// Rows of one file that are in lookback.
@@ -62,14 +53,14 @@ impl Lookback {
         let Start { horizon, closed_before, .. } = *start;
         let is_exposure_open = start.seeds.iter().any(|seed| seed.exposure.is_none());
         let resume = horizon.map(|horizon| Resume { horizon, is_exposure_open });
-        let bounds = resume.map(|resume| tables.iter().flat_map(|table| (table.lookback)(resume)).collect());
+        let bounds = resume.map(|resume| Bounds::of(resume, tables.iter().copied()));
         Lookback { bounds, closed_before, hasher: TextHasher::new(start.key) }
     }
 
     /// Whether a row of a topic may be needed: by a table, or to tell what repeats it.
     fn has_happened(&self, topic: Topic, time: Micros) -> bool {
         let Some(bounds) = &self.bounds else { return true };
-        bounds.happened.get(&topic).is_some_and(|from| time >= *from) || self.is_repeatable(time)
+        bounds.has_happened(topic, time) || self.is_repeatable(time)
     }
 
     fn is_repeatable(&self, time: Micros) -> bool {
@@ -79,29 +70,13 @@ impl Lookback {
     /// Whether a record counts in a window of data quality that is open.
     fn is_counted(&self, window: Option<Micros>) -> bool {
         let Some(bounds) = &self.bounds else { return true };
-        bounds.counted.zip(window).is_some_and(|(from, window)| window >= from)
+        bounds.is_counted(window)
     }
 
     /// Whether rows up to these times are in lookback.
     fn holds(&self, table: Table, event_time: Option<Micros>, quality_window: Option<Micros>) -> bool {
         let happened = table.topic().zip(event_time).is_some_and(|(topic, time)| self.has_happened(topic, time));
         happened || self.is_counted(quality_window)
-    }
-}
-
-impl FromIterator<Needs> for Bounds {
-    fn from_iter<I: IntoIterator<Item = Needs>>(lookbacks: I) -> Bounds {
-        let mut bounds = Bounds::default();
-        for lookback in lookbacks {
-            match lookback {
-                Needs::Happened(topic, from) => {
-                    let held = bounds.happened.entry(topic).or_insert(from);
-                    *held = from.min(*held);
-                }
-                Needs::Counted(from) => bounds.counted = Some(bounds.counted.map_or(from, |held| from.min(held))),
-            }
-        }
-        bounds
     }
 }
 

@@ -27,7 +27,8 @@ const READ_AHEAD: usize = 32;
 /// # Errors
 /// The store's, or an integrity violation where a file is missing or is not one of its table.
 pub async fn seeds(lake: &Lake, state: &State, tables: &[Derived], hasher: TextHasher) -> Result<Vec<Seed>, ReadError> {
-    let Some(horizon) = state.horizon else { return Ok(Vec::new()) };
+    // Before there is a horizon nothing is final, and all lives are known by their rows: no event is before 1970.
+    let horizon = state.horizon.unwrap_or(0);
     let mut seeds = Vec::new();
     for (table, recovery) in tables.iter().filter_map(|table| Some((*table, table.recovery?))) {
         seeds.extend(of_table(lake, state, (table, recovery, horizon), hasher).await?);
@@ -96,4 +97,59 @@ fn take(
     let seed = seed(&row)?;
     rows.insert(key.to_owned(), Change { seq, diff, time, seed });
     Some(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::columns::text_hash::testing::hasher;
+    use crate::lake::StoreOptions;
+    use crate::lake::history::{self, commit::Commit};
+    use crate::lake::testing::{claim, data};
+
+    const T: Micros = 1_700_000_000_000_000;
+
+    /// A row of `incidents_changes` as far as a seed is made of it.
+    fn parquet() -> Bytes {
+        let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![T]).with_timezone("UTC"));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("row_key", Arc::new(StringArray::from(vec!["fire/0/7"]))),
+            ("seq", Arc::new(Int64Array::from(vec![1]))),
+            ("diff", Arc::new(Int32Array::from(vec![1]))),
+            ("incident_id", Arc::new(StringArray::from(vec!["fire"]))),
+            ("first_time", time.clone()),
+            ("active_time", time),
+            ("partition", Arc::new(Int32Array::from(vec![0]))),
+            ("offset", Arc::new(Int64Array::from(vec![7]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap().into()
+    }
+
+    /// D4: what a start takes for lives that the lake does not know is dropped as final.
+    #[tokio::test]
+    async fn lives_are_known_before_there_is_a_horizon() {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let state = history::apply(None, &claim("a"), "d".into());
+        let mut commit = data(&state, "a", 1, 0);
+        let file = File { path: "tables/x.parquet".into(), event_time: Some((T, T)), ..File::default() };
+        lake.put(&file.path, parquet()).await.unwrap();
+        commit.added.insert("incidents_changes".into(), vec![file]);
+        let incidents = [Derived::from_name("incidents").unwrap()];
+        for horizon in [None, Some(T)] {
+            let state = history::apply(Some(state.clone()), &Commit { horizon, ..commit.clone() }, "e".into());
+            let seeds = seeds(&lake, &state, &incidents, hasher()).await.unwrap();
+            let known: Vec<_> = seeds.iter().map(|seed| (seed.life.first.time, seed.life.first.offset)).collect();
+            assert_eq!(known, [(T, 7)], "{horizon:?}");
+        }
+    }
 }

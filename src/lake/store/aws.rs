@@ -14,7 +14,7 @@ use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 
-use super::s3::StoreOptions;
+use super::options::StoreOptions;
 
 /// The configuration for a store with these options.
 pub(super) async fn config(options: &StoreOptions) -> SdkConfig {

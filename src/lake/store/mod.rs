@@ -6,16 +6,23 @@
 //! whether trying again can help.
 
 mod aws;
+mod clock;
 pub mod error;
 mod id;
+mod leftovers;
 mod names;
+mod options;
 pub mod probe;
 mod requests;
 pub mod s3;
+mod upload;
 mod waits;
 
+pub use clock::Clock;
 pub use id::{digest, random_id};
+pub use options::StoreOptions;
 pub use requests::Requests;
+pub use upload::Upload;
 pub use waits::{Pause, Waits};
 
 use std::collections::HashSet;
@@ -25,13 +32,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 
 use crate::lake::store::error::{StoreError, classify, unusable};
-use crate::lake::store::s3::StoreOptions;
 
 /// What a store said to a put-if-absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +68,8 @@ pub struct Object {
     pub path: String,
     /// Its length in bytes.
     pub bytes: u64,
+    /// When it was written, in milliseconds since 1970.
+    pub modified_ms: i64,
 }
 
 /// A lake's store. Cheap to clone.
@@ -70,6 +80,7 @@ pub struct Lake {
     local: Option<PathBuf>,
     durable_dirs: Arc<Mutex<HashSet<PathBuf>>>,
     waits: Waits,
+    clock: Arc<dyn Clock>,
     requests: Option<Requests>,
 }
 
@@ -106,7 +117,7 @@ impl Lake {
 
     /// A way to wait for the store, for the first time so long.
     pub fn pause(&self, first: Duration) -> Pause {
-        self.waits.pause(first)
+        self.waits.pause(first, Arc::clone(&self.clock))
     }
 
     /// A lake over any store; `location` is what to call it.
@@ -117,8 +128,20 @@ impl Lake {
             local: None,
             durable_dirs: Arc::default(),
             waits: Waits::default(),
+            clock: Arc::new(clock::Machine),
             requests: None,
         }
+    }
+
+    /// The same lake at another time.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Lake {
+        Lake { clock, ..self }
+    }
+
+    /// What time it is, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
     }
 
     /// A local lake whose store is wrapped, for tests with faults.
@@ -153,6 +176,23 @@ impl Lake {
     /// The lake's address, without a trailing slash.
     pub fn location(&self) -> &str {
         &self.location
+    }
+
+    /// Whether the store keeps old versions of what is deleted or replaced; `None`: it does not say.
+    pub async fn keeps_versions(&self, options: &StoreOptions) -> Option<bool> {
+        match parse(&self.location).ok()? {
+            Location::Local(_) => Some(false),
+            Location::S3 { bucket, .. } => s3::keeps_versions(&bucket, options).await,
+        }
+    }
+
+    /// Whether that is the address of this very lake.
+    pub fn is_at(&self, location: &str) -> bool {
+        match parse(location) {
+            Ok(Location::Local(path)) => self.local.is_some() && path.canonicalize().ok() == self.local,
+            Ok(Location::S3 { bucket, prefix }) => *self.location == *uri(&bucket, &prefix),
+            Err(_) => false,
+        }
     }
 
     /// Where the lake is on this machine, if it is a directory.
@@ -194,7 +234,7 @@ impl Lake {
                     return Ok(Stored::Same);
                 }
                 Some(found) => return Ok(Stored::Other(found)),
-                None => tokio::time::sleep(Duration::from_millis(50)).await,
+                None => self.clock.sleep(Duration::from_millis(50)).await,
             }
         }
         Err(StoreError::Transient(format!("cannot write {}: the store reports conflicts {why}", self.address(path))))
@@ -210,6 +250,16 @@ impl Lake {
     pub async fn get(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
         let got = async { whole(self.store.get(&parse_path(path)?).await?).await };
         match got.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) => self.absent(path, error),
+        }
+    }
+
+    /// The last bytes of an object, at most so many; `None` if there is none.
+    pub async fn tail(&self, path: &str, bytes: u64) -> Result<Option<Bytes>, StoreError> {
+        let Some(length) = self.size(path).await? else { return Ok(None) };
+        match self.store.get_range(&parse_path(path)?, length.saturating_sub(bytes)..length).await {
+            _ if length == 0 => Ok(Some(Bytes::new())),
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) => self.absent(path, error),
         }
@@ -235,10 +285,16 @@ impl Lake {
             Some(after) => self.store.list_with_offset(Some(&root), &parse_path(after)?),
             None => self.store.list(Some(&root)),
         };
-        let objects = found.map_ok(|m| Object { path: m.location.to_string(), bytes: m.size });
-        let mut objects: Vec<_> = objects.try_collect().await.map_err(|e| self.error("list", prefix, e))?;
+        let mut objects: Vec<_> =
+            found.map_ok(object).try_collect().await.map_err(|e| self.error("list", prefix, e))?;
         objects.sort_unstable();
         Ok(objects)
+    }
+
+    /// The objects below `prefix`, one after the other, in any order.
+    pub fn objects(&self, prefix: &str) -> Result<impl Stream<Item = Result<Object, StoreError>>, StoreError> {
+        let found = self.store.list(Some(&parse_path(prefix)?));
+        Ok(found.map(move |found| found.map(object).map_err(|error| self.error("list", prefix, error))))
     }
 
     /// The names of the objects in a folder, not below it, that sort after `after`, sorted. In a directory of many files that
@@ -329,6 +385,11 @@ async fn whole(got: GetResult) -> object_store::Result<Bytes> {
     };
     let read = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other).flatten();
     read.map_err(|error| object_store::Error::Generic { store: "LocalFileSystem", source: error.into() })
+}
+
+fn object(meta: ObjectMeta) -> Object {
+    let modified_ms = meta.last_modified.timestamp_millis();
+    Object { path: meta.location.to_string(), bytes: meta.size, modified_ms }
 }
 
 fn parse_path(path: &str) -> Result<Path, StoreError> {

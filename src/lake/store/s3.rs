@@ -20,29 +20,9 @@ use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, RetryConfig};
 use tokio::sync::Mutex;
 
+use crate::lake::store::StoreOptions;
 use crate::lake::store::error::{StoreError, chain, one_line, unusable};
 use crate::lake::store::requests::Requests;
-
-/// How to reach an S3 store. All fields may be empty: then the AWS environment, profile and instance decide.
-#[derive(Clone, Default)]
-pub struct StoreOptions {
-    /// The endpoint of an S3-compatible store, such as `http://127.0.0.1:9000`.
-    pub endpoint: Option<String>,
-    /// The region; without it the AWS chain's, then `us-east-1`.
-    pub region: Option<String>,
-    /// Access key and secret key, where they do not come from the AWS credential chain.
-    pub keys: Option<(String, String)>,
-    /// Address the bucket in the host name rather than in the path (AWS itself: always).
-    pub virtual_hosted: bool,
-}
-
-impl std::fmt::Debug for StoreOptions {
-    /// Never shows a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { endpoint, region, keys, virtual_hosted } = self;
-        write!(f, "StoreOptions {{ {endpoint:?}, {region:?}, keys: {}, {virtual_hosted} }}", keys.is_some())
-    }
-}
 
 /// How long before their end credentials are renewed.
 const RENEW: Duration = Duration::from_secs(300);
@@ -141,6 +121,14 @@ async fn preflight(
         ))),
         _ => Err(unreachable_store(bucket, place, error)),
     }
+}
+
+/// Whether a bucket keeps old versions of its objects; `None`: these credentials may not ask.
+pub async fn keeps_versions(bucket: &str, options: &StoreOptions) -> Option<bool> {
+    let config = super::aws::config(options).await;
+    let answer = client(&config, options).get_bucket_versioning().bucket(bucket).send().await.ok()?;
+    // Suspended: those that were made before are there still.
+    Some(answer.status().is_some())
 }
 
 async fn create_bucket(

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::lake::history::{read, roots};
+use crate::lake::store::StoreOptions;
 use crate::lake::store::error::StoreError;
-use crate::lake::store::s3::StoreOptions;
 use crate::lake::store::{Lake, Put, probe};
 use crate::lake::testing::data;
 use crate::lake::{Committer, random_id};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Clock;
 use crate::stopwatch::Stopwatch;
 
 /// The longest time between two tries.
@@ -63,8 +64,8 @@ impl Waits {
     }
 
     /// A way to wait, for the first time so long.
-    pub(super) fn pause(&self, first: Duration) -> Pause {
-        Pause { next: first, waits: self.clone(), waiting: false }
+    pub(super) fn pause(&self, first: Duration, clock: Arc<dyn Clock>) -> Pause {
+        Pause { next: first, waits: self.clone(), clock, waiting: false }
     }
 }
 
@@ -73,6 +74,7 @@ impl Waits {
 pub struct Pause {
     next: Duration,
     waits: Waits,
+    clock: Arc<dyn Clock>,
     waiting: bool,
 }
 
@@ -89,7 +91,7 @@ impl Pause {
     pub async fn wait(&mut self, why: &str) {
         self.begin(why);
         tracing::debug!("the lake's store: {why}; trying again in {:?}", self.next);
-        tokio::time::sleep(self.next).await;
+        self.clock.sleep(self.next).await;
         self.waits.0.retries.fetch_add(1, Ordering::Relaxed);
         self.next = (self.next * 2).min(LONGEST);
     }

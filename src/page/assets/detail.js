@@ -105,10 +105,11 @@ export class Detail {
     this.sources.replaceChildren(element("h3", "Behind it"), element("p", text));
   }
 
-  explain({ target, says, row, revisions, behind, records, rederived }) {
+  explain({ target, says, row, revisions, behind, records, rederived, gone }) {
     const parts = [element("h3", `In the lake: ${target}`)];
     if (says) parts.push(element("p", says));
     if (rederived !== null) parts.push(element("p", rederived ? "Derived once more from these records: the same row." : "Derived once more from these records: ANOTHER ROW."));
+    for (const { table, date, commit } of gone) parts.push(element("p", `Gone: rows of ${table} of ${date}, kept no longer since commit ${commit}.`));
     if (row) parts.push(folded("The row", fields(row)));
     const corrections = revisions.length - 1;
     const history = element("ol", "", "revisions");

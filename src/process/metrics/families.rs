@@ -1,7 +1,9 @@
 //! Makes metrics that are told as things happen, each of which is scraped from then on.
 
 use prometheus::core::Collector;
-use prometheus::{Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Counter, Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// All metrics that were made.
 #[derive(Debug, Default)]
@@ -21,6 +23,11 @@ impl Families {
     /// A value that only grows.
     pub fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
         self.keep(IntCounter::new(name, help)?)
+    }
+
+    /// Seconds that only grow.
+    pub fn seconds(&self, name: &str, help: &str) -> Result<Counter, Error> {
+        self.keep(Counter::new(name, help)?)
     }
 
     /// Values that only grow, by labels.

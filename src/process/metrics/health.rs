@@ -13,8 +13,9 @@ use citystream_dataflows::held::Held;
 use citystream_dataflows::time::TimePolicy;
 
 use crate::lake::store::Waits;
+use crate::process::cause::Cause;
 use crate::process::standings::Standings;
-use crate::process::why::{Cause, Look, does_not_turn};
+use crate::process::why::{Look, does_not_turn};
 use crate::process::{Budget, StateBound};
 use crate::source::kafka::Counts;
 

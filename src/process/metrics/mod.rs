@@ -23,11 +23,12 @@ use past::Past;
 use scrape::Identity;
 
 use citystream_dataflows::held::{Amount, Held, Kind};
+use citystream_dataflows::tables::Derived;
 use citystream_dataflows::time::bindings::{Partition, Position, Topic};
 use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
 use prometheus::core::Collector;
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::columns::tables::Reason;
 use crate::error::RunError;
@@ -61,6 +62,9 @@ pub struct Metrics {
     state: (IntGaugeVec, IntGaugeVec),
     dead_letters: IntCounterVec,
     live_files: IntGaugeVec,
+    sealed: IntGaugeVec,
+    /// Files that have become others, bytes of those, and seconds that it took.
+    packed: (IntCounter, IntCounter, Counter),
     /// Commits that the Delta logs do not have yet.
     pub delta_lag: IntGauge,
     /// Rows of derived tables that this process has taken back.
@@ -131,6 +135,12 @@ impl Metrics {
                 &["reason"],
             )?,
             live_files: make.gauges("citystream_live_files", "Files that a table consists of", &["table"])?,
+            sealed: make.gauges("citystream_sealed_seconds", "All rows before this event time are sealed", &["table"])?,
+            packed: (
+                make.counter("citystream_packed_files_total", "Small files that were packed")?,
+                make.counter("citystream_packed_bytes_total", "Bytes of the files that were made of them")?,
+                make.seconds("citystream_packing_seconds_total", "Time that it took to pack files, rests included")?,
+            ),
             delta_lag: make.gauge("citystream_delta_lag_commits", "Commits that not all Delta logs have yet")?,
             corrections: make.counter(
                 "citystream_corrections_total",
@@ -238,10 +248,20 @@ impl Metrics {
         }
     }
 
+    /// So many files have become one.
+    pub fn packed(&self, files: usize, bytes: u64, time: Duration) {
+        self.packed.0.inc_by(files as u64);
+        self.packed.1.inc_by(bytes);
+        self.packed.2.inc_by(time.as_secs_f64());
+    }
+
     /// The lake has these files.
     pub fn files(&self, live: &Live) {
         for (table, size) in live.sizes() {
             self.live_files.with_label_values(&[table]).set(size.files as i64);
+            if let Some((derived, horizon)) = Derived::from_name(table).zip(self.horizon()) {
+                self.sealed.with_label_values(&[table]).set(derived.sealing.all_before(horizon) / 1_000_000);
+            }
         }
     }
 

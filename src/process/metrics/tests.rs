@@ -40,6 +40,7 @@ fn commit() -> Commit {
         missed: Outcomes { late: 2, ..Outcomes::default() },
     };
     Commit {
+        version: None,
         seq: 9,
         kind: Kind::Data,
         run: String::new(),
@@ -52,8 +53,12 @@ fn commit() -> Commit {
         epochs: Vec::new(),
         added: BTreeMap::new(),
         removed: BTreeMap::new(),
+        origin: None,
+        tidy: Vec::new(),
         pin: None,
         packed: None,
+        collected: None,
+        base: None,
         ledger: BTreeMap::from([(Topic::GPS, ledger)]),
         views: Default::default(),
         alerts: Vec::new(),

@@ -53,7 +53,7 @@ fn judged(simulator: &mut Simulator, count: i64, policy: TimePolicy) -> BTreeMap
         let Message { topic, partition_hash, key, log_time_ms, value } = simulator.next_until(i64::MAX).unwrap();
         let partition = Partition { topic, index: (partition_hash % 3) as i32 };
         let (next, log_time) = (NextOffset(offset + 1), log_time_ms * 1000);
-        let record = Record { offset, next, log_time, key: Some(key.as_bytes()), payload: value };
+        let record = Record { offset, next, log_time, key: Some(key.as_bytes()), payload: value, length: None };
         // Log times never go back, so each is its partition's clock.
         decoder.decode(Incoming::new(partition, None, record), &mut rows);
     }

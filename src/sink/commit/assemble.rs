@@ -29,6 +29,8 @@ pub struct Assembly {
     views: ViewChanges,
     /// What was decided of alerts at the seal.
     alerts: Vec<Event>,
+    /// Whether a commit since the last version has none yet.
+    is_unpublished: bool,
 }
 
 impl Assembly {
@@ -44,6 +46,7 @@ impl Assembly {
             latest: BTreeMap::new(),
             views: ViewChanges::new(),
             alerts: Vec::new(),
+            is_unpublished: false,
         }
     }
 
@@ -87,7 +90,8 @@ impl Assembly {
         let horizon = self.progress.horizon();
         let read = self.epochs.iter().flat_map(|e| &e.bindings).any(|b| b.next != b.first);
         let said = self.committed_horizon == Some(horizon);
-        if !read && said && !unrecorded && self.views.is_empty() && self.alerts.is_empty() {
+        let publishes = tick.publishes && self.is_unpublished;
+        if !read && said && !unrecorded && !publishes && self.views.is_empty() && self.alerts.is_empty() {
             self.epochs.clear();
             return self.check_empty(seq).map(|()| None);
         }
@@ -104,14 +108,20 @@ impl Assembly {
             epochs: std::mem::take(&mut self.epochs),
             added: std::mem::take(&mut self.added),
             removed: BTreeMap::new(),
+            origin: None,
+            version: tick.publishes.then_some(0),
+            tidy: Vec::new(),
             pin: None,
             packed: None,
+            collected: None,
+            base: None,
             ledger: std::mem::take(&mut self.ledger),
             views: std::mem::take(&mut self.views),
             alerts: std::mem::take(&mut self.alerts),
             told: None,
         };
         self.committed_horizon = Some(horizon);
+        self.is_unpublished = !tick.publishes;
         Ok(Some(commit))
     }
 
@@ -154,6 +164,7 @@ mod tests {
         Tick {
             epoch,
             seal: Some(epoch),
+            publishes: false,
             limit: None,
             added: Vec::new(),
             start: (epoch == 1).then_some(start),
@@ -166,7 +177,10 @@ mod tests {
 
     /// One epoch that reads `read` records, with `written` beside it, and its seal.
     fn seal(read: u64, written: Vec<Written>) -> Result<Option<Commit>, Violation> {
-        let mut assembly = Assembly::new(POLICY);
+        sealed(&mut Assembly::new(POLICY), read, written)
+    }
+
+    fn sealed(assembly: &mut Assembly, read: u64, written: Vec<Written>) -> Result<Option<Commit>, Violation> {
         let position = Position { partition: GPS, next: NextOffset(3), log_clock: None, standing: Standing::Behind };
         let Position { partition, next, log_clock, standing } = position;
         let binding = Binding { partition, first: next, next: NextOffset(3 + read as i64), read, log_clock, standing };
@@ -193,5 +207,15 @@ mod tests {
         let found = seal(0, vec![Written { files: vec![(Table::Raw(Topic::GPS), file)], counts: BTreeMap::new() }])
             .unwrap_err();
         assert!(found.0.contains("tables/x"), "{found}");
+    }
+
+    #[test]
+    fn what_no_version_has_is_reason_enough_for_a_commit_that_ends_one() {
+        let mut assembly = Assembly::new(POLICY);
+        assert_eq!(sealed(&mut assembly, 2, Vec::new()).unwrap().unwrap().version, None);
+        assert!(assembly.seal(&tick(2), 2, false).unwrap().is_none(), "it ends none");
+        let publishing = |epoch| Tick { publishes: true, ..tick(epoch) };
+        assert!(assembly.seal(&publishing(3), 2, false).unwrap().unwrap().version.is_some());
+        assert!(assembly.seal(&publishing(4), 3, false).unwrap().is_none(), "all is published");
     }
 }

@@ -5,6 +5,7 @@
 //! this one dies.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Epoch;
@@ -14,10 +15,12 @@ use tokio::task::JoinHandle;
 use super::sinks::{Sink, Sinks, Told};
 use super::topics::Topics;
 use crate::error::RunError;
-use crate::lake::history::commit::Commit;
-use crate::lake::{Committer, history};
+use crate::lake::history::commit::{Commit, Origin};
+use crate::lake::{Committer, State, history};
 use crate::process::metrics::Metrics;
 use crate::process::{Fatal, LakeAccess, Mailbox};
+use crate::sink::compact::Compactor;
+use crate::sink::retain::Retention;
 use citystream_dataflows::time::ticks::Committed;
 
 /// How long a sink that is behind waits before it is tried again, and how often that is done once the run is over.
@@ -40,6 +43,8 @@ pub struct Proposal {
 pub struct CommitHandle {
     proposals: mpsc::UnboundedSender<Proposal>,
     unrecorded: bool,
+    /// Whether files were packed that no commit names yet.
+    packed: Option<Arc<AtomicBool>>,
 }
 
 impl CommitHandle {
@@ -48,15 +53,17 @@ impl CommitHandle {
     pub fn start(
         committer: Committer,
         (sinks, told): (Vec<Box<dyn Sink>>, Option<Told>),
-        topics: Topics,
+        (topics, origin): (Topics, Option<Origin>),
         (access, metrics): (LakeAccess, Arc<Metrics>),
-        unrecorded: bool,
+        (compactor, retention, unrecorded): (Option<Compactor>, Retention, bool),
     ) -> (CommitHandle, JoinHandle<()>) {
         let (proposals, inbox) = mpsc::unbounded_channel();
         let runtime = access.runtime.clone();
         let sinks = Sinks::new(access.lake.clone(), sinks, committer.next_seq());
-        let task = CommitTask { committer, sinks, told, topics, fatal: access.fatal, metrics };
-        (CommitHandle { proposals, unrecorded }, runtime.spawn(task.serve(inbox)))
+        let packed = compactor.as_ref().map(Compactor::ready);
+        let task =
+            CommitTask { committer, compactor, retention, sinks, told, topics, origin, fatal: access.fatal, metrics };
+        (CommitHandle { proposals, unrecorded, packed }, runtime.spawn(task.serve(inbox)))
     }
 
     /// Hands over a proposal; the task outlives the handle.
@@ -64,18 +71,25 @@ impl CommitHandle {
         let _ = self.proposals.send(proposal);
     }
 
-    /// Whether the next commit has to be made even if nothing moved.
+    /// Whether the next commit has to be made even if nothing moved: positions are not recorded yet, or files were packed.
     pub fn take_unrecorded(&mut self) -> bool {
-        std::mem::take(&mut self.unrecorded)
+        let is_packed = self.packed.as_ref().is_some_and(|packed| packed.load(Ordering::Acquire));
+        std::mem::take(&mut self.unrecorded) || is_packed
     }
 }
 
 struct CommitTask {
     committer: Committer,
+    /// Where small files are packed.
+    compactor: Option<Compactor>,
+    /// What is kept no longer.
+    retention: Retention,
     sinks: Sinks,
     /// How far alerts have been told, where somebody is told of them.
     told: Option<Told>,
     topics: Topics,
+    /// The lake that is read, until a commit names it.
+    origin: Option<Origin>,
     fatal: Fatal,
     metrics: Arc<Metrics>,
 }
@@ -89,6 +103,7 @@ impl CommitTask {
                     Some(proposal) => self.commit(proposal).await,
                     None => break,
                 },
+                () = hear(self.compactor.as_mut(), self.committer.state()) => Ok(()),
                 // Nothing may come for long, and readers would miss the last commit all the while.
                 () = tokio::time::sleep(SINKS_AGAIN), if self.sinks.are_behind() => self.sinks.catch_up().await,
             };
@@ -96,6 +111,9 @@ impl CommitTask {
             if let Err(error) = served {
                 return self.fatal.raise(error);
             }
+        }
+        if let Some(compactor) = self.compactor.take() {
+            compactor.end().await;
         }
         for _ in 0..LAST_TRIES {
             if !self.sinks.are_behind() {
@@ -124,21 +142,48 @@ impl CommitTask {
 
     async fn put(&mut self, mut commit: Commit, seq: u64) -> Result<Commit, RunError> {
         commit.topics = self.topics.names();
+        commit.origin.clone_from(&self.origin);
         commit.told = self.told.as_ref().map(Told::get);
         if let Some(state) = self.committer.state() {
             history::keep_positions(state, &mut commit)?;
         }
+        let is_all = self.drop_expired(&mut commit).await;
+        if let Some(compactor) = &mut self.compactor {
+            compactor.record(self.committer.state(), &mut commit, is_all);
+        }
         self.metrics.health.putting();
         let asked = Instant::now();
         let commit = self.committer.propose(commit).await?;
+        self.origin = None;
         let seconds = asked.elapsed().as_secs_f64();
         self.metrics.commit_seconds.observe(seconds);
         tracing::debug!("commit {} of {} files is durable after {seconds:.3} s", commit.seq, commit.added.len());
         self.metrics.committed(&commit);
+        self.compactor.iter_mut().for_each(|compactor| compactor.landed(&commit));
         self.committer.state().iter().for_each(|state| self.metrics.files(&state.files));
         if commit.seq != seq {
             return Err(RunError::Integrity(format!("P2: commit {} was written as {seq}", commit.seq)));
         }
         Ok(commit)
+    }
+}
+
+impl CommitTask {
+    /// Puts into a commit what is kept no longer, and says whether that is all of it. A failure costs time only.
+    async fn drop_expired(&mut self, commit: &mut Commit) -> Option<bool> {
+        let state = self.committer.state()?;
+        let asked = self.compactor.as_ref().and_then(Compactor::asked);
+        let recorded = self.retention.record(state, commit, asked.as_ref()).await;
+        let warn =
+            |error| tracing::warn!("what is kept no longer is not dropped: {error}; the next commit tries again");
+        recorded.map_err(warn).ok()
+    }
+}
+
+/// The next word of whoever packs files, if somebody does.
+async fn hear(compactor: Option<&mut Compactor>, state: Option<&State>) {
+    match compactor {
+        Some(compactor) => compactor.hear(state).await,
+        None => std::future::pending().await,
     }
 }

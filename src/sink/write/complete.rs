@@ -1,5 +1,5 @@
-//! Decoded rows get what is known only when their epoch is classified: epoch, seq, disposition, quality_window. Rendered changes get
-//! epoch and seq when they are sealed.
+//! Decoded rows get what is known only when their epoch is classified: epoch, seq, disposition, quality_window. Rendered rows get
+//! epoch and seq when their commit is sealed.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use citystream_dataflows::time::Epoch;
 use citystream_dataflows::time::disposition::Disposition;
 
 use super::EncodeError;
-use crate::columns::tables::{Batch, Table, schema};
+use crate::columns::tables::{Batch, schema};
 
 /// The batch in the complete schema of its table.
 ///
@@ -20,7 +20,7 @@ pub fn complete(batch: &Batch, epoch: Epoch, seq: u64) -> Result<RecordBatch, En
     if batch.table.topic().is_some() {
         columns.push(Arc::new(names(&batch.dispositions)));
     }
-    if !matches!(batch.table, Table::Derived(_)) {
+    if batch.table.derived().is_none() {
         let windows = TimestampMicrosecondArray::from_iter(batch.quality_windows.iter().copied());
         columns.push(Arc::new(windows.with_timezone("UTC")));
     }

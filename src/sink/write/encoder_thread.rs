@@ -16,7 +16,7 @@ use crate::columns::tables::Table;
 use crate::error::RunError;
 use crate::lake::history::commit::File;
 use crate::lake::history::layout;
-use crate::lake::{StoreError, digest};
+use crate::lake::history::patience::patiently;
 use crate::process::{LakeAccess, Mailbox};
 
 /// Before an upload is tried again.
@@ -64,7 +64,7 @@ impl Job {
     /// Bytes of changes, which are told no faster than they are written.
     fn bytes(&self) -> u64 {
         match self {
-            Job::Rows(Table::Derived(_), rows, _) => rows.get_array_memory_size() as u64,
+            Job::Rows(Table::Changes(_), rows, _) => rows.get_array_memory_size() as u64,
             _ => 0,
         }
     }
@@ -144,12 +144,11 @@ impl Worker {
     /// Makes files durable under names that no other run, commit or encoder uses.
     fn upload(&mut self, seq: u64, encoded: Vec<EncodedFile>) -> Result<(), RunError> {
         let mut puts = Vec::new();
-        for EncodedFile { table, date, rows, net, event_time, log_time, quality_window, data } in encoded {
+        for encoded in encoded {
             self.files += 1;
-            let path = layout::data_file(table.name(), &date, &self.run, seq, self.number, self.files);
-            let (bytes, sha256, seqs, level) = (data.len() as u64, digest(&data), (seq, seq), 0);
-            let file = File { path, date, rows, bytes, sha256, seqs, level, net, event_time, log_time, quality_window };
-            puts.push(put(&self.access, table, file, data));
+            let path = layout::data_file(encoded.table.name(), &encoded.date, &self.run, seq, self.number, self.files);
+            let file = encoded.describe(path, (seq, seq), 0);
+            puts.push(put(&self.access, encoded.table, file, encoded.data));
         }
         let uploads = futures::stream::iter(puts).buffered(UPLOADS);
         self.durable.extend(self.access.runtime.block_on(uploads.try_collect::<Vec<_>>())?);
@@ -158,13 +157,7 @@ impl Worker {
 }
 
 async fn put(access: &LakeAccess, table: Table, file: File, data: Bytes) -> Result<(Table, File), RunError> {
-    let mut pause = access.lake.pause(FIRST_PAUSE);
-    while let Err(error) = access.lake.put(&file.path, data.clone()).await {
-        match error {
-            // A store that stalls is waited for: the budget bounds what is read meanwhile.
-            StoreError::Transient(why) => pause.wait(&why).await,
-            error => return Err(error.into()),
-        }
-    }
+    // A store that stalls is waited for: the budget bounds what is read meanwhile.
+    patiently(&access.lake, FIRST_PAUSE, || access.lake.put(&file.path, data.clone())).await?;
     Ok((table, file))
 }

@@ -11,6 +11,8 @@ use parquet::file::properties::WriterProperties;
 use super::EncodeError;
 use crate::columns::row::column;
 use crate::columns::tables::{DIFF, LOG_TIME, QUALITY_WINDOW, ROW_KEY, Table, schema};
+use crate::lake::digest;
+use crate::lake::history::commit::File;
 
 /// One Parquet file.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -33,8 +35,28 @@ pub struct EncodedFile {
     pub data: Bytes,
 }
 
+impl EncodedFile {
+    /// What a commit says of it: at a path, with rows of these commits, which have been packed so often.
+    pub fn describe(&self, path: String, seqs: (u64, u64), level: u8) -> File {
+        File {
+            path,
+            date: self.date.clone(),
+            rows: self.rows,
+            bytes: self.data.len() as u64,
+            sha256: digest(&self.data),
+            seqs,
+            level,
+            net: self.net,
+            event_time: self.event_time,
+            log_time: self.log_time,
+            quality_window: self.quality_window,
+            added_ms: None,
+        }
+    }
+}
+
 /// The rows of a row group, at least; twice as many at most.
-pub(super) const GROUP_ROWS: usize = 128 * 1024;
+pub(in crate::sink) const GROUP_ROWS: usize = 128 * 1024;
 /// The rows that are put in order at a time.
 const SLICE: usize = 8 * 1024;
 /// The bytes of rows that wait, about: long rows make smaller row groups.
@@ -49,7 +71,9 @@ pub(super) struct Group {
     file: Option<OpenFile>,
 }
 
-struct OpenFile {
+/// A file that rows are written to.
+pub(in crate::sink) struct OpenFile {
+    table: Table,
     writer: ArrowWriter<Vec<u8>>,
     rows: u64,
     net: i64,
@@ -103,9 +127,9 @@ impl Group {
         self.bytes = 0;
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenFile::new(self.table, properties)?),
+            none => none.insert(OpenFile::new(self.table, properties, 0)?),
         };
-        file.write(self.table, &batches, &sorted)?;
+        file.write(&batches, &sorted)?;
         if file.writer.bytes_written() >= target { self.close() } else { Ok(None) }
     }
 
@@ -153,7 +177,7 @@ struct Place {
 }
 
 /// The rows of each row group when so many are written at once: about equal, and below twice the least.
-pub(super) fn group_length(rows: usize) -> usize {
+pub(in crate::sink) fn group_length(rows: usize) -> usize {
     rows.div_ceil((rows / GROUP_ROWS).max(1)).max(1)
 }
 
@@ -170,7 +194,7 @@ fn interleave(table: Table, batches: &[RecordBatch], order: &[(usize, usize)]) -
 }
 
 /// A file without its table and date.
-pub(super) struct Finished {
+pub(in crate::sink) struct Finished {
     rows: u64,
     net: i64,
     event_time: Option<(Micros, Micros)>,
@@ -180,49 +204,66 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    pub(super) fn named(self, table: Table, date: String) -> EncodedFile {
+    pub(in crate::sink) fn named(self, table: Table, date: String) -> EncodedFile {
         let Finished { rows, net, event_time, log_time, quality_window, data } = self;
         EncodedFile { table, date, rows, net, event_time, log_time, quality_window, data: data.into() }
     }
 }
 
 impl OpenFile {
-    fn new(table: Table, properties: &WriterProperties) -> Result<OpenFile, EncodeError> {
+    /// A file without rows, with room for so many bytes.
+    pub(in crate::sink) fn new(
+        table: Table,
+        properties: &WriterProperties,
+        room: usize,
+    ) -> Result<OpenFile, EncodeError> {
         let options = ArrowWriterOptions::new().with_properties(properties.clone()).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema(table), options)?;
-        Ok(OpenFile { writer, rows: 0, net: 0, event_time: None, log_time: None, quality_window: None })
+        let writer = ArrowWriter::try_new_with_options(Vec::with_capacity(room), schema(table), options)?;
+        Ok(OpenFile { table, writer, rows: 0, net: 0, event_time: None, log_time: None, quality_window: None })
     }
 
     /// Writes rows in their order, in row groups of about equal length. A slice at a time: of rows that wait there is no
     /// second copy.
-    fn write(&mut self, table: Table, batches: &[RecordBatch], sorted: &[Place]) -> Result<(), EncodeError> {
+    fn write(&mut self, batches: &[RecordBatch], sorted: &[Place]) -> Result<(), EncodeError> {
         for group in sorted.chunks(group_length(sorted.len())) {
             for slice in group.chunks(SLICE) {
-                self.writer.write(&interleave(table, batches, &pairs(slice))?)?;
+                self.append(&interleave(self.table, batches, &pairs(slice))?)?;
             }
-            self.writer.flush()?;
+            self.end_group()?;
         }
-        self.rows += sorted.len() as u64;
-        let ends = sorted.first().zip(sorted.last()).filter(|_| table.sort_column() != LOG_TIME);
-        if let Some((first, last)) = ends {
-            self.event_time = Some(widened(self.event_time, first.time, last.time));
-        }
-        for batch in batches {
-            let diffs = column::<Int32Array>(batch, DIFF);
-            self.net +=
-                diffs.map_or(batch.num_rows() as i64, |diffs| diffs.values().iter().map(|n| i64::from(*n)).sum());
-            for (name, range) in [(LOG_TIME, &mut self.log_time), (QUALITY_WINDOW, &mut self.quality_window)] {
-                let Some(times) = column::<TimestampMicrosecondArray>(batch, name) else { continue };
-                if let (Some(least), Some(greatest)) = (min(times), max(times)) {
-                    *range = Some(widened(*range, least, greatest));
-                }
+        Ok(())
+    }
+
+    /// Writes rows of the open row group, in their order.
+    pub(in crate::sink) fn append(&mut self, rows: &RecordBatch) -> Result<(), EncodeError> {
+        self.writer.write(rows)?;
+        self.rows += rows.num_rows() as u64;
+        let diffs = column::<Int32Array>(rows, DIFF);
+        self.net += diffs.map_or(rows.num_rows() as i64, |diffs| diffs.values().iter().map(|n| i64::from(*n)).sum());
+        let event_time = Some(self.table.sort_column()).filter(|column| *column != LOG_TIME);
+        let ranges = [(LOG_TIME, &mut self.log_time), (QUALITY_WINDOW, &mut self.quality_window)];
+        for (name, range) in event_time.map(|name| (name, &mut self.event_time)).into_iter().chain(ranges) {
+            let Some(times) = column::<TimestampMicrosecondArray>(rows, name) else { continue };
+            if let (Some(least), Some(greatest)) = (min(times), max(times)) {
+                *range = Some(widened(*range, least, greatest));
             }
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<Finished, EncodeError> {
-        let OpenFile { writer, rows, net, event_time, log_time, quality_window } = self;
+    /// Ends the open row group.
+    pub(in crate::sink) fn end_group(&mut self) -> Result<(), EncodeError> {
+        Ok(self.writer.flush()?)
+    }
+
+    /// Rows of the open row group, and the bytes that they take, about.
+    pub(in crate::sink) fn open_group(&self) -> (usize, usize) {
+        (self.writer.in_progress_rows(), self.writer.in_progress_size())
+    }
+
+    /// The file.
+    pub(in crate::sink) fn finish(self) -> Result<Finished, EncodeError> {
+        let OpenFile { writer, rows, net, event_time, log_time, quality_window, .. } = self;
         Ok(Finished { rows, net, event_time, log_time, quality_window, data: writer.into_inner()? })
     }
 }

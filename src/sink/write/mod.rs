@@ -7,10 +7,10 @@
 pub mod complete;
 pub mod encoder;
 pub mod encoder_thread;
-mod group;
+pub(in crate::sink) mod group;
 mod join;
 mod operators;
-mod properties;
+pub(in crate::sink) mod properties;
 
 pub use complete::complete;
 pub use encoder::{Encoder, EncoderOptions};

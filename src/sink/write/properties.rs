@@ -9,7 +9,7 @@ use parquet::schema::types::ColumnPath;
 use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 
 /// The writer properties of a table's files.
-pub(super) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
+pub(in crate::sink) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("citystream ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)

@@ -44,7 +44,7 @@ fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
             payload.pop();
         }
         let payload = Some(payload.as_bytes());
-        let record = Record { offset, next: NextOffset(offset + 1), log_time, key: None, payload };
+        let record = Record { offset, next: NextOffset(offset + 1), log_time, key: None, payload, length: None };
         let partition = Partition { topic: Topic::GPS, index: 0 };
         decoder.decode(Incoming::new(partition, None, record), &mut all);
     }
@@ -257,7 +257,7 @@ fn columns_that_do_not_fit_are_an_error() {
     let narrow = batch.project(&[0, 1]).unwrap();
     assert!(Encoder::new(EncoderOptions::default()).unwrap().append(table, narrow).is_err());
     let derived = citystream_dataflows::tables::Derived::all().next().unwrap();
-    let batch = crate::columns::tables::Batch::changes(derived, batch);
+    let batch = crate::columns::tables::Batch::derived(Table::Changes(derived), batch);
     assert!(complete(&batch, 1, 1).is_err());
 }
 

@@ -161,7 +161,8 @@ impl Tail {
         }
         self.unread.start = end;
         self.searched = 0;
-        take(Record { offset, next: NextOffset(next), log_time, key: parsed.key.as_deref(), payload: parsed.payload })
+        let (key, payload) = (parsed.key.as_deref(), parsed.payload);
+        take(Record { offset, next: NextOffset(next), log_time, key, payload, length: None })
     }
 
     /// Reads another block behind what is left; `false` at the end of the file.

@@ -104,40 +104,7 @@ fn lost(reader: &mut JsonlReader) -> String {
     }
 }
 
-#[test]
-fn yields_each_record_once_in_order() {
-    contract::yields_each_record_once_in_order(&mut Log::new());
-}
-
-#[test]
-fn goes_on_after_a_break() {
-    contract::goes_on_after_a_break(&mut Log::new());
-}
-
-#[test]
-fn starts_at_any_next() {
-    contract::starts_at_any_next(&mut Log::new());
-}
-
-#[test]
-fn a_null_payload_is_a_record() {
-    contract::a_null_payload_is_a_record(&mut Log::new());
-}
-
-#[test]
-fn drained_means_drained() {
-    contract::drained_means_drained(&mut Log::new());
-}
-
-#[test]
-fn caught_up_means_an_end_told_lately() {
-    contract::caught_up_means_an_end_told_lately(&mut Log::new());
-}
-
-#[test]
-fn partitions_are_independent() {
-    contract::partitions_are_independent(&mut Log::new());
-}
+contract::every_promise!(Some(Log::new()));
 
 #[test]
 fn a_line_without_newline_is_not_there_yet() {

@@ -11,8 +11,8 @@ use super::super::ends::End;
 use super::context::Context;
 use super::offsets::{self, Which};
 use super::patience::Patience;
-use super::probe::Shared;
 use super::settings::KafkaSettings;
+use super::watched::Shared;
 
 /// How long a leader may be silent before that is said.
 const SILENT: Duration = Duration::from_secs(5);

@@ -20,6 +20,7 @@ mod settings;
 mod timestamps;
 mod topic_id;
 pub mod topics;
+mod watched;
 
 pub use catalog::KafkaCatalog;
 pub use counts::Counts;

@@ -6,24 +6,23 @@
 //!
 //! On a connection of its own: a fetch that waits would hold up the question behind it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::bindings::{Partition, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::super::SourceError;
-use super::super::ends::{End, Ends};
+use super::super::ends::End;
 use super::context::Context;
 use super::identity::Identities;
 use super::leader::Leader;
 use super::patience::Patience;
 use super::settings::KafkaSettings;
 use super::topic_id::describe;
+use super::watched::{EVERY, Shared, State};
 
-/// How often each leader is asked: shorter than the default epoch of 250 ms.
-const EVERY: Duration = Duration::from_millis(200);
 /// How often it is asked whether the topics are still the same.
 const COMPARE_EVERY: Duration = Duration::from_secs(2);
 /// How often it is asked who leads what.
@@ -35,66 +34,6 @@ const LEADERS_AGAIN: Duration = Duration::from_millis(600);
 pub(super) struct Prober {
     shared: Arc<Shared>,
     identities: Arc<Identities>,
-}
-
-/// What the threads share.
-#[derive(Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    watched: BTreeMap<Partition, Ends>,
-    leaders: BTreeMap<Partition, i32>,
-    /// Leaders that a thread asks.
-    asked: BTreeSet<i32>,
-    /// A leader did not answer: perhaps it leads no more.
-    doubt: bool,
-    stop: bool,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits at most `time`, until there is an end to it or something else changes.
-    fn wait(&self, time: Duration, is_changed: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let state = self.state();
-        let waited = self.wake.wait_timeout_while(state, time, |s| !s.stop && !is_changed(s));
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// What a leader is to be asked about now; `None` ends its thread.
-    pub(super) fn led_by(&self, leader: i32) -> Option<Vec<Partition>> {
-        let mut state = self.state();
-        let led = state.watched.keys().filter(|p| state.leaders.get(p) == Some(&leader)).copied().collect::<Vec<_>>();
-        if state.stop || led.is_empty() {
-            state.asked.remove(&leader);
-            return None;
-        }
-        Some(led)
-    }
-
-    /// Takes answers.
-    pub(super) fn tell(&self, ends: impl Iterator<Item = (Partition, End)>) {
-        let mut state = self.state();
-        for (partition, end) in ends {
-            state.watched.entry(partition).or_default().tell(end);
-        }
-    }
-
-    /// Waits until a leader is to be asked again.
-    pub(super) fn pause(&self) {
-        drop(self.wait(EVERY, |_| false));
-    }
-
-    /// A leader did not answer.
-    pub(super) fn doubt(&self) {
-        self.state().doubt = true;
-    }
 }
 
 impl Prober {

@@ -130,6 +130,7 @@ unsafe fn item(message: &sys::rd_kafka_message_t) -> Item<'_> {
                 key: unsafe { bytes(message.key.cast(), message.key_len) },
                 // SAFETY: as above.
                 payload: unsafe { bytes(message.payload.cast(), message.len) },
+                length: None,
             })
         }
         Error::RD_KAFKA_RESP_ERR__PARTITION_EOF => Item::End(message.offset),

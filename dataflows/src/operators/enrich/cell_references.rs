@@ -4,13 +4,14 @@
 use std::cmp::Reverse;
 
 use super::correct::Episode;
-use super::pings::MOST_ACTIVE;
 use crate::operators::numbers::Slab;
 use crate::operators::references::NONE;
 use crate::records::measures::{Origin, distance_mm};
 use crate::records::{Point, Status, TextId};
 use crate::time::Micros;
 
+/// More active incidents are not counted: two bits beside the count are a ping's flags.
+pub const MOST_ACTIVE: u16 = (1 << 14) - 1;
 /// How far near is.
 pub const NEAR_MM: i64 = 1_500_000;
 /// Within a centimetre of it, only the haversine decides.

@@ -5,13 +5,14 @@
 //! traffic ------------------- by cell --+-> enrich -> changed rows (stay with their cell)
 //! statuses ------------------ to all ---+          -> recovered rows, for what is computed from rows
 //! circles ------------------- to all ---+          -> near: who passed which incident
+//!                                         -> sealed rows
 //! ```
 //!
 //! A ping that comes is matched with the references that are here; a reference that comes is given to the pings that
 //! it now governs, and to no other: so the matches are a function of the set of records, whatever their order, and the
 //! cost follows what changes. Only at the end of a commit are rows written: new ones, and for changed ones the old
-//! and the new. What lies before the horizon is final: its references are freed, and it itself once no circle to come
-//! can hold it.
+//! and the new. What lies before the horizon, in whole minutes, is final: it is sealed (F1), its references are freed, and it
+//! itself once no circle to come can hold it.
 
 mod cell_references;
 mod correct;
@@ -30,7 +31,7 @@ use timely::dataflow::operators::vec::{Broadcast, Map};
 
 use crate::held::Balance;
 use crate::operators::incidents::{CircleChange, Near};
-use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Closes, Emitted, Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::operators::weather_join::Joined;
 use crate::records::changes::{Change, EnrichedPing};
 use crate::records::hash::spread;
@@ -45,6 +46,9 @@ use state::State;
 pub const TRAFFIC_REACH: Micros = 10 * MINUTE;
 /// How long a status counts.
 pub const STATUS_REACH: Micros = 6 * 60 * MINUTE;
+
+/// Pings become final in steps of this length.
+pub const STEP: Micros = MINUTE;
 
 /// The records that enrich pings.
 pub struct Inputs<'scope> {
@@ -66,6 +70,8 @@ pub struct Enriched<'scope> {
     pub recovered: StreamVec<'scope, Epoch, Change<EnrichedPing>>,
     /// Who was near which incident.
     pub near: StreamVec<'scope, Epoch, Near>,
+    /// Rows that are final, each once.
+    pub sealed: StreamVec<'scope, Epoch, EnrichedPing>,
 }
 
 /// What is told besides the changes.
@@ -90,7 +96,7 @@ pub fn enrich<'scope>(closes: Closes<'scope>, inputs: Inputs<'scope>) -> Enriche
         state: State::new(share),
         corrections: Corrections::default(),
     };
-    let (rows, aside) = conduct(builder, closes, stage);
+    let Emitted { rows, side: aside, sealed } = conduct(builder, closes, stage);
     let recovered = aside.clone().flat_map(|aside| match aside {
         Aside::Recovered(change) => Some(change),
         Aside::Near(_) => None,
@@ -99,7 +105,7 @@ pub fn enrich<'scope>(closes: Closes<'scope>, inputs: Inputs<'scope>) -> Enriche
         Aside::Near(near) => Some(near),
         Aside::Recovered(_) => None,
     });
-    Enriched { rows, recovered, near }
+    Enriched { rows, recovered, near, sealed }
 }
 
 /// Brings traffic records to the workers of their cells.
@@ -121,6 +127,7 @@ impl Stage for Enrich {
     const NAME: &'static str = "enriched_pings";
     type Row = Change<EnrichedPing>;
     type Side = Aside;
+    type Sealed = EnrichedPing;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.joined, &mut self.traffic, &mut self.statuses, &mut self.circles]
@@ -128,7 +135,7 @@ impl Stage for Enrich {
 
     /// Nothing is taken while a correction is under way: the spans it was made of must stay true. Pings wait for the
     /// references of their epoch: a match is cheaper than a correction.
-    fn absorb(&mut self, Open { epoch, is_complete }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Aside>) {
+    fn absorb(&mut self, Open { epoch, is_complete }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         let Enrich { state, corrections, .. } = self;
         state.correct(corrections, fuel);
         if *fuel > 0 {
@@ -142,7 +149,7 @@ impl Stage for Enrich {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Aside>) -> bool {
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
         self.state.correct(&mut self.corrections, fuel);
         self.corrections.is_done() && self.state.close(close, fuel, out)
     }

@@ -1,6 +1,6 @@
 //! The pings of one cell that are in reach, each with what governs it.
 
-use super::cell_references::{Active, CellReferences};
+use super::cell_references::{Active, CellReferences, MOST_ACTIVE};
 use super::correct::{Act, Action};
 use crate::operators::references::{NONE, References};
 use crate::operators::timeline::{Stamped, Timeline};
@@ -59,8 +59,7 @@ const _: () = assert!(size_of::<Held>() == 64);
 const FRESH: u16 = 1 << 15;
 /// Written with other matches, which stand in [`Cell::before`].
 const CHANGED: u16 = 1 << 14;
-/// More active incidents are not counted.
-pub const MOST_ACTIVE: u16 = CHANGED - 1;
+const _: () = assert!(MOST_ACTIVE < CHANGED);
 
 impl Held {
     /// A ping that is not written yet.

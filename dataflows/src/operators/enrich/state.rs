@@ -1,7 +1,8 @@
 //! What is in reach: pings by cell, and the references that may govern them. A commit writes each changed ping once (D2);
-//! what is final is freed without a write (D3); what was recovered counts as written (D4).
+//! what is final is sealed (F1) and freed (D3); what was recovered counts as written (D4).
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use super::cell_references::{Active, CellReferences, Validity, near};
 use super::correct::{Act, Action, Corrections, Counting, Episode};
@@ -9,7 +10,7 @@ use super::disks::{Disks, Share};
 use super::interned::Interned;
 use super::pings::{Cell, Held, Matches};
 use super::tallies::Tallies;
-use super::{Aside, STATUS_REACH, TRAFFIC_REACH};
+use super::{Aside, STATUS_REACH, STEP, TRAFFIC_REACH};
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::incidents::{BEFORE, Circle, CircleChange, LifeId};
 use crate::operators::references::{Reference, Span};
@@ -21,7 +22,11 @@ use crate::records::hash::IdMap;
 use crate::records::{Phase, Ping, Point, Stamp, Status, TextId, Traffic};
 use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::every::Every;
-use crate::time::{HOUR, MINUTE, Micros};
+use crate::time::seals::Seals;
+use crate::time::{HOUR, Micros};
+
+/// What is told of pings.
+type Emits = Outputs<Change<EnrichedPing>, Aside, EnrichedPing>;
 
 /// See the module.
 pub struct State {
@@ -39,8 +44,10 @@ pub struct State {
     reaching: usize,
     /// How far the writing of the first dirty cell has come.
     chunk: usize,
-    /// When what is final is freed, and numbers.
-    freeing: Every,
+    seals: Seals,
+    /// The cells whose pings are still to be sealed, each from a time on; `None`: nothing is being sealed.
+    sealing: Option<Vec<(u64, Micros)>>,
+    /// When numbers are freed.
     sweeping: Every,
 }
 
@@ -58,7 +65,8 @@ impl State {
             pings: Amount::default(),
             reaching: 0,
             chunk: 0,
-            freeing: Every::new(MINUTE),
+            seals: Seals::new(STEP),
+            sealing: None,
             sweeping: Every::new(HOUR),
         }
     }
@@ -220,12 +228,7 @@ impl State {
     }
 
     /// Closes an epoch while there is fuel.
-    pub fn close(
-        &mut self,
-        close: &EpochClose,
-        fuel: &mut usize,
-        out: &mut Outputs<Change<EnrichedPing>, Aside>,
-    ) -> bool {
+    pub fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Emits) -> bool {
         if close.kind == CloseKind::Open {
             return true;
         }
@@ -239,19 +242,47 @@ impl State {
             }
             self.write(c8, close.kind == CloseKind::Recovery, fuel, out);
         }
-        // Once a minute is often enough: it visits every cell.
-        if let Some(horizon) = close.horizon.filter(|h| self.freeing.is_due(*h)) {
-            self.free_before(horizon);
-            // Once an hour: it visits every ping.
-            if self.sweeping.is_due(horizon) {
-                self.free_numbers();
-            }
+        // Once a step only: it visits every cell.
+        let Some(due) = self.seals.due(close) else { return true };
+        if close.kind == CloseKind::Seal && !self.seal(&due, fuel, &mut out.sealed) {
+            return false;
+        }
+        self.seals.pass(due.end);
+        self.free_before(due.end);
+        // Once an hour: it visits every ping.
+        if self.sweeping.is_due(due.end) {
+            self.free_numbers();
         }
         true
     }
 
+    /// Goes on sealing the pings of a span of time; true once all are.
+    fn seal(&mut self, due: &Range<Micros>, fuel: &mut usize, out: &mut Vec<EnrichedPing>) -> bool {
+        let State { cells, interned, sealing, .. } = self;
+        let left = sealing.get_or_insert_with(|| cells.keys().map(|c8| (*c8, due.start)).collect());
+        while let Some((c8, from)) = left.pop() {
+            let Some(cell) = cells.get(&c8) else { continue };
+            let mut last = None;
+            for held in cell.pings.range(from, due.end) {
+                let time = held.stamp().time;
+                if *fuel == 0 && last.is_some_and(|last| last < time) {
+                    left.push((c8, time));
+                    return false;
+                }
+                *fuel = fuel.saturating_sub(1);
+                last = Some(time);
+                out.push(interned.row(c8, held, held.matches()));
+            }
+            if *fuel == 0 {
+                return false;
+            }
+        }
+        *sealing = None;
+        true
+    }
+
     /// Writes one chunk of a dirty cell, or tells what it recovers.
-    fn write(&mut self, c8: u64, recovery: bool, fuel: &mut usize, out: &mut Outputs<Change<EnrichedPing>, Aside>) {
+    fn write(&mut self, c8: u64, recovery: bool, fuel: &mut usize, out: &mut Emits) {
         let Some(cell) = self.cells.get_mut(&c8) else {
             self.dirty.pop();
             return;
@@ -287,6 +318,7 @@ impl State {
         balance.set(Kind::Incidents, Amount::bytes(self.tallies.bytes()));
     }
 
+    /// Frees what no ping, or circle, at a time or later depends on.
     fn free_before(&mut self, horizon: Micros) {
         (self.pings, self.reaching) = (Amount::bytes(Amount::in_map::<Cell>(self.cells.len()).bytes), 0);
         self.cells.retain(|_, cell| {

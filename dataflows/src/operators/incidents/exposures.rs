@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! circles -- pipeline (by incident already) --+-> exposures -> changed rows
-//! near ----- by incident ---------------------+            \-> exposed: what they add to the life
+//! near ----- by incident ---------------------+            |-> sealed rows
+//!                                                          \-> exposed: what they add to the life
 //! ```
 //!
 //! A row changes with each ping. Who was near is told once a commit, of the circles that it ends with; what that changes
-//! is told on, with what was told before. Once a circle is over, all of it is freed.
+//! is told on, with what was told before. Once the horizon, in whole steps, has passed a circle, its rows are sealed (F1), and
+//! all of it is freed.
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
@@ -14,16 +16,17 @@ use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 use super::passages::{Merge, Passage, Passages, QUARTER, Total};
-use super::{CircleChange, EXPOSURE, LifeId, Near, Pings};
+use super::{CircleChange, EXPOSURE, LifeId, Near, Pings, STEP};
 use crate::held::{Amount, Balance, Kind};
 use crate::operators::numbers::Numbers;
-use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Closes, Emitted, Inbox, Input, Open, OutputsOf, Stage, conduct};
 use crate::records::TextId;
 use crate::records::changes::{Change, VehicleExposure};
 use crate::records::hash::IdMap;
 use crate::time::closes::{CloseKind, EpochClose};
 use crate::time::every::Every;
-use crate::time::{Epoch, HOUR, MINUTE, Micros};
+use crate::time::seals::Seals;
+use crate::time::{Epoch, HOUR, Micros};
 
 /// What a commit adds to the exposure of a life.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -38,12 +41,22 @@ pub struct Exposed {
     pub before: Pings,
 }
 
+/// What becomes of those who passed lives.
+pub struct Passed<'scope> {
+    /// The changes of incident_exposures.
+    pub rows: StreamVec<'scope, Epoch, Change<VehicleExposure>>,
+    /// Rows that are final, each once.
+    pub sealed: StreamVec<'scope, Epoch, VehicleExposure>,
+    /// What the changes add to the lives.
+    pub exposed: StreamVec<'scope, Epoch, Exposed>,
+}
+
 /// Vehicles by the life that they passed; see the module.
 pub fn exposures<'scope>(
     closes: Closes<'scope>,
     circles: StreamVec<'scope, Epoch, CircleChange>,
     near: StreamVec<'scope, Epoch, Near>,
-) -> (StreamVec<'scope, Epoch, Change<VehicleExposure>>, StreamVec<'scope, Epoch, Exposed>) {
+) -> Passed<'scope> {
     let mut builder = OperatorBuilder::new(Exposures::NAME.to_owned(), closes.scope());
     let circles = Inbox::new(&mut builder, circles, Pipeline);
     let near = Inbox::new(&mut builder, near, Exchange::new(|near: &Near| near.life.incident.spread()));
@@ -55,10 +68,12 @@ pub fn exposures<'scope>(
         telling: Vec::new(),
         vehicles: Numbers::default(),
         passages: 0,
-        freeing: Every::new(MINUTE),
+        seals: Seals::new(STEP),
+        sealing: Vec::new(),
         sweeping: Every::new(HOUR),
     };
-    conduct(builder, closes, stage)
+    let Emitted { rows, side: exposed, sealed } = conduct(builder, closes, stage);
+    Passed { rows, sealed, exposed }
 }
 
 struct Exposures {
@@ -72,8 +87,10 @@ struct Exposures {
     vehicles: Numbers<TextId>,
     /// Bytes of passages.
     passages: usize,
-    /// When circles are freed, and numbers.
-    freeing: Every,
+    seals: Seals,
+    /// Lives that are over, with those who passed.
+    sealing: Vec<(LifeId, Passers)>,
+    /// When numbers are freed.
     sweeping: Every,
 }
 
@@ -115,12 +132,7 @@ impl Default for InCommit {
 
 impl Exposures {
     /// Goes on telling what the commit has changed; true once all is told.
-    fn tell_all(
-        &mut self,
-        close: &EpochClose,
-        fuel: &mut usize,
-        out: &mut Outputs<Change<VehicleExposure>, Exposed>,
-    ) -> bool {
+    fn tell_all(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
         self.telling.extend(self.in_commit.drain());
         while *fuel > 0
             && let Some((life, brought)) = self.telling.pop()
@@ -128,7 +140,8 @@ impl Exposures {
             let rows = (close.kind == CloseKind::Seal).then_some(&mut out.rows);
             let Some(passers) = self.lives.get_mut(&life) else { continue };
             let before = passers.bytes() + brought.passages.bytes();
-            let telling = Telling { life, horizon: close.horizon, vehicles: &self.vehicles, rows };
+            let naming = Naming { life, vehicles: &self.vehicles };
+            let telling = Telling { naming, horizon: close.horizon, rows };
             out.side.push(passers.tell(brought, telling));
             *fuel = fuel.saturating_sub(1 + passers.told.len());
             self.passages = self.passages + passers.bytes() - before;
@@ -139,15 +152,24 @@ impl Exposures {
         self.telling.is_empty()
     }
 
-    /// Frees what no ping to come can change.
-    fn free_before(&mut self, horizon: Micros) {
-        self.lives.retain(|_, passers| {
-            let keep = passers.circle.is_some_and(|circle| circle.until > horizon);
-            self.passages -= if keep { 0 } else { passers.bytes() };
-            keep
-        });
-        // Once an hour: it visits all who passed.
-        if self.sweeping.is_due(horizon) {
+    /// Takes the lives that no ping to come can change, and seals them; true once all are.
+    fn seal(&mut self, end: Micros, fuel: &mut usize, mut out: Option<&mut Vec<VehicleExposure>>) -> bool {
+        let is_over = |passers: &Passers| passers.circle.is_none_or(|circle| circle.until <= end);
+        self.sealing.extend(self.lives.extract_if(|_, passers| is_over(passers)));
+        while *fuel > 0
+            && let Some((life, passers)) = self.sealing.pop()
+        {
+            *fuel = fuel.saturating_sub(1 + passers.told.len());
+            self.passages -= passers.bytes();
+            let naming = Naming { life, vehicles: &self.vehicles };
+            out.iter_mut().for_each(|out| out.extend(passers.rows(naming)));
+        }
+        self.sealing.is_empty()
+    }
+
+    /// Frees the numbers of vehicles that have passed no life here: once an hour, as it visits all who passed.
+    fn free_numbers(&mut self, end: Micros) {
+        if self.sweeping.is_due(end) {
             let passages = self.lives.values().flat_map(|passers| &passers.told);
             self.vehicles.keep_only(passages.map(|passage| passage.vehicle));
         }
@@ -158,12 +180,13 @@ impl Stage for Exposures {
     const NAME: &'static str = "exposures";
     type Row = Change<VehicleExposure>;
     type Side = Exposed;
+    type Sealed = VehicleExposure;
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.circles, &mut self.near]
     }
 
-    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, Self::Side>) {
+    fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut OutputsOf<Self>) {
         for change in self.circles.take(epoch, fuel) {
             if let Some(circle) = change.new.or(change.old) {
                 self.lives.entry(circle.life).or_default().change(&change);
@@ -187,17 +210,20 @@ impl Stage for Exposures {
         }
     }
 
-    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, Exposed>) -> bool {
+    fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<Self>) -> bool {
         if close.kind == CloseKind::Open {
             return true;
         }
         if !self.tell_all(close, fuel, out) {
             return false;
         }
-        // Once a minute is often enough: it visits every circle.
-        if let Some(horizon) = close.horizon.filter(|h| self.freeing.is_due(*h)) {
-            self.free_before(horizon);
+        // Once a step only: it visits every circle.
+        let Some(due) = self.seals.due(close) else { return true };
+        if !self.seal(due.end, fuel, (close.kind == CloseKind::Seal).then_some(&mut out.sealed)) {
+            return false;
         }
+        self.seals.pass(due.end);
+        self.free_numbers(due.end);
         true
     }
 
@@ -209,11 +235,17 @@ impl Stage for Exposures {
     }
 }
 
+/// Whose rows they are.
+#[derive(Clone, Copy)]
+struct Naming<'a> {
+    life: LifeId,
+    vehicles: &'a Numbers<TextId>,
+}
+
 /// Where the rows of a life are told.
 struct Telling<'a> {
-    life: LifeId,
+    naming: Naming<'a>,
     horizon: Option<Micros>,
-    vehicles: &'a Numbers<TextId>,
     /// `None`: the lake has them.
     rows: Option<&'a mut Vec<Change<VehicleExposure>>>,
 }
@@ -239,7 +271,13 @@ impl Passers {
             }
         });
         (self.told, self.active) = (told, new);
-        Exposed { life: telling.life, vehicles, during, before }
+        Exposed { life: telling.naming.life, vehicles, during, before }
+    }
+
+    /// The rows as they were last told.
+    fn rows<'a>(&'a self, naming: Naming<'a>) -> impl Iterator<Item = VehicleExposure> + 'a {
+        let of_vehicles = self.told.chunk_by(|one, other| one.vehicle == other.vehicle);
+        of_vehicles.filter_map(move |its| Some(naming.row(its[0].vehicle, Total::of(its, self.active)?)))
     }
 
     fn bytes(&self) -> usize {
@@ -247,17 +285,15 @@ impl Passers {
     }
 }
 
+impl Naming<'_> {
+    fn row(&self, vehicle: u32, Total { first, last, distance_mm, pings }: Total) -> VehicleExposure {
+        VehicleExposure { life: self.life, vehicle: self.vehicles.value(vehicle), first, last, distance_mm, pings }
+    }
+}
+
 impl Telling<'_> {
     fn row(&mut self, vehicle: u32, was: Option<Total>, is: Option<Total>) {
-        let (life, vehicle) = (self.life, self.vehicles.value(vehicle));
-        let row = |Total { first, last, distance_mm, pings }: Total| VehicleExposure {
-            life,
-            vehicle,
-            first,
-            last,
-            distance_mm,
-            pings,
-        };
+        let row = |total| self.naming.row(vehicle, total);
         if let Some(rows) = &mut self.rows {
             rows.extend(was.map(|was| Change { row: row(was), diff: -1 }));
             rows.extend(is.map(|is| Change { row: row(is), diff: 1 }));

@@ -1,22 +1,22 @@
 //! The statuses of an incident, cut greedily into lives of at most 24 h from each life's first status.
 //!
-//! A life is final, and freed, once the horizon is a day past its first status and past its circle: then no status and
-//! no ping to come can change it, and a later status begins a new life.
+//! A life is final, and freed, once the horizon, in whole steps, is a day past its first status and past its circle: then no
+//! status and no ping to come can change it, and a later status begins a new life (F1).
 
 use serde::{Deserialize, Serialize};
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use super::{Circle, CircleChange, LIFE, LifeId, Seed};
+use super::{Circle, CircleChange, LIFE, LifeId, STEP, Seed};
 use crate::held::{Amount, Balance, Kind};
-use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Closes, Emitted, Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::records::changes::{Exposure, Life};
 use crate::records::hash::{IdMap, IdSet};
 use crate::records::{Stamp, Status, TextId};
 use crate::time::closes::{CloseKind, EpochClose};
-use crate::time::every::Every;
-use crate::time::{Epoch, MINUTE, Micros};
+use crate::time::seals::Seals;
+use crate::time::{Epoch, Micros};
 
 /// What becomes of a life.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -45,10 +45,11 @@ pub fn lives<'scope>(
         seeds,
         stories: IdMap::default(),
         touched: IdSet::default(),
-        freeing: Every::new(MINUTE),
+        seals: Seals::new(STEP),
         held: 0,
     };
-    conduct(builder, closes, stage)
+    let Emitted { rows, side, .. } = conduct(builder, closes, stage);
+    (rows, side)
 }
 
 struct Lives {
@@ -56,7 +57,7 @@ struct Lives {
     seeds: Inbox<Seed>,
     stories: IdMap<TextId, Story>,
     touched: IdSet<TextId>,
-    freeing: Every,
+    seals: Seals,
     /// Bytes of statuses and lives.
     held: usize,
 }
@@ -74,6 +75,7 @@ impl Stage for Lives {
     const NAME: &'static str = "lives";
     type Row = LifeEvent;
     type Side = CircleChange;
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.statuses, &mut self.seeds]
@@ -99,11 +101,12 @@ impl Stage for Lives {
                 *fuel = fuel.saturating_sub(1);
             }
         }
-        // Once a minute is often enough: it visits every incident.
-        if let Some(horizon) = close.horizon.filter(|h| self.freeing.is_due(*h)) {
+        // Once a step only: it visits every incident.
+        if let Some(due) = self.seals.due(close) {
+            self.seals.pass(due.end);
             self.held = 0;
             self.stories.retain(|_, story| {
-                let keep = story.keep(horizon, &mut out.rows);
+                let keep = story.keep(due.end, &mut out.rows);
                 self.held += if keep { story.bytes() } else { 0 };
                 keep
             });
@@ -161,10 +164,10 @@ impl Story {
         self.seeds.iter().find(|seed| seed.life.first == first)?.exposure
     }
 
-    /// Frees what is final; false once nothing is left.
-    fn keep(&mut self, horizon: Micros, out: &mut Vec<LifeEvent>) -> bool {
+    /// Frees what is final at a time; false once nothing is left.
+    fn keep(&mut self, end: Micros, out: &mut Vec<LifeEvent>) -> bool {
         while let Some(life) = self.lives.first().copied() {
-            if life.first.time + LIFE > horizon || Circle::of(&life).is_some_and(|circle| circle.until > horizon) {
+            if life.first.time + LIFE > end || Circle::of(&life).is_some_and(|circle| circle.until > end) {
                 return true;
             }
             let id = LifeId { incident: life.incident, first: life.first };

@@ -11,7 +11,7 @@ mod lives;
 mod passages;
 
 pub use crate::records::changes::{LifeId, Seed};
-pub use exposures::{Exposed, exposures};
+pub use exposures::{Exposed, Passed, exposures};
 pub use lives::{LifeEvent, lives};
 pub use passages::{Passage, Passages};
 
@@ -28,6 +28,9 @@ pub const LIFE: Micros = 24 * 60 * MINUTE;
 pub const EXPOSURE: Micros = 60 * MINUTE;
 /// The time before, to compare with.
 pub const BEFORE: Micros = 15 * MINUTE;
+
+/// Lives and who passed them become final in steps of this length.
+pub const STEP: Micros = 15 * MINUTE;
 
 /// Until when an incident exposes whoever passes, and from when on its exposure cannot change any more. One that was
 /// resolved before it was active exposes nobody, but what was before still counts.

@@ -23,7 +23,7 @@ use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::{Concat, Exchange as _};
 
 use crate::held::Balance;
-use crate::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
+use crate::operators::stage::{Closes, Emitted, Inbox, Input, Open, Outputs, Stage, conduct};
 use crate::records::hash::{IdMap, spread};
 use crate::records::measures::quantised;
 use crate::records::{Measure, Ping, Point, Reading, Sky, Source, Stamp, TextId, Weather};
@@ -181,7 +181,8 @@ pub fn weather_join<'scope>(
         weather: Inbox::new(&mut builder, own.concat(next), Pipeline),
         state: State::default(),
     };
-    conduct(builder, closes, stage)
+    let Emitted { rows, side, .. } = conduct(builder, closes, stage);
+    (rows, side)
 }
 
 struct WeatherJoin {
@@ -194,6 +195,7 @@ impl Stage for WeatherJoin {
     const NAME: &'static str = "weather_join";
     type Row = Joined;
     type Side = Drive;
+    type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
         vec![&mut self.pings, &mut self.weather]

@@ -1,16 +1,18 @@
 //! Tables of windows: what each key has in each span of time. A window's cost follows its changes: its aggregate is
-//! updated in place, and a commit compares the row of each touched key with the row last written (D2). A sealed window is
-//! freed without a write (D3).
+//! updated in place, and a commit compares the row of each touched key with the row last written (D2). A window that the
+//! horizon has passed is sealed, with the row last written (F1), and freed (D3).
 
 pub mod counts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, hash_map};
 use std::hash::Hash;
 
 use crate::held::Amount;
+use crate::operators::stage::Outputs;
 use crate::records::changes::Change;
 use crate::records::hash::IdMap;
 use crate::time::closes::{CloseKind, EpochClose};
+use crate::time::seals::Seals;
 use crate::time::{Micros, window};
 
 /// What one key has in one window: a sum of what was added less what was taken back.
@@ -29,13 +31,17 @@ pub trait Aggregate: Default {
     }
 }
 
+/// What a table of windows emits.
+pub type OutputsOf<A> = Outputs<Change<<A as Aggregate>::Row>, (), <A as Aggregate>::Row>;
+
 /// Open windows.
 pub struct Windows<A: Aggregate> {
     length: Micros,
     open: BTreeMap<Micros, IdMap<A::Key, Slot<A>>>,
     touched: Vec<(Micros, A::Key)>,
-    /// The start of the first window that is not sealed.
-    first: Micros,
+    seals: Seals,
+    /// What is left of a window that is being sealed.
+    sealing: hash_map::IntoIter<A::Key, Slot<A>>,
     held: Amount,
 }
 
@@ -50,13 +56,20 @@ struct Slot<A: Aggregate> {
 impl<A: Aggregate> Windows<A> {
     /// No windows of this length yet.
     pub fn new(length: Micros) -> Self {
-        Windows { length, open: BTreeMap::new(), touched: Vec::new(), first: Micros::MIN, held: Amount::default() }
+        Windows {
+            length,
+            open: BTreeMap::new(),
+            touched: Vec::new(),
+            seals: Seals::new(length),
+            sealing: hash_map::IntoIter::default(),
+            held: Amount::default(),
+        }
     }
 
     /// The aggregate of a key at a time, to be updated: only for what counts, so no time is in a sealed window.
     pub fn at(&mut self, time: Micros, key: A::Key) -> &mut A {
         let start = window(time, self.length);
-        debug_assert!(start >= self.first, "D3: a sealed window is written again");
+        debug_assert!(start >= self.seals.end(), "D3: a sealed window is written again");
         let slots = self.open.entry(start).or_default();
         let slot = slots.entry(key).or_insert_with(|| {
             self.held += Amount::in_map::<(A::Key, Slot<A>)>(1);
@@ -69,31 +82,43 @@ impl<A: Aggregate> Windows<A> {
         &mut slot.aggregate
     }
 
-    /// Closes an epoch: at the end of a commit what has changed is written and what is sealed is freed.
-    pub fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Vec<Change<A::Row>>) -> bool {
+    /// Closes an epoch: at the end of a commit what has changed is written, and what is final is sealed.
+    pub fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut OutputsOf<A>) -> bool {
         if close.kind == CloseKind::Open {
             return true;
         }
         while let Some((start, key)) = self.touched.pop() {
-            self.write(start, key, close.kind == CloseKind::Seal, out);
+            self.write(start, key, close.kind == CloseKind::Seal, &mut out.rows);
             *fuel = fuel.saturating_sub(1);
             if *fuel == 0 {
                 return false;
             }
         }
-        if let Some(horizon) = close.horizon {
-            self.first = self.first.max(window(horizon, self.length));
-            let open = self.open.split_off(&self.first);
-            let sealed = std::mem::replace(&mut self.open, open);
-            sealed.into_values().for_each(|slots| self.freed(&slots));
+        let Some(due) = self.seals.due(close) else { return true };
+        let is_sealed = self.seal(due.end, close.kind == CloseKind::Seal, fuel, &mut out.sealed);
+        if is_sealed {
+            self.seals.pass(due.end);
         }
-        true
+        is_sealed
     }
 
-    fn freed(&mut self, slots: &IdMap<A::Key, Slot<A>>) {
-        let Amount { count, bytes } = Amount::in_map::<(A::Key, Slot<A>)>(slots.len());
-        self.held.count -= count;
-        self.held.bytes -= bytes + slots.values().map(|slot| slot.beside).sum::<usize>();
+    /// Goes on sealing the windows before a time; true once there is none.
+    fn seal(&mut self, end: Micros, emit: bool, fuel: &mut usize, out: &mut Vec<A::Row>) -> bool {
+        loop {
+            for (_, slot) in self.sealing.by_ref() {
+                self.held.count -= 1;
+                self.held.bytes -= Amount::in_map::<(A::Key, Slot<A>)>(1).bytes + slot.beside;
+                out.extend(slot.written.filter(|_| emit));
+                *fuel = fuel.saturating_sub(1);
+                if *fuel == 0 {
+                    return false;
+                }
+            }
+            match self.open.first_entry().filter(|window| *window.key() < end) {
+                Some(window) => self.sealing = window.remove().into_iter(),
+                None => return true,
+            }
+        }
     }
 
     /// What is held.

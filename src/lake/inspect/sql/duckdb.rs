@@ -1,15 +1,16 @@
 //! DuckDB needs no extension on a local lake: the live files are those of the newest root's parts and of the commits after
 //! it, read once into variables, so that all tables are of one commit. A table without rows yet is an empty view.
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::DataType;
 
-use super::quoted;
+use super::{Contents, quoted};
+use crate::columns::tables::schema;
 use crate::lake::history::layout;
 use crate::lake::store::Lake;
-use crate::lake::store::s3::StoreOptions;
+use crate::lake::store::StoreOptions;
 
 /// DuckDB statements that make a view of each table, all of the same commit; run again, they show the newest one.
-pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)]) -> String {
+pub fn duckdb(lake: &Lake, options: &StoreOptions, contents: &Contents) -> String {
     let root = quoted(lake.location());
     let mut sql = String::from(
         "-- DuckDB: one commit of the lake as views; paste again for the newest.\nSET TimeZone = 'UTC';\n",
@@ -18,7 +19,7 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
         sql += &secret(options);
     }
     sql += &format!("SET VARIABLE lake = '{root}';\n{}", live_files());
-    for (table, schema) in tables {
+    for (table, schema) in contents.tables().map(|table| (table.name(), schema(table))) {
         let columns: Vec<_> = schema
             .fields()
             .iter()
@@ -32,14 +33,8 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, tables: &[(&str, SchemaRef)])
             columns.join(", "),
             layout::date_column(table)
         );
-        if let Some(plain) = layout::plain_table(table) {
-            sql += &format!(
-                "CREATE OR REPLACE TEMP VIEW {plain} AS SELECT * EXCLUDE (diff) FROM {table}\n\
-                 \x20 QUALIFY {} = 1 AND diff = 1;\n",
-                super::latest(table, schema)
-            );
-        }
     }
+    sql += &contents.views_of_now("CREATE OR REPLACE TEMP VIEW", '"');
     let commits = layout::table(layout::COMMITS_TABLE);
     sql += &format!(
         "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('lake') || '/{commits}/*.parquet')\n\

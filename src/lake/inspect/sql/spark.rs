@@ -1,21 +1,21 @@
 //! Spark, by the Delta tables.
 
-use arrow::datatypes::SchemaRef;
-
-use super::{plain_views, with_commits};
+use super::Contents;
 use crate::lake::history::layout;
+use crate::lake::history::versions::Published;
 use crate::lake::store::Lake;
 
-/// Statements that make a view of each table, all of the commit `seq`, whatever is committed meanwhile.
-pub fn spark(lake: &Lake, seq: u64, tables: &[(&str, SchemaRef)]) -> String {
+/// Statements that make a view of each table, all at one version, whatever is committed meanwhile.
+pub fn spark(lake: &Lake, Published { version, seq }: Published, contents: &Contents) -> String {
     let mut sql = format!(
-        "-- Spark with io.delta:delta-spark: commit {seq} of the lake as views; `lake sql` again shows the newest one.\n\
+        "-- Spark with io.delta:delta-spark: the lake as of commit {seq} as views; `lake sql` again shows the newest one.\n\
          SET TIME ZONE 'UTC';\n"
     );
-    for table in with_commits(tables) {
+    for table in contents.names() {
         let address = lake.address(&layout::table(table)).replacen("s3://", "s3a://", 1).replace('`', "``");
-        sql +=
-            &format!("CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM delta.`{address}` VERSION AS OF {seq};\n");
+        sql += &format!(
+            "CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM delta.`{address}` VERSION AS OF {version};\n"
+        );
     }
-    sql + &plain_views("CREATE OR REPLACE TEMP VIEW", tables, '`')
+    sql + &contents.views_of_now("CREATE OR REPLACE TEMP VIEW", '`')
 }

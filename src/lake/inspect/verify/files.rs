@@ -1,9 +1,8 @@
 //! Data files against what their commits say of them.
 
-use arrow::array::{Int32Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{max, min};
 use bytes::Bytes;
-use citystream_dataflows::time::Micros;
 use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -12,15 +11,14 @@ use super::report::Report;
 use crate::columns::row::column;
 use crate::columns::tables::{DIFF, LOG_TIME, QUALITY_WINDOW};
 use crate::lake::digest;
-use crate::lake::history::commit::{Commit, File};
+use crate::lake::history::commit::File;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
 
-/// Reads files that a commit added, and hands over their rows.
+/// Reads live files, and hands over their rows.
 pub(super) async fn read_files(
     lake: &Lake,
-    commit: &Commit,
     files: &[&File],
     columns: Option<&[&str]>,
     report: &mut Report,
@@ -31,10 +29,10 @@ pub(super) async fn read_files(
     while let Some((file, bytes)) = read.try_next().await? {
         report.files += 1;
         match bytes {
-            None => report.violations.push(format!("commit {}: {} is missing", commit.seq, file.path)),
+            None => report.violations.push(format!("P2: {} is missing", file.path)),
             Some(bytes) => {
                 report.bytes += bytes.len() as u64;
-                let counted = read_file(file, commit, bytes, columns, &mut take);
+                let counted = read_file(file, bytes, columns, &mut take);
                 report.rows += *counted.as_ref().unwrap_or(&0);
                 report.note(counted.map(|_| ()));
             }
@@ -46,20 +44,18 @@ pub(super) async fn read_files(
 /// Reads a file, and checks its length, its rows and the ranges of its times. Returns its rows.
 fn read_file(
     file: &File,
-    commit: &Commit,
     bytes: Bytes,
     columns: Option<&[&str]>,
     take: &mut impl FnMut(&RecordBatch) -> Result<(), String>,
 ) -> Result<u64, Violation> {
     let path = &file.path;
     let wrong = |e: &dyn std::fmt::Display| Violation(format!("{path} cannot be read: {e}"));
-    let said = format!("in commit {}", commit.seq);
     if bytes.len() as u64 != file.bytes {
-        return Err(Violation(format!("P2: {path} has {} bytes, {} {said}", bytes.len(), file.bytes)));
+        return Err(Violation(format!("P2: {path} has {} bytes, {} in its commit", bytes.len(), file.bytes)));
     }
     if digest(&bytes) != file.sha256 {
         return Err(Violation(format!(
-            "P2: {path} does not have the digest that it has {said}: its bytes were changed"
+            "P2: {path} does not have the digest that its commit tells: its bytes were changed"
         )));
     }
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| wrong(&e))?;
@@ -82,7 +78,7 @@ fn read_file(
         return Err(Violation(format!("{path} has {count} rows, {footer} in its footer, {} in its commit", file.rows)));
     }
     if net != file.net {
-        return Err(Violation(format!("{path} adds up to {net} rows, {} {said}", file.net)));
+        return Err(Violation(format!("{path} adds up to {net} rows, {} in its commit", file.net)));
     }
     ranges.check(path).map(|()| count)
 }
@@ -91,8 +87,8 @@ fn sum(diffs: &Int32Array) -> i64 {
     diffs.values().iter().map(|diff| i64::from(*diff)).sum()
 }
 
-/// The least and the greatest time of a column, in microseconds.
-type Range = Option<(Micros, Micros)>;
+/// The least and the greatest value of a column: times in microseconds, or numbers of commits.
+type Range = Option<(i64, i64)>;
 
 /// The ranges that a commit tells of a file: the column, what the commit says, what is found.
 struct Ranges(Vec<(&'static str, Range, Range)>);
@@ -100,14 +96,19 @@ struct Ranges(Vec<(&'static str, Range, Range)>);
 impl Ranges {
     fn told(file: &File, time_column: Option<&'static str>) -> Ranges {
         let times = time_column.map(|name| (name, file.event_time, None));
-        let others = [(LOG_TIME, file.log_time, None), (QUALITY_WINDOW, file.quality_window, None)];
-        Ranges(times.into_iter().chain(others).collect())
+        let seqs = Some((file.seqs.0 as i64, file.seqs.1 as i64));
+        let others = [(LOG_TIME, file.log_time), (QUALITY_WINDOW, file.quality_window), ("seq", seqs)];
+        Ranges(times.into_iter().chain(others.map(|(name, told)| (name, told, None))).collect())
     }
 
     fn take(&mut self, batch: &RecordBatch) {
         for (name, _, found) in &mut self.0 {
-            let Some(times) = column::<TimestampMicrosecondArray>(batch, name) else { continue };
-            if let (Some(least), Some(greatest)) = (min(times), max(times)) {
+            let ends = match (column::<TimestampMicrosecondArray>(batch, name), column::<Int64Array>(batch, name)) {
+                (Some(times), _) => min(times).zip(max(times)),
+                (None, Some(numbers)) => min(numbers).zip(max(numbers)),
+                (None, None) => None,
+            };
+            if let Some((least, greatest)) = ends {
                 *found = Some(found.map_or((least, greatest), |(a, b)| (least.min(a), greatest.max(b))));
             }
         }

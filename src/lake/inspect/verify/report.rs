@@ -9,6 +9,8 @@ use crate::lake::history::Violation;
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
+    /// The first commit read: those before are kept no longer.
+    pub first: u64,
     /// Commits read.
     pub commits: u64,
     /// Bindings compared with the offsets in the files.
@@ -17,6 +19,10 @@ pub struct Report {
     pub files: u64,
     /// Rows read, dead letters included.
     pub rows: u64,
+    /// Rows that are kept no longer: of them only sums are checked.
+    pub beyond: u64,
+    /// Rows that are erased: likewise.
+    pub erased: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Delta versions compared.

@@ -4,20 +4,25 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use citystream_wire::Topic;
 use parquet::arrow::ArrowWriter;
 
 use bytes::Bytes;
 
 use super::*;
 use crate::lake::delta::publish::Publisher;
-use crate::lake::history::commit::TopicName;
+use crate::lake::history::commit::{Commit, Expired, File, Kind, TopicName};
+use crate::lake::history::{layout, tidy};
 use crate::lake::testing::data;
 use crate::lake::{Committer, State, StoreOptions};
 
+mod erased;
+mod from;
+
 const T: i64 = 1_700_000_000_000_000;
 
-fn batch(offsets: std::ops::Range<i64>, dead: bool) -> RecordBatch {
+fn batch(offsets: std::ops::Range<i64>, seq: u64, dead: bool) -> RecordBatch {
     let n = offsets.clone().count();
     let time = TimestampMicrosecondArray::from_iter_values((0..n as i64).map(|i| T + i)).with_timezone("UTC");
     let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -25,6 +30,7 @@ fn batch(offsets: std::ops::Range<i64>, dead: bool) -> RecordBatch {
         ("partition", Arc::new(Int32Array::from(vec![0; n]))),
         ("offset", Arc::new(Int64Array::from_iter_values(offsets))),
     ];
+    columns.push(("seq", Arc::new(Int64Array::from(vec![seq as i64; n]))));
     columns.push(("quality_window", Arc::new(time.clone())));
     if !dead {
         columns.push(("event_time", Arc::new(time)));
@@ -39,13 +45,13 @@ fn parquet(batch: &RecordBatch) -> Bytes {
     writer.into_inner().unwrap().into()
 }
 
-fn tables() -> Vec<Table> {
-    let schema = |name: &str| batch(0..1, name == layout::DEAD_LETTERS).schema();
+pub(in crate::lake) fn tables() -> Vec<Table> {
+    let schema = |name: &str| batch(0..1, 0, name == layout::DEAD_LETTERS).schema();
     Table::all(layout::record_tables().map(|name| (name, schema(name)))).unwrap()
 }
 
 /// The commit that follows, of 5 pings and 2 dead letters, whose files are there.
-async fn filled(lake: &Lake, state: &State) -> Commit {
+pub(in crate::lake) async fn filled(lake: &Lake, state: &State) -> Commit {
     filled_with(lake, state, |_, offsets| offsets).await
 }
 
@@ -59,7 +65,7 @@ async fn filled_with(
     commit.topics.insert(Topic::GPS, TopicName { name: "gps_data".into(), id: "x".into() });
     let first = commit.epochs[0].bindings[0].first.0;
     for (table, range) in [("raw_gps", first..first + 5), (layout::DEAD_LETTERS, first + 5..first + 7)] {
-        let bytes = parquet(&batch(spoil(table, range), table == layout::DEAD_LETTERS));
+        let bytes = parquet(&batch(spoil(table, range), commit.seq, table == layout::DEAD_LETTERS));
         let file = &mut commit.added.get_mut(table).unwrap()[0];
         (file.bytes, file.sha256, file.net) = (bytes.len() as u64, digest(&bytes), file.rows as i64);
         file.event_time = file.event_time.map(|_| (T, T + 4));
@@ -154,7 +160,7 @@ async fn p2_p4_each_way_of_spoiling_a_lake_is_found() {
             0 => (lake.delete(vec![layout::commit(2)]).await.unwrap(), "commit 2 is missing").1,
             1 => (lake.delete(vec![gps]).await.unwrap(), "is missing").1,
             2 => (lake.put(&gps, "else".into()).await.unwrap(), "4 bytes").1,
-            3 => (lake.put(&delta, "{}\n".into()).await.unwrap(), "version 2 is not its commit's").1,
+            3 => (lake.put(&delta, "{}\n".into()).await.unwrap(), "version 2 is not its commits'").1,
             4 => (lake.delete(vec![delta]).await.unwrap(), "version 2 is missing").1,
             5 => {
                 let text = String::from_utf8(read::encode(&commit).unwrap().to_vec()).unwrap();
@@ -187,13 +193,16 @@ fn changes<R: Clone>(
     use citystream_dataflows::tables::{Block, Derived};
     let derived = Derived::from_name(table).unwrap();
     let changes: Vec<_> = changes.iter().map(|(row, diff)| Change { row: row.clone(), diff: *diff }).collect();
+    let sealed: Vec<R> = changes.iter().filter(|change| change.diff == 0).map(|change| change.row.clone()).collect();
+    let block = match sealed.is_empty() {
+        true => Block::changes(derived, columns, &changes),
+        false => Block::sealed(derived, columns, &sealed),
+    };
     let names = crate::columns::names::Names::new(0, &Arc::default());
     let id = crate::columns::text_hash::testing::text(b"car");
     names.intern([crate::columns::names::Told { id, text: "car".to_owned(), time: 0 }]);
-    let columns = crate::columns::render::render(Block::new(derived, columns, &changes), &names).unwrap();
-    let table = crate::columns::tables::Table::Derived(derived);
-    let rendered = crate::columns::tables::Batch::changes(derived, columns);
-    Changes { table, batch: crate::sink::write::complete(&rendered, epoch, seq).unwrap() }
+    let rendered = crate::columns::render::render(block, &names).unwrap();
+    Changes { table: rendered.table, batch: crate::sink::write::complete(&rendered, epoch, seq).unwrap() }
 }
 
 mod derived {
@@ -205,6 +214,7 @@ mod derived {
     use citystream_dataflows::tables::traffic_5m::{self, TrafficWindow};
     use citystream_dataflows::tables::vehicle_15m::{self, VehicleWindow};
     use citystream_dataflows::tables::{Derived, enriched_pings};
+    use citystream_dataflows::time::DAY;
 
     use super::*;
     use crate::columns::text_hash::testing::text;
@@ -285,6 +295,15 @@ mod derived {
 
     /// A lake of a claim and three commits, whose n-th has these pings.
     async fn lake(dir: &tempfile::TempDir, pings: impl Fn(u64) -> Vec<(EnrichedPing, i8)>) -> Report {
+        lake_that_seals(dir, pings, Vec::new()).await
+    }
+
+    /// The same, whose last commit makes all final, and seals these pings, if there are any.
+    async fn lake_that_seals(
+        dir: &tempfile::TempDir,
+        pings: impl Fn(u64) -> Vec<(EnrichedPing, i8)>,
+        sealed: Vec<EnrichedPing>,
+    ) -> Report {
         let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
         let (mut committer, _) = Committer::claim(&lake, "a").await.unwrap();
         let tables = Table::all(crate::columns::tables::with_schemas(&Derived::all().collect::<Vec<_>>())).unwrap();
@@ -306,9 +325,23 @@ mod derived {
             for Changes { table, batch } in all {
                 add(&lake, &mut commit, table, batch).await;
             }
+            if n == 3 && !sealed.is_empty() {
+                commit.horizon = Some(T + DAY);
+                let pings: Vec<_> = sealed.iter().map(|row| (*row, 0)).collect();
+                for Changes { table, batch } in [
+                    changes(enriched_pings::TABLE.name, &enriched_pings::columns(), &pings, at),
+                    changes(traffic_5m::TABLE.name, &traffic_5m::columns(), &[(traffic(15), 0)], at),
+                    changes(vehicle_15m::TABLE.name, &vehicle_15m::columns(), &[(vehicle(15), 0)], at),
+                    changes(data_quality_15m::TABLE.name, &data_quality_15m::columns(), &[(quality(15, 6), 0)], at),
+                ] {
+                    add(&lake, &mut commit, table, batch).await;
+                }
+            }
             publisher.publish(&committer.propose(commit).await.unwrap()).await.unwrap();
         }
-        verify(&lake, "id", &tables).await.unwrap()
+        let report = verify(&lake, "id", &tables).await.unwrap();
+        from::is_the_same_from_each_commit_on(&lake, &tables, &report).await;
+        report
     }
 
     async fn add(lake: &Lake, commit: &mut Commit, table: crate::columns::tables::Table, batch: RecordBatch) {
@@ -320,7 +353,8 @@ mod derived {
             lake.put(&path, file.data).await.unwrap();
             let EncodedFile { date, rows, net, event_time, log_time, quality_window, .. } = file;
             let (seqs, level) = ((commit.seq, commit.seq), 0);
-            let file = File { path, date, rows, bytes, sha256, seqs, level, net, event_time, log_time, quality_window };
+            let ranges = File { event_time, log_time, quality_window, ..File::default() };
+            let file = File { path, date, rows, bytes, sha256, seqs, level, net, ..ranges };
             commit.added.entry(table.name().to_owned()).or_default().push(file);
         }
     }
@@ -332,6 +366,70 @@ mod derived {
         assert_eq!(report.violations, Vec::<String>::new());
         // 21 raw rows, 17 changes of pings, 5 of each of three windows.
         assert_eq!((report.files, report.rows), (6 + 12, 21 + 17 + 15));
+    }
+
+    /// What the three commits leave.
+    fn final_pings() -> Vec<EnrichedPing> {
+        let offsets = (0..3).flat_map(|commit| 7 * commit..7 * commit + 5);
+        offsets.map(|offset| if offset == 0 { met(0) } else { ping(offset) }).collect()
+    }
+
+    #[tokio::test]
+    async fn f1_what_is_sealed_is_what_is_final() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = lake_that_seals(&dir, pings, final_pings()).await;
+        assert_eq!(report.violations, Vec::<String>::new());
+        type Spoil = fn(&mut Vec<EnrichedPing>);
+        let wrong: [(&str, Spoil); 4] = [
+            ("0/3: is final, and not sealed", |rows| _ = rows.remove(3)),
+            ("0/1: is sealed twice", |rows| rows.push(ping(1))),
+            ("0/0: is sealed, but is another", |rows| rows[0] = ping(0)),
+            ("0/100: is sealed, but is not there", |rows| rows.push(ping(100))),
+        ];
+        for (expected, spoil) in wrong {
+            let dir = tempfile::tempdir().unwrap();
+            let mut rows = final_pings();
+            spoil(&mut rows);
+            let violations = lake_that_seals(&dir, pings, rows).await.violations;
+            let named = |v: &String| v.starts_with("F1: ") && v.contains(expected);
+            assert!(violations.len() == 1 && violations.iter().all(named), "{expected}: {violations:?}");
+        }
+    }
+
+    /// A lake whose change logs are kept no longer, once it has sealed these pings.
+    async fn lake_that_drops(dir: &tempfile::TempDir, sealed: Vec<EnrichedPing>) -> Report {
+        lake_that_seals(dir, pings, sealed).await;
+        let lake = Lake::open(&dir.path().to_string_lossy(), &StoreOptions::default()).await.unwrap();
+        let (mut committer, state) = Committer::claim(&lake, "b").await.unwrap();
+        let mut commit = Commit { kind: Kind::Data, ..committer.carry_on() };
+        for table in Derived::all().map(Derived::changes) {
+            let files = state.files.added(table).to_vec();
+            if !files.is_empty() {
+                let expired = Expired { before: "2100-01-01".into(), last: None };
+                tidy::record_expired(&mut commit, table, files, expired, None);
+            }
+        }
+        committer.propose(commit).await.unwrap();
+        verify(&lake, "id", &[]).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn p4_f1_sealed_rows_are_checked_where_their_log_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = lake_that_drops(&dir, final_pings()).await;
+        assert_eq!((report.violations, report.beyond), (Vec::<String>::new(), 17 + 15));
+        type Spoil = fn(&mut Vec<EnrichedPing>);
+        let wrong: [(&str, Spoil); 2] = [
+            ("F1: commit 3: enriched_pings_changes 0/1: is sealed twice", |rows| rows.push(ping(1))),
+            ("enriched_pings_changes: rows: 14, 15 in the ledgers", |rows| _ = rows.remove(3)),
+        ];
+        for (expected, spoil) in wrong {
+            let dir = tempfile::tempdir().unwrap();
+            let mut rows = final_pings();
+            spoil(&mut rows);
+            let violations = lake_that_drops(&dir, rows).await.violations;
+            assert!(violations.len() == 1 && violations[0].contains(expected), "{expected}: {violations:?}");
+        }
     }
 
     #[tokio::test]

@@ -1,0 +1,31 @@
+//! What time it is for a lake, and how long its writers wait: the machine's, or what a simulation says.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+/// See the module.
+pub trait Clock: Debug + Send + Sync {
+    /// The wall clock, in milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+
+    /// Waits so long.
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// The machine's.
+#[derive(Debug)]
+pub(super) struct Machine;
+
+impl Clock for Machine {
+    #[allow(clippy::disallowed_methods)] // A commit says when it was proposed; that decides nothing.
+    fn now_ms(&self) -> i64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(time).boxed()
+    }
+}

@@ -1,0 +1,331 @@
+//! The thread: what it knows, and in which order it does things.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use citystream_dataflows::time::Micros;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::forgetting::Forgetting;
+use super::pack::pack;
+use super::plan::{Lengths, Place, Tally};
+use super::{Landed, Word};
+use crate::columns::tables::Table;
+use crate::lake::Lake;
+use crate::lake::history::commit::File;
+use crate::lake::history::requests::{self, Request, Wanted};
+use crate::lake::history::{Live, State, layout, roots};
+use crate::process::LakeAccess;
+use crate::process::metrics::Metrics;
+use crate::sink::retain;
+use crate::sink::tidy::{Now, Pace, TidyError};
+
+/// How often to look for requests.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long to wait where there is nothing to do, and after an error.
+const IDLE: Duration = Duration::from_secs(1);
+const LATER: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct Worker {
+    pub(super) lake: Lake,
+    pub(super) io: Handle,
+    pub(super) run: String,
+    lengths: Lengths,
+    pub(super) words: mpsc::UnboundedSender<Word>,
+    inbox: Receiver<Landed>,
+    metrics: Arc<Metrics>,
+    /// The last commit that is in a version, and the horizon after it.
+    seq: u64,
+    horizon: Option<Micros>,
+    tally: Tally,
+    /// Files made so far.
+    pub(super) made: u64,
+    /// Places of which a pack waits for its commit, and the request that it is for.
+    pub(super) waiting: BTreeMap<Place, Option<String>>,
+    /// Places where nothing is done until something comes to them.
+    aside: BTreeSet<Place>,
+    /// Files that are left out.
+    damaged: BTreeSet<String>,
+    asked: Option<Asked>,
+    /// Vehicles that are being forgotten.
+    pub(super) erasures: Vec<Forgetting>,
+    /// A request to drop files that the commit task has, and one that is done.
+    retaining: Option<String>,
+    retained: Option<String>,
+    looked: Option<Instant>,
+}
+
+/// A request that is being done.
+struct Asked {
+    id: String,
+    /// What comes later is not meant.
+    until: u64,
+    /// Still to be looked at.
+    places: Vec<Place>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        access: &LakeAccess,
+        state: &State,
+        (words, inbox): (mpsc::UnboundedSender<Word>, Receiver<Landed>),
+        metrics: Arc<Metrics>,
+    ) -> Worker {
+        let lengths = Lengths::default();
+        Worker {
+            lake: access.lake.clone(),
+            io: access.runtime.clone(),
+            run: state.run.clone(),
+            lengths,
+            words,
+            inbox,
+            metrics,
+            seq: state.seq,
+            horizon: state.horizon,
+            tally: Tally::new(lengths),
+            made: 0,
+            waiting: BTreeMap::new(),
+            aside: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            asked: None,
+            erasures: Vec::new(),
+            retaining: None,
+            retained: None,
+            looked: None,
+        }
+    }
+
+    /// Works until the run ends.
+    pub(super) fn work(mut self, files: Live, now: &dyn Fn() -> Now) {
+        self.tally = loop {
+            match self.io.block_on(Tally::of(&self.lake, &files, self.lengths)) {
+                Ok(tally) => break tally,
+                Err(error) => tracing::warn!("small files are not counted: {error}"),
+            }
+            // What lands meanwhile is taken up after the count, as it is not in it.
+            if !rest(LATER, now) {
+                return;
+            }
+        };
+        drop(files);
+        while now() != Now::End && self.take_landed() {
+            let done = if now() == Now::Go { self.go_on(now) } else { Ok(false) };
+            let pause = match done {
+                Ok(true) => continue,
+                Ok(false) => IDLE,
+                Err(TidyError::Ended) => return,
+                Err(error) => {
+                    tracing::warn!("small files are not packed: {error}");
+                    LATER
+                }
+            };
+            if !self.wait(pause, now) {
+                return;
+            }
+        }
+    }
+
+    /// Takes up what has landed; `false`: the run is over.
+    fn take_landed(&mut self) -> bool {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(landed) => self.take(&landed),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Waits, and takes up what lands meanwhile; `false`: the run is over.
+    fn wait(&mut self, pause: Duration, now: &dyn Fn() -> Now) -> bool {
+        let end = Instant::now() + pause;
+        while now() != Now::End {
+            match self.inbox.recv_timeout(end.saturating_duration_since(Instant::now()).min(IDLE)) {
+                Ok(landed) => self.take(&landed),
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= end => return true,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        false
+    }
+
+    fn take(&mut self, landed: &Landed) {
+        (self.seq, self.horizon) = (landed.seq, landed.horizon);
+        self.retained = landed.retained.clone().or(self.retained.take());
+        landed.discarded.iter().for_each(|place| drop(self.waiting.remove(place)));
+        for (name, files) in &landed.removed {
+            let Some(table) = Table::from_name(name) else { continue };
+            for file in files {
+                self.tally.remove(table, file);
+                self.waiting.remove(&(table, file.date.clone()));
+            }
+        }
+        for (name, files) in &landed.added {
+            let Some(table) = Table::from_name(name) else { continue };
+            for file in files {
+                // What was packed is nothing new.
+                let came = landed.horizon.filter(|_| file.level == 0);
+                self.tally.add(table, file, came);
+                self.aside.remove(&(table, file.date.clone()));
+            }
+        }
+    }
+
+    /// Does the next thing; `false`: there is none.
+    fn go_on(&mut self, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
+        self.look(now)?;
+        if let Some(place) = self.next_asked()? {
+            let asked = self.asked.as_ref().map(|asked| (asked.id.clone(), asked.until));
+            let found = self.pack_at(&place, (true, asked), now)?;
+            if let Some(asked) = self.asked.as_mut().filter(|_| found) {
+                // There may be more to do, once this has landed.
+                asked.places.push(place);
+            }
+            return Ok(true);
+        }
+        if self.erase(now)? {
+            return Ok(true);
+        }
+        let may = |place: &Place| !self.waiting.contains_key(place) && !self.aside.contains(place);
+        let due = self.tally.due(self.horizon, may).filter(|_| !self.wants_quiet());
+        let Some((place, is_closed)) = due else { return Ok(false) };
+        if !self.pack_at(&place, (is_closed, None), now)? {
+            self.aside.insert(place);
+        }
+        Ok(true)
+    }
+
+    /// Packs files of a place, if some are to be; `false`: none are.
+    fn pack_at(
+        &mut self,
+        place: &Place,
+        (is_closed, asked): (bool, Option<(String, u64)>),
+        now: &dyn Fn() -> Now,
+    ) -> Result<bool, TidyError> {
+        let (table, date) = (place.0, place.1.as_str());
+        let live = self.state()?.files;
+        let dates = [date].into();
+        let mut files = self.io.block_on(roots::files_of(&self.lake, &live, table.name(), &dates))?;
+        let until = asked.as_ref().map_or(self.seq, |(_, until)| *until);
+        let is_meant = |file: &File| file.seqs.1 <= until;
+        files.retain(|file| is_meant(file) && !self.damaged.contains(&file.path));
+        let Some(chosen) = self.lengths.choose(files, is_closed) else { return Ok(false) };
+        let (count, began) = (chosen.len(), Instant::now());
+        self.made += 1;
+        let path = layout::packed_file(table.name(), date, &self.run, self.made);
+        match self.io.block_on(pack(&self.lake, (table, chosen), path, &mut Pace::beside(now))) {
+            Ok(pack) => {
+                self.metrics.packed(count, pack.added.bytes, began.elapsed());
+                let request = asked.map(|(id, _)| id);
+                self.waiting.insert(place.clone(), request.clone());
+                // A task that has ended has no use for it.
+                let _ = self.words.send(Word::Finished(Box::new(pack), request));
+            }
+            Err(TidyError::Damaged { path, why }) => {
+                tracing::warn!("{}: {why}; it is not packed", self.lake.address(&path));
+                self.damaged.insert(path);
+            }
+            Err(error @ (TidyError::Refused(_) | TidyError::Encode(_))) => {
+                tracing::error!("{} of {date} is not packed: {error}", table.name());
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Where the lake stands, as the commit task knows it.
+    pub(super) fn state(&self) -> Result<State, TidyError> {
+        let (answer, asked) = oneshot::channel();
+        self.words.send(Word::State(answer)).map_err(|_| TidyError::Ended)?;
+        asked.blocking_recv().ok().flatten().ok_or(TidyError::Ended)
+    }
+
+    /// Takes up requests, now and then: one after the other, but for erasures, which may take a day.
+    fn look(&mut self, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
+        if let Some(done) = self.retained.take() {
+            self.io.block_on(requests::delete(&self.lake, &done))?;
+            (self.retaining, self.looked) = (None, None);
+        }
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(());
+        }
+        self.looked = Some(Instant::now());
+        for request in self.io.block_on(requests::all(&self.lake))? {
+            let is_known = self.erasures.iter().any(|forgetting| forgetting.erasure.id == request.id);
+            match request {
+                Request { id, wanted: Wanted::Erase(wanted), .. } if !is_known => {
+                    self.begin_erasing(&id, wanted, now)?
+                }
+                Request { wanted: Wanted::Erase(_), .. } => {}
+                _ if self.asked.is_some() || self.retaining.is_some() => {}
+                other => self.begin(other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up a request that is done at once.
+    fn begin(&mut self, request: Request) -> Result<(), TidyError> {
+        let taken = Request { taken_by: Some(self.run.clone()), ..request };
+        self.io.block_on(requests::put(&self.lake, &taken))?;
+        let Request { id, wanted, .. } = taken;
+        match wanted {
+            Wanted::Compact { table, date } => self.begin_packing(id, table, date),
+            Wanted::Retain { before } => {
+                let known = |(table, before): (String, String)| Some((Table::from_name(&table)?, before));
+                let asked = retain::Asked { id: id.clone(), cutoffs: before.into_iter().filter_map(known).collect() };
+                tracing::info!("request {id} to drop what is kept no longer");
+                self.retaining = Some(id);
+                self.words.send(Word::Retain(asked)).map_err(|_| TidyError::Ended)?;
+            }
+            Wanted::Erase(_) => {}
+        }
+        Ok(())
+    }
+
+    fn begin_packing(&mut self, id: String, table: Option<String>, date: Option<String>) {
+        tracing::info!(
+            "request {id} to pack {} of {}",
+            table.as_deref().unwrap_or("all tables"),
+            date.as_deref().unwrap_or("all dates")
+        );
+        let wanted = |place: &&Place| {
+            table.as_ref().is_none_or(|table| table == place.0.name())
+                && date.as_ref().is_none_or(|date| *date == place.1)
+        };
+        self.asked = Some(Asked { id, until: self.seq, places: self.tally.places().filter(wanted).cloned().collect() });
+    }
+
+    /// The next place of the request at hand that has no pack on its way. A request is deleted once all of it has landed.
+    fn next_asked(&mut self) -> Result<Option<Place>, TidyError> {
+        let Some(asked) = &mut self.asked else { return Ok(None) };
+        let next = asked.places.iter().position(|place| !self.waiting.contains_key(place));
+        if let Some(next) = next {
+            return Ok(Some(asked.places.swap_remove(next)));
+        }
+        let is_waiting = self.waiting.values().any(|request| request.as_ref() == Some(&asked.id));
+        if asked.places.is_empty() && !is_waiting {
+            self.io.block_on(requests::delete(&self.lake, &asked.id))?;
+            (self.asked, self.looked) = (None, None);
+        }
+        Ok(None)
+    }
+}
+
+/// Waits; `false`: the run is over.
+fn rest(pause: Duration, now: &dyn Fn() -> Now) -> bool {
+    let end = Instant::now() + pause;
+    while now() != Now::End {
+        match end.saturating_duration_since(Instant::now()).min(IDLE) {
+            Duration::ZERO => return true,
+            step => std::thread::sleep(step),
+        }
+    }
+    false
+}
