@@ -1,12 +1,10 @@
 //! `citystream lake compact`: has small files packed, by the run that holds the lake, or without one.
 
-use std::time::Duration;
-
 use jiff::civil::Date;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::asking::{Asked, ask};
+use super::asking::{Asked, By, ask};
 use super::out::{note, put, say, to_json};
 use crate::columns::tables::{self, Table};
 use crate::error::RunError;
@@ -15,7 +13,6 @@ use crate::lake::history::requests::Wanted;
 use crate::lake::history::settings::Settings;
 use crate::lake::{Lake, delta, random_id};
 use crate::sink::compact::{Outcome, alone};
-use crate::units;
 
 /// Exit code where a file is damaged.
 const BROKEN: i32 = 5;
@@ -29,15 +26,8 @@ pub struct CompactArgs {
     /// The files of this date only, YYYY-MM-DD.
     #[arg(long)]
     date: Option<Date>,
-    /// Wait until all is packed, not only until a run has taken it up.
-    #[arg(long)]
-    wait: bool,
-    /// How long to wait for a run that takes it up.
-    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = units::time)]
-    timeout: Duration,
-    /// Claim the lake and pack here; a run that holds it ends with code 3.
-    #[arg(long, conflicts_with_all = ["wait", "timeout"])]
-    alone: bool,
+    #[command(flatten)]
+    by: By,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -65,7 +55,7 @@ fn table(name: &str) -> Result<Table, String> {
 
 /// Does what is wanted.
 pub fn show(runtime: &Runtime, lake: &Lake, settings: &Settings, args: &CompactArgs) -> Result<i32, RunError> {
-    let packed = match args.alone {
+    let packed = match args.by.alone {
         true => runtime.block_on(here(lake, settings, args))?,
         false => runtime.block_on(by_request(lake, args))?,
     };
@@ -74,7 +64,7 @@ pub fn show(runtime: &Runtime, lake: &Lake, settings: &Settings, args: &CompactA
     } else {
         let Packed { files, packs, rows, .. } = packed;
         packed.damaged.iter().for_each(|damaged| say!("damaged, and left out: {}", escaped(damaged)));
-        match (&packed.request, args.wait) {
+        match (&packed.request, args.by.wait) {
             (Some(_), false) => say!("taken up; `--wait` waits until it is done, and `lake status` shows the files"),
             _ => say!("{files} files of {rows} rows became {packs}"),
         }
@@ -103,7 +93,7 @@ async fn here(lake: &Lake, settings: &Settings, args: &CompactArgs) -> Result<Pa
 /// Asks the run that holds the lake.
 async fn by_request(lake: &Lake, args: &CompactArgs) -> Result<Packed, RunError> {
     let (table, date) = (args.table.map(|table| table.name().to_owned()), args.date.map(|date| date.to_string()));
-    let Asked { id, done, .. } = ask(lake, Wanted::Compact { table, date }, args.wait, args.timeout).await?;
+    let Asked { id, done, .. } = ask(lake, Wanted::Compact { table, date }, &args.by).await?;
     let mut packed = Packed { request: Some(id), ..Packed::default() };
     for tidy in done {
         packed.files += tidy.removed.len() as u64;

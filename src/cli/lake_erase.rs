@@ -1,11 +1,9 @@
 //! `citystream lake erase`: has a vehicle forgotten, by the run that holds the lake, or without one; and proves that it is.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::asking::ask;
+use super::asking::{By, ask};
 use super::out::{put, say, to_json};
 use crate::columns::tables;
 use crate::columns::whose::{Bound, Name, Whose};
@@ -19,7 +17,7 @@ use crate::lake::traces::{Proof, proof};
 use crate::lake::{Lake, delta, random_id};
 use crate::process::source::store_options;
 use crate::sink::erase::{Outcome, Outcomes, add, alone, would_go};
-use crate::units::{self, show_size};
+use crate::units::show_size;
 
 /// Exit code where an object still names it.
 const BROKEN: i32 = 5;
@@ -33,17 +31,10 @@ pub struct EraseArgs {
     #[arg(long, value_name = "ID", value_parser = name)]
     vehicle: Name,
     /// Say what would go, and erase nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "alone")]
     dry_run: bool,
-    /// Wait until nothing is left of it, not only until a run has taken it up.
-    #[arg(long)]
-    wait: bool,
-    /// How long to wait for a run that takes it up.
-    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = units::time)]
-    timeout: Duration,
-    /// Claim the lake and erase here; a run that holds it ends with code 3.
-    #[arg(long, conflicts_with_all = ["wait", "timeout", "dry_run"])]
-    alone: bool,
+    #[command(flatten)]
+    by: By,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -92,7 +83,7 @@ pub fn show(
         print(&report, args);
     }
     let is_left = !report.damaged.is_empty() || report.proof.as_ref().is_some_and(|proof| !proof.holds());
-    let waits = args.alone && report.pending.is_some_and(|files| files > 0);
+    let waits = args.by.alone && report.pending.is_some_and(|files| files > 0);
     Ok(if is_left {
         BROKEN
     } else if waits {
@@ -120,7 +111,7 @@ async fn erase(config: &Config, (lake, settings): (&Lake, &Settings), args: &Era
             let (tables, pending) = would_go(lake, &wanted).await?;
             (report.tables, report.pending) = (tables, Some(pending));
         }
-        EraseArgs { alone: true, .. } => {
+        EraseArgs { by: By { alone: true, .. }, .. } => {
             report.request = random_id()?;
             let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
             let run = random_id()?;
@@ -128,12 +119,12 @@ async fn erase(config: &Config, (lake, settings): (&Lake, &Settings), args: &Era
             (report.tables, report.pending, bound) = (done.outcomes, Some(done.pending), Some(done.bound));
             report.damaged = done.damaged.into_iter().map(|(path, why)| format!("{path}: {why}")).collect();
         }
-        EraseArgs { wait, timeout, .. } => {
-            let asked = ask(lake, Wanted::Erase(wanted), *wait, *timeout).await?;
+        EraseArgs { by, .. } => {
+            let asked = ask(lake, Wanted::Erase(wanted), by).await?;
             let erased = asked.done.iter().filter(|tidy| tidy.what == TidyKind::Erase);
             erased.for_each(|tidy| add(&mut report.tables, tidy));
             report.request = asked.id;
-            if let (true, Some(Wanted::Erase(erase))) = (wait, asked.wanted) {
+            if let (true, Some(Wanted::Erase(erase))) = (by.wait, asked.wanted) {
                 // Done before anybody could look: then there was nothing.
                 let bind = || Bound { seq: asked.before, time: None };
                 (bound, report.pending) = (Some(erase.bound.unwrap_or_else(bind)), Some(0));

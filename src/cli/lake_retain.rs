@@ -1,12 +1,11 @@
 //! `citystream lake retain`: drops what is kept no longer, by the run that holds the lake, or without one.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::asking::{Asked, ask};
+use super::asking::{Asked, By, ask};
 use super::out::{put, say, to_json};
 use crate::columns::tables;
 use crate::config::Config;
@@ -16,7 +15,7 @@ use crate::lake::history::requests::Wanted;
 use crate::lake::history::settings::Settings;
 use crate::lake::{Lake, delta, random_id};
 use crate::sink::retain::{Cutoffs, Outcome, cutoffs, retain, would_go};
-use crate::units::{self, show_size};
+use crate::units::show_size;
 
 /// What is to go, and how.
 #[derive(Debug, clap::Args)]
@@ -25,17 +24,10 @@ pub struct RetainArgs {
     #[arg(long, value_name = "TIME")]
     as_of: Option<jiff::Timestamp>,
     /// Say what would go, and drop nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "alone")]
     dry_run: bool,
-    /// Wait until all is dropped, not only until a run has taken it up.
-    #[arg(long)]
-    wait: bool,
-    /// How long to wait for a run that takes it up.
-    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = units::time)]
-    timeout: Duration,
-    /// Claim the lake and drop here; a run that holds it ends with code 3.
-    #[arg(long, conflicts_with_all = ["wait", "timeout", "dry_run"])]
-    alone: bool,
+    #[command(flatten)]
+    by: By,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -63,7 +55,7 @@ pub fn show(
         let cutoffs = cutoffs(lake, &config.keep, as_of).await?;
         match args {
             RetainArgs { dry_run: true, .. } => Ok(Dropped { tables: would_go(lake, &cutoffs).await?, request: None }),
-            RetainArgs { alone: true, .. } => {
+            RetainArgs { by: By { alone: true, .. }, .. } => {
                 let tables = delta::Table::all(tables::with_schemas(&settings.derived()?))?;
                 let tables = retain((lake, &random_id()?), (&settings.lake, tables), &cutoffs).await?;
                 Ok(Dropped { tables, request: None })
@@ -79,7 +71,7 @@ pub fn show(
         let verb = if args.dry_run { "would drop" } else { "dropped" };
         say!("{table}: {verb} {rows} rows in {files} files of {} of dates before {before}", show_size(*bytes));
     }
-    match (&dropped.request, args.wait) {
+    match (&dropped.request, args.by.wait) {
         (Some(_), false) => say!("taken up; `--wait` waits until it is done, and `lake status` shows what is gone"),
         _ if dropped.tables.is_empty() => say!("nothing is kept too long"),
         _ => {}
@@ -100,7 +92,7 @@ fn refuse_future(args: &RetainArgs) -> Result<(), RunError> {
 
 async fn by_request(lake: &Lake, cutoffs: Cutoffs, args: &RetainArgs) -> Result<Dropped, RunError> {
     let before = cutoffs.into_iter().map(|(table, before)| (table.name().to_owned(), before)).collect();
-    let Asked { id, done, .. } = ask(lake, Wanted::Retain { before }, args.wait, args.timeout).await?;
+    let Asked { id, done, .. } = ask(lake, Wanted::Retain { before }, &args.by).await?;
     let mut tables: BTreeMap<String, Outcome> = BTreeMap::new();
     for Tidy { table, removed, rows_removed, expired, .. } in done {
         let outcome = tables.entry(table).or_default();

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::TryStreamExt;
 
 use crate::lake::Lake;
-use crate::lake::delta::{Table, checkpoint, publish};
+use crate::lake::delta::merging::{self, Files, Live, Rows};
+use crate::lake::delta::{self, Table, checkpoint, log, publish};
+use crate::lake::history::commit::Commit;
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::versions::{Numbering, Published};
+use crate::lake::history::versions::Numbering;
 use crate::lake::history::{State, Violation, base, layout, roots};
 use crate::lake::inspect::verify;
 
@@ -41,6 +43,7 @@ async fn mend_logs(lake: &Lake, lake_id: &str, state: &State, wrong: &[(&Table, 
     let begun = base::state(lake, state).await?;
     let mut numbering = Numbering::after(begun.as_ref());
     let mut commits = std::pin::pin!(read::read(lake, base::first(state)..=state.seq).await?);
+    let mut rows = RowsOfCommits::begin(lake, begun.as_ref(), wrong).await?;
     let by = |number: fn(&str) -> Option<u64>| {
         let mut found: BTreeMap<u64, Vec<&Table>> = BTreeMap::new();
         for (table, path) in wrong {
@@ -48,29 +51,86 @@ async fn mend_logs(lake: &Lake, lake_id: &str, state: &State, wrong: &[(&Table, 
         }
         found
     };
-    let (rows, logs) = (by(layout::commits_file_number), by(layout::numbered));
-    let (checkpoints, mut due) = (by(layout::checkpoint_version), Vec::new());
-    let mut taken = Vec::new();
+    let (logs, checkpoints) = (by(layout::numbered), by(layout::checkpoint_version));
+    let (mut due, mut taken) = (Vec::new(), Vec::new());
     while let Some((_, commit)) = commits.try_next().await? {
         let (seq, ended) = (commit.seq, numbering.take(&commit));
         taken.push(commit);
         let Some(version) = ended else { continue };
-        // A version says how long its rows are.
-        let rows: &[&Table] = rows.get(&seq).map_or(&[], Vec::as_slice);
-        lake.delete(rows.iter().map(|table| layout::delta_version(&table.name, version)).collect()).await?;
-        for table in rows.iter().chain(logs.get(&version).into_iter().flatten()) {
-            publish::write_version(lake, lake_id, table, version, &taken).await?;
+        let missing = logs.get(&version).map_or(&[][..], Vec::as_slice);
+        for table in missing.iter().filter(|table| !table.is_commits()) {
+            publish::write_version(lake, lake_id, table, version, &taken, &mut Files::new()).await?;
         }
-        due.extend(checkpoints.get(&version).into_iter().flatten().map(|table| (*table, Published { version, seq })));
+        if let Some(rows) = &mut rows {
+            rows.mend(lake, lake_id, version, &taken, missing.iter().any(|table| table.is_commits())).await?;
+        }
+        for table in checkpoints.get(&version).into_iter().flatten() {
+            let files = rows.as_ref().filter(|_| table.is_commits()).map(|rows| rows.live.clone());
+            due.push((*table, seq, files.unwrap_or_default()));
+        }
         taken.clear();
     }
     // The last one is named as such by the next run.
-    for (table, published) in due {
-        if let Some(state) = roots::after(lake, published.seq).await? {
-            checkpoint::write(lake, lake_id, table, published, &state).await?;
+    for (table, seq, rows) in due {
+        if let Some(state) = roots::after(lake, seq).await? {
+            checkpoint::write(lake, lake_id, table, &state, &rows).await?;
         }
     }
     Ok(())
+}
+
+/// The table of commits, from version to version.
+struct RowsOfCommits<'a> {
+    table: &'a Table,
+    wrong: BTreeSet<&'a str>,
+    /// The first version of which it is known what is live before it.
+    first: u64,
+    live: Files,
+}
+
+impl<'a> RowsOfCommits<'a> {
+    /// `None`: nothing of it is wrong.
+    async fn begin(
+        lake: &Lake,
+        base: Option<&State>,
+        wrong: &[(&'a Table, &'a str)],
+    ) -> Result<Option<Self>, ReadError> {
+        let wrong = wrong.iter().filter(|(table, _)| table.is_commits());
+        let Some((table, _)) = wrong.clone().next() else { return Ok(None) };
+        let (live, first) = match base {
+            Some(base) => log::live_from(lake, &table.name, base.published().version).await?,
+            None => (Files::new(), 0),
+        };
+        Ok(Some(RowsOfCommits { table, wrong: wrong.map(|(_, path)| *path).collect(), first, live }))
+    }
+
+    /// Writes what is wrong of a version: files, then itself, as it says how long they are.
+    async fn mend(
+        &mut self,
+        lake: &Lake,
+        lake_id: &str,
+        number: u64,
+        commits: &[Commit],
+        is_missing: bool,
+    ) -> Result<(), ReadError> {
+        if number < self.first {
+            return Ok(());
+        }
+        let merge = Live::of(self.live.keys()).take(number, commits);
+        let files = merge.iter().map(|merge| merge.whole).chain([Rows::of(commits)]);
+        let path = layout::delta_version(&self.table.name, number);
+        let is_wrong = files.into_iter().any(|rows| self.wrong.contains(rows.path().as_str()));
+        if is_missing || is_wrong && lake.exists(&path).await? {
+            lake.delete(vec![path]).await?;
+            return publish::write_version(lake, lake_id, self.table, number, commits, &mut self.live).await;
+        }
+        let written = match is_wrong {
+            true => merging::write(lake, commits, merge).await?,
+            false => merging::written(lake, commits, merge).await?,
+        };
+        merging::take(&mut self.live, delta::changes(self.table, commits, &written));
+        Ok(())
+    }
 }
 
 fn table_of<'a>(tables: &'a [Table], path: &str) -> Option<&'a Table> {

@@ -75,7 +75,7 @@ fn meaning(disposition: Disposition) -> &'static str {
 const COMMITS: &str = "
 ## commits
 
-One row a commit, a file a version: what it added, and up to where the lake is complete with it. All tables together, up to one
+One row a commit: what it added, and up to where the lake is complete with it. All tables together, up to one
 `seq`, are one state of the lake; at one version they are that of its last commit.
 
 | column | type | what it says | null when |

@@ -3,22 +3,20 @@
 //!
 //! What a checkpoint says is a function of the commits. It is written from what the lake knows to be live (the newest root and the
 //! commits after it), a part at a time, so that memory does not grow with what is live; of the table of commits, whose
-//! files no root lists, from the checkpoint before and the commits since. It is no truth of its own: without it readers read
+//! files no root lists, from what its log says. It is no truth of its own: without it readers read
 //! more versions, and the next one does not depend on it. Removed files are left out at once: nobody but citystream
 //! deletes files.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::lake::delta::checkpoint_file::{self as file, Writer};
+use crate::lake::delta::merging::Files;
 use crate::lake::delta::{self, Table};
-use crate::lake::history::commit::Commit;
-use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::versions::{Numbering, Published};
+use crate::lake::history::read::ReadError;
 use crate::lake::history::{State, Violation, base, layout, rebuilt, roots};
 use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
@@ -51,10 +49,9 @@ pub fn is_due(last: Option<Checkpoint>, version: u64) -> bool {
 /// # Errors
 /// The store's.
 pub async fn last(lake: &Lake, table: &str) -> Result<Option<Checkpoint>, StoreError> {
-    let named = lake.get(&layout::delta_last_checkpoint(table)).await?;
-    let named: Option<Checkpoint> = named.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let named = named(lake, table).await?;
     // What it names may not be there, and later ones may be.
-    let near = named.and_then(|named| named.version.checked_sub(1)).map(|before| layout::delta_version(table, before));
+    let near = behind(table, named);
     let mut found = versions(lake, table, near.as_deref()).await?;
     if found.is_empty() && near.is_some() {
         found = versions(lake, table, None).await?;
@@ -77,7 +74,8 @@ async fn versions(lake: &Lake, table: &str, after: Option<&str>) -> Result<Vec<u
     Ok(names.iter().filter_map(|name| layout::checkpoint_version(name)).collect())
 }
 
-/// Writes the checkpoint of a table at a version, after whose commit the lake stands so, and names it as the last one.
+/// Writes the checkpoint of a table at the last version of a lake that stands so, and names it as the last one. `rows` are the
+/// live files of the table of commits, if it is that.
 ///
 /// # Errors
 /// The store's; a history that is not sound.
@@ -85,16 +83,15 @@ pub async fn write(
     lake: &Lake,
     lake_id: &str,
     table: &Table,
-    published: Published,
     state: &State,
+    rows: &Files,
 ) -> Result<Checkpoint, ReadError> {
-    let version = published.version;
+    let version = state.published().version;
     let path = layout::delta_checkpoint(&table.name, version);
     let metadata = delta::metadata(lake_id, table, base::made(lake, state).await?);
     let mut writer = Writer::begin(lake, &path, table, &metadata)?;
     if table.is_commits() {
-        let first = base::first(state);
-        write_commits(lake, table, (first, published), &mut writer).await?;
+        writer.add(&rows.values().cloned().collect::<Vec<_>>()).await?;
     } else {
         for span in roots::spans(&state.files, &table.name) {
             let files = roots::files_of_span(lake, &state.files, &table.name, span).await?;
@@ -109,62 +106,52 @@ pub async fn write(
     Ok(checkpoint)
 }
 
-/// The files of the table of commits: those of the checkpoint before, and those of the versions since; where there is none, of
-/// all commits from the first that is kept.
-async fn write_commits(
-    lake: &Lake,
-    table: &Table,
-    (first, Published { version, seq }): (u64, Published),
-    writer: &mut Writer<'_>,
-) -> Result<(), ReadError> {
-    let mut next = first;
-    if let Some((bytes, ended)) = before(lake, &table.name, version).await? {
-        for batch in rebuilt::batches(bytes).map_err(file::wrong)?.1 {
-            writer.add(&file::live(&batch.map_err(file::wrong)?).map_err(file::wrong)?).await?;
-        }
-        next = ended + 1;
-    }
-    let mut numbering = Numbering::before(lake, next).await?;
-    let mut commits = std::pin::pin!(read::read(lake, next..=seq).await?);
-    let mut taken: Vec<Commit> = Vec::new();
-    while let Some((_, commit)) = commits.try_next().await? {
-        let ends = numbering.take(&commit).is_some();
-        taken.push(commit);
-        if ends {
-            let (_, added) = delta::changes(table, &taken, rows_bytes(lake, table, &taken).await?);
-            writer.add(&added).await?;
-            taken.clear();
-        }
-    }
-    Ok(())
-}
-
-/// The last sound checkpoint before a version, and the commit that it ends with.
-async fn before(lake: &Lake, table: &str, version: u64) -> Result<Option<(Bytes, u64)>, StoreError> {
-    let near = last(lake, table).await?.map(|last| last.version).filter(|last| *last < version);
-    let earlier = match near {
-        Some(near) => vec![near],
-        None => versions(lake, table, None).await?,
-    };
-    for earlier in earlier.into_iter().rev().filter(|earlier| *earlier < version) {
-        let path = layout::delta_checkpoint(table, earlier);
-        if !rebuilt::is_whole(lake, &path).await? {
-            continue;
-        }
-        let ended = lake.get(&layout::delta_version(table, earlier)).await?.and_then(|bytes| delta::ended_by(&bytes));
-        if let Some(found) = lake.get(&path).await?.zip(ended) {
-            return Ok(Some(found));
+/// The last sound checkpoint up to a version, and its bytes.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn sound(lake: &Lake, table: &str, version: u64) -> Result<Option<(u64, Bytes)>, StoreError> {
+    let near = behind(table, named(lake, table).await?.filter(|named| named.version <= version));
+    // What is named may not be there.
+    for after in near.map(Some).into_iter().chain([None]) {
+        for found in versions(lake, table, after.as_deref()).await?.into_iter().rev().filter(|found| *found <= version)
+        {
+            if let Some(bytes) = get(lake, table, found).await? {
+                return Ok(Some((found, bytes)));
+            }
         }
     }
     Ok(None)
 }
 
-/// The length of a version's file in the table of commits; 0 for any other table.
-pub(in crate::lake) async fn rows_bytes(lake: &Lake, table: &Table, commits: &[Commit]) -> Result<u64, StoreError> {
-    match commits.last() {
-        Some(last) if table.is_commits() => Ok(lake.size(&layout::commits_file(last.seq)).await?.unwrap_or(0)),
-        _ => Ok(0),
+/// The first sound checkpoint that is left, and its bytes.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn first(lake: &Lake, table: &str) -> Result<Option<(u64, Bytes)>, StoreError> {
+    for found in versions(lake, table, None).await? {
+        if let Some(bytes) = get(lake, table, found).await? {
+            return Ok(Some((found, bytes)));
+        }
     }
+    Ok(None)
+}
+
+/// A checkpoint, if it is sound.
+async fn get(lake: &Lake, table: &str, version: u64) -> Result<Option<Bytes>, StoreError> {
+    let bytes = lake.get(&layout::delta_checkpoint(table, version)).await?;
+    Ok(bytes.filter(|bytes| rebuilt::decode(bytes.clone()).is_ok()))
+}
+
+/// The checkpoint that is named as the last one.
+async fn named(lake: &Lake, table: &str) -> Result<Option<Checkpoint>, StoreError> {
+    let named = lake.get(&layout::delta_last_checkpoint(table)).await?;
+    Ok(named.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Where a checkpoint and later ones are behind.
+fn behind(table: &str, checkpoint: Option<Checkpoint>) -> Option<String> {
+    Some(layout::delta_version(table, checkpoint?.version.checked_sub(1)?))
 }
 
 /// The files that a checkpoint says are live; none of one that cannot be read.

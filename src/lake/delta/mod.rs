@@ -7,6 +7,8 @@ pub mod checkpoint;
 pub mod checkpoint_file;
 mod cleaning;
 pub mod commits_table;
+pub mod log;
+pub mod merging;
 pub mod publish;
 mod schema;
 mod statistics;
@@ -18,6 +20,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::columns::tables::LOG_TIME;
+use crate::lake::delta::merging::{Rows, Written};
 use crate::lake::delta::schema::schema_string;
 use crate::lake::digest;
 use crate::lake::history::commit::{Commit, File, Made, TidyKind};
@@ -66,7 +69,8 @@ impl Table {
         self.partition
     }
 
-    pub(super) fn is_commits(&self) -> bool {
+    /// Whether it is the table of commits, whose files no root lists.
+    pub fn is_commits(&self) -> bool {
         self.partition.is_none()
     }
 
@@ -95,7 +99,7 @@ pub async fn published(lake: &Lake) -> Result<Option<Published>, ReadError> {
 pub async fn published_by(lake: &Lake, state: &State) -> Result<Option<Published>, ReadError> {
     for version in (0..=state.published().version).rev() {
         if let Some(bytes) = lake.get(&layout::delta_version(layout::COMMITS_TABLE, version)).await? {
-            let ended = ended_by(&bytes).map(|seq| Published { version, seq });
+            let ended = log::ended_by(&bytes).map(|seq| Published { version, seq });
             return Ok(Some(
                 ended.ok_or_else(|| Violation(format!("version {version} of the table of commits cannot be read")))?,
             ));
@@ -104,19 +108,13 @@ pub async fn published_by(lake: &Lake, state: &State) -> Result<Option<Published
     Ok(None)
 }
 
-/// The commit that a version says it ends with.
-pub(super) fn ended_by(version: &[u8]) -> Option<u64> {
-    let info = version.split(|byte| *byte == b'\n').next()?;
-    serde_json::from_slice::<Value>(info).ok()?["commitInfo"]["seq"].as_u64()
-}
-
 /// The least versions of the protocol that readers and writers must know.
 pub(super) const PROTOCOL: (i32, i32) = (1, 2);
 
 /// What commits together do to a table: its `remove` and its `add` actions. What came and went among them is in neither.
-pub(super) fn changes(table: &Table, commits: &[Commit], row_bytes: u64) -> (Vec<Value>, Vec<Value>) {
+pub fn changes(table: &Table, commits: &[Commit], written: &Written) -> (Vec<Value>, Vec<Value>) {
     if table.is_commits() {
-        return (Vec::new(), add_rows(commits, row_bytes).into_iter().collect());
+        return changes_of_rows(table, commits, written);
     }
     let all = |of: fn(&Commit) -> &BTreeMap<String, Vec<File>>| {
         commits
@@ -139,8 +137,8 @@ pub(super) fn changes(table: &Table, commits: &[Commit], row_bytes: u64) -> (Vec
     (removed.map(remove).collect(), added.map(add).collect())
 }
 
-/// One version of a table: its bytes. `row_bytes` is the length of its file in the table of commits.
-pub fn version(lake_id: &str, table: &Table, commits: &[Commit], row_bytes: u64) -> Bytes {
+/// One version of a table: its bytes. `written` is what it has in the table of commits.
+pub fn version(lake_id: &str, table: &Table, commits: &[Commit], written: &Written) -> Bytes {
     let [first, ..] = commits else { return Bytes::new() };
     let last = commits.last().unwrap_or(first);
     let mut actions = vec![json!({"commitInfo": {
@@ -156,7 +154,7 @@ pub fn version(lake_id: &str, table: &Table, commits: &[Commit], row_bytes: u64)
         actions.push(json!({"protocol": {"minReaderVersion": reader, "minWriterVersion": writer}}));
         actions.push(json!({"metaData": metadata(lake_id, table, Made::from(first))}));
     }
-    let (removed, added) = changes(table, commits, row_bytes);
+    let (removed, added) = changes(table, commits, written);
     actions.extend(removed.into_iter().map(|remove| json!({"remove": remove})));
     actions.extend(added.into_iter().map(|add| json!({"add": add})));
     let lines = actions.iter().map(|action| format!("{action}\n"));
@@ -197,16 +195,26 @@ fn add(table: &Table, file: &File, time_ms: i64, has_new_rows: bool) -> Value {
     })
 }
 
-fn add_rows(commits: &[Commit], bytes: u64) -> Option<Value> {
-    let last = commits.last()?;
-    Some(json!({
-        "path": format!("{:020}.parquet", last.seq),
-        "partitionValues": {},
-        "size": bytes,
-        "modificationTime": last.time_ms,
-        "dataChange": true,
-        "stats": statistics::of_rows(commits),
-    }))
+/// What a version does to the table of commits: its own rows are new, those that it makes one file are not.
+fn changes_of_rows(table: &Table, commits: &[Commit], written: &Written) -> (Vec<Value>, Vec<Value>) {
+    let time_ms = commits.last().map_or(0, |last| last.time_ms);
+    let add = |rows: Rows, bytes: u64, has_new_rows: bool| {
+        json!({
+            "path": below(table, &rows.path()),
+            "partitionValues": {},
+            "size": bytes,
+            "modificationTime": time_ms,
+            "dataChange": has_new_rows,
+            "stats": statistics::of_rows(rows.first, rows.last),
+        })
+    };
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    if let Some((merge, bytes)) = &written.merged {
+        removed.extend(merge.parts.iter().map(|part| remove(table, &part.path(), time_ms, false)));
+        added.push(add(merge.whole, *bytes, false));
+    }
+    added.push(add(Rows::of(commits), written.own, true));
+    (removed, added)
 }
 
 /// `has_rows`: some are in no other file from there on, as whoever follows changes is to know.

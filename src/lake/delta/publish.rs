@@ -6,15 +6,17 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::lake::delta::checkpoint::{self, Checkpoint, rows_bytes};
+use crate::lake::delta::checkpoint::{self, Checkpoint};
 use crate::lake::delta::cleaning::Cleaning;
-use crate::lake::delta::{Table, commits_table, ended_by, version};
+use crate::lake::delta::log::{self, ended_by};
+use crate::lake::delta::merging::{self, Files, Live, Written, foreign};
+use crate::lake::delta::{Table, changes, version};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::committer::CommitError;
 use crate::lake::history::patience::patiently;
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::versions::{self, Numbering, Published};
-use crate::lake::history::{Violation, layout, roots};
+use crate::lake::history::{layout, roots};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::{Lake, Pause, Stored};
 
@@ -36,6 +38,8 @@ struct Log {
     table: Table,
     /// Its next version, and the first commit of that.
     next: Published,
+    /// The live files of the table of commits, if it is that: no root lists them.
+    rows: Files,
     checkpoint: Option<Checkpoint>,
     cleaning: Cleaning,
 }
@@ -53,7 +57,12 @@ impl Publisher {
         Ok(publisher)
     }
 
-    async fn look(lake: &Lake, lake_id: &str, tables: Vec<Table>, head: u64) -> Result<Publisher, ReadError> {
+    pub(super) async fn look(
+        lake: &Lake,
+        lake_id: &str,
+        tables: Vec<Table>,
+        head: u64,
+    ) -> Result<Publisher, ReadError> {
         let logs = try_join_all(tables.into_iter().map(|table| Log::look(lake, lake_id, table, head))).await?;
         let first = logs.iter().map(|log| log.next.seq).min().unwrap_or(0);
         let numbering = Numbering::before(lake, first).await?;
@@ -123,7 +132,7 @@ impl Publisher {
         let (last, first): (Vec<_>, Vec<_>) = missing.partition(|log| log.table.is_commits());
         for logs in [first, last] {
             let written = logs.into_iter().map(|log| async move {
-                write_version(lake, lake_id, &log.table, number, commits).await?;
+                write_version(lake, lake_id, &log.table, number, commits, &mut log.rows).await?;
                 log.next = Published { version: number + 1, seq: end };
                 Ok::<_, ReadError>(())
             });
@@ -147,7 +156,7 @@ impl Publisher {
         };
         for log in due {
             let (table, published) = (&log.table, state.published());
-            match checkpoint::write(&self.lake, &self.lake_id, table, published, &state).await {
+            match checkpoint::write(&self.lake, &self.lake_id, table, &state, &log.rows).await {
                 Ok(written) => log.checkpoint = Some(written),
                 Err(error) => {
                     tracing::warn!("no Delta checkpoint of {} at version {}: {error}", table.name, published.version);
@@ -163,54 +172,70 @@ impl Publisher {
 
 impl Log {
     async fn look(lake: &Lake, lake_id: &str, table: Table, head: u64) -> Result<Log, ReadError> {
-        let next = next_version(lake, lake_id, &table, head).await?;
-        let checkpoint = checkpoint::last(lake, &table.name).await?;
-        Ok(Log { table, next, checkpoint, cleaning: Cleaning::default() })
+        let first = Published { version: 0, seq: 0 };
+        let mut log = Log { table, next: first, rows: Files::new(), checkpoint: None, cleaning: Cleaning::default() };
+        if let Some(last) = last_version(lake, &log.table, head).await? {
+            log.confirm(lake, lake_id, last).await?;
+        }
+        log.checkpoint = checkpoint::last(lake, &log.table.name).await?;
+        Ok(log)
+    }
+
+    /// Goes on after a version, if that is what its commits say.
+    async fn confirm(&mut self, lake: &Lake, lake_id: &str, number: u64) -> Result<(), ReadError> {
+        let table = &self.table;
+        let path = layout::delta_version(&table.name, number);
+        let found = lake.get(&path).await?.unwrap_or_default();
+        let seq = ended_by(&found).ok_or_else(|| foreign(lake, &path))?;
+        let commits = versions::commits(lake, Published { version: number, seq }).await?;
+        let mut written = Written::default();
+        if table.is_commits() {
+            if let Some(before) = number.checked_sub(1) {
+                self.rows = log::live(lake, &table.name, before).await?;
+            }
+            written = merging::written(lake, &commits, Live::of(self.rows.keys()).take(number, &commits)).await?;
+            merging::take(&mut self.rows, changes(table, &commits, &written));
+        }
+        if commits.is_empty() || found != version(lake_id, table, &commits, &written) {
+            return Err(foreign(lake, &path).into());
+        }
+        self.next = Published { version: number + 1, seq: seq + 1 };
+        Ok(())
     }
 }
 
 /// Before the first try again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Writes one version of a table, of these commits, and what it refers to. What is there and is another's is a violation.
+/// Writes one version of a table, of these commits, and what it refers to; `rows` are the live files before, and then after it,
+/// of the table of commits. What is there and is another's is a violation.
 pub(in crate::lake) async fn write_version(
     lake: &Lake,
     lake_id: &str,
     table: &Table,
     number: u64,
     commits: &[Commit],
+    rows: &mut Files,
 ) -> Result<(), ReadError> {
-    let bytes = if table.is_commits() { write_rows(lake, commits).await? } else { 0 };
+    let mut written = Written::default();
+    if table.is_commits() {
+        written = merging::write(lake, commits, Live::of(rows.keys()).take(number, commits)).await?;
+    }
     let path = layout::delta_version(&table.name, number);
-    match lake.put_same(&path, version(lake_id, table, commits, bytes)).await? {
-        Stored::Same => Ok(()),
-        Stored::Other(_) => Err(foreign(lake, &path).into()),
+    if let Stored::Other(_) = lake.put_same(&path, version(lake_id, table, commits, &written)).await? {
+        return Err(foreign(lake, &path).into());
     }
-}
-
-/// Writes the rows of a version's commits; how long they are. Those that another version of the writer has left are as good.
-async fn write_rows(lake: &Lake, commits: &[Commit]) -> Result<u64, ReadError> {
-    let path = layout::commits_file(commits.last().map_or(0, |last| last.seq));
-    let bytes = commits_table::encode(commits)?;
-    match lake.put_same(&path, bytes.clone()).await? {
-        Stored::Same => Ok(bytes.len() as u64),
-        Stored::Other(found) if commits_table::holds(found.clone(), commits)? => Ok(found.len() as u64),
-        Stored::Other(_) => Err(foreign(lake, &path).into()),
+    if table.is_commits() {
+        merging::take(rows, changes(table, commits, &written));
     }
+    Ok(())
 }
 
-fn foreign(lake: &Lake, path: &str) -> Violation {
-    Violation(format!(
-        "{} was not written by citystream for these commits; only citystream may write there",
-        lake.address(path)
-    ))
-}
-
-/// The first version that a table lacks, and its first commit, after checking that the last one it has is ours. Looks at the
-/// end of a long log only.
-async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> Result<Published, ReadError> {
+/// The last version that a table has, after checking that none is missing before it or beyond the commits. Looks at the end of
+/// a long log only.
+async fn last_version(lake: &Lake, table: &Table, head: u64) -> Result<Option<u64>, ReadError> {
     let log = layout::delta_log(&table.name);
-    let mut most = last_version(lake, head).await?;
+    let mut most = version_of(lake, head).await?;
     let mut begin = most.saturating_sub(200);
     let near = begin.checked_sub(1).map(|before| layout::delta_version(&table.name, before));
     let mut names = lake.names(&log, near.as_deref()).await?;
@@ -222,7 +247,7 @@ async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> R
     let found: Vec<u64> = names.iter().filter_map(|name| layout::numbered(name)).collect();
     if found.last().is_some_and(|last| *last > most) {
         // Another run may have claimed the lake meanwhile, and published: only what no commit made is foreign.
-        most = last_version(lake, read::head(lake, Some(head)).await?.unwrap_or(head)).await?;
+        most = version_of(lake, read::head(lake, Some(head)).await?.unwrap_or(head)).await?;
     }
     let checkpoint = names.iter().filter_map(|name| layout::checkpoint_version(name)).max();
     let mut next = begin;
@@ -234,26 +259,12 @@ async fn next_version(lake: &Lake, lake_id: &str, table: &Table, head: u64) -> R
         }
         next = found + 1;
     }
-    match next.checked_sub(1).filter(|_| next > begin) {
-        Some(last) => Ok(Published { version: next, seq: confirm_version(lake, lake_id, table, last).await? + 1 }),
-        None => Ok(Published { version: 0, seq: 0 }),
-    }
+    Ok(next.checked_sub(1).filter(|_| next > begin))
 }
 
 /// The last version of a history that ends with commit `head`, or a later number.
-async fn last_version(lake: &Lake, head: u64) -> Result<u64, ReadError> {
+async fn version_of(lake: &Lake, head: u64) -> Result<u64, ReadError> {
     Ok(read::commit(lake, head).await?.1.version.unwrap_or(head))
-}
-
-/// The commit that a version ends with, if it is what its commits say.
-async fn confirm_version(lake: &Lake, lake_id: &str, table: &Table, number: u64) -> Result<u64, ReadError> {
-    let path = layout::delta_version(&table.name, number);
-    let found = lake.get(&path).await?.unwrap_or_default();
-    let seq = ended_by(&found).ok_or_else(|| foreign(lake, &path))?;
-    let commits = versions::commits(lake, Published { version: number, seq }).await?;
-    let bytes = rows_bytes(lake, table, &commits).await?;
-    let is_ours = !commits.is_empty() && found == version(lake_id, table, &commits, bytes);
-    if is_ours { Ok(seq) } else { Err(foreign(lake, &path).into()) }
 }
 
 #[cfg(test)]
@@ -264,6 +275,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
     use super::*;
+    use crate::lake::delta::commits_table;
     use crate::lake::history::commit::{Expired, File};
     use crate::lake::history::{State, rebuilt, tidy};
     use crate::lake::inspect::verify;
@@ -332,7 +344,7 @@ mod tests {
         tidy::record(&mut packing, "raw_gps", files.clone(), packed, None);
         let gps = tables().into_iter().find(|table| table.name == "raw_gps").unwrap();
         for (commit, expected) in [(dropping, true), (packing, false)] {
-            let text = String::from_utf8(version("id", &gps, &[commit], 0).to_vec()).unwrap();
+            let text = String::from_utf8(version("id", &gps, &[commit], &Written::default()).to_vec()).unwrap();
             let removes: Vec<&str> = text.lines().filter(|line| line.starts_with("{\"remove\"")).collect();
             assert_eq!(removes.len(), 2, "{text}");
             assert!(removes.iter().all(|line| line.contains(&format!("\"dataChange\":{expected}"))), "{text}");
@@ -423,8 +435,8 @@ mod tests {
             lake.put(&layout::commits_file(seq), rebuilt::encode(&rows).unwrap()).await.unwrap();
             // As they were written: version and commit have one number.
             for table in &tables() {
-                let size = rows_bytes(&lake, table, std::slice::from_ref(&commit)).await.unwrap();
-                let bytes = version("id", table, std::slice::from_ref(&commit), size);
+                let written = merging::written(&lake, std::slice::from_ref(&commit), None).await.unwrap();
+                let bytes = version("id", table, std::slice::from_ref(&commit), &written);
                 lake.put(&layout::delta_version(&table.name, seq), bytes).await.unwrap();
             }
             state = Some(history::apply(state, &commit, digest(&bytes)));

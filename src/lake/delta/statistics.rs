@@ -8,7 +8,7 @@ use citystream_dataflows::time::Micros;
 use serde_json::{Map, Value, json};
 
 use super::Table;
-use crate::lake::history::commit::{Commit, File};
+use crate::lake::history::commit::File;
 
 /// Of a file of a table.
 pub(super) fn of_file(table: &Table, file: &File) -> String {
@@ -23,9 +23,8 @@ pub(super) fn of_file(table: &Table, file: &File) -> String {
 }
 
 /// Of the file in the table of commits that has the rows of these.
-pub(super) fn of_rows(commits: &[Commit]) -> String {
-    let seqs = commits.first().zip(commits.last()).map(|(first, last)| (first.seq, last.seq));
-    text(commits.len() as u64, &[numbers(seqs.unwrap_or_default())])
+pub(super) fn of_rows(first: u64, last: u64) -> String {
+    text(last - first + 1, &[numbers((first, last))])
 }
 
 /// A column with its least and its greatest value.

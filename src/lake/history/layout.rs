@@ -145,7 +145,7 @@ pub fn request(id: &str) -> String {
     format!("{REQUESTS}/{id}.json")
 }
 
-/// The number of the commit whose row a file in the table of commits has.
+/// The last commit whose row a file of one version in the table of commits has.
 pub fn commits_file_number(path: &str) -> Option<u64> {
     number_before(path, ".parquet")
 }
@@ -153,6 +153,20 @@ pub fn commits_file_number(path: &str) -> Option<u64> {
 /// The row of a commit in the table of commits.
 pub fn commits_file(seq: u64) -> String {
     format!("tables/{COMMITS_TABLE}/{seq:020}.parquet")
+}
+
+/// The rows of the commits of so many versions in the table of commits, up to commit `seq`.
+pub fn merged_commits_file(seq: u64, versions: u64) -> String {
+    format!("tables/{COMMITS_TABLE}/{seq:020}-{versions}.parquet")
+}
+
+/// The last commit whose row a file in the table of commits has, and the versions that it was made of.
+pub fn commits_file_of(path: &str) -> Option<(u64, u64)> {
+    let own = commits_file_number(path).map(|seq| (seq, 1));
+    own.or_else(|| {
+        let (before, versions) = path.strip_suffix(".parquet")?.rsplit_once('-')?;
+        Some((number_before(before, "")?, versions.parse().ok()?))
+    })
 }
 
 /// Where a table's Delta log is.

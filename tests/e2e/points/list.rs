@@ -38,8 +38,11 @@ const fn read(name: &'static str, is: Test) -> Point {
 /// The first so many points come only with a root.
 pub(super) const WITH_A_ROOT: usize = 12;
 
+/// Where versions of the table of commits are.
+const ROWS_LOG: &str = "tables/commits/_delta_log/0";
+
 /// All points, those that come seldom first: a request may be several.
-pub(super) const POINTS: [Point; 33] = [
+pub(super) const POINTS: [Point; 36] = [
     // Packs of commits, roots, graves.
     write("a commit that names a pack of commits", |_, asked| is_commit(asked, |commit| commit.packed.is_some())),
     write("a commit that pins a root", |_, asked| is_commit(asked, |commit| commit.pin.is_some())),
@@ -52,6 +55,7 @@ pub(super) const POINTS: [Point; 33] = [
     write("a root", |_, asked| is_put(asked, "snapshots/", ".json")),
     read("a root is read back", |seen, asked| seen.is_read_back(asked, "snapshots/", ".json")),
     write("old roots go", |_, asked| is_deletion(asked, "snapshots/", "")),
+    write("rows that have become one file go", |_, asked| is_deletion(asked, "tables/commits/0", ".parquet")),
     write("graves go", |_, asked| is_deletion(asked, "tables/", ".parquet")),
     // Delta logs.
     write("a Delta checkpoint", |_, asked| is_put(asked, "tables/", ".checkpoint.parquet")),
@@ -60,8 +64,10 @@ pub(super) const POINTS: [Point; 33] = [
     write("a version of the first table", |seen, asked| seen.is_version(asked, 1)),
     write("a version of a middle table", |seen, asked| seen.is_version(asked, Table::all().count() / 2)),
     write("a version of the last table", |seen, asked| seen.is_version(asked, Table::all().count())),
+    write("rows of many versions in one file", |_, asked| is_put(asked, "tables/commits/0", "-64.parquet")),
+    write("a version that makes rows one file", |_, asked| is_put(asked, ROWS_LOG, ".json") && merges(asked)),
     write("rows of the table of commits", |_, asked| is_put(asked, "tables/commits/0", ".parquet")),
-    write("a version of the table of commits", |_, asked| is_put(asked, "tables/commits/_delta_log/0", ".json")),
+    write("a version of the table of commits", |_, asked| is_put(asked, ROWS_LOG, ".json")),
     // Files are packed, dates dropped.
     write("a request is taken", |_, asked| is_put(asked, "requests/", ".json")),
     write("a request goes", |_, asked| is_deletion(asked, "requests/", ".json")),
@@ -130,6 +136,12 @@ fn is_deletion(asked: &Asked, prefix: &str, suffix: &str) -> bool {
 fn version(asked: &Asked) -> Option<&str> {
     let (table, number) = asked.paths.first()?.split_once("/_delta_log/0")?;
     (asked.verb == Method::PUT && table != "tables/commits" && number.ends_with(".json")).then_some(number)
+}
+
+/// Whether a version is one that makes rows of those before it one file.
+fn merges(asked: &Asked) -> bool {
+    let number = asked.paths[0].rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+    number.and_then(|number| number.parse::<u64>().ok()).is_some_and(|number| number.is_multiple_of(64))
 }
 
 /// Whether it is a file that a worker has written.

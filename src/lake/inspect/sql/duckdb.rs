@@ -19,6 +19,7 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, contents: &Contents) -> Strin
         sql += &secret(options);
     }
     sql += &format!("SET VARIABLE lake = '{root}';\n{}", live_files());
+    sql += &live_rows();
     for (table, schema) in contents.tables().map(|table| (table.name(), schema(table))) {
         let columns: Vec<_> = schema
             .fields()
@@ -35,12 +36,21 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, contents: &Contents) -> Strin
         );
     }
     sql += &contents.views_of_now("CREATE OR REPLACE TEMP VIEW", '"');
-    let commits = layout::table(layout::COMMITS_TABLE);
-    sql += &format!(
-        "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('lake') || '/{commits}/*.parquet')\n\
-         \x20 WHERE seq <= (SELECT coalesce(max(seq), parse_filename(getvariable('lake_root'), true)::UBIGINT) FROM lake_commits);\n"
-    );
+    sql += "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('commits_files'))\n\
+         \x20 WHERE seq <= (SELECT coalesce(max(seq), parse_filename(getvariable('lake_root'), true)::UBIGINT) FROM lake_commits);\n";
     sql
+}
+
+/// The files of the table of commits, without those that a file of more versions has the rows of.
+fn live_rows() -> String {
+    let commits = layout::table(layout::COMMITS_TABLE);
+    format!(
+        "SET VARIABLE commits_files = (WITH files AS (SELECT file, parse_filename(file, true)[:20] AS last,\n\
+         \x20 coalesce(nullif(split_part(parse_filename(file, true), '-', 2), '')::INT, 1) AS versions\n\
+         \x20 FROM glob(getvariable('lake') || '/{commits}/*.parquet'))\n\
+         \x20 SELECT list(file ORDER BY last) FROM files WHERE last > coalesce((SELECT max(whole.last)\n\
+         \x20 FROM files AS whole WHERE whole.versions > files.versions), ''));\n"
+    )
 }
 
 /// What makes `lake_files` known, by the name of a table.

@@ -43,6 +43,12 @@ impl Chain {
         self.commits.get(usize::try_from(seq.checked_sub(self.first())?).ok()?)
     }
 
+    /// Those of a range that are verified.
+    pub(super) fn within(&self, first: u64, last: u64) -> &[Commit] {
+        let place = |seq: u64| seq.saturating_sub(self.first()).min(self.commits.len() as u64) as usize;
+        &self.commits[place(first)..place(last + 1)]
+    }
+
     /// Under which commit a row counts: its own, or the base.
     pub(super) fn place(&self, seq: i64) -> i64 {
         self.base.as_ref().map_or(seq, |base| seq.max(base.seq as i64))

@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt};
-use serde_json::Value;
 
 use super::chain::Chain;
 use super::report::Report;
-use crate::lake::delta::checkpoint::{self, rows_bytes, says};
-use crate::lake::delta::{self, Table, commits_table};
+use crate::lake::delta::checkpoint::says;
+use crate::lake::delta::merging::{self, Files, Live, Merge, Rows, Written, by_path, take};
+use crate::lake::delta::{self, Table, commits_table, log};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::read::ReadError;
 use crate::lake::history::versions::Numbering;
 use crate::lake::history::{State, layout, roots};
 use crate::lake::store::Lake;
+use crate::lake::store::error::StoreError;
 
 /// A version, and the commits that it stands for.
 type Version<'a> = (u64, &'a [Commit]);
-/// The actions that add a table's live files, by path.
-type Files = BTreeMap<String, Value>;
+/// Where something is wrong, and how.
+type Wrong = (String, String);
 
 /// Checks the Delta logs of all tables, where all commits are known.
 pub(super) async fn check(
@@ -33,13 +34,25 @@ pub(super) async fn check(
     }
     let (rest, versions) = versions(chain);
     for table in tables {
-        let begun = match &chain.base {
-            Some(base) => begun(lake, (base, rest), table).await?,
-            None => Files::new(),
+        let (begun, first) = match &chain.base {
+            Some(base) if table.is_commits() => {
+                log::live_from(lake, &table.name, base.published().version + u64::from(!rest.is_empty())).await?
+            }
+            Some(base) => (begun(lake, (base, rest), table).await?, 0),
+            None => (Files::new(), 0),
         };
-        Log { lake, lake_id, table, chain, versions: &versions }.check(begun, report).await?;
+        let all = versions.last().map_or(0, |(number, _)| number + 1);
+        let versions = &versions[versions.partition_point(|(number, _)| *number < first)..];
+        let merges = if table.is_commits() { merges(&begun, versions) } else { BTreeMap::new() };
+        Log { lake, lake_id, table, chain, all, versions, merges }.check(begun, report).await?;
     }
     Ok(())
+}
+
+/// What each version that does so makes one in the table of commits.
+fn merges(begun: &Files, versions: &[Version<'_>]) -> BTreeMap<u64, Merge> {
+    let mut live = Live::of(begun.keys());
+    versions.iter().filter_map(|(number, commits)| Some((*number, live.take(*number, commits)?))).collect()
 }
 
 /// The commits that end the version which the base is in, whose first ones may be gone; and the versions after that.
@@ -54,37 +67,13 @@ fn versions(chain: &Chain) -> (&[Commit], Vec<Version<'_>>) {
     (rest, versions)
 }
 
-/// What of a table is live at the first version after the base. Of the table of commits its first checkpoint says it.
+/// What of a table of rows is live at the first version after the base.
 async fn begun(lake: &Lake, (base, rest): (&State, &[Commit]), table: &Table) -> Result<Files, ReadError> {
-    if !table.is_commits() {
-        let mut files = Vec::new();
-        roots::each(lake, &base.files, &table.name, |file| files.push(delta::live(table, file))).await?;
-        let mut live = by_path(files).collect();
-        take(&mut live, delta::changes(table, rest, 0));
-        return Ok(live);
-    }
-    let published = base.published().version;
-    let (from, last) = rest.last().map_or((published, base.seq), |last| (published + 1, last.seq));
-    let names = lake.names(&layout::delta_log(&table.name), None).await?;
-    let mut checkpoints = names.iter().filter_map(|name| layout::checkpoint_version(name));
-    let Some(first) = checkpoints.find(|version| *version >= from) else { return Ok(Files::new()) };
-    let bytes = lake.get(&layout::delta_checkpoint(&table.name, first)).await?.unwrap_or_default();
-    let path = |path: &str| format!("{}/{path}", layout::table(&table.name));
-    let is_before = |found: &str| layout::commits_file_number(&path(found)).is_some_and(|seq| seq <= last);
-    Ok(by_path(checkpoint::files(bytes)).filter(|(path, _)| is_before(path)).collect())
-}
-
-/// Actions that add files, by the paths of those.
-fn by_path(adds: Vec<Value>) -> impl Iterator<Item = (String, Value)> {
-    adds.into_iter().map(|add| (add["path"].as_str().unwrap_or_default().to_owned(), add))
-}
-
-/// Takes up what a version does.
-fn take(live: &mut Files, (removed, added): (Vec<Value>, Vec<Value>)) {
-    for gone in removed {
-        live.remove(gone["path"].as_str().unwrap_or_default());
-    }
-    live.extend(by_path(added));
+    let mut files = Vec::new();
+    roots::each(lake, &base.files, &table.name, |file| files.push(delta::live(table, file))).await?;
+    let mut live = by_path(files).collect();
+    take(&mut live, delta::changes(table, rest, &Written::default()));
+    Ok(live)
 }
 
 /// The Delta log of a table.
@@ -93,7 +82,12 @@ struct Log<'a> {
     lake_id: &'a str,
     table: &'a Table,
     chain: &'a Chain,
+    /// How many versions there are to be.
+    all: u64,
+    /// Those that are checked.
     versions: &'a [Version<'a>],
+    /// What versions make one in the table of commits, if it is that.
+    merges: BTreeMap<u64, Merge>,
 }
 
 impl Log<'_> {
@@ -103,12 +97,12 @@ impl Log<'_> {
         let listed = self.lake.list(&layout::delta_log(&self.table.name), None).await?;
         let found: BTreeSet<_> = listed.iter().filter_map(|o| layout::numbered(&o.path)).collect();
         let checkpoints: BTreeSet<_> = listed.iter().filter_map(|o| layout::checkpoint_version(&o.path)).collect();
-        let (last, all) = (found.last().copied(), self.versions.last().map_or(0, |(number, _)| number + 1));
-        let behind = all.saturating_sub(last.map_or(0, |last| last + 1));
+        let last = found.last().copied();
+        let behind = self.all.saturating_sub(last.map_or(0, |last| last + 1));
         if behind > 0 {
             report.behind.insert(self.table.name.clone(), behind);
         }
-        for beyond in found.union(&checkpoints).filter(|version| **version >= all) {
+        for beyond in found.union(&checkpoints).filter(|version| **version >= self.all) {
             // The lake may have gone on since its commits were listed.
             if !self.lake.exists(&layout::commit(self.chain.end())).await? {
                 report.violations.push(format!("Delta table {}: version {beyond} is no commit's", self.table.name));
@@ -116,16 +110,40 @@ impl Log<'_> {
         }
         let begin = checkpoints.iter().rev().nth(1).copied().unwrap_or(0);
         let published = self.versions.iter().take_while(|(number, _)| Some(*number) <= last);
-        let published = published.filter(|(number, _)| *number >= begin || found.contains(number));
-        let checks: Vec<_> = published.map(|version| self.check_version(*version)).collect();
+        let (kept, before): (Vec<&Version<'_>>, Vec<_>) =
+            published.partition(|(number, _)| *number >= begin || found.contains(number));
+        let checks: Vec<_> = kept.iter().map(|version| self.check_version(**version)).collect();
         let mut checks = futures::stream::iter(checks).buffered(8);
         while let Some(checked) = checks.next().await {
             report.versions += 1;
-            if let Some((path, text)) = checked? {
-                report.note_derived(path, text);
-            }
+            checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
         }
+        self.check_old_rows(&begun, &before, &kept, report).await?;
         self.check_checkpoints(&checkpoints, begun, report).await
+    }
+
+    /// Files of the table of commits that are live, and of versions that the log has no longer.
+    async fn check_old_rows(
+        &self,
+        begun: &Files,
+        before: &[&Version<'_>],
+        kept: &[&Version<'_>],
+        report: &mut Report,
+    ) -> Result<(), ReadError> {
+        if !self.table.is_commits() {
+            return Ok(());
+        }
+        let mut live = Live::of(begun.keys());
+        before.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
+        let mut old: Vec<Rows> = live.rows().to_vec();
+        kept.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
+        old.retain(|rows| live.rows().contains(rows));
+        let checks: Vec<_> = old.into_iter().map(|rows| self.check_rows(rows)).collect();
+        let mut checks = futures::stream::iter(checks).buffered(8);
+        while let Some(checked) = checks.next().await {
+            checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
+        }
+        Ok(())
     }
 
     /// Compares checkpoints with one fold of what the versions do to what is live before them.
@@ -140,8 +158,8 @@ impl Log<'_> {
         let folded = self.versions.iter().take_while(|(number, _)| Some(number) <= checkpoints.last());
         let folded: Vec<_> = folded
             .map(async |(number, commits)| {
-                let bytes = rows_bytes(self.lake, self.table, commits).await?;
-                Ok::<_, ReadError>((*number, delta::changes(self.table, commits, bytes)))
+                let written = self.written(*number, commits).await?;
+                Ok::<_, ReadError>((*number, delta::changes(self.table, commits, &written)))
             })
             .collect();
         let mut folded = futures::stream::iter(folded).buffered(8);
@@ -163,24 +181,50 @@ impl Log<'_> {
         Ok(())
     }
 
+    /// What a version has in the table of commits, if it is that.
+    async fn written(&self, number: u64, commits: &[Commit]) -> Result<Written, StoreError> {
+        match self.table.is_commits() {
+            true => merging::written(self.lake, commits, self.merges.get(&number).cloned()).await,
+            false => Ok(Written::default()),
+        }
+    }
+
     /// Where a version is wrong, and how.
-    async fn check_version(&self, (number, commits): Version<'_>) -> Result<Option<(String, String)>, ReadError> {
-        let mut row_bytes = 0;
-        if let Some(last) = commits.last().filter(|_| self.table.name == layout::COMMITS_TABLE) {
-            let path = layout::commits_file(last.seq);
-            let rows = self.lake.get(&path).await?.unwrap_or_default();
-            row_bytes = rows.len() as u64;
-            if !commits_table::holds(rows, commits)? {
-                let text = format!("table commits: the rows of version {number} are missing or wrong");
-                return Ok(Some((path, text)));
+    async fn check_version(&self, (number, commits): Version<'_>) -> Result<Vec<Wrong>, ReadError> {
+        let mut wrong = Vec::new();
+        if self.table.is_commits() {
+            let merged = self.merges.get(&number).map(|merge| merge.whole);
+            for rows in merged.into_iter().chain([Rows::of(commits)]) {
+                wrong.extend(self.check_rows(rows).await?);
             }
         }
         let path = layout::delta_version(&self.table.name, number);
-        let wrong = match self.lake.get(&path).await? {
-            Some(found) if found == delta::version(self.lake_id, self.table, commits, row_bytes) => return Ok(None),
-            Some(_) => "is not its commits'",
+        let how = match self.lake.get(&path).await? {
             None => "is missing",
+            // It says how long its rows are.
+            Some(_) if !wrong.is_empty() => return Ok(wrong),
+            Some(found) => {
+                let written = self.written(number, commits).await?;
+                if found == delta::version(self.lake_id, self.table, commits, &written) {
+                    return Ok(wrong);
+                }
+                "is not its commits'"
+            }
         };
-        Ok(Some((path, format!("Delta table {}: version {number} {wrong}", self.table.name))))
+        wrong.push((path, format!("Delta table {}: version {number} {how}", self.table.name)));
+        Ok(wrong)
+    }
+
+    /// Where a file of the table of commits is wrong: of rows before the base, nothing is known.
+    async fn check_rows(&self, rows: Rows) -> Result<Option<Wrong>, ReadError> {
+        let path = rows.path();
+        let commits = self.chain.within(rows.first, rows.last);
+        let found = self.lake.get(&path).await?.unwrap_or_default();
+        let (count, known) = ((rows.last - rows.first + 1) as usize, commits_table::rows(commits)?);
+        if commits_table::ends_with(found, count, &known) {
+            return Ok(None);
+        }
+        let text = format!("table commits: the rows of commits {} to {} are missing or wrong", rows.first, rows.last);
+        Ok(Some((path, text)))
     }
 }
