@@ -150,6 +150,11 @@ mod tests {
             rows.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
             expected
         );
+        // A kill between: the rows are gone, their versions are not. The last ones are needed.
+        let own = |seqs: Range<u64>| seqs.map(layout::commits_file).collect::<Vec<_>>();
+        lake.delete(own(300..319)).await.unwrap();
+        let violations = verify(&lake, "id", &tables()).await.unwrap().violations;
+        assert!(!violations.iter().any(is_of_logs), "{violations:?}");
         let whole = layout::merged_commits_file(63, 64);
         lake.delete(vec![whole.clone()]).await.unwrap();
         let found = verify(&lake, "id", &tables()).await.unwrap();

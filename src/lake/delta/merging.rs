@@ -142,6 +142,13 @@ pub struct Written {
     pub merged: Option<(Merge, u64)>,
 }
 
+impl Written {
+    /// Whether all of it is there.
+    pub fn is_there(&self) -> bool {
+        self.own > 0 && self.merged.as_ref().is_none_or(|(_, bytes)| *bytes > 0)
+    }
+}
+
 /// The same of a version that is there.
 ///
 /// # Errors

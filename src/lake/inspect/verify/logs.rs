@@ -109,25 +109,26 @@ impl Log<'_> {
             }
         }
         let begin = checkpoints.iter().rev().nth(1).copied().unwrap_or(0);
-        let published = self.versions.iter().take_while(|(number, _)| Some(*number) <= last);
-        let (kept, before): (Vec<&Version<'_>>, Vec<_>) =
-            published.partition(|(number, _)| *number >= begin || found.contains(number));
-        let checks: Vec<_> = kept.iter().map(|version| self.check_version(**version)).collect();
+        let published = &self.versions[..self.versions.partition_point(|(number, _)| Some(*number) <= last)];
+        let (before, needed) = published.split_at(published.partition_point(|(number, _)| *number < begin));
+        let leftover = before.iter().filter(|(number, _)| found.contains(number));
+        let checks = leftover.map(|version| self.check_version(*version, false));
+        let checks: Vec<_> = checks.chain(needed.iter().map(|version| self.check_version(*version, true))).collect();
         let mut checks = futures::stream::iter(checks).buffered(8);
         while let Some(checked) = checks.next().await {
             report.versions += 1;
             checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
         }
-        self.check_old_rows(&begun, &before, &kept, report).await?;
-        self.check_checkpoints(&checkpoints, begun, report).await
+        self.check_old_rows(&begun, before, needed, report).await?;
+        self.check_checkpoints(&checkpoints, begin, begun, report).await
     }
 
-    /// Files of the table of commits that are live, and of versions that the log has no longer.
+    /// Files of the table of commits that are live, and of versions that the log needs no longer.
     async fn check_old_rows(
         &self,
         begun: &Files,
-        before: &[&Version<'_>],
-        kept: &[&Version<'_>],
+        before: &[Version<'_>],
+        needed: &[Version<'_>],
         report: &mut Report,
     ) -> Result<(), ReadError> {
         if !self.table.is_commits() {
@@ -136,7 +137,7 @@ impl Log<'_> {
         let mut live = Live::of(begun.keys());
         before.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
         let mut old: Vec<Rows> = live.rows().to_vec();
-        kept.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
+        needed.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
         old.retain(|rows| live.rows().contains(rows));
         let checks: Vec<_> = old.into_iter().map(|rows| self.check_rows(rows)).collect();
         let mut checks = futures::stream::iter(checks).buffered(8);
@@ -146,10 +147,12 @@ impl Log<'_> {
         Ok(())
     }
 
-    /// Compares checkpoints with one fold of what the versions do to what is live before them.
+    /// Compares checkpoints with one fold of what the versions do to what is live before them. Before `begin`, which is needed,
+    /// rows of the table of commits may be gone.
     async fn check_checkpoints(
         &self,
         checkpoints: &BTreeSet<u64>,
+        begin: u64,
         mut live: Files,
         report: &mut Report,
     ) -> Result<(), ReadError> {
@@ -165,7 +168,8 @@ impl Log<'_> {
         let mut folded = futures::stream::iter(folded).buffered(8);
         while let Some((number, changes)) = folded.try_next().await? {
             take(&mut live, changes);
-            if !checkpoints.contains(&number) {
+            let are_gone = self.table.is_commits() && live.values().any(|add| add["size"] == 0);
+            if !checkpoints.contains(&number) || are_gone && number < begin {
                 continue;
             }
             let path = layout::delta_checkpoint(&self.table.name, number);
@@ -189,29 +193,25 @@ impl Log<'_> {
         }
     }
 
-    /// Where a version is wrong, and how.
-    async fn check_version(&self, (number, commits): Version<'_>) -> Result<Vec<Wrong>, ReadError> {
+    /// Where a version is wrong, and how. Of one that is not needed any more the rows may be gone, as they go first.
+    async fn check_version(&self, (number, commits): Version<'_>, is_needed: bool) -> Result<Vec<Wrong>, ReadError> {
         let mut wrong = Vec::new();
-        if self.table.is_commits() {
+        if self.table.is_commits() && is_needed {
             let merged = self.merges.get(&number).map(|merge| merge.whole);
             for rows in merged.into_iter().chain([Rows::of(commits)]) {
                 wrong.extend(self.check_rows(rows).await?);
             }
         }
         let path = layout::delta_version(&self.table.name, number);
-        let how = match self.lake.get(&path).await? {
-            None => "is missing",
-            // It says how long its rows are.
-            Some(_) if !wrong.is_empty() => return Ok(wrong),
-            Some(found) => {
-                let written = self.written(number, commits).await?;
-                if found == delta::version(self.lake_id, self.table, commits, &written) {
-                    return Ok(wrong);
-                }
-                "is not its commits'"
-            }
-        };
-        wrong.push((path, format!("Delta table {}: version {number} {how}", self.table.name)));
+        let found = self.lake.get(&path).await?;
+        let how = if found.is_none() { "is missing" } else { "is not its commits'" };
+        // It says how long its rows are.
+        let is_known = wrong.is_empty() || found.is_none();
+        let written = self.written(number, commits).await?;
+        let is_right = found.is_some_and(|found| found == delta::version(self.lake_id, self.table, commits, &written));
+        if is_known && !is_right && (is_needed || !self.table.is_commits() || written.is_there()) {
+            wrong.push((path, format!("Delta table {}: version {number} {how}", self.table.name)));
+        }
         Ok(wrong)
     }
 
