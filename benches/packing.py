@@ -2,7 +2,7 @@
 """What packing makes of a log that comes in many small commits, and what it costs: the simulated city, sent faster than time,
 read by runs that commit often, with --compact auto and off in turn.
 
-    python3 benches/packing.py [--span 2h] [--time-scale 20] [--commit-interval 100ms] [--vehicles 1000] [--start TIME]
+    python3 benches/packing.py [--span 2h] [--time-scale 20] [--commit-interval 100ms] [--vehicles 750] [--start TIME]
 
 Two hours at 20 times real time, committed each 100 ms, are 3,600 commits in six minutes. Each pass prints its commits; how long
 one takes, from its proposal to its being durable (bounds of the metric's buckets); CPU seconds; the most live files a table had;
@@ -98,7 +98,7 @@ def main():
     parser.add_argument("--span", default="2h")
     parser.add_argument("--time-scale", default="20")
     parser.add_argument("--commit-interval", default="100ms")
-    parser.add_argument("--vehicles", default="1000")
+    parser.add_argument("--vehicles", default="750")
     parser.add_argument("--start", default="2026-06-01T23:00:00Z")
     parser.add_argument("--compact", default="auto,off")
     args = parser.parse_args()

@@ -28,6 +28,7 @@ pub(super) struct Forgetting {
 impl Worker {
     /// Takes up a request to erase: from here on only rows of the commits so far are meant, whoever goes on with it.
     pub(super) fn begin_erasing(&mut self, id: &str, wanted: Erase, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
+        self.check_claim()?;
         tracing::info!("request {id} to erase a vehicle");
         let state = self.state()?;
         let bound = wanted.bound.unwrap_or(Bound { seq: state.seq, time: None });
@@ -99,7 +100,7 @@ impl Worker {
             let rest = || pace.step().is_ok();
             *is_swept = self.io.block_on(traces::sweep(&self.lake, &erasure.id, erasure.meant(), rest))?;
             if *is_swept && is_last {
-                self.io.block_on(requests::delete(&self.lake, &erasure.id))?;
+                self.finish(&erasure.id)?;
                 tracing::info!("request {}: nothing is left that is to be erased", erasure.id);
                 return Ok(true);
             }

@@ -107,7 +107,7 @@ impl Compactor {
         let ended = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&ended);
         let now = move || if is_over.load(Ordering::Acquire) { Now::End } else { now() };
-        let worker = Worker::new(access, state, (say, inbox), metrics);
+        let worker = Worker::new((&access.lake, &access.runtime), state, (say, inbox), metrics);
         let files = state.files.clone();
         let thread = thread::Builder::new().name("compact".to_owned());
         let thread = thread.spawn(move || worker.work(files, &now));

@@ -18,7 +18,6 @@ use crate::lake::Lake;
 use crate::lake::history::commit::File;
 use crate::lake::history::requests::{self, Request, Wanted};
 use crate::lake::history::{Live, State, layout, roots};
-use crate::process::LakeAccess;
 use crate::process::metrics::Metrics;
 use crate::sink::retain;
 use crate::sink::tidy::{Now, Pace, TidyError};
@@ -70,15 +69,15 @@ struct Asked {
 
 impl Worker {
     pub(super) fn new(
-        access: &LakeAccess,
+        (lake, io): (&Lake, &Handle),
         state: &State,
         (words, inbox): (mpsc::UnboundedSender<Word>, Receiver<Landed>),
         metrics: Arc<Metrics>,
     ) -> Worker {
         let lengths = Lengths::default();
         Worker {
-            lake: access.lake.clone(),
-            io: access.runtime.clone(),
+            lake: lake.clone(),
+            io: io.clone(),
             run: state.run.clone(),
             lengths,
             words,
@@ -181,12 +180,12 @@ impl Worker {
         self.look(now)?;
         if let Some(place) = self.next_asked()? {
             let asked = self.asked.as_ref().map(|asked| (asked.id.clone(), asked.until));
-            let found = self.pack_at(&place, (true, asked), now)?;
-            if let Some(asked) = self.asked.as_mut().filter(|_| found) {
-                // There may be more to do, once this has landed.
+            let found = self.pack_at(&place, (true, asked), now);
+            if let Some(asked) = self.asked.as_mut().filter(|_| !matches!(found, Ok(false))) {
+                // There may be more to do, once this has landed; or all of it, where the store fails.
                 asked.places.push(place);
             }
-            return Ok(true);
+            return found.map(|_| true);
         }
         if self.erase(now)? {
             return Ok(true);
@@ -248,9 +247,9 @@ impl Worker {
 
     /// Takes up requests, now and then: one after the other, but for erasures, which may take a day.
     fn look(&mut self, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
-        if let Some(done) = self.retained.take() {
-            self.io.block_on(requests::delete(&self.lake, &done))?;
-            (self.retaining, self.looked) = (None, None);
+        if let Some(done) = self.retained.clone() {
+            self.finish(&done)?;
+            (self.retained, self.retaining, self.looked) = (None, None, None);
         }
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return Ok(());
@@ -272,6 +271,7 @@ impl Worker {
 
     /// Takes up a request that is done at once.
     fn begin(&mut self, request: Request) -> Result<(), TidyError> {
+        self.check_claim()?;
         let taken = Request { taken_by: Some(self.run.clone()), ..request };
         self.io.block_on(requests::put(&self.lake, &taken))?;
         let Request { id, wanted, .. } = taken;
@@ -299,7 +299,21 @@ impl Worker {
             table.as_ref().is_none_or(|table| table == place.0.name())
                 && date.as_ref().is_none_or(|date| *date == place.1)
         };
+        // It is meant as the lake was when it was asked for: that is known by now.
+        self.take_landed();
         self.asked = Some(Asked { id, until: self.seq, places: self.tally.places().filter(wanted).cloned().collect() });
+    }
+
+    /// A run that has been replaced takes up no request, and ends none: what others have committed since it does not know.
+    pub(super) fn check_claim(&self) -> Result<(), TidyError> {
+        let state = self.io.block_on(roots::state(&self.lake))?;
+        state.filter(|state| state.run == self.run).map(drop).ok_or(TidyError::Ended)
+    }
+
+    /// Deletes a request that is done.
+    pub(super) fn finish(&self, id: &str) -> Result<(), TidyError> {
+        self.check_claim()?;
+        Ok(self.io.block_on(requests::delete(&self.lake, id))?)
     }
 
     /// The next place of the request at hand that has no pack on its way. A request is deleted once all of it has landed.
@@ -311,7 +325,8 @@ impl Worker {
         }
         let is_waiting = self.waiting.values().any(|request| request.as_ref() == Some(&asked.id));
         if asked.places.is_empty() && !is_waiting {
-            self.io.block_on(requests::delete(&self.lake, &asked.id))?;
+            let id = asked.id.clone();
+            self.finish(&id)?;
             (self.asked, self.looked) = (None, None);
         }
         Ok(None)
@@ -328,4 +343,41 @@ fn rest(pause: Duration, now: &dyn Fn() -> Now) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use citystream_dataflows::time::TimePolicy;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::lake::{Committer, StoreOptions};
+
+    #[test]
+    fn a_run_that_has_been_replaced_takes_up_no_request_and_ends_none() {
+        let runtime = Runtime::new().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions::default();
+        let lake = runtime.block_on(Lake::open(dir.path().to_str().unwrap(), &options)).unwrap();
+        let (_, state) = runtime.block_on(Committer::claim(&lake, "a")).unwrap();
+        let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
+        let metrics = Arc::new(Metrics::new(policy, LOOK).unwrap());
+        let ((say, _words), (_landed, inbox)) = (mpsc::unbounded_channel(), std::sync::mpsc::channel());
+        let mut worker = Worker::new((&lake, runtime.handle()), &state, (say, inbox), metrics);
+        let request = |id: &str| Request {
+            id: id.to_owned(),
+            wanted: Wanted::Compact { table: None, date: None },
+            taken_by: None,
+        };
+        for id in ["x", "y"] {
+            runtime.block_on(requests::put(&lake, &request(id))).unwrap();
+        }
+        worker.begin(request("x")).unwrap();
+        worker.finish("x").unwrap();
+        runtime.block_on(Committer::claim(&lake, "b")).unwrap();
+        assert!(matches!(worker.begin(request("y")), Err(TidyError::Ended)));
+        assert!(matches!(worker.finish("y"), Err(TidyError::Ended)));
+        assert_eq!(runtime.block_on(requests::all(&lake)).unwrap(), [request("y")]);
+    }
 }
