@@ -74,10 +74,10 @@ fn a_lake_of_old_has_each_file_for_ever() {
 async fn p2_each_commit_is_one_row_at_every_version() {
     let mut random = Random(seed());
     let dir = tempfile::tempdir().unwrap();
-    let (lake, committer) = old_lake(&dir, 300, &mut random).await;
+    let (lake, committer) = old_lake(&dir, 210, &mut random).await;
     let last = committer.state().unwrap().published();
     let mut next = None;
-    for number in (0..=last.version).rev().step_by(7) {
+    for number in (0..=last.version).rev().step_by(11) {
         let live = log::live(&lake, layout::COMMITS_TABLE, number).await.unwrap();
         assert_eq!(live.len() as u64, number % FAN + 1 + number / FAN, "{number}");
         let mut seqs = Vec::new();

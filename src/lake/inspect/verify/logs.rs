@@ -119,16 +119,15 @@ impl Log<'_> {
             report.versions += 1;
             checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
         }
-        self.check_old_rows(&begun, before, needed, report).await?;
+        self.check_old_rows(&begun, before, report).await?;
         self.check_checkpoints(&checkpoints, begin, begun, report).await
     }
 
-    /// Files of the table of commits that are live, and of versions that the log needs no longer.
+    /// Files of the table of commits that are live at the first version that is needed, and of those before.
     async fn check_old_rows(
         &self,
         begun: &Files,
         before: &[Version<'_>],
-        needed: &[Version<'_>],
         report: &mut Report,
     ) -> Result<(), ReadError> {
         if !self.table.is_commits() {
@@ -136,10 +135,7 @@ impl Log<'_> {
         }
         let mut live = Live::of(begun.keys());
         before.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
-        let mut old: Vec<Rows> = live.rows().to_vec();
-        needed.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
-        old.retain(|rows| live.rows().contains(rows));
-        let checks: Vec<_> = old.into_iter().map(|rows| self.check_rows(rows)).collect();
+        let checks: Vec<_> = live.rows().iter().map(|rows| self.check_rows(*rows)).collect();
         let mut checks = futures::stream::iter(checks).buffered(8);
         while let Some(checked) = checks.next().await {
             checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
