@@ -59,7 +59,7 @@ async fn mend_logs(lake: &Lake, lake_id: &str, state: &State, wrong: &[(&Table, 
         let Some(version) = ended else { continue };
         let missing = logs.get(&version).map_or(&[][..], Vec::as_slice);
         for table in missing.iter().filter(|table| !table.is_commits()) {
-            publish::write_version(lake, lake_id, table, version, &taken, &mut Files::new()).await?;
+            publish::write_version(lake, lake_id, table, version, &taken, None).await?;
         }
         if let Some(rows) = &mut rows {
             rows.mend(lake, lake_id, version, &taken, missing.iter().any(|table| table.is_commits())).await?;
@@ -120,13 +120,13 @@ impl<'a> RowsOfCommits<'a> {
         let files = merge.iter().map(|merge| merge.whole).chain([Rows::of(commits)]);
         let path = layout::delta_version(&self.table.name, number);
         let is_wrong = files.into_iter().any(|rows| self.wrong.contains(rows.path().as_str()));
-        if is_missing || is_wrong && lake.exists(&path).await? {
+        let written = if is_missing || is_wrong && lake.exists(&path).await? {
             lake.delete(vec![path]).await?;
-            return publish::write_version(lake, lake_id, self.table, number, commits, &mut self.live).await;
-        }
-        let written = match is_wrong {
-            true => merging::write(lake, commits, merge).await?,
-            false => merging::written(lake, commits, merge).await?,
+            publish::write_version(lake, lake_id, self.table, number, commits, merge).await?
+        } else if is_wrong {
+            merging::write(lake, commits, merge).await?
+        } else {
+            merging::written(lake, commits, merge).await?
         };
         merging::take(&mut self.live, delta::changes(self.table, commits, &written));
         Ok(())

@@ -125,6 +125,8 @@ pub const QUALITY_WINDOW: &str = "quality_window";
 pub const ROW_KEY: &str = "row_key";
 /// The column of a change log that says whether a row comes (1) or goes (-1).
 pub const DIFF: &str = "diff";
+/// What a sealed row counts as among changes, to be behind those of its commit.
+pub const SEALED_DIFF: i32 = i32::MAX;
 
 /// The complete schema of a table, as its files have it.
 pub fn schema(table: Table) -> SchemaRef {

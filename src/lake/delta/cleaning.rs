@@ -53,7 +53,7 @@ impl Cleaning {
 /// The files of the table of commits that these versions made one: who reads a later version wants the whole.
 async fn merged(lake: &Lake, table: &str, versions: Range<u64>) -> Result<Vec<String>, StoreError> {
     let mut gone = Vec::new();
-    for version in versions.filter(|version| table == layout::COMMITS_TABLE && version.is_multiple_of(merging::FAN)) {
+    for version in versions.filter(|version| table == layout::COMMITS_TABLE && merging::is_due(*version)) {
         let removed = log::changes(lake, table, version).await?.map_or(Vec::new(), |(removed, _)| removed);
         gone.extend(removed.iter().filter_map(|file| Some(layout::table(table) + "/" + file["path"].as_str()?)));
     }

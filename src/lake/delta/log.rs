@@ -3,8 +3,8 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::checkpoint;
 use super::merging::{Files, by_path, take};
+use super::{Changes, checkpoint};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, layout};
 use crate::lake::store::Lake;
@@ -52,9 +52,6 @@ pub async fn live_from(lake: &Lake, table: &str, version: u64) -> Result<(Files,
         None => Ok((Files::new(), version + 1)),
     }
 }
-
-/// The `remove` and the `add` actions of a version.
-type Changes = (Vec<Value>, Vec<Value>);
 
 /// What a version does; `None`: it is not there.
 ///

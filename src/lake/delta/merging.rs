@@ -15,9 +15,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::commits_table::{self, schema};
+use super::{Changes, foreign};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{Violation, layout, rebuilt};
+use crate::lake::history::{layout, rebuilt};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::{Lake, Stored};
 
@@ -32,7 +33,7 @@ const AHEAD: usize = 16;
 pub type Files = BTreeMap<String, Value>;
 
 /// Takes up what a version does.
-pub fn take(live: &mut Files, (removed, added): (Vec<Value>, Vec<Value>)) {
+pub fn take(live: &mut Files, (removed, added): Changes) {
     for gone in removed {
         live.remove(path(&gone));
     }
@@ -119,11 +120,18 @@ impl Live {
     }
 }
 
+/// Whether a version makes files one.
+pub fn is_due(number: u64) -> bool {
+    number > 0 && number.is_multiple_of(FAN)
+}
+
 /// Lakes of old, whose versions are commits, have each file for ever.
 fn merge(live: &[Rows], number: u64, commits: &[Commit]) -> Option<Merge> {
     let is_numbered = commits.last().is_some_and(|last| last.version.is_some());
-    let versions =
-        [MOST, FAN].into_iter().find(|versions| is_numbered && number > 0 && number.is_multiple_of(*versions))?;
+    let versions = [MOST, FAN].into_iter().find(|versions| is_due(number) && number.is_multiple_of(*versions))?;
+    if !is_numbered {
+        return None;
+    }
     let whole = live.iter().rposition(|rows| rows.versions >= versions).map_or(0, |before| before + 1);
     match &live[whole..] {
         parts @ [first, .., last] => {
@@ -191,14 +199,6 @@ async fn put(lake: &Lake, rows: Rows, batch: &RecordBatch) -> Result<u64, ReadEr
         Stored::Other(found) if commits_table::are_same(found.clone(), batch) => Ok(found.len() as u64),
         Stored::Other(_) => Err(foreign(lake, &rows.path()).into()),
     }
-}
-
-/// What nobody but this program writes is not what it writes.
-pub fn foreign(lake: &Lake, path: &str) -> Violation {
-    Violation(format!(
-        "{} was not written by citystream for these commits; only citystream may write there",
-        lake.address(path)
-    ))
 }
 
 /// The rows of files that become one.

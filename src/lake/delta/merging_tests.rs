@@ -1,3 +1,5 @@
+//! Files of the table of commits become one: the same ones whoever does it, and each commit stays one row.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;

@@ -108,11 +108,22 @@ pub async fn published_by(lake: &Lake, state: &State) -> Result<Option<Published
     Ok(None)
 }
 
+/// What nobody but this program writes is not what it writes.
+pub(super) fn foreign(lake: &Lake, path: &str) -> Violation {
+    Violation(format!(
+        "{} was not written by citystream for these commits; only citystream may write there",
+        lake.address(path)
+    ))
+}
+
+/// The `remove` and the `add` actions of a version.
+pub type Changes = (Vec<Value>, Vec<Value>);
+
 /// The least versions of the protocol that readers and writers must know.
 pub(super) const PROTOCOL: (i32, i32) = (1, 2);
 
 /// What commits together do to a table: its `remove` and its `add` actions. What came and went among them is in neither.
-pub fn changes(table: &Table, commits: &[Commit], written: &Written) -> (Vec<Value>, Vec<Value>) {
+pub fn changes(table: &Table, commits: &[Commit], written: &Written) -> Changes {
     if table.is_commits() {
         return changes_of_rows(table, commits, written);
     }
@@ -196,7 +207,7 @@ fn add(table: &Table, file: &File, time_ms: i64, has_new_rows: bool) -> Value {
 }
 
 /// What a version does to the table of commits: its own rows are new, those that it makes one file are not.
-fn changes_of_rows(table: &Table, commits: &[Commit], written: &Written) -> (Vec<Value>, Vec<Value>) {
+fn changes_of_rows(table: &Table, commits: &[Commit], written: &Written) -> Changes {
     let time_ms = commits.last().map_or(0, |last| last.time_ms);
     let add = |rows: Rows, bytes: u64, has_new_rows: bool| {
         json!({

@@ -9,14 +9,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::lake::delta::checkpoint::{self, Checkpoint};
 use crate::lake::delta::cleaning::Cleaning;
 use crate::lake::delta::log::{self, ended_by};
-use crate::lake::delta::merging::{self, Files, Live, Written, foreign};
-use crate::lake::delta::{Table, changes, version};
+use crate::lake::delta::merging::{self, Files, Live, Merge, Written};
+use crate::lake::delta::{Table, changes, foreign, version};
 use crate::lake::history::commit::Commit;
 use crate::lake::history::committer::CommitError;
 use crate::lake::history::patience::patiently;
 use crate::lake::history::read::{self, ReadError};
 use crate::lake::history::versions::{self, Numbering, Published};
-use crate::lake::history::{layout, roots};
+use crate::lake::history::{State, layout, roots};
 use crate::lake::store::error::StoreError;
 use crate::lake::store::{Lake, Pause, Stored};
 
@@ -38,8 +38,8 @@ struct Log {
     table: Table,
     /// Its next version, and the first commit of that.
     next: Published,
-    /// The live files of the table of commits, if it is that: no root lists them.
-    rows: Files,
+    /// The live files of the table of commits, once they are needed: no root lists them.
+    rows: Option<Files>,
     checkpoint: Option<Checkpoint>,
     cleaning: Cleaning,
 }
@@ -127,13 +127,13 @@ impl Publisher {
     /// One version, in all tables that do not have it. Who takes that of the table of commits finds the others there.
     async fn one(&mut self, number: u64, commits: &[Commit]) -> Result<(), ReadError> {
         let (lake, lake_id) = (&self.lake, &self.lake_id);
-        let end = commits.last().map_or(0, |last| last.seq + 1);
         let missing = self.logs.iter_mut().filter(|log| log.next.version == number);
         let (last, first): (Vec<_>, Vec<_>) = missing.partition(|log| log.table.is_commits());
         for logs in [first, last] {
             let written = logs.into_iter().map(|log| async move {
-                write_version(lake, lake_id, &log.table, number, commits, &mut log.rows).await?;
-                log.next = Published { version: number + 1, seq: end };
+                let merge = log.merge(lake, number, commits).await?;
+                let written = write_version(lake, lake_id, &log.table, number, commits, merge).await?;
+                log.go_on(number, commits, &written);
                 Ok::<_, ReadError>(())
             });
             try_join_all(written).await?;
@@ -155,14 +155,12 @@ impl Publisher {
             Err(error) => return tracing::warn!("no Delta checkpoints after commit {seq}: {error}"),
         };
         for log in due {
-            let (table, published) = (&log.table, state.published());
-            match checkpoint::write(&self.lake, &self.lake_id, table, &state, &log.rows).await {
-                Ok(written) => log.checkpoint = Some(written),
-                Err(error) => {
-                    tracing::warn!("no Delta checkpoint of {} at version {}: {error}", table.name, published.version);
-                    continue;
-                }
+            let published = state.published();
+            if let Err(error) = log.write_checkpoint(&self.lake, &self.lake_id, &state).await {
+                tracing::warn!("no Delta checkpoint of {} at version {}: {error}", log.table.name, published.version);
+                continue;
             }
+            let table = &log.table;
             if let Err(error) = log.cleaning.go_on(&self.lake, &table.name, (published.version, state.time_ms)).await {
                 tracing::warn!("old Delta versions of {} are not deleted: {error}", table.name);
             }
@@ -173,7 +171,7 @@ impl Publisher {
 impl Log {
     async fn look(lake: &Lake, lake_id: &str, table: Table, head: u64) -> Result<Log, ReadError> {
         let first = Published { version: 0, seq: 0 };
-        let mut log = Log { table, next: first, rows: Files::new(), checkpoint: None, cleaning: Cleaning::default() };
+        let mut log = Log { table, next: first, rows: None, checkpoint: None, cleaning: Cleaning::default() };
         if let Some(last) = last_version(lake, &log.table, head).await? {
             log.confirm(lake, lake_id, last).await?;
         }
@@ -183,23 +181,53 @@ impl Log {
 
     /// Goes on after a version, if that is what its commits say.
     async fn confirm(&mut self, lake: &Lake, lake_id: &str, number: u64) -> Result<(), ReadError> {
-        let table = &self.table;
-        let path = layout::delta_version(&table.name, number);
+        let path = layout::delta_version(&self.table.name, number);
         let found = lake.get(&path).await?.unwrap_or_default();
         let seq = ended_by(&found).ok_or_else(|| foreign(lake, &path))?;
         let commits = versions::commits(lake, Published { version: number, seq }).await?;
-        let mut written = Written::default();
-        if table.is_commits() {
-            if let Some(before) = number.checked_sub(1) {
-                self.rows = log::live(lake, &table.name, before).await?;
-            }
-            written = merging::written(lake, &commits, Live::of(self.rows.keys()).take(number, &commits)).await?;
-            merging::take(&mut self.rows, changes(table, &commits, &written));
-        }
-        if commits.is_empty() || found != version(lake_id, table, &commits, &written) {
+        let written = match self.table.is_commits() {
+            true => merging::written(lake, &commits, self.merge(lake, number, &commits).await?).await?,
+            false => Written::default(),
+        };
+        if commits.is_empty() || found != version(lake_id, &self.table, &commits, &written) {
             return Err(foreign(lake, &path).into());
         }
-        self.next = Published { version: number + 1, seq: seq + 1 };
+        self.go_on(number, &commits, &written);
+        Ok(())
+    }
+
+    /// What a version makes one, if it is one of the table of commits that does.
+    async fn merge(&mut self, lake: &Lake, number: u64, commits: &[Commit]) -> Result<Option<Merge>, ReadError> {
+        if !self.table.is_commits() || !merging::is_due(number) {
+            return Ok(None);
+        }
+        let live = self.live(lake, number - 1).await?;
+        Ok(Live::of(live.keys()).take(number, commits))
+    }
+
+    /// The live files of the table of commits at the last version; from then on they are known.
+    async fn live(&mut self, lake: &Lake, version: u64) -> Result<&Files, ReadError> {
+        if self.rows.is_none() {
+            self.rows = Some(log::live(lake, &self.table.name, version).await?);
+        }
+        Ok(self.rows.get_or_insert_default())
+    }
+
+    /// A version is there.
+    fn go_on(&mut self, number: u64, commits: &[Commit], written: &Written) {
+        if let Some(rows) = &mut self.rows {
+            merging::take(rows, changes(&self.table, commits, written));
+        }
+        self.next = Published { version: number + 1, seq: commits.last().map_or(0, |last| last.seq + 1) };
+    }
+
+    /// Writes the checkpoint of the last version, after which the lake stands so.
+    async fn write_checkpoint(&mut self, lake: &Lake, lake_id: &str, state: &State) -> Result<(), ReadError> {
+        let rows = match self.table.is_commits() {
+            true => self.live(lake, state.published().version).await?.clone(),
+            false => Files::new(),
+        };
+        self.checkpoint = Some(checkpoint::write(lake, lake_id, &self.table, state, &rows).await?);
         Ok(())
     }
 }
@@ -207,28 +235,25 @@ impl Log {
 /// Before the first try again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Writes one version of a table, of these commits, and what it refers to; `rows` are the live files before, and then after it,
-/// of the table of commits. What is there and is another's is a violation.
+/// Writes one version of a table, of these commits, and what it refers to, with what it makes one in the table of commits. What
+/// is there and is another's is a violation.
 pub(in crate::lake) async fn write_version(
     lake: &Lake,
     lake_id: &str,
     table: &Table,
     number: u64,
     commits: &[Commit],
-    rows: &mut Files,
-) -> Result<(), ReadError> {
-    let mut written = Written::default();
-    if table.is_commits() {
-        written = merging::write(lake, commits, Live::of(rows.keys()).take(number, commits)).await?;
-    }
+    merge: Option<Merge>,
+) -> Result<Written, ReadError> {
+    let written = match table.is_commits() {
+        true => merging::write(lake, commits, merge).await?,
+        false => Written::default(),
+    };
     let path = layout::delta_version(&table.name, number);
-    if let Stored::Other(_) = lake.put_same(&path, version(lake_id, table, commits, &written)).await? {
-        return Err(foreign(lake, &path).into());
+    match lake.put_same(&path, version(lake_id, table, commits, &written)).await? {
+        Stored::Same => Ok(written),
+        Stored::Other(_) => Err(foreign(lake, &path).into()),
     }
-    if table.is_commits() {
-        merging::take(rows, changes(table, commits, &written));
-    }
-    Ok(())
 }
 
 /// The last version that a table has, after checking that none is missing before it or beyond the commits. Looks at the end of
@@ -277,7 +302,7 @@ mod tests {
     use super::*;
     use crate::lake::delta::commits_table;
     use crate::lake::history::commit::{Expired, File};
-    use crate::lake::history::{State, rebuilt, tidy};
+    use crate::lake::history::{rebuilt, tidy};
     use crate::lake::inspect::verify;
     use crate::lake::testing::{Fault, Faulty, Random, claim, data, seed};
     use crate::lake::{Committer, StoreOptions, delta, digest, history};

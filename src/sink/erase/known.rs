@@ -11,7 +11,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::columns::row::Row;
-use crate::columns::tables::{DIFF, EVENT_TIME, ROW_KEY, Table};
+use crate::columns::tables::{DIFF, EVENT_TIME, ROW_KEY, SEALED_DIFF, Table};
 use crate::columns::whose::{Bound, Whose, named_by};
 use crate::lake::Lake;
 use crate::lake::history::commit::File;
@@ -20,8 +20,6 @@ use crate::sink::tidy::{Pace, TidyError, sound};
 
 /// Rows that are decoded at a time.
 const ROWS: usize = 8192;
-/// The `diff` of a row that is sealed: it stands behind all changes.
-const SEALED: i32 = i32::MAX;
 
 /// A derived table and a date.
 pub(super) type Group = (Derived, String);
@@ -55,7 +53,7 @@ pub(super) struct Counted {
 impl Counted {
     /// What is final.
     pub(super) fn sealed(vehicles: i64) -> Option<Counted> {
-        Some(Counted { seq: 1, diff: SEALED, vehicles })
+        Some(Counted { seq: 1, diff: SEALED_DIFF, vehicles })
     }
 }
 
@@ -234,7 +232,7 @@ impl Known {
             let Some((key, last)) = row.text(ROW_KEY).and_then(|key| Some((key, windows.get_mut(key)?))) else {
                 continue;
             };
-            let diff = row.int(DIFF).unwrap_or(SEALED);
+            let diff = row.int(DIFF).unwrap_or(SEALED_DIFF);
             let counted = row.long("seq").zip(row.long(column)).map(|(seq, vehicles)| Counted { seq, diff, vehicles });
             *last = (*last).max(counted);
             *found.keys.entry(key.to_owned()).or_default() += 1;

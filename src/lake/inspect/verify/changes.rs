@@ -17,7 +17,7 @@ use super::files::read_files;
 use super::report::Report;
 use super::roots::LiveFiles;
 use crate::columns::row::column;
-use crate::columns::tables::{DIFF, Table};
+use crate::columns::tables::{DIFF, SEALED_DIFF, Table};
 use crate::columns::text_hash::{TextHasher, draw_key};
 use crate::lake::history::commit::{File, Ledger, counted};
 use crate::lake::history::read::ReadError;
@@ -53,9 +53,6 @@ pub(super) async fn check(lake: &Lake, chain: &Chain, live: &LiveFiles, report: 
     }
     Ok(())
 }
-
-/// The `diff` of a row that is sealed: it stands behind the changes of its commit.
-const SEALED: i32 = i32::MAX;
 
 /// One row of a change log, or one that is sealed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,7 +134,7 @@ impl<'a> History<'a> {
         let summed: Vec<Option<&Int64Array>> = summed.collect::<Result<_, _>>()?;
         let contents = contents(batch, self.hasher).map_err(|error| error.to_string())?;
         for (row, content) in contents.into_iter().enumerate() {
-            let (seq, diff) = (seqs.value(row), diffs.map_or(SEALED, |diffs| diffs.value(row)));
+            let (seq, diff) = (seqs.value(row), diffs.map_or(SEALED_DIFF, |diffs| diffs.value(row)));
             let of_commit = || Some(self.chain.get(u64::try_from(seq).ok()?)?.epoch as i64);
             if seq >= self.chain.first() as i64 && of_commit() != Some(epochs.value(row)) {
                 return Err(format!("P2: a row of commit {seq} has epoch {}", epochs.value(row)));
@@ -168,12 +165,12 @@ impl<'a> History<'a> {
         let end = last.and_then(|last| Some(self.table.sealing.all_before(last.horizon?)));
         let wrong = |row: &[Change]| {
             if log_is_gone {
-                let again = row.get(1).filter(|_| row.iter().all(|change| change.diff == SEALED))?;
+                let again = row.get(1).filter(|_| row.iter().all(|change| change.diff == SEALED_DIFF))?;
                 return Some(Wrong { seq: again.seq, key: again.key, promise: "F1", what: "is sealed twice" });
             }
             let mut live = None;
             for group in row.chunk_by(|one, other| one.seq == other.seq) {
-                let (changed, sealed) = group.split_at(group.partition_point(|change| change.diff < SEALED));
+                let (changed, sealed) = group.split_at(group.partition_point(|change| change.diff < SEALED_DIFF));
                 let applied = apply(&mut live, changed).map_err(|what| ("P2", what));
                 if let Err((promise, what)) =
                     applied.and_then(|()| seal(&mut live, sealed).map_err(|what| ("F1", what)))

@@ -114,11 +114,8 @@ impl Log<'_> {
         let leftover = before.iter().filter(|(number, _)| found.contains(number));
         let checks = leftover.map(|version| self.check_version(*version, false));
         let checks: Vec<_> = checks.chain(needed.iter().map(|version| self.check_version(*version, true))).collect();
-        let mut checks = futures::stream::iter(checks).buffered(8);
-        while let Some(checked) = checks.next().await {
-            report.versions += 1;
-            checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
-        }
+        report.versions += checks.len() as u64;
+        note(checks, report).await?;
         self.check_old_rows(&begun, before, report).await?;
         self.check_checkpoints(&checkpoints, begin, begun, report).await
     }
@@ -135,12 +132,7 @@ impl Log<'_> {
         }
         let mut live = Live::of(begun.keys());
         before.iter().for_each(|(number, commits)| drop(live.take(*number, commits)));
-        let checks: Vec<_> = live.rows().iter().map(|rows| self.check_rows(*rows)).collect();
-        let mut checks = futures::stream::iter(checks).buffered(8);
-        while let Some(checked) = checks.next().await {
-            checked?.into_iter().for_each(|(path, text)| report.note_derived(path, text));
-        }
-        Ok(())
+        note(live.rows().iter().map(|rows| self.check_rows(*rows)).collect(), report).await
     }
 
     /// Compares checkpoints with one fold of what the versions do to what is live before them. Before `begin`, which is needed,
@@ -223,4 +215,16 @@ impl Log<'_> {
         let text = format!("table commits: the rows of commits {} to {} are missing or wrong", rows.first, rows.last);
         Ok(Some((path, text)))
     }
+}
+
+/// Notes what checks find, some of which run at a time.
+async fn note<W: IntoIterator<Item = Wrong>>(
+    checks: Vec<impl Future<Output = Result<W, ReadError>>>,
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    let mut checks = futures::stream::iter(checks).buffered(8);
+    while let Some(wrong) = checks.try_next().await? {
+        wrong.into_iter().for_each(|(path, text)| report.note_derived(path, text));
+    }
+    Ok(())
 }
