@@ -51,9 +51,9 @@ pub(crate) fn spark_script(script: &str, lake: &str, words: &[&str]) -> Option<S
 
 fn finish(command: &mut Command, script: &str) -> String {
     let output = command.output().expect("python starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {command:?}: {}\n{said}", output.status);
-    String::from_utf8(output.stdout).expect("text")
+    let [printed, said] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    assert!(output.status.success(), "{script} {command:?}: {}\n{printed}{said}", output.status);
+    printed.into_owned()
 }
 
 /// The one value of a query over a lake's tables.

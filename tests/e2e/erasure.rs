@@ -63,7 +63,7 @@ fn cut(day: u32) -> String {
 }
 
 fn plan(log: &JsonLog) -> Plan {
-    log.plan().keep("changes=ever").flag("epoch", "20ms").flag("commit-interval", "50ms")
+    log.plan().flag("epoch", "20ms").flag("commit-interval", "50ms")
 }
 
 fn copied(plan: &Plan, name: &str) -> String {
@@ -266,7 +266,7 @@ fn a_vehicle_is_forgotten_beside_a_run_on_kafka_and_s3() {
     let Some(servers) = Servers::find() else { return };
     let topics = Topics::create(&servers, "erasure", 1);
     // Days come within a second, one topic after the other: whoever is behind is waited for.
-    let lake = || Plan::kafka_to_s3(&servers, &topics).keep("changes=ever").flag("max-hold", "72h").flag("idle", "1h");
+    let lake = || Plan::kafka_to_s3(&servers, &topics).flag("max-hold", "72h").flag("idle", "1h");
     let plan = lake().flag("epoch", "50ms").flag("commit-interval", "200ms");
     let whole = lake().flag("compact", "off");
     let produce = |days: std::ops::Range<u32>| {

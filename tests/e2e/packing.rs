@@ -20,7 +20,7 @@ const IN_ONE: u64 = 5 * RECORDS as u64 + 1;
 const A_LOOK: Duration = Duration::from_secs(60);
 
 fn plan(log: &JsonLog) -> Plan {
-    log.plan().keep("changes=ever").flag("epoch", "20ms").flag("commit-interval", "50ms")
+    log.plan().flag("epoch", "20ms").flag("commit-interval", "50ms")
 }
 
 /// Appends a batch; an incident has statuses in eight of them.
@@ -118,7 +118,7 @@ fn a_packed_lake_holds_what_one_holds_that_is_not() {
     let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
     print!("{}", python::run("packs.py", &[&[plan.lake().place()], versions.as_slice()].concat()));
 
-    let unpacked = Plan::files(log.folder()).flag("compact", "off").keep("changes=ever");
+    let unpacked = Plan::files(log.folder()).flag("compact", "off");
     unpacked.drain(1, 1);
     assert!(self::packs(&unpacked.lake().commits()).is_empty());
     same(&log, &plan, &unpacked);
@@ -176,7 +176,7 @@ fn runs_that_are_killed_while_they_pack_leave_a_sound_lake() {
     plan.verify();
     assert!(packs(&plan.lake().commits()).len() > 2);
     print!("{}", python::run("../oracle/compare.py", &[plan.lake().place()]));
-    let unpacked = Plan::files(log.folder()).flag("compact", "off").keep("changes=ever");
+    let unpacked = Plan::files(log.folder()).flag("compact", "off");
     unpacked.drain(2, 1);
     same(&log, &plan, &unpacked);
 }

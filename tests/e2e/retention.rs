@@ -33,7 +33,7 @@ pub(super) fn keeping(plan: Plan) -> Plan {
 }
 
 pub(super) fn whole(log: &JsonLog) -> Plan {
-    log.plan().keep("changes=ever")
+    log.plan()
 }
 
 /// The tables that a rule means.
@@ -220,7 +220,7 @@ fn who_asks_for_retention_is_served_by_the_run_or_serves_himself() {
     whole.drain(1, 2);
     let copy = whole.fresh_path("idle");
     assert!(Command::new("cp").arg("-r").arg(whole.lake().place()).arg(&copy).status().expect("cp").success());
-    let idle = log.plan().keep("changes=ever").into_lake(&copy.display().to_string());
+    let idle = log.plan().into_lake(&copy.display().to_string());
     let horizon = idle.lake().commits().last().and_then(|commit| commit.horizon).expect("a horizon");
 
     let (would, code, _) = retain(&idle, &["--dry-run"]);
