@@ -2,7 +2,7 @@
 //! the client has gone, conflicts where nothing is, 500, objects that a listing does not show yet, deletions that stop half
 //! way, calls that take very long. What it does and when is told to the history.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct Store {
     inner: Arc<InMemory>,
     world: World,
     /// When each object was written, in milliseconds.
-    written: Arc<Mutex<BTreeMap<Path, i64>>>,
+    written: Arc<Mutex<HashMap<Path, i64>>>,
 }
 
 /// What becomes of a call.

@@ -18,19 +18,22 @@ use crate::lake::store::{Lake, Stored};
 /// How a Parquet file ends.
 const MAGIC: [u8; 4] = *b"PAR1";
 
+/// Fewer rows are not compressed: to make a compressor for each column takes longer than to write it.
+const FEW: usize = 64;
+
 /// A batch as a Parquet file: a function of it.
 ///
 /// # Errors
 /// A column that Parquet does not have.
 pub(in crate::lake) fn encode(batch: &RecordBatch) -> Result<Bytes, ArrowError> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties().build()))?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(batch.num_rows()).build()))?;
     writer.write(batch)?;
     Ok(writer.into_inner()?.into())
 }
 
-/// How they are written.
-pub(in crate::lake) fn properties() -> WriterPropertiesBuilder {
-    let compression = Compression::ZSTD(ZstdLevel::default());
+/// How they are written where there are so many rows.
+pub(in crate::lake) fn properties(rows: usize) -> WriterPropertiesBuilder {
+    let compression = if rows < FEW { Compression::UNCOMPRESSED } else { Compression::ZSTD(ZstdLevel::default()) };
     WriterProperties::builder().set_created_by("citystream".into()).set_compression(compression)
 }
 

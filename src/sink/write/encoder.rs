@@ -14,11 +14,11 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use citystream_dataflows::time::{DAY, Micros};
-use parquet::file::properties::WriterProperties;
 
+use super::EncodeError;
 use super::group::{EncodedFile, Finished, Group};
 use super::join::joined;
-use super::{EncodeError, properties};
+use super::properties::Properties;
 use crate::columns::row::column;
 use crate::columns::tables::Table;
 
@@ -70,7 +70,7 @@ pub struct Sealed {
 pub struct Encoder {
     options: EncoderOptions,
     /// By table.
-    properties: Vec<WriterProperties>,
+    properties: Vec<Properties>,
     /// By table and days since 1970 of its day column.
     groups: BTreeMap<(Table, i64), Group>,
     finished: Vec<EncodedFile>,
@@ -79,7 +79,7 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder without rows.
     pub fn new(options: EncoderOptions) -> Result<Encoder, EncodeError> {
-        let properties = Table::all().map(properties::of).collect::<Result<_, _>>()?;
+        let properties = Table::all().map(Properties::of).collect::<Result<_, _>>()?;
         Ok(Encoder { options, properties, groups: BTreeMap::new(), finished: Vec::new() })
     }
 

@@ -9,6 +9,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::properties::WriterProperties;
 
 use super::EncodeError;
+use super::properties::Properties;
 use crate::columns::row::column;
 use crate::columns::tables::{DIFF, LOG_TIME, QUALITY_WINDOW, ROW_KEY, Table, schema};
 use crate::lake::digest;
@@ -113,16 +114,13 @@ impl Group {
     }
 
     /// Writes all rows that wait. Returns the file when it has reached `target` bytes.
-    pub(super) fn flush(
-        &mut self,
-        properties: &WriterProperties,
-        target: usize,
-    ) -> Result<Option<Finished>, EncodeError> {
+    pub(super) fn flush(&mut self, properties: &Properties, target: usize) -> Result<Option<Finished>, EncodeError> {
         if self.rows == 0 {
             return Ok(None);
         }
         let sorted = self.sorted();
         let batches = std::mem::take(&mut self.batches);
+        let properties = properties.for_bytes(self.bytes);
         self.rows = 0;
         self.bytes = 0;
         let file = match &mut self.file {

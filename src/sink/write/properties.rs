@@ -8,8 +8,29 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 
-/// The writer properties of a table's files.
-pub(in crate::sink) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
+/// Where fewer bytes are in a file its columns are not compressed: to make a compressor for each takes longer than to write it.
+const LITTLE: usize = 32 << 10;
+
+/// The writer properties of a table's files, for little and for much in a file.
+pub(in crate::sink) struct Properties {
+    little: WriterProperties,
+    much: WriterProperties,
+}
+
+impl Properties {
+    pub(in crate::sink) fn of(table: Table) -> Result<Properties, ParquetError> {
+        let much = of(table)?;
+        let little = much.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build();
+        Ok(Properties { little, much })
+    }
+
+    /// Those of a file of so many bytes, about.
+    pub(in crate::sink) fn for_bytes(&self, bytes: usize) -> &WriterProperties {
+        if bytes < LITTLE { &self.little } else { &self.much }
+    }
+}
+
+fn of(table: Table) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("citystream ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)

@@ -11,7 +11,8 @@ use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::Micros;
 use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::basic::Compression;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 
 use super::encoder::{Remainder, date};
 use super::*;
@@ -248,6 +249,20 @@ fn statistics_on_event_time_stand_in_every_file() {
         let index = reader.schema().index_of(name).unwrap();
         let statistics = reader.metadata().row_group(0).column(index).statistics().unwrap();
         assert!(statistics.min_bytes_opt().is_some() && statistics.max_bytes_opt().is_some());
+    }
+}
+
+#[test]
+fn little_is_not_compressed_and_much_is() {
+    for (rows, is_compressed) in [(20, false), (5000, true)] {
+        let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
+        encoder.append(Table::Raw(Topic::GPS), batches(0, rows).remove(0).1).unwrap();
+        for file in encoder.seal_all().unwrap() {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file.data.clone()).unwrap();
+            let columns = reader.metadata().row_group(0).columns();
+            let found = |column: &ColumnChunkMetaData| column.compression() != Compression::UNCOMPRESSED;
+            assert!(columns.iter().all(|column| found(column) == is_compressed), "{rows} rows");
+        }
     }
 }
 
