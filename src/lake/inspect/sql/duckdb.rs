@@ -18,8 +18,7 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, contents: &Contents) -> Strin
     if lake.local_root().is_none() {
         sql += &secret(options);
     }
-    sql += &format!("SET VARIABLE lake = '{root}';\n{}", live_files());
-    sql += &live_rows();
+    sql += &format!("SET VARIABLE lake = '{root}';\n{}{}", live_files(lake), live_rows(lake));
     for (table, schema) in contents.tables().map(|table| (table.name(), schema(table))) {
         let columns: Vec<_> = schema
             .fields()
@@ -41,27 +40,80 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, contents: &Contents) -> Strin
     sql
 }
 
-/// The files of the table of commits, without those that a file of more versions has the rows of.
-fn live_rows() -> String {
-    let commits = layout::table(layout::COMMITS_TABLE);
+/// Numbered files from a number on, as a variable of DuckDB's: a folder may hold hundreds of thousands, and is not listed.
+struct Numbered<'a> {
+    variable: &'a str,
+    /// Below the lake.
+    folder: &'a str,
+    /// The first number, as an expression.
+    first: &'a str,
+}
+
+/// More of them are there only where neither roots nor checkpoints could be written for long: then all are listed.
+const AHEAD: u64 = 10_000;
+/// As many begin alike on a store that lists by prefix.
+const ALIKE: u64 = 1_000;
+
+impl Numbered<'_> {
+    /// A directory is asked for each name, S3 for names that begin alike.
+    fn find(&self, lake: &Lake) -> String {
+        let Numbered { variable, folder, first } = self;
+        let (of, names, shape) = match lake.local_root() {
+            Some(_) => (first.to_string(), AHEAD, "{:020d}"),
+            None => (format!("{first} // {ALIKE}"), AHEAD / ALIKE, "{:017d}*"),
+        };
+        format!(
+            "SET VARIABLE {variable} = (SELECT list(format('{{}}/{folder}/{shape}.json', getvariable('lake'), n))\n\
+             \x20 FROM range({of}, {of} + {names}) AS numbers(n));\n\
+             SET VARIABLE {variable} = (SELECT if(count(*) < {}, getvariable('{variable}'), [getvariable('lake') || '/{folder}/*.json'])\n\
+             \x20 FROM glob(getvariable('{variable}')));\n\
+             SET VARIABLE {variable} = (SELECT list(file ORDER BY file) FROM glob(getvariable('{variable}'))\n\
+             \x20 WHERE parse_filename(file) >= format('{{:020d}}', {first}));\n",
+            AHEAD - ALIKE
+        )
+    }
+}
+
+/// The files of the table of commits: those of its last checkpoint, and what the versions after it do.
+fn live_rows(lake: &Lake) -> String {
+    let (table, log) = (layout::table(layout::COMMITS_TABLE), layout::delta_log(layout::COMMITS_TABLE));
+    let first = "coalesce(getvariable('commits_checkpoint') + 1, 0)";
+    let later = Numbered { variable: "commits_later", folder: &log, first };
+    // What has no `*` S3 takes to be there.
+    let any = if lake.local_root().is_some() { "" } else { "*" };
+    let action = "STRUCT(path VARCHAR)";
     format!(
-        "SET VARIABLE commits_files = (WITH files AS (SELECT file, parse_filename(file, true)[:20] AS last,\n\
-         \x20 coalesce(nullif(split_part(parse_filename(file, true), '-', 2), '')::INT, 1) AS versions\n\
-         \x20 FROM glob(getvariable('lake') || '/{commits}/*.parquet'))\n\
-         \x20 SELECT list(file ORDER BY last) FROM files WHERE last > coalesce((SELECT max(whole.last)\n\
-         \x20 FROM files AS whole WHERE whole.versions > files.versions), ''));\n"
+        "SET VARIABLE commits_checkpoint = (SELECT max(file) FROM glob(getvariable('lake') || '/{log}/_last_checkpoint{any}'));\n\
+         SET VARIABLE commits_checkpoint = (SELECT max(version) FROM query(if(getvariable('commits_checkpoint') IS NULL,\n\
+         \x20 'SELECT NULL::BIGINT AS version',\n\
+         \x20 'SELECT version FROM read_json(getvariable(''commits_checkpoint''), columns = {{version: ''BIGINT''}})')));\n\
+         {}\
+         CREATE OR REPLACE TEMP TABLE commits_actions AS SELECT \"add\".path AS added, \"remove\".path AS removed\n\
+         \x20 FROM query(if(getvariable('commits_later') IS NULL,\n\
+         \x20 'SELECT NULL::{action} AS \"add\", NULL::{action} AS \"remove\" LIMIT 0',\n\
+         \x20 'SELECT * FROM read_json(getvariable(''commits_later''), format = ''newline_delimited'',\n\
+         \x20   columns = {{\"add\": ''{action}'', \"remove\": ''{action}''}})'))\n\
+         \x20 UNION ALL SELECT \"add\".path, NULL FROM query(if(getvariable('commits_checkpoint') IS NULL,\n\
+         \x20 'SELECT NULL::{action} AS \"add\" LIMIT 0',\n\
+         \x20 'SELECT \"add\" FROM read_parquet(format(''{{}}/{log}/{{:020d}}.checkpoint.parquet'', getvariable(''lake''),\n\
+         \x20   getvariable(''commits_checkpoint'')))'));\n\
+         SET VARIABLE commits_files = (SELECT list(getvariable('lake') || '/{table}/' || added ORDER BY added)\n\
+         \x20 FROM commits_actions WHERE added IS NOT NULL AND added NOT IN\n\
+         \x20 (SELECT removed FROM commits_actions WHERE removed IS NOT NULL));\n",
+        later.find(lake)
     )
 }
 
 /// What makes `lake_files` known, by the name of a table.
-fn live_files() -> String {
-    let (commits, roots) = (layout::COMMITS, layout::SNAPSHOTS);
+fn live_files(lake: &Lake) -> String {
+    let roots = layout::SNAPSHOTS;
     let files = "MAP(VARCHAR, STRUCT(path VARCHAR)[])";
     let json = "format = ''newline_delimited'', maximum_object_size = 268435456";
+    let first = "coalesce(parse_filename(getvariable('lake_root'), true)::BIGINT + 1, 0)";
+    let later = Numbered { variable: "lake_later", folder: layout::COMMITS, first };
     format!(
         "SET VARIABLE lake_root = (SELECT max(file) FROM glob(getvariable('lake') || '/{roots}/*.json'));\n\
-         SET VARIABLE lake_later = (SELECT list(file ORDER BY file) FROM glob(getvariable('lake') || '/{commits}/*.json')\n\
-         \x20 WHERE parse_filename(file) > coalesce(parse_filename(getvariable('lake_root')), ''));\n\
+         {}\
          CREATE OR REPLACE TEMP TABLE lake_commits AS SELECT * FROM query(if(getvariable('lake_later') IS NULL,\n\
          \x20 'SELECT NULL::UBIGINT AS seq, NULL::{files} AS added, NULL::{files} AS removed LIMIT 0',\n\
          \x20 'SELECT seq, added, removed FROM read_json(getvariable(''lake_later''), columns = {{seq: ''UBIGINT'',\n\
@@ -77,7 +129,8 @@ fn live_files() -> String {
          CREATE OR REPLACE TEMP MACRO lake_files(name) AS (SELECT list(getvariable('lake') || '/' || path ORDER BY path) FROM\n\
          \x20 (SELECT unnest(flatten(map_extract(added, name))).path AS path FROM lake_commits\n\
          \x20  UNION ALL SELECT path FROM lake_rooted WHERE \"table\" = name)\n\
-         \x20 WHERE path NOT IN (SELECT unnest(flatten(map_extract(removed, name))).path FROM lake_commits));\n"
+         \x20 WHERE path NOT IN (SELECT unnest(flatten(map_extract(removed, name))).path FROM lake_commits));\n",
+        later.find(lake)
     )
 }
 
