@@ -1,14 +1,16 @@
 //! A file of JSON lines.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Message, Target};
 
-/// Appends each message as a line. What breaks off within a line, as a disk that is full does, is written again after it.
+/// Appends each message as a line.
 pub struct LogFile(pub PathBuf);
 
 impl Target for LogFile {
@@ -24,14 +26,51 @@ impl Target for LogFile {
         let lines: String = messages.iter().map(|message| format!("{}\n", message.body)).collect();
         let path = self.0.clone();
         async move {
-            let written = tokio::task::spawn_blocking(move || {
-                let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-                // In one piece, mostly: who reads along sees whole lines.
-                file.write_all(lines.as_bytes())?;
-                file.sync_data()
-            });
+            let written = tokio::task::spawn_blocking(move || append(&path, lines));
             written.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
         }
         .boxed()
+    }
+}
+
+/// Appends lines, in one piece mostly: who reads along sees whole ones. What a full disk takes of them is taken back; what a crash
+/// has left of a line stays one of its own.
+fn append(path: &Path, mut lines: String) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    if length > 0 && last_byte(path, length)? != b'\n' {
+        lines.insert(0, '\n');
+    }
+    let written = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // The lines come again in any case, and what is left of them is one of its own then.
+        let _ = file.set_len(length);
+    }
+    written
+}
+
+fn last_byte(path: &Path, length: u64) -> io::Result<u8> {
+    let mut byte = [0];
+    File::open(path)?.read_exact_at(&mut byte, length - 1)?;
+    Ok(byte[0])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_line_stays_a_line_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alerts.jsonl");
+        append(&path, "{\"id\":1}\n{\"id\":2}\n".to_owned()).unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"{\"id\"").unwrap();
+        append(&path, "{\"id\":3}\n".to_owned()).unwrap();
+        append(&path, "{\"id\":4}\n".to_owned()).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"id\":1}\n{\"id\":2}\n{\"id\"\n{\"id\":3}\n{\"id\":4}\n"
+        );
     }
 }
