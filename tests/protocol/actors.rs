@@ -7,6 +7,7 @@ use citystream::parts::{
     with_schemas,
 };
 
+use crate::WEEK_MS;
 use crate::rows::{self, TABLE};
 use crate::world::World;
 
@@ -60,6 +61,7 @@ impl Actor {
             Err(error) => return self.ended(&error),
         };
         committer.set_grace(self.world.look().history.grace_ms());
+        committer.set_age(self.world.chance(0.7).then_some(WEEK_MS));
         let mut publisher = match Publisher::open(&self.lake, LAKE, tables(), state.seq).await {
             Ok(publisher) => publisher,
             Err(error) => return self.ended(&error),

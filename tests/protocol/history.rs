@@ -15,7 +15,7 @@ pub(crate) type Named = (String, String);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     /// The bytes of all commits there ever were.
-    commits: Vec<Vec<u8>>,
+    commits: Vec<Arc<[u8]>>,
     read: Vec<Arc<Commit>>,
     /// The files that are live after each.
     live: Vec<Arc<BTreeSet<Named>>>,
@@ -25,6 +25,8 @@ pub(crate) struct History {
     graves: BTreeMap<String, i64>,
     /// Up to where commits are packed, as a commit says.
     packed: Option<u64>,
+    /// Up to where a root stands for the commits, and which commit says so.
+    base: Option<(u64, u64)>,
     /// What is in the store, but for commits, with its digest.
     objects: BTreeMap<String, String>,
     /// The data files that ever were, with their digests, and the vehicles that each has rows of.
@@ -48,7 +50,7 @@ pub(crate) struct History {
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
 
 /// What must have happened in many stories: otherwise they show nothing.
-pub(crate) const EVENTS: [&str; 16] = [
+pub(crate) const EVENTS: [&str; 18] = [
     "claims",
     "rows erased",
     "graves deleted at once",
@@ -58,6 +60,8 @@ pub(crate) const EVENTS: [&str; 16] = [
     "files packed",
     "packs of commits",
     "packed commits deleted",
+    "bases",
+    "packs deleted",
     "roots",
     "roots and parts deleted",
     "checkpoints",
@@ -201,15 +205,20 @@ impl History {
         }
         self.published = if commit.version.is_some() { seq } else { self.published };
         self.packed = commit.packed.as_ref().map(|packed| packed.through).or(self.packed);
+        if let Some(base) = &commit.base {
+            assert!(self.objects.contains_key(&root(base.root.seq)), "B7: commit {seq} names a base that is not there");
+            assert!(self.base < Some((base.root.seq, 0)), "B7: commit {seq} moves the base back");
+            self.base = Some((base.root.seq, seq));
+            self.count("bases");
+        }
         self.live.push(Arc::new(live));
         self.read.push(Arc::new(commit));
-        self.commits.push(bytes.to_vec());
+        self.commits.push(bytes.into());
     }
 
     fn check_pack(&self, path: &str, bytes: &[u8]) {
-        let (first, last) = path["commits/packs/".len()..].split_once('-').expect("a range");
-        let first: usize = first.parse().expect("a number");
-        let last: usize = last.strip_suffix(".jsonl.zst").expect("a pack").parse().expect("a number");
+        let last = pack_last(path).expect("a pack") as usize;
+        let first = last + 1 - COMMITS;
         let packed = zstd::decode_all(bytes).expect("a pack");
         assert_eq!(packed, self.commits[first..=last].concat(), "B7: {path} holds other bytes");
     }
@@ -234,11 +243,15 @@ impl History {
             let pack = format!("commits/packs/{:020}-{:020}.jsonl.zst", seq - seq % 1000, seq - seq % 1000 + 999);
             let is_packed = self.packed.is_some_and(|packed| seq <= packed) && self.objects.contains_key(&pack);
             self.count("packed commits deleted");
-            return assert!(is_packed, "B7: commit {seq} is deleted, and in no pack");
+            return assert!(is_packed || self.is_forgotten(seq), "B7: commit {seq} is deleted, and in no pack");
         }
-        if path.starts_with("commits/packs/") {
-            panic!("B7: {path} is deleted");
+        if let Some(last) = pack_last(path) {
+            assert!(self.is_forgotten(last), "B7: {path} is deleted, and no root that lasts stands for it");
         }
+        assert!(
+            self.base.is_none_or(|(base, _)| path != root(base)),
+            "B7: {path} is deleted, with which the history begins"
+        );
         let is_in =
             |live: Option<&Arc<BTreeSet<Named>>>| live.is_some_and(|live| live.iter().any(|(_, file)| file == path));
         for (what, live) in
@@ -260,8 +273,16 @@ impl History {
         }
     }
 
+    /// Whether a root stands for a commit, and a later one says so: then it is looked for no more.
+    fn is_forgotten(&self, seq: u64) -> bool {
+        let Some((_, named_by)) = self.base.filter(|(base, _)| seq < *base) else { return false };
+        let last = self.objects.keys().filter_map(|path| number(path, "snapshots/", ".json")).max();
+        last >= Some(named_by)
+    }
+
     fn count_deleted(&mut self, path: &str) {
         self.count(match path {
+            _ if path.starts_with("commits/packs/") => "packs deleted",
             _ if path.starts_with("snapshots/") => "roots and parts deleted",
             _ if path.starts_with("requests/") => "requests deleted",
             _ if path.contains("/_delta_log/") => "versions deleted",
@@ -273,6 +294,18 @@ impl History {
 
 fn files(of: &BTreeMap<String, Vec<citystream::parts::File>>) -> impl Iterator<Item = Named> + '_ {
     of.iter().flat_map(|(table, files)| files.iter().map(move |file| (table.clone(), file.path.clone())))
+}
+
+/// Commits in a pack.
+const COMMITS: usize = 1000;
+
+/// The last commit of a pack.
+fn pack_last(path: &str) -> Option<u64> {
+    path.strip_prefix("commits/packs/")?.strip_suffix(".jsonl.zst")?.split_once('-')?.1.parse().ok()
+}
+
+fn root(seq: u64) -> String {
+    format!("snapshots/{seq:020}.json")
 }
 
 /// The number in a name.

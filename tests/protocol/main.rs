@@ -31,10 +31,12 @@ use crate::store::Store;
 use crate::world::{Stage, World, alone};
 
 const HOUR_MS: i64 = 3_600_000;
+const WEEK_MS: i64 = 7 * 24 * HOUR_MS;
 /// When it all begins: 2026-11-02.
 const BEGIN_MS: i64 = 1_793_577_600_000;
-/// Where what is kept of a lake changes its shape: at the start, before a root, a checkpoint, a pack.
-const AGES: [u64; 5] = [0, 95, 993, 1094, 1194];
+/// Where what is kept of a lake changes its shape: at the start, before a root, a checkpoint, a pack, a base, and the end of what it
+/// stands for.
+const AGES: [u64; 7] = [0, 95, 993, 1094, 1194, 2194, 2294];
 
 /// A lake of so many commits, made without trouble.
 #[derive(Clone)]
@@ -48,7 +50,7 @@ fn lake(world: &World, store: &Store) -> Lake {
     Lake::with_store(Arc::new(store.clone()), "simulated").with_clock(Arc::new(world.clone()))
 }
 
-/// Lakes of some ages: the history of one run.
+/// Lakes of some ages: the history of one run, which keeps its commits for a week.
 fn pasts() -> Vec<Past> {
     let history = History::default().with_grace(2 * HOUR_MS);
     let world = World::new(Rng::new(7), BEGIN_MS, history);
@@ -67,13 +69,16 @@ fn pasts() -> Vec<Past> {
     let aged = world.clone();
     alone(&world, async move {
         let (mut committer, state) = Committer::claim(&lake, &"a".repeat(32)).await.expect("a claim");
+        committer.set_age(Some(WEEK_MS));
         let mut publisher = Publisher::open(&lake, LAKE, tables(), state.seq).await.expect("a publisher");
         let mut pasts = vec![past()];
         for age in AGES.windows(2) {
             // After a day commits are packed.
             aged.wait_ms(30 * HOUR_MS as u64).await;
+            // And the last ones are a week behind the first.
+            let pause = if age[1] > 2000 { 900_000 } else { 60_000 };
             for _ in age[0]..age[1] {
-                aged.wait_ms(60_000).await;
+                aged.wait_ms(pause).await;
                 let rows = if committer.next_seq() % 40 == 0 { 2 } else { 0 };
                 let (commit, file) = rows::commit(&committer, (rows, true), aged.look().now_ms);
                 if let Some((path, data)) = file {
@@ -196,8 +201,7 @@ async fn heal(world: World, lake: Lake, store: Store) {
 }
 
 /// Plays stories; what happened, or the first that fails.
-fn campaign(seeds: impl Iterator<Item = u64>) -> Result<Counts, u64> {
-    let pasts = pasts();
+fn campaign(pasts: &[Past], seeds: impl Iterator<Item = u64>) -> Result<Counts, u64> {
     let mut counts = Counts::new();
     for seed in seeds {
         let past = &pasts[(seed % pasts.len() as u64) as usize];
@@ -218,8 +222,11 @@ fn the_protocol_holds_whatever_befalls() {
     let first = number("CITYSTREAM_SEED").unwrap_or(first);
     let stories = number("CITYSTREAM_STORIES").unwrap_or(stories);
     println!("{stories} stories from CITYSTREAM_SEED={first} on");
+    let pasts = &pasts();
     let played = std::thread::scope(|scope| {
-        let halves = [0, 1].map(|half| scope.spawn(move || campaign((first..first + stories).skip(half).step_by(2))));
+        let halves = [0, 1];
+        let halves =
+            halves.map(|half| scope.spawn(move || campaign(pasts, (first..first + stories).skip(half).step_by(2))));
         halves.map(|half| half.join().expect("a thread"))
     });
     let mut counts = Counts::new();
