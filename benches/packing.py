@@ -2,7 +2,7 @@
 """What packing makes of a log that comes in many small commits, and what it costs: the simulated city, sent faster than time,
 read by runs that commit often, with --compact auto and off in turn.
 
-    python3 benches/packing.py [--span 2h] [--time-scale 20] [--commit-interval 100ms] [--vehicles 750] [--start TIME]
+    python3 benches/packing.py [--span 2h] [--time-scale 20] [--commit-interval 100ms] [--epoch 25ms] [--vehicles 750] [--start TIME]
 
 Two hours at 20 times real time, committed each 100 ms, are 3,600 commits in six minutes. Each pass prints its commits; how long
 one takes, from its proposal to its being durable (bounds of the metric's buckets); CPU seconds; the most live files a table had;
@@ -44,8 +44,8 @@ def metrics():
 
 
 def written(lake):
-    """The files of all commits: bytes in all, and what is live by table and date."""
-    total, live = 0, {}
+    """The files of all commits: bytes by how often they were packed, and what is live by table and date."""
+    total, live = collections.Counter(), {}
     for path in sorted(pathlib.Path(lake, "commits").glob("*.json")):
         commit = json.loads(path.read_bytes())
         for of in commit.get("removed", {}).values():
@@ -53,7 +53,7 @@ def written(lake):
                 live.pop(file["path"], None)
         for table, of in commit["added"].items():
             for file in of:
-                total += file["bytes"]
+                total[file.get("level", 0)] += file["bytes"]
                 live[file["path"]] = (table, file["date"], file["bytes"])
     return total, live.values()
 
@@ -68,7 +68,7 @@ def one(binary, args, compact, folder):
     simulator = subprocess.Popen(send, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     run = subprocess.Popen(
         [binary, "run", "--source", f"dir:{log}", "--lake", lake, "--commit-interval", args.commit_interval,
-         "--publish-interval", args.commit_interval, "--compact", compact, "--listen", LISTEN],
+         "--publish-interval", args.commit_interval, "--epoch", args.epoch, "--compact", compact, "--listen", LISTEN],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     most = collections.Counter()
     while simulator.poll() is None:
@@ -86,9 +86,15 @@ def one(binary, args, compact, folder):
     for table, date, size in live:
         sizes[(table, date)].append(size)
     now = status(binary, lake)
+    kept = sum(size for _, _, size in live)
+
+    def ratio(size):
+        return f"{size / kept:.2f}"
+
     print(f"{compact}: {now['seq'] + 1} commits of p50 {quantile(told, 0.5):g} ms, p99 {quantile(told, 0.99):g} ms; "
           f"{usage.ru_utime + usage.ru_stime:.0f} s of CPU; at most {max(most.values())} live files a table; "
-          f"{total / sum(size for _, _, size in live):.2f} bytes written for one that is live", flush=True)
+          f"{ratio(total.total())} bytes written for one that is live: by level "
+          f"{', '.join(ratio(total[level]) for level in sorted(total))}", flush=True)
     for (table, date), of in sorted(sizes.items()):
         print(f"    {table} {date}: {len(of)} files of {sum(of) / len(of) / 1e6:.2f} MB", flush=True)
 
@@ -98,6 +104,7 @@ def main():
     parser.add_argument("--span", default="2h")
     parser.add_argument("--time-scale", default="20")
     parser.add_argument("--commit-interval", default="100ms")
+    parser.add_argument("--epoch", default="25ms")
     parser.add_argument("--vehicles", default="750")
     parser.add_argument("--start", default="2026-06-01T23:00:00Z")
     parser.add_argument("--compact", default="auto,off")

@@ -2,15 +2,19 @@
 //! on the commits that there were.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use citystream::parts::{
     Commit, Committer, DeltaTable, File, Kind, Lake, Publisher, State, StoreOptions, read_settings, record,
+    with_schemas,
 };
 use citystream_dataflows::tables::Derived;
 use serde_json::Value;
+use tempfile::TempDir;
 
+use crate::common::json_log::JsonLog;
 use crate::common::{python, sized};
 
 /// Files that are packed into one: a table's live files are then as many as the digits of its commits add up to.
@@ -50,7 +54,7 @@ impl Aging {
             tidy: Vec::new(),
             ledger: BTreeMap::new(),
             origin: None,
-            version: Some(0),
+            version: None,
             pin: None,
             views: Default::default(),
             alerts: Vec::new(),
@@ -119,15 +123,64 @@ impl Aging {
     }
 }
 
-/// Of the table of commits, whose files are there: each commit is a version.
-async fn publisher(lake: &Lake) -> Publisher {
-    let lake_id = read_settings(lake).await.expect("the store").expect("settings").lake;
-    Publisher::open(lake, &lake_id, vec![DeltaTable::commits().expect("a table")], 0).await.expect("its log")
+/// A lake that is made without a run, one commit after the other.
+struct OldLake {
+    directory: TempDir,
+    runtime: tokio::runtime::Runtime,
+    lake: Lake,
+    committer: Committer,
+    publisher: Publisher,
+    aging: Aging,
+    commits_a_day: u64,
+    /// How many commits are one version.
+    a_version: u64,
+}
+
+impl OldLake {
+    /// Without commits yet, of a week; its Delta logs are those of these tables.
+    fn new(tables: Vec<DeltaTable>, commits: u64, a_version: u64) -> OldLake {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_string_lossy().into_owned();
+        let made = Command::new(env!("CARGO_BIN_EXE_citystream")).args(["lake", "init", "--lake", &path]).output();
+        assert!(made.expect("citystream").status.success());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (lake, committer, publisher) = runtime.block_on(async {
+            let lake = Lake::open(&path, &StoreOptions::default()).await.expect("the lake");
+            let (committer, _) = Committer::claim(&lake, &"a".repeat(32)).await.expect("a claim");
+            let lake_id = read_settings(&lake).await.expect("the store").expect("settings").lake;
+            let publisher = Publisher::open(&lake, &lake_id, tables, 0).await.expect("its logs");
+            (lake, committer, publisher)
+        });
+        let aging = Aging::default();
+        OldLake { directory, runtime, lake, committer, publisher, aging, commits_a_day: commits / 7, a_version }
+    }
+
+    fn path(&self) -> &str {
+        self.directory.path().to_str().expect("text")
+    }
+
+    /// The next commit.
+    fn next(&mut self) -> Commit {
+        let version = self.committer.next_seq().is_multiple_of(self.a_version).then_some(0);
+        Commit { version, ..self.aging.next(self.committer.state().expect("a state"), self.commits_a_day) }
+    }
+
+    /// Makes a commit, and the version that it ends; how long the commit took.
+    fn commit(&mut self, commit: Commit) -> Duration {
+        let OldLake { runtime, committer, publisher, aging, .. } = self;
+        let asked = Instant::now();
+        let commit = runtime.block_on(committer.propose(commit)).expect("a commit");
+        let took = asked.elapsed();
+        runtime.block_on(publisher.publish(&commit)).expect("a version");
+        aging.landed(&commit);
+        runtime.block_on(committer.tend());
+        took
+    }
 }
 
 /// What this process holds.
 fn memory_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
     line.trim_end_matches("kB").trim().parse::<u64>().expect("a number") / 1024
 }
@@ -145,34 +198,20 @@ fn measure(lake: &str, live: usize) -> Value {
 #[test]
 fn an_old_lake_costs_what_its_live_files_cost() {
     let commits: u64 = sized(3_000, 300_000);
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().to_string_lossy().into_owned();
-    let made = Command::new(env!("CARGO_BIN_EXE_citystream")).args(["lake", "init", "--lake", &path]).status();
-    assert!(made.expect("citystream").success());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (lake, mut committer) = runtime.block_on(async {
-        let lake = Lake::open(&path, &StoreOptions::default()).await.expect("the lake");
-        let (committer, _) = Committer::claim(&lake, &"a".repeat(32)).await.expect("a claim");
-        (lake, committer)
-    });
-    let (mut aging, mut publisher) = (Aging::default(), runtime.block_on(publisher(&lake)));
+    // Of the table of commits, whose files are there: each commit is a version.
+    let mut old = OldLake::new(vec![DeltaTable::commits().expect("a table")], commits, 1);
     let mut measured = Vec::new();
     for until in [commits / 10, commits] {
-        while committer.next_seq() <= until {
+        while old.committer.next_seq() <= until {
             let (began, mut took) = (Instant::now(), Vec::new());
-            let end = until.min(committer.next_seq() + commits / 10);
-            while committer.next_seq() <= end {
-                let commit = aging.next(committer.state().expect("a state"), commits / 7);
-                let asked = Instant::now();
-                let commit = runtime.block_on(committer.propose(commit)).expect("a commit");
-                took.push(asked.elapsed());
-                runtime.block_on(publisher.publish(&commit)).expect("a version");
-                aging.landed(&commit);
-                runtime.block_on(committer.tend());
+            let end = until.min(old.committer.next_seq() + commits / 10);
+            while old.committer.next_seq() <= end {
+                let commit = old.next();
+                took.push(old.commit(commit));
             }
             took.sort_unstable();
             let of = |part: usize| took[(took.len() - 1) * part / 100];
-            let (made, seconds) = (aging.made, began.elapsed().as_secs_f64());
+            let (made, seconds) = (old.aging.made, began.elapsed().as_secs_f64());
             println!(
                 "commit {end}, {made} files ever, {seconds:.0} s; a commit p50 {:?}, p99 {:?}; {} MiB",
                 of(50),
@@ -181,10 +220,10 @@ fn an_old_lake_costs_what_its_live_files_cost() {
             );
         }
         let asked = Instant::now();
-        let state = runtime.block_on(citystream::parts::state(&lake)).expect("a history").expect("a state");
-        assert_eq!(Some(&state), committer.state());
+        let state = old.runtime.block_on(citystream::parts::state(&old.lake)).expect("a history").expect("a state");
+        assert_eq!(Some(&state), old.committer.state());
         println!("a start knows where it stands after {:.3} s", asked.elapsed().as_secs_f64());
-        measured.push(measure(&path, aging.live_files()));
+        measured.push(measure(old.path(), old.aging.live_files()));
     }
     let [young, old] = &measured[..] else { panic!("two measurements") };
     let number = |of: &Value, name: &str| of[name].as_f64().expect("a number");
@@ -197,4 +236,39 @@ fn an_old_lake_costs_what_its_live_files_cost() {
     for name in ["status_s", "sql_s"] {
         assert!(number(old, name) < 2.0, "{name}: {}", number(old, name));
     }
+}
+
+/// A hundred commits are one version here, of all tables: there would be millions of objects otherwise.
+#[test]
+fn a_run_starts_soon_on_an_old_lake() {
+    let commits: u64 = sized(3_000, 300_000);
+    let tables: Vec<Derived> = Derived::all().collect();
+    let mut old = OldLake::new(DeltaTable::all(with_schemas(&tables)).expect("tables"), commits, 100);
+    while old.committer.next_seq() < commits {
+        let commit = old.next();
+        old.commit(commit);
+    }
+    // Its files are told of, and are not there: none is of the last days, which a start reads.
+    let commit = old.next();
+    let month = Some(commit.horizon.expect("a horizon") + 30 * 86_400_000_000);
+    old.commit(Commit {
+        horizon: month,
+        version: Some(0),
+        added: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        tidy: Vec::new(),
+        ..commit
+    });
+    let log = JsonLog::new();
+    let plan = log.plan().flag("compact", "off").into_lake(old.path());
+    let (began, asked) = (SystemTime::now(), Instant::now());
+    plan.drain(1, 1);
+    let drained = asked.elapsed();
+    let path = old.directory.path().join(format!("commits/{:020}.json", commits + 1));
+    let claim: Commit = serde_json::from_slice(&fs::read(path).expect("a commit")).expect("a commit");
+    let began_ms = began.duration_since(SystemTime::UNIX_EPOCH).expect("today").as_millis() as i64;
+    let claimed_ms = claim.time_ms - began_ms;
+    println!("{commits} commits: claimed after {claimed_ms} ms, drained after {drained:?}");
+    assert_eq!(claim.kind, Kind::Claim);
+    assert!(claimed_ms < 1_000 && drained < Duration::from_secs(5), "{claimed_ms} ms, {drained:?}");
 }

@@ -1,10 +1,10 @@
 //! DuckDB needs no extension on a local lake: the live files are those of the newest root's parts and of the commits after
 //! it, read once into variables, so that all tables are of one commit. A table without rows yet is an empty view.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 
 use super::{Contents, quoted};
-use crate::columns::tables::schema;
+use crate::columns::tables::{commits, schema};
 use crate::lake::history::layout;
 use crate::lake::store::Lake;
 use crate::lake::store::StoreOptions;
@@ -20,24 +20,29 @@ pub fn duckdb(lake: &Lake, options: &StoreOptions, contents: &Contents) -> Strin
     }
     sql += &format!("SET VARIABLE lake = '{root}';\n{}{}", live_files(lake), live_rows(lake));
     for (table, schema) in contents.tables().map(|table| (table.name(), schema(table))) {
-        let columns: Vec<_> = schema
-            .fields()
-            .iter()
-            .map(|f| format!("NULL::{} AS \"{}\"", duckdb_type(f.data_type()), f.name()))
-            .collect();
-        sql += &format!(
-            "SET VARIABLE {table}_files = (SELECT lake_files('{table}'));\n\
-             CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM query(if(getvariable('{table}_files') IS NULL,\n\
-             \x20 'SELECT {}, NULL::DATE AS {} LIMIT 0',\n\
-             \x20 'SELECT * FROM read_parquet(getvariable(''{table}_files''), hive_partitioning = true)'));\n",
-            columns.join(", "),
-            layout::date_column(table)
-        );
+        let columns = format!("{}, NULL::DATE AS {}", nothing(&schema), layout::date_column(table));
+        sql += &format!("SET VARIABLE {table}_files = (SELECT lake_files('{table}'));\n{};\n", view(table, &columns));
     }
     sql += &contents.views_of_now("CREATE OR REPLACE TEMP VIEW", '"');
-    sql += "CREATE OR REPLACE TEMP VIEW commits AS SELECT * FROM read_parquet(getvariable('commits_files'))\n\
-         \x20 WHERE seq <= (SELECT coalesce(max(seq), parse_filename(getvariable('lake_root'), true)::UBIGINT) FROM lake_commits);\n";
-    sql
+    let commits = view(layout::COMMITS_TABLE, &nothing(&commits::schema()));
+    let last = "coalesce(max(seq), parse_filename(getvariable('lake_root'), true)::UBIGINT)";
+    sql + &format!("{commits}\n\x20 WHERE seq <= (SELECT {last} FROM lake_commits);\n")
+}
+
+/// A view of the files in a variable, or where that has none of these columns.
+fn view(table: &str, columns: &str) -> String {
+    format!(
+        "CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM query(if(getvariable('{table}_files') IS NULL,\n\
+         \x20 'SELECT {columns} LIMIT 0',\n\
+         \x20 'SELECT * FROM read_parquet(getvariable(''{table}_files''), hive_partitioning = true)'))"
+    )
+}
+
+/// The columns of a table without a value.
+fn nothing(schema: &Schema) -> String {
+    let columns: Vec<_> =
+        schema.fields().iter().map(|f| format!("NULL::{} AS \"{}\"", duckdb_type(f.data_type()), f.name())).collect();
+    columns.join(", ")
 }
 
 /// Numbered files from a number on, as a variable of DuckDB's: a folder may hold hundreds of thousands, and is not listed.
@@ -158,6 +163,11 @@ fn duckdb_type(arrow: &DataType) -> String {
         DataType::Binary => "BLOB".into(),
         DataType::Date32 => "DATE".into(),
         DataType::Timestamp(..) => "TIMESTAMPTZ".into(),
+        DataType::Struct(fields) => {
+            let fields: Vec<_> =
+                fields.iter().map(|f| format!("\"{}\" {}", f.name(), duckdb_type(f.data_type()))).collect();
+            format!("STRUCT({})", fields.join(", "))
+        }
         DataType::List(item) => format!("{}[]", duckdb_type(item.data_type())),
         _ => "VARCHAR".into(),
     }
