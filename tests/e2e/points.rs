@@ -11,7 +11,7 @@ use citystream::parts::{Collection, Lake as Store, collect_garbage};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::retention::{compare, cutoffs, horizon, keeping, whole};
+use super::retention::{compare, cutoffs, horizon, keeping};
 use crate::common::growing::{A_DAY, batch, while_growing};
 use crate::common::json_log::JsonLog;
 use crate::common::live::now_ms;
@@ -126,7 +126,7 @@ impl World {
         self.plan.lake().copy_to(&copy);
         let kept = self.log.plan().into_lake(&copy.display().to_string());
         print!("{}", python::run("only_live.py", &[kept.lake().place()]));
-        let whole = whole(&self.log);
+        let whole = self.log.plan();
         whole.drain(1, 2);
         print!("{}", python::run("../oracle/compare.py", &[whole.lake().place()]));
         compare(&kept, &whole, &["--now"], &cutoffs(horizon(&kept.lake().commits())));

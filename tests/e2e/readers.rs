@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use citystream::parts::{Committer, Lake as Store, StoreOptions};
 
+use crate::common::json_log::JsonLog;
 use crate::common::{
     Generator, Lake, Plan, Rng, Servers, Shape, Topics, files, python, sized, wait_until, while_producing,
 };
@@ -111,6 +112,20 @@ fn a_filter_over_a_long_log_finds_all_rows_and_leaves_files_out() {
         println!("{answer}");
     }
     plan.verify();
+}
+
+#[test]
+fn a_lake_without_a_commit_has_empty_views() {
+    if !python::available() {
+        return;
+    }
+    let plan = JsonLog::new().plan();
+    plan.init();
+    let views = statements(&plan, "duckdb");
+    for view in ["commits", "raw_gps", "traffic_5m_now"] {
+        let count = python::run("pasted.py", &[&views, &format!("SELECT count(*) FROM {view}")]);
+        assert_eq!(count.trim(), "0", "{view}");
+    }
 }
 
 /// A file of what `lake sql` prints for a reader.

@@ -32,10 +32,6 @@ pub(super) fn keeping(plan: Plan) -> Plan {
     KEEP.iter().fold(plan, |plan, (tables, days)| plan.keep(&format!("{tables}={days}d")))
 }
 
-pub(super) fn whole(log: &JsonLog) -> Plan {
-    log.plan()
-}
-
 /// The tables that a rule means.
 fn meant(rule: &str) -> Vec<&'static str> {
     const RAW: [&str; 6] = ["raw_vehicle", "raw_gps", "raw_traffic", "raw_weather", "raw_emergency", "dead_letters"];
@@ -113,7 +109,7 @@ fn what_is_kept_is_what_a_lake_holds_that_drops_nothing() {
         days += more;
         kept.drain(processes, workers);
     }
-    let whole = whole(&log);
+    let whole = log.plan();
     whole.drain(1, 1);
     assert_eq!(drops(&whole.lake().commits()), 0);
     // The last day's commit may have dropped by a horizon of the day before: one more moves on.
@@ -192,7 +188,7 @@ fn runs_that_are_killed_keep_what_they_are_to_keep() {
     kept.drain(2, 1);
     log.minute(2 * sized(8, 30) * 1440 + 60, 1);
     kept.drain(1, 1);
-    let whole = whole(&log);
+    let whole = log.plan();
     whole.drain(1, 2);
     let commits = kept.lake().commits();
     println!("{} commits drop {} times", commits.len(), drops(&commits));
@@ -216,7 +212,7 @@ fn who_asks_for_retention_is_served_by_the_run_or_serves_himself() {
     }
     let log = JsonLog::new();
     (0..12).for_each(|n| day(&log, n));
-    let whole = whole(&log).flag("epoch", "50ms").flag("commit-interval", "100ms");
+    let whole = log.plan().flag("epoch", "50ms").flag("commit-interval", "100ms");
     whole.drain(1, 2);
     let copy = whole.fresh_path("idle");
     assert!(Command::new("cp").arg("-r").arg(whole.lake().place()).arg(&copy).status().expect("cp").success());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use citystream::parts::TidyKind;
 
 use super::readers::statements;
-use super::retention::{compare, cutoffs, horizon, whole};
+use super::retention::{compare, cutoffs, horizon};
 use crate::common::growing::{A_DAY, batch};
 use crate::common::json_log::JsonLog;
 use crate::common::python::Script;
@@ -44,7 +44,7 @@ fn each_read_of_sealed_tables_is_one_commit_whatever_the_run_does() {
     let files: Vec<String> = [&found, &by_spark, &in_the_end].map(|path| path.display().to_string()).into();
     let there: Vec<&str> = files.iter().map(String::as_str).filter(|path| Path::new(path).exists()).collect();
     println!("{}", python::run("sealed.py", &[&["check", plan.lake().place()], there.as_slice()].concat()));
-    let whole = whole(&log);
+    let whole = log.plan();
     whole.drain(1, 2);
     print!("{}", python::run("../oracle/compare.py", &[whole.lake().place()]));
     let mut cutoffs = cutoffs(horizon(&plan.lake().commits()));

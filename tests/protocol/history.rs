@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use citystream::parts::{Commit, Kind, digest};
+use serde_json::Value;
 
 use crate::rows;
 
@@ -25,6 +26,8 @@ pub(crate) struct History {
     graves: BTreeMap<String, i64>,
     /// Up to where commits are packed, as a commit says.
     packed: Option<u64>,
+    /// The objects that each root there ever was is of.
+    roots: BTreeMap<u64, Arc<BTreeSet<String>>>,
     /// Up to where a root stands for the commits, and which commit says so.
     base: Option<(u64, u64)>,
     /// What is in the store, but for commits, with its digest.
@@ -149,10 +152,12 @@ impl History {
             self.check_pack(path, bytes);
             self.count("packs of commits");
         }
-        match path {
-            _ if number(path, "snapshots/", ".json").is_some() => self.count("roots"),
-            _ if path.ends_with(".checkpoint.parquet") => self.count("checkpoints"),
-            _ => {}
+        if let Some(seq) = number(path, "snapshots/", ".json") {
+            self.roots.insert(seq, Arc::new([path.to_owned()].into_iter().chain(parts(bytes)).collect()));
+            self.count("roots");
+        }
+        if path.ends_with(".checkpoint.parquet") {
+            self.count("checkpoints");
         }
         let (sum, log) = (digest(bytes), path.split_once("/_delta_log/"));
         if let Some((table, version)) = log.and_then(|(table, name)| Some((table, number(name, "", ".json")?))) {
@@ -217,8 +222,9 @@ impl History {
     }
 
     fn check_pack(&self, path: &str, bytes: &[u8]) {
-        let last = pack_last(path).expect("a pack") as usize;
-        let first = last + 1 - COMMITS;
+        let last = pack_last(path).expect("a pack");
+        assert_eq!(path, pack(last));
+        let (first, last) = ((last + 1 - COMMITS) as usize, last as usize);
         let packed = zstd::decode_all(bytes).expect("a pack");
         assert_eq!(packed, self.commits[first..=last].concat(), "B7: {path} holds other bytes");
     }
@@ -240,16 +246,16 @@ impl History {
     /// An object is being deleted.
     pub(crate) fn deleted(&mut self, path: &str, now_ms: i64) {
         if let Some(seq) = number(path, "commits/", ".json") {
-            let pack = format!("commits/packs/{:020}-{:020}.jsonl.zst", seq - seq % 1000, seq - seq % 1000 + 999);
-            let is_packed = self.packed.is_some_and(|packed| seq <= packed) && self.objects.contains_key(&pack);
+            let is_packed = self.packed.is_some_and(|packed| seq <= packed) && self.objects.contains_key(&pack(seq));
             self.count("packed commits deleted");
             return assert!(is_packed || self.is_forgotten(seq), "B7: commit {seq} is deleted, and in no pack");
         }
         if let Some(last) = pack_last(path) {
             assert!(self.is_forgotten(last), "B7: {path} is deleted, and no root that lasts stands for it");
         }
+        let begins = self.base.and_then(|(base, _)| self.roots.get(&base));
         assert!(
-            self.base.is_none_or(|(base, _)| path != root(base)),
+            begins.is_none_or(|begins| !begins.contains(path)),
             "B7: {path} is deleted, with which the history begins"
         );
         let is_in =
@@ -297,11 +303,25 @@ fn files(of: &BTreeMap<String, Vec<citystream::parts::File>>) -> impl Iterator<I
 }
 
 /// Commits in a pack.
-const COMMITS: usize = 1000;
+const COMMITS: u64 = 1000;
+
+/// The pack that a commit is in.
+fn pack(seq: u64) -> String {
+    let first = seq - seq % COMMITS;
+    format!("commits/packs/{first:020}-{:020}.jsonl.zst", first + COMMITS - 1)
+}
 
 /// The last commit of a pack.
 fn pack_last(path: &str) -> Option<u64> {
     path.strip_prefix("commits/packs/")?.strip_suffix(".jsonl.zst")?.split_once('-')?.1.parse().ok()
+}
+
+/// The parts that a root refers to.
+fn parts(root: &[u8]) -> impl Iterator<Item = String> {
+    let root: Value = serde_json::from_slice(root).expect("a root");
+    let parts = root["files"]["parts"].as_object().cloned().unwrap_or_default();
+    let parts = parts.into_iter().flat_map(|(_, parts)| parts.as_array().cloned().unwrap_or_default());
+    parts.map(|part| part["sum"]["path"].as_str().expect("a path").to_owned())
 }
 
 fn root(seq: u64) -> String {

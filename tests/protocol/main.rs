@@ -75,7 +75,7 @@ fn pasts() -> Vec<Past> {
         for age in AGES.windows(2) {
             // After a day commits are packed.
             aged.wait_ms(30 * HOUR_MS as u64).await;
-            // And the last ones are a week behind the first.
+            // And there is more than a week between the last and the first.
             let pause = if age[1] > 2000 { 900_000 } else { 60_000 };
             for _ in age[0]..age[1] {
                 aged.wait_ms(pause).await;

@@ -154,8 +154,9 @@ impl Publisher {
             Ok(None) => return,
             Err(error) => return tracing::warn!("no Delta checkpoints after commit {seq}: {error}"),
         };
-        for log in due {
-            let published = state.published();
+        let published = state.published();
+        // Where another run is ahead they are its to write.
+        for log in due.filter(|log| log.next.version == published.version + 1) {
             if let Err(error) = log.write_checkpoint(&self.lake, &self.lake_id, &state).await {
                 tracing::warn!("no Delta checkpoint of {} at version {}: {error}", log.table.name, published.version);
                 continue;
@@ -205,12 +206,13 @@ impl Log {
         Ok(Live::of(live.keys()).take(number, commits))
     }
 
-    /// The live files of the table of commits at the last version; from then on they are known.
+    /// The live files of the table of commits at its last version, which is this one; from then on they are known.
     async fn live(&mut self, lake: &Lake, version: u64) -> Result<&Files, ReadError> {
-        if self.rows.is_none() {
-            self.rows = Some(log::live(lake, &self.table.name, version).await?);
-        }
-        Ok(self.rows.get_or_insert_default())
+        let rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => log::live(lake, &self.table.name, version).await?,
+        };
+        Ok(self.rows.insert(rows))
     }
 
     /// A version is there.

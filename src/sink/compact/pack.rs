@@ -55,7 +55,7 @@ pub async fn pack(
     drop(gets);
     let room = removed.iter().map(|file| file.bytes as usize).sum();
     let properties = Properties::of(table).map_err(EncodeError::from)?;
-    let mut made = OpenFile::new(table, properties.for_bytes(room), room)?;
+    let mut made = OpenFile::new(table, &properties.much, room)?;
     let mut taken = adder(table)?;
     merge(table, &inputs, (&mut taken, pace), &mut made)?;
     drop(inputs);

@@ -90,7 +90,7 @@ fn without(
         return Err(damaged(format!("it has other columns than {}", table.name())));
     }
     let properties = Properties::of(table).map_err(EncodeError::from)?;
-    let mut made = OpenFile::new(table, properties.for_bytes(bytes.len()), bytes.len())?;
+    let mut made = OpenFile::new(table, &properties.much, bytes.len())?;
     let (mut kept, mut is_any) = (adder(table)?, false);
     for group in 0..metadata.metadata().num_row_groups() {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone());

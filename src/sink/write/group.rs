@@ -1,6 +1,6 @@
 //! The rows of one table and one date that wait to be written, and the file they go to.
 
-use arrow::array::{Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{interleave_record_batch, max, min};
 use bytes::Bytes;
 use citystream_dataflows::time::Micros;
@@ -120,7 +120,7 @@ impl Group {
         }
         let sorted = self.sorted();
         let batches = std::mem::take(&mut self.batches);
-        let properties = properties.for_bytes(self.bytes);
+        let properties = properties.for_bytes(batches.iter().flat_map(RecordBatch::columns).map(bytes_of).sum());
         self.rows = 0;
         self.bytes = 0;
         let file = match &mut self.file {
@@ -164,6 +164,11 @@ impl Group {
         }
         places
     }
+}
+
+/// The bytes of the values themselves: an array may be a part of more.
+fn bytes_of(column: &ArrayRef) -> usize {
+    column.to_data().get_slice_memory_size().unwrap_or(usize::MAX >> 8)
 }
 
 /// A row's time and where it stands.

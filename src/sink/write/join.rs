@@ -49,8 +49,7 @@ fn join(mut parts: Vec<EncodedFile>, properties: &Properties) -> Result<EncodedF
     let room = whole.data.len() + parts.iter().map(|part| part.data.len()).sum::<usize>();
     let first = read_metadata(&whole)?;
     let schema = first.file_metadata().schema_descr().root_schema_ptr();
-    let mut writer =
-        SerializedFileWriter::new(Vec::with_capacity(room), schema, Arc::new(properties.for_bytes(room).clone()))?;
+    let mut writer = SerializedFileWriter::new(Vec::with_capacity(room), schema, Arc::new(properties.much.clone()))?;
     append(&mut writer, &whole, &first)?;
     for part in &parts {
         append(&mut writer, part, &read_metadata(part)?)?;

@@ -8,13 +8,14 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 
-/// Where fewer bytes are in a file its columns are not compressed: to make a compressor for each takes longer than to write it.
+/// Fewer bytes of rows are not compressed: to make a compressor for each column takes longer than to write it.
 const LITTLE: usize = 32 << 10;
 
-/// The writer properties of a table's files, for little and for much in a file.
+/// The writer properties of a table's files.
 pub(in crate::sink) struct Properties {
     little: WriterProperties,
-    much: WriterProperties,
+    /// Of files that stay: of others, or of many rows.
+    pub(in crate::sink) much: WriterProperties,
 }
 
 impl Properties {
@@ -24,7 +25,7 @@ impl Properties {
         Ok(Properties { little, much })
     }
 
-    /// Those of a file of so many bytes, about.
+    /// Those of a file that begins with so many bytes of rows.
     pub(in crate::sink) fn for_bytes(&self, bytes: usize) -> &WriterProperties {
         if bytes < LITTLE { &self.little } else { &self.much }
     }

@@ -253,10 +253,14 @@ fn statistics_on_event_time_stand_in_every_file() {
 }
 
 #[test]
-fn little_is_not_compressed_and_much_is() {
-    for (rows, is_compressed) in [(20, false), (5000, true)] {
+fn little_is_not_compressed_and_much_is_also_where_it_has_travelled() {
+    for (rows, travels, is_compressed) in [(20, false, false), (20, true, false), (5000, false, true)] {
         let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
         encoder.append(Table::Raw(Topic::GPS), batches(0, rows).remove(0).1).unwrap();
+        if travels {
+            let few = encoder.seal().unwrap().remainders;
+            few.into_iter().for_each(|few| encoder.append_remainder(few).unwrap());
+        }
         for file in encoder.seal_all().unwrap() {
             let reader = ParquetRecordBatchReaderBuilder::try_new(file.data.clone()).unwrap();
             let columns = reader.metadata().row_group(0).columns();

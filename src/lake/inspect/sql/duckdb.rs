@@ -54,13 +54,14 @@ struct Numbered<'a> {
     first: &'a str,
 }
 
-/// More of them are there only where neither roots nor checkpoints could be written for long: then all are listed.
+/// So many names are looked for.
 const AHEAD: u64 = 10_000;
-/// As many begin alike on a store that lists by prefix.
+/// So many names begin alike, for a store that lists by prefix. The first of them may be before the first that is wanted.
 const ALIKE: u64 = 1_000;
 
 impl Numbered<'_> {
-    /// A directory is asked for each name, S3 for names that begin alike.
+    /// A directory is asked for each name, S3 for names that begin alike. Where nearly all are there, there may be more, as what they
+    /// are counted from could not be written for long: then all are listed.
     fn find(&self, lake: &Lake) -> String {
         let Numbered { variable, folder, first } = self;
         let (of, names, shape) = match lake.local_root() {
@@ -90,7 +91,7 @@ fn live_rows(lake: &Lake) -> String {
     format!(
         "SET VARIABLE commits_checkpoint = (SELECT max(file) FROM glob(getvariable('lake') || '/{log}/_last_checkpoint{any}'));\n\
          SET VARIABLE commits_checkpoint = (SELECT max(version) FROM query(if(getvariable('commits_checkpoint') IS NULL,\n\
-         \x20 'SELECT NULL::BIGINT AS version',\n\
+         \x20 'SELECT parse_filename(file)[:20]::BIGINT AS version FROM glob(getvariable(''lake'') || ''/{log}/*.checkpoint.parquet'')',\n\
          \x20 'SELECT version FROM read_json(getvariable(''commits_checkpoint''), columns = {{version: ''BIGINT''}})')));\n\
          {}\
          CREATE OR REPLACE TEMP TABLE commits_actions AS SELECT \"add\".path AS added, \"remove\".path AS removed\n\

@@ -33,25 +33,24 @@ impl Target for LogFile {
     }
 }
 
-/// Appends lines, in one piece mostly: who reads along sees whole ones. What a full disk takes of them is taken back; what a crash
-/// has left of a line stays one of its own.
+/// Appends lines, in one piece mostly: who reads along sees whole ones. What a full disk or a crash has left of a line stays one of
+/// its own.
 fn append(path: &Path, mut lines: String) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let length = file.metadata()?.len();
-    if length > 0 && last_byte(path, length)? != b'\n' {
+    // One that can be written only is taken to be whole.
+    if last_byte(path).is_ok_and(|byte| byte != b'\n') {
         lines.insert(0, '\n');
     }
-    let written = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
-    if written.is_err() {
-        // The lines come again in any case, and what is left of them is one of its own then.
-        let _ = file.set_len(length);
-    }
-    written
+    file.write_all(lines.as_bytes())?;
+    file.sync_data()
 }
 
-fn last_byte(path: &Path, length: u64) -> io::Result<u8> {
-    let mut byte = [0];
-    File::open(path)?.read_exact_at(&mut byte, length - 1)?;
+fn last_byte(path: &Path) -> io::Result<u8> {
+    let mut byte = [b'\n'];
+    let file = File::open(path)?;
+    if let Some(last) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut byte, last)?;
+    }
     Ok(byte[0])
 }
 
