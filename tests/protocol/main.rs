@@ -224,9 +224,8 @@ fn the_protocol_holds_whatever_befalls() {
     println!("{stories} stories from CITYSTREAM_SEED={first} on");
     let pasts = &pasts();
     let played = std::thread::scope(|scope| {
-        let halves = [0, 1];
-        let halves =
-            halves.map(|half| scope.spawn(move || campaign(pasts, (first..first + stories).skip(half).step_by(2))));
+        let seeds = move |half| (first..first + stories).skip(half).step_by(2);
+        let halves = [0, 1].map(|half| scope.spawn(move || campaign(pasts, seeds(half))));
         halves.map(|half| half.join().expect("a thread"))
     });
     let mut counts = Counts::new();

@@ -81,7 +81,7 @@ impl<'a> Writer<'a> {
         metadata: &'a Value,
     ) -> Result<Self, ReadError> {
         let header = batch(table, metadata, &[]).map_err(wrong)?;
-        let properties = rebuilt::properties(ROWS).set_max_row_group_row_count(Some(ROWS)).build();
+        let properties = rebuilt::properties().set_max_row_group_row_count(Some(ROWS)).build();
         let mut rows = ArrowWriter::try_new(Vec::new(), header.schema(), Some(properties)).map_err(wrong)?;
         rows.write(&header).map_err(wrong)?;
         Ok(Writer { table, metadata, upload: Upload::new(lake, path), rows, size: header.num_rows() as u64 })

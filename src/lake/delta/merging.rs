@@ -128,10 +128,10 @@ pub fn is_due(number: u64) -> bool {
 /// Lakes of old, whose versions are commits, have each file for ever.
 fn merge(live: &[Rows], number: u64, commits: &[Commit]) -> Option<Merge> {
     let is_numbered = commits.last().is_some_and(|last| last.version.is_some());
-    let versions = [MOST, FAN].into_iter().find(|versions| is_due(number) && number.is_multiple_of(*versions))?;
-    if !is_numbered {
+    if !is_numbered || !is_due(number) {
         return None;
     }
+    let versions = if number.is_multiple_of(MOST) { MOST } else { FAN };
     let whole = live.iter().rposition(|rows| rows.versions >= versions).map_or(0, |before| before + 1);
     match &live[whole..] {
         parts @ [first, .., last] => {

@@ -26,14 +26,18 @@ const FEW: usize = 64;
 /// # Errors
 /// A column that Parquet does not have.
 pub(in crate::lake) fn encode(batch: &RecordBatch) -> Result<Bytes, ArrowError> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(batch.num_rows()).build()))?;
+    let properties = match batch.num_rows() {
+        ..FEW => properties().set_compression(Compression::UNCOMPRESSED),
+        _ => properties(),
+    };
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build()))?;
     writer.write(batch)?;
     Ok(writer.into_inner()?.into())
 }
 
-/// How they are written where there are so many rows.
-pub(in crate::lake) fn properties(rows: usize) -> WriterPropertiesBuilder {
-    let compression = if rows < FEW { Compression::UNCOMPRESSED } else { Compression::ZSTD(ZstdLevel::default()) };
+/// How they are written.
+pub(in crate::lake) fn properties() -> WriterPropertiesBuilder {
+    let compression = Compression::ZSTD(ZstdLevel::default());
     WriterProperties::builder().set_created_by("citystream".into()).set_compression(compression)
 }
 

@@ -13,9 +13,8 @@ use crate::columns::tables::{Table, schema};
 use crate::lake::Lake;
 use crate::lake::history::commit::File;
 use crate::sink::tidy::{Adder, Pace, Sum, TidyError, sound};
-use crate::sink::write::EncodedFile;
 use crate::sink::write::group::OpenFile;
-use crate::sink::write::properties::Properties;
+use crate::sink::write::{EncodedFile, properties};
 
 /// How many files are read at the same time.
 const READ_AHEAD: usize = 8;
@@ -54,8 +53,8 @@ pub async fn pack(
     }
     drop(gets);
     let room = removed.iter().map(|file| file.bytes as usize).sum();
-    let properties = Properties::of(table).map_err(EncodeError::from)?;
-    let mut made = OpenFile::new(table, &properties.much, room)?;
+    let properties = properties::of(table).map_err(EncodeError::from)?;
+    let mut made = OpenFile::new(table, &properties, room)?;
     let mut taken = adder(table)?;
     merge(table, &inputs, (&mut taken, pace), &mut made)?;
     drop(inputs);

@@ -17,9 +17,8 @@ use crate::lake::Lake;
 use crate::lake::history::commit::File;
 use crate::lake::history::erasure::Count;
 use crate::sink::tidy::{Adder, Pace, Sum, TidyError, sound};
-use crate::sink::write::EncodeError;
 use crate::sink::write::group::OpenFile;
-use crate::sink::write::properties::Properties;
+use crate::sink::write::{EncodeError, properties};
 
 /// Which rows go.
 type Goes<'a> = dyn Fn(&RecordBatch) -> Vec<bool> + 'a;
@@ -89,8 +88,8 @@ fn without(
     if metadata.schema().fields() != schema(table).fields() {
         return Err(damaged(format!("it has other columns than {}", table.name())));
     }
-    let properties = Properties::of(table).map_err(EncodeError::from)?;
-    let mut made = OpenFile::new(table, &properties.much, bytes.len())?;
+    let properties = properties::of(table).map_err(EncodeError::from)?;
+    let mut made = OpenFile::new(table, &properties, bytes.len())?;
     let (mut kept, mut is_any) = (adder(table)?, false);
     for group in 0..metadata.metadata().num_row_groups() {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone());

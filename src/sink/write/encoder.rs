@@ -137,7 +137,7 @@ impl Encoder {
             self.seal_group(table, day, group)?;
         }
         let parts = self.take_files();
-        joined(parts, self.options.target_bytes, |table| &self.properties[table.index()])
+        joined(parts, self.options.target_bytes, |table| &self.properties[table.index()].much)
     }
 
     /// Memory held, about.

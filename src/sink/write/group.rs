@@ -120,12 +120,14 @@ impl Group {
         }
         let sorted = self.sorted();
         let batches = std::mem::take(&mut self.batches);
-        let properties = properties.for_bytes(batches.iter().flat_map(RecordBatch::columns).map(bytes_of).sum());
         self.rows = 0;
         self.bytes = 0;
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenFile::new(self.table, properties, 0)?),
+            none => {
+                let bytes = batches.iter().flat_map(RecordBatch::columns).map(bytes_of).sum();
+                none.insert(OpenFile::new(self.table, properties.for_bytes(bytes), 0)?)
+            }
         };
         file.write(&batches, &sorted)?;
         if file.writer.bytes_written() >= target { self.close() } else { Ok(None) }

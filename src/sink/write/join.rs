@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::EncodeError;
 use super::group::{EncodedFile, widest};
-use super::properties::Properties;
 use crate::columns::tables::Table;
 
 /// As few files as may be, of at most `target` bytes but for those that were longer already; in them the parts are in the
@@ -18,7 +18,7 @@ use crate::columns::tables::Table;
 pub(super) fn joined<'a>(
     parts: Vec<EncodedFile>,
     target: usize,
-    properties: impl Fn(Table) -> &'a Properties,
+    properties: impl Fn(Table) -> &'a WriterProperties,
 ) -> Result<Vec<EncodedFile>, EncodeError> {
     let mut groups: BTreeMap<(Table, String), Vec<EncodedFile>> = BTreeMap::new();
     for part in parts {
@@ -41,7 +41,7 @@ pub(super) fn joined<'a>(
 }
 
 /// One file of parts of the same table and date.
-fn join(mut parts: Vec<EncodedFile>, properties: &Properties) -> Result<EncodedFile, ParquetError> {
+fn join(mut parts: Vec<EncodedFile>, properties: &WriterProperties) -> Result<EncodedFile, ParquetError> {
     let mut whole = parts.swap_remove(0);
     if parts.is_empty() {
         return Ok(whole);
@@ -49,7 +49,7 @@ fn join(mut parts: Vec<EncodedFile>, properties: &Properties) -> Result<EncodedF
     let room = whole.data.len() + parts.iter().map(|part| part.data.len()).sum::<usize>();
     let first = read_metadata(&whole)?;
     let schema = first.file_metadata().schema_descr().root_schema_ptr();
-    let mut writer = SerializedFileWriter::new(Vec::with_capacity(room), schema, Arc::new(properties.much.clone()))?;
+    let mut writer = SerializedFileWriter::new(Vec::with_capacity(room), schema, Arc::new(properties.clone()))?;
     append(&mut writer, &whole, &first)?;
     for part in &parts {
         append(&mut writer, part, &read_metadata(part)?)?;

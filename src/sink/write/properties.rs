@@ -11,27 +11,27 @@ use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 /// Fewer bytes of rows are not compressed: to make a compressor for each column takes longer than to write it.
 const LITTLE: usize = 32 << 10;
 
-/// The writer properties of a table's files.
-pub(in crate::sink) struct Properties {
+/// The writer properties of a table's files, by how much is in them.
+pub(super) struct Properties {
     little: WriterProperties,
-    /// Of files that stay: of others, or of many rows.
-    pub(in crate::sink) much: WriterProperties,
+    pub(super) much: WriterProperties,
 }
 
 impl Properties {
-    pub(in crate::sink) fn of(table: Table) -> Result<Properties, ParquetError> {
+    pub(super) fn of(table: Table) -> Result<Properties, ParquetError> {
         let much = of(table)?;
         let little = much.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build();
         Ok(Properties { little, much })
     }
 
     /// Those of a file that begins with so many bytes of rows.
-    pub(in crate::sink) fn for_bytes(&self, bytes: usize) -> &WriterProperties {
+    pub(super) fn for_bytes(&self, bytes: usize) -> &WriterProperties {
         if bytes < LITTLE { &self.little } else { &self.much }
     }
 }
 
-fn of(table: Table) -> Result<WriterProperties, ParquetError> {
+/// The writer properties of files of much: of many rows, or of other files.
+pub(in crate::sink) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("citystream ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)
