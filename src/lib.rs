@@ -35,14 +35,14 @@ pub mod parts {
     pub use crate::columns::text_hash::TextHasher;
     pub use crate::columns::whose::Name;
     pub use crate::config::{
-        Config, Effective, Settings, SettingsFile, Variables, effective, merged, parse as parse_settings,
+        Config, Effective, Keep, Settings, SettingsFile, Variables, effective, merged, parse as parse_settings,
     };
     pub use crate::lake::delta::Table as DeltaTable;
     pub use crate::lake::delta::publish::Publisher;
     pub use crate::lake::garbage::{Collection, collect as collect_garbage};
     pub use crate::lake::history::commit::{Commit, EpochBindings, File, Kind, Ledger, TidyKind};
     pub use crate::lake::history::read::{decode as decode_commit, encode as encode_commit};
-    pub use crate::lake::history::requests::{Erase, Request, Wanted, all as requests};
+    pub use crate::lake::history::requests::{Erase, Request, Wanted, all as requests, put as put_request};
     pub use crate::lake::history::roots::{files as live_files, state};
     pub use crate::lake::history::settings::{
         decode as decode_settings, differences, encode as encode_settings, read as read_settings,
@@ -54,9 +54,10 @@ pub mod parts {
     pub use crate::pipeline::Run;
     pub use crate::process::metrics::Metrics;
     pub use crate::process::source::store_options;
-    pub use crate::sink::compact::{alone as compact_alone, pack_at_once};
+    pub use crate::sink::compact::{Compactor, alone as compact_alone};
     pub use crate::sink::erase::alone as erase_alone;
-    pub use crate::sink::retain::retain as retain_alone;
+    pub use crate::sink::retain::{Retention, retain as retain_alone};
+    pub use crate::sink::tidy::Now;
     pub use crate::sink::write::{EncodedFile, Encoder, EncoderOptions, complete};
     pub use crate::source::jsonl::JsonlWriter;
     pub use crate::source::kafka::{

@@ -32,6 +32,10 @@ impl Clock for Hand {
         self.0.load(Ordering::Relaxed)
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }

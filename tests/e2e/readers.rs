@@ -84,7 +84,8 @@ fn a_long_log_is_read_with_its_checkpoints_and_from_the_last_one_alone() {
 }
 
 /// Three stretches of a city's log around midnight, each in some commits of the least memory; the history between them is
-/// made longer, so that the last checkpoint stands for the first two and no other version does.
+/// made longer, so that the last checkpoint stands for the first two and no other version does. Between the last two the files
+/// are packed: who reads an older version finds those that were there.
 #[test]
 fn a_filter_over_a_long_log_finds_all_rows_and_leaves_files_out() {
     if !python::available() {
@@ -93,9 +94,13 @@ fn a_filter_over_a_long_log_finds_all_rows_and_leaves_files_out() {
     let folder = tempfile::TempDir::new().expect("a folder");
     let plan = Plan::files(folder.path()).flag("memory", "1MiB");
     let mut pinned = Vec::new();
-    for (start, claims) in [("2026-01-05T23:30:00Z", 120), ("2026-01-05T23:50:00Z", 120), ("2026-01-06T00:10:00Z", 0)] {
+    for (start, claims) in [("2026-01-05T23:30:00Z", 120), ("2026-01-05T23:50:00Z", 90), ("2026-01-06T00:10:00Z", 0)] {
         let flags = ["--start", start, "--span=20m", "--vehicles=100", "--late=0.01", "--malformed=0.01"];
         assert!(files::simulate(&plan, folder.path(), &flags).wait().expect("the simulator").success());
+        if pinned.len() == 2 {
+            let packed = plan.manage(&["lake", "compact", "--alone"]);
+            assert!(packed.status.success(), "{packed:?}");
+        }
         plan.drain(1, 2);
         lengthen(plan.lake().place(), claims);
         pinned.push(statements(&plan, "spark"));

@@ -1,17 +1,15 @@
-//! Those who use a lake, each with the program's own code: runs, whoever packs alone or collects garbage, whoever wants to
-//! know where the lake stands.
+//! Those who use a lake beside runs, each with the program's own code: whoever packs, drops or erases alone or asks a run to, collects
+//! garbage, or wants to know where the lake stands.
 
 use citystream::parts::{
-    Collection, CommitError, Committer, DeltaTable, Erase, File, Lake, Name, Publisher, Request, Wanted,
-    collect_garbage, compact_alone, erase_alone, live_files, pack_at_once, record, requests, retain_alone, state,
-    with_schemas,
+    Collection, DeltaTable, Erase, File, Lake, Name, Request, Wanted, collect_garbage, compact_alone, erase_alone,
+    live_files, put_request, requests, retain_alone, state, with_schemas,
 };
 
-use crate::WEEK_MS;
 use crate::rows::{self, TABLE};
 use crate::world::World;
 
-const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: i64 = 24 * 3_600_000;
 /// The identity of the lake.
 pub(crate) const LAKE: &str = "a lake";
 
@@ -19,17 +17,6 @@ pub(crate) const LAKE: &str = "a lake";
 pub(crate) fn tables() -> Vec<DeltaTable> {
     let ours = |name: &str| name == TABLE.name() || name == "raw_gps";
     DeltaTable::all(with_schemas(&[]).filter(|(name, _)| ours(name))).expect("tables")
-}
-
-/// How long a run waits between commits.
-#[derive(Clone, Copy)]
-pub(crate) enum Pauses {
-    /// Seconds; now and then hours, or a day.
-    Mixed,
-    /// Some minutes.
-    Short,
-    /// Days.
-    Long,
 }
 
 /// Somebody's lake.
@@ -45,98 +32,9 @@ impl Actor {
         self.world.look().now_ms
     }
 
-    /// What a run may end with.
-    fn ended(&self, error: &CommitError) {
-        match error {
-            CommitError::Replaced { .. } => {}
-            other => panic!("{} ends: {other}", self.name),
-        }
-    }
-
-    /// A run: claims, then makes so many commits.
-    pub(crate) async fn run(self, commits: u64, pauses: Pauses) {
-        let claimed = Committer::claim(&self.lake, &self.name).await;
-        let (mut committer, state) = match claimed {
-            Ok(claimed) => claimed,
-            Err(error) => return self.ended(&error),
-        };
-        committer.set_grace(self.world.look().history.grace_ms());
-        committer.set_age(self.world.chance(0.7).then_some(WEEK_MS));
-        let mut publisher = match Publisher::open(&self.lake, LAKE, tables(), state.seq).await {
-            Ok(publisher) => publisher,
-            Err(error) => return self.ended(&error),
-        };
-        for packs in 0..commits {
-            self.world.wait_ms(self.pause_ms(pauses)).await;
-            if let Err(error) = self.commit(&mut committer, &mut publisher, packs).await {
-                return self.ended(&error);
-            }
-        }
-        // As long as it takes, as a run does.
-        for _ in 0..15 {
-            let head = committer.next_seq() - 1;
-            if publisher.next() > head || publisher.catch_up(head).await.is_err() {
-                break;
-            }
-            self.world.wait_ms(1000).await;
-        }
-    }
-
-    fn pause_ms(&self, pauses: Pauses) -> u64 {
-        let (least, most) = match (pauses, self.world.below(100)) {
-            (Pauses::Mixed, 0..80) => (0, 60_000),
-            (Pauses::Mixed, 80..95) => (0, 3 * HOUR_MS),
-            (Pauses::Mixed, _) => (0, 40 * HOUR_MS),
-            (Pauses::Short, _) => (HOUR_MS / 5, HOUR_MS / 2),
-            (Pauses::Long, _) => (100 * HOUR_MS, 160 * HOUR_MS),
-        };
-        least + self.world.below(most - least)
-    }
-
-    async fn commit(
-        &self,
-        committer: &mut Committer,
-        publisher: &mut Publisher,
-        packs: u64,
-    ) -> Result<(), CommitError> {
-        let count = self.world.below(4) as usize;
-        // In the end all is to be in one.
-        let is_version = self.world.chance(0.5) || self.world.look().fails == 0.0;
-        let (mut commit, file) = rows::commit(committer, (count, is_version), self.now_ms());
-        if let Some((path, data)) = file {
-            while self.lake.put(&path, data.clone()).await.is_err() {
-                self.world.wait_ms(500).await;
-            }
-            // Much may come between a file and its commit.
-            if self.world.chance(0.05) {
-                self.world.wait_ms(self.world.below(4 * HOUR_MS)).await;
-            }
-        }
-        if self.world.chance(0.2) {
-            self.pack(committer, &mut commit, packs).await;
-        }
-        let commit = committer.propose(commit).await?;
-        self.world.look().history.acknowledged(&commit);
-        publisher.publish(&commit).await?;
-        committer.tend().await;
-        Ok(())
-    }
-
-    /// Packs some files of one date, if it can, for the next commit.
-    async fn pack(&self, committer: &Committer, commit: &mut citystream::parts::Commit, packs: u64) {
-        let state = committer.state().expect("a claim");
-        let Ok(mut files) = live_files(&self.lake, &state.files, TABLE.name(), |_| true).await else { return };
-        let Some(date) = files.first().map(|file| file.date.clone()) else { return };
-        let published = state.published().seq;
-        files.retain(|file| file.date == date && file.level < 4 && file.seqs.1 <= published);
-        if files.len() < 2 {
-            return;
-        }
-        let path = format!("tables/{}/log_date={date}/{}-packed-{packs}.parquet", TABLE.name(), self.name);
-        // A store that fails for now: another time.
-        if let Ok(pack) = pack_at_once(&self.lake, (TABLE, files), path).await {
-            record(commit, TABLE.name(), pack.removed, pack.added, None);
-        }
+    fn days_ago(&self, days: i64) -> String {
+        let then = jiff::Timestamp::from_millisecond(self.now_ms() - days * DAY_MS).expect("a time");
+        then.strftime("%F").to_string()
     }
 
     /// Packs without a run, as `lake compact --alone`.
@@ -149,8 +47,8 @@ impl Actor {
 
     /// Drops what is older than three days, as `lake retain --alone`.
     pub(crate) async fn retain(self) {
-        let before = time(self.now_ms() - 72 * HOUR_MS as i64).strftime("%F").to_string();
-        let kept = retain_alone((&self.lake, &self.name), (LAKE, tables()), &[(TABLE, before)].into()).await;
+        let before = [(TABLE, self.days_ago(3))].into();
+        let kept = retain_alone((&self.lake, &self.name), (LAKE, tables()), &before).await;
         if let Err(error) = kept {
             assert!([1, 3].contains(&error.exit_code()), "{} ends: {error}", self.name);
         }
@@ -158,10 +56,25 @@ impl Actor {
 
     /// Has a vehicle forgotten, as `lake erase --alone`.
     pub(crate) async fn erase(self) {
+        let wanted = self.erased();
+        self.go_on_erasing(&self.name, &wanted).await;
+    }
+
+    fn erased(&self) -> Erase {
         let vehicle = rows::vehicle(self.world.below(3));
         self.world.look().history.erases(&vehicle);
-        let wanted = Erase { vehicle: Name::new(&vehicle), salt: self.name.clone(), bound: None };
-        self.go_on_erasing(&self.name, &wanted).await;
+        Erase { vehicle: Name::new(&vehicle), salt: self.name.clone(), bound: None }
+    }
+
+    /// Asks the run that holds the lake, as `lake compact`, `retain` and `erase` do.
+    pub(crate) async fn ask(self) {
+        let wanted = match self.world.below(3) {
+            0 => Wanted::Compact { table: None, date: None },
+            1 => Wanted::Retain { before: [(TABLE.name().to_owned(), self.days_ago(3))].into() },
+            _ => Wanted::Erase(self.erased()),
+        };
+        let request = Request { id: self.name.clone(), wanted, taken_by: None };
+        self.sound(put_request(&self.lake, &request).await);
     }
 
     async fn go_on_erasing(&self, id: &str, wanted: &Erase) {
@@ -171,18 +84,20 @@ impl Actor {
         }
     }
 
-    /// Goes on with whatever others were to forget; which vehicles, each up to which commit.
+    /// Has whatever others were to forget forgotten; which vehicles, each up to which commit.
     pub(crate) async fn forget(&self) -> Vec<(String, u64)> {
         let mut forgotten = Vec::new();
         let all = requests(&self.lake).await.expect("requests");
         for (n, Request { id, wanted, .. }) in all.into_iter().enumerate() {
             let Wanted::Erase(wanted) = wanted else { continue };
-            let bound = wanted.bound.expect("a request that was taken");
-            // Each is a run of its own.
-            Actor { name: format!("{n:0>31}e"), ..self.clone() }.go_on_erasing(&id, &wanted).await;
-            forgotten.push((wanted.vehicle.as_str().to_owned(), bound.seq));
+            // What nobody has taken up yet is meant as the lake is when somebody does.
+            let through = wanted.bound.map_or_else(|| self.world.look().history.head(), |bound| bound.seq);
+            forgotten.push((wanted.vehicle.as_str().to_owned(), through));
+            // Each that somebody goes on with alone is a run of its own; the others are left to the next.
+            if self.world.chance(0.5) {
+                Actor { name: format!("{n:0>31}e"), ..self.clone() }.go_on_erasing(&id, &wanted).await;
+            }
         }
-        assert!(requests(&self.lake).await.expect("requests").is_empty(), "all is forgotten");
         forgotten
     }
 
@@ -224,8 +139,4 @@ impl Actor {
             }
         }
     }
-}
-
-fn time(ms: i64) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(ms).expect("a time")
 }

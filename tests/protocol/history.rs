@@ -53,14 +53,19 @@ pub(crate) struct History {
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
 
 /// What must have happened in many stories: otherwise they show nothing.
-pub(crate) const EVENTS: [&str; 18] = [
+pub(crate) const EVENTS: [&str; 23] = [
     "claims",
     "rows erased",
+    "rows erased by a run",
     "graves deleted at once",
     "requests deleted",
     "dates dropped",
+    "dates dropped by a run",
+    "dates dropped as asked",
     "commits of data",
     "files packed",
+    "files packed by a run",
+    "files packed as asked",
     "packs of commits",
     "packed commits deleted",
     "bases",
@@ -192,10 +197,17 @@ impl History {
         }
         self.count(if commit.kind == Kind::Claim { "claims" } else { "commits of data" });
         for tidy in &commit.tidy {
-            self.count(match (&tidy.expired, &tidy.erased) {
-                (Some(_), _) => "dates dropped",
-                (None, Some(_)) => "rows erased",
-                (None, None) => "files packed",
+            // Who does it alone has a name of its own.
+            let is_run = commit.run.ends_with(['r', 'l', 'f']);
+            self.count(match (&tidy.expired, &tidy.erased, &tidy.request) {
+                (Some(_), _, Some(_)) => "dates dropped as asked",
+                (Some(_), _, None) if is_run => "dates dropped by a run",
+                (Some(_), _, None) => "dates dropped",
+                (None, Some(_), _) if is_run => "rows erased by a run",
+                (None, Some(_), _) => "rows erased",
+                (None, None, Some(_)) => "files packed as asked",
+                (None, None, None) if is_run => "files packed by a run",
+                (None, None, None) => "files packed",
             });
             self.gone += tidy.rows_removed - tidy.rows_added;
         }

@@ -13,20 +13,23 @@ mod reader;
 #[allow(dead_code)] // Not all of it is needed here.
 mod rng;
 mod rows;
+mod run;
 mod store;
 mod world;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use citystream::parts::{Collection, Committer, Lake, Publisher, collect_garbage, verify};
 
-use crate::actors::{Actor, LAKE, Pauses, tables};
+use crate::actors::{Actor, LAKE, tables};
 use crate::history::{Counts, EVENTS, History};
 use crate::rng::Rng;
 use crate::rows::TABLE;
+use crate::run::Pauses;
 use crate::store::Store;
 use crate::world::{Stage, World, alone};
 
@@ -139,9 +142,9 @@ fn cast(stage: &mut Stage, past: &Past, world: &World, lake: &Lake, store: &Stor
     }
     // Who packs, drops or erases alone claims the lake.
     let first = if is_long { 3 } else { 0 };
-    for n in (0..12).filter(|n| n % 6 >= first) {
+    for n in (0..14).filter(|n| n % 7 >= first && world.chance(0.6)) {
         let actor = actor(format!("{n:0>31}o"));
-        let (begin, what) = (world.below(120 * HOUR_MS as u64), n % 6);
+        let (begin, what) = (world.below(120 * HOUR_MS as u64), n % 7);
         let dies = world.chance(0.3).then(|| 1 + world.below(500));
         let (of, store) = (world.clone(), store.clone());
         stage.enter(dies, async move {
@@ -152,6 +155,7 @@ fn cast(stage: &mut Stage, past: &Past, world: &World, lake: &Lake, store: &Stor
                 2 => actor.erase().await,
                 3 => actor.collect().await,
                 4 => actor.look().await,
+                5 => actor.ask().await,
                 _ => reader::read(actor.world, actor.lake, store).await,
             }
         });
@@ -166,8 +170,12 @@ async fn heal(world: World, lake: Lake, store: Store) {
     let days = world.below(10);
     world.wait_ms((2 + 24 * days) * HOUR_MS as u64).await;
     let forgotten = last.forget().await;
-    last.clone().run(3, Pauses::Mixed).await;
-    world.wait_ms(grace_ms as u64 + 1).await;
+    last.clone().serve().await;
+    // What that run has made, and not named, is nobody's once another holds the lake.
+    let (_, state) = Committer::claim(&lake, &"g".repeat(32)).await.expect("a claim");
+    Publisher::open(&lake, LAKE, tables(), state.seq).await.expect("published");
+    // What is nobody's, and young, is not judged.
+    world.wait_ms(grace_ms.max(HOUR_MS) as u64 + 1).await;
     let collection = Collection { now_ms: world.look().now_ms, grace_ms, is_dry: false };
     collect_garbage(&lake, collection).await.expect("collected");
     let head = world.look().history.head();
@@ -200,7 +208,7 @@ async fn heal(world: World, lake: Lake, store: Store) {
     }
 }
 
-/// Plays stories; what happened, or the first that fails.
+/// Plays stories; what happened in them, or the first that fails.
 fn campaign(pasts: &[Past], seeds: impl Iterator<Item = u64>) -> Result<Counts, u64> {
     let mut counts = Counts::new();
     for seed in seeds {
@@ -223,9 +231,10 @@ fn the_protocol_holds_whatever_befalls() {
     let stories = number("CITYSTREAM_STORIES").unwrap_or(stories);
     println!("{stories} stories from CITYSTREAM_SEED={first} on");
     let pasts = &pasts();
+    let next = &AtomicU64::new(first);
     let played = std::thread::scope(|scope| {
-        let seeds = move |half| (first..first + stories).skip(half).step_by(2);
-        let halves = [0, 1].map(|half| scope.spawn(move || campaign(pasts, seeds(half))));
+        let seeds = || std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|seed| *seed < first + stories);
+        let halves = [(); 2].map(|()| scope.spawn(move || campaign(pasts, seeds())));
         halves.map(|half| half.join().expect("a thread"))
     });
     let mut counts = Counts::new();

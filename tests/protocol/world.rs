@@ -1,6 +1,7 @@
 //! One thread on which everybody lives, and its time: whoever is polled next is drawn, and where all wait the time of the
 //! first who does comes at once.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,8 @@ pub(crate) struct Inner {
     /// How often a call fails; never: nothing is slow or late either.
     pub(crate) fails: f64,
     pub(crate) history: History,
-    waiting: Vec<(i64, Waker)>,
+    /// Who waits for which time.
+    waiting: BTreeMap<i64, Vec<Waker>>,
     /// Who comes besides.
     coming: Vec<BoxFuture<'static, ()>>,
 }
@@ -38,7 +40,14 @@ impl std::fmt::Debug for World {
 
 impl World {
     pub(crate) fn new(rng: Rng, now_ms: i64, history: History) -> World {
-        World(Arc::new(Mutex::new(Inner { rng, now_ms, fails: 0.0, history, waiting: Vec::new(), coming: Vec::new() })))
+        World(Arc::new(Mutex::new(Inner {
+            rng,
+            now_ms,
+            fails: 0.0,
+            history,
+            waiting: BTreeMap::new(),
+            coming: Vec::new(),
+        })))
     }
 
     pub(crate) fn look(&self) -> MutexGuard<'_, Inner> {
@@ -60,13 +69,16 @@ impl World {
 
     /// Waits until it is that time.
     pub(crate) fn until(&self, at_ms: i64) -> impl Future<Output = ()> + Send + 'static {
-        let world = self.clone();
+        let (world, mut is_known) = (self.clone(), false);
         std::future::poll_fn(move |context| {
             let mut inner = world.look();
             if inner.now_ms >= at_ms {
                 return Poll::Ready(());
             }
-            inner.waiting.push((at_ms, context.waker().clone()));
+            // Who is polled for another reason is always the same.
+            if !std::mem::replace(&mut is_known, true) {
+                inner.waiting.entry(at_ms).or_default().push(context.waker().clone());
+            }
             Poll::Pending
         })
     }
@@ -92,14 +104,10 @@ impl World {
     /// It becomes the time for which somebody waits; `false`: nobody does.
     fn pass(&self) -> bool {
         let mut inner = self.look();
-        let Some(next) = inner.waiting.iter().map(|(at, _)| *at).min() else { return false };
+        let Some((next, due)) = inner.waiting.pop_first() else { return false };
         inner.now_ms = inner.now_ms.max(next);
-        let now = inner.now_ms;
-        let (due, later) = std::mem::take(&mut inner.waiting).into_iter().partition(|(at, _)| *at <= now);
-        inner.waiting = later;
-        let due: Vec<(i64, Waker)> = due;
         drop(inner);
-        due.into_iter().for_each(|(_, waker)| waker.wake());
+        due.into_iter().for_each(Waker::wake);
         true
     }
 }
@@ -107,6 +115,10 @@ impl World {
 impl Clock for World {
     fn now_ms(&self) -> i64 {
         self.look().now_ms
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.now_ms() as u64)
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {

@@ -2,7 +2,7 @@
 
 by_date.py LAKE [EXTENSION]    ends with 1 at the first count that is wrong
 
-The rows of a date are those of the files that the commits added for it. Readers: deltalake, Polars, and DuckDB over
+The rows of a date are those of the files that the commits added for it and did not remove. Readers: deltalake, Polars, and DuckDB over
 deltalake's files; with EXTENSION, a file, also DuckDB's own reader of Delta tables.
 """
 
@@ -24,13 +24,10 @@ LAKE, EXTENSION = sys.argv[1], (sys.argv[2:] or [None])[0]
 def rows_by_date(version):
     """What the commits up to a version say: table -> (partition column, date -> rows)."""
     columns, rows = {}, collections.defaultdict(collections.Counter)
-    for seq in range(version + 1):
-        commit = lakes.commit(LAKE, seq)
-        assert not commit.get("removed"), "no file is taken back yet"
-        for table, files in commit["added"].items():
-            for file in files:
-                columns[table] = file["path"].split("/")[2].split("=")[0]
-                rows[table][datetime.date.fromisoformat(file["date"])] += file["rows"]
+    for table, files in lakes.live(LAKE, version).items():
+        for file in files:
+            columns[table] = file["path"].split("/")[2].split("=")[0]
+            rows[table][datetime.date.fromisoformat(file["date"])] += file["rows"]
     return {table: (columns[table], rows[table]) for table in rows}
 
 

@@ -1,5 +1,6 @@
 """A lake for readers that know nothing of citystream: Delta tables and plain JSON objects."""
 
+import collections
 import json
 import os
 import urllib.parse
@@ -43,6 +44,19 @@ def commit(lake, seq):
     system, place = store(lake)
     with system.open_input_stream(f"{place}/commits/{seq:020d}.json") as stream:
         return json.loads(stream.readall())
+
+
+def live(lake, last):
+    """The files that the commits up to `last` have added and not removed: table -> [file]."""
+    files = collections.defaultdict(dict)
+    for seq in range(last + 1):
+        said = commit(lake, seq)
+        for name, removed in said["removed"].items():
+            for file in removed:
+                del files[name][file["path"]]
+        for name, added in said["added"].items():
+            files[name].update((file["path"], file) for file in added)
+    return {name: list(there.values()) for name, there in files.items()}
 
 
 def finish():

@@ -57,10 +57,9 @@ class Truth:
 
     def __init__(self, lake, version):
         self.files, self.version = collections.defaultdict(list), version
-        for seq in range(version + 1):
-            for table, files in lakes.commit(lake, seq)["added"].items():
-                self.files[table] += [f"{lake}/{file['path']}" for file in files]
-            self.files["commits"].append(f"{lake}/tables/commits/{seq:020d}.parquet")
+        for table, files in lakes.live(lake, version).items():
+            self.files[table] = [f"{lake}/{file['path']}" for file in files]
+        self.files["commits"] = [f"{lake}/tables/commits/{seq:020d}.parquet" for seq in range(version + 1)]
 
     def answer(self, question):
         """How many rows, and the sum of their epochs."""

@@ -29,7 +29,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -128,7 +128,7 @@ impl Lake {
             local: None,
             durable_dirs: Arc::default(),
             waits: Waits::default(),
-            clock: Arc::new(clock::Machine),
+            clock: Arc::new(clock::Machine(Instant::now())),
             requests: None,
         }
     }
@@ -142,6 +142,16 @@ impl Lake {
     /// What time it is, in milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// The time since some moment, which never goes back.
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// Waits so long.
+    pub async fn sleep(&self, time: Duration) {
+        self.clock.sleep(time).await;
     }
 
     /// A local lake whose store is wrapped, for tests with faults.

@@ -66,7 +66,7 @@ pub async fn alone(
 ///
 /// # Errors
 /// A damaged file is named; the store's.
-pub async fn pack_at_once(lake: &Lake, files: (Table, Vec<File>), path: String) -> Result<Pack, TidyError> {
+async fn pack_at_once(lake: &Lake, files: (Table, Vec<File>), path: String) -> Result<Pack, TidyError> {
     pack(lake, files, path, &mut Pace::alone()).await
 }
 

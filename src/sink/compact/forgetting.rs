@@ -1,6 +1,6 @@
 //! Erasures beside a run: each goes on whenever the horizon lets it, and ends once nothing is left that waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::worker::Worker;
 use super::{Now, Word};
@@ -19,7 +19,7 @@ const LATER: Duration = Duration::from_secs(60);
 pub(super) struct Forgetting {
     pub(super) erasure: Erasure,
     /// When to go on.
-    again: Instant,
+    again: Duration,
     /// Whether its files that are nobody's are deleted.
     is_swept: bool,
     wants_quiet: bool,
@@ -27,34 +27,40 @@ pub(super) struct Forgetting {
 
 impl Worker {
     /// Takes up a request to erase: from here on only rows of the commits so far are meant, whoever goes on with it.
-    pub(super) fn begin_erasing(&mut self, id: &str, wanted: Erase, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
-        self.check_claim()?;
+    pub(super) async fn begin_erasing(
+        &mut self,
+        id: &str,
+        wanted: Erase,
+        now: &dyn Fn() -> Now,
+    ) -> Result<(), TidyError> {
+        self.check_claim().await?;
         tracing::info!("request {id} to erase a vehicle");
-        let state = self.state()?;
+        let state = self.state().await?;
         let bound = wanted.bound.unwrap_or(Bound { seq: state.seq, time: None });
-        self.say(id, &wanted, bound)?;
+        self.say(id, &wanted, bound).await?;
         let mut erasure = Erasure::new(id, &wanted, bound);
-        let bound = self.io.block_on(erasure.bind(&self.lake, &state, &mut Pace::beside(now)))?;
-        self.say(id, &wanted, bound)?;
-        self.erasures.push(Forgetting { erasure, again: Instant::now(), is_swept: false, wants_quiet: false });
+        let bound = erasure.bind(&self.lake, &state, &mut Pace::beside(now)).await?;
+        self.say(id, &wanted, bound).await?;
+        self.erasures.push(Forgetting { erasure, again: Duration::ZERO, is_swept: false, wants_quiet: false });
         Ok(())
     }
 
     /// Says in the request that it is taken, and what is meant by it.
-    fn say(&self, id: &str, wanted: &Erase, bound: Bound) -> Result<(), TidyError> {
+    async fn say(&self, id: &str, wanted: &Erase, bound: Bound) -> Result<(), TidyError> {
         let wanted = Wanted::Erase(Erase { bound: Some(bound), ..wanted.clone() });
         let taken = Request { id: id.to_owned(), wanted, taken_by: Some(self.run.clone()) };
-        Ok(self.io.block_on(requests::put(&self.lake, &taken))?)
+        Ok(requests::put(&self.lake, &taken).await?)
     }
 
     /// Goes on with an erasure that can; `false`: none can.
-    pub(super) fn erase(&mut self, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
-        let is_due = |one: &Forgetting| one.again <= Instant::now() && !self.is_waiting_for(&one.erasure.id);
+    pub(super) async fn erase(&mut self, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
+        let now_is = self.lake.elapsed();
+        let is_due = |one: &Forgetting| one.again <= now_is && !self.is_waiting_for(&one.erasure.id);
         let Some(next) = self.erasures.iter().position(is_due) else { return Ok(false) };
         let mut forgetting = self.erasures.swap_remove(next);
-        let done = self.go_on_with(&mut forgetting, now);
+        let done = self.go_on_with(&mut forgetting, now).await;
         if done.is_err() {
-            forgetting.again = Instant::now() + LATER;
+            forgetting.again = self.lake.elapsed() + LATER;
         }
         if !matches!(done, Ok(true)) {
             self.erasures.push(forgetting);
@@ -73,14 +79,14 @@ impl Worker {
     }
 
     /// The next thing; `true`: it was the last.
-    fn go_on_with(&mut self, forgetting: &mut Forgetting, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
-        let state = self.state()?;
+    async fn go_on_with(&mut self, forgetting: &mut Forgetting, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
+        let state = self.state().await?;
         let Forgetting { erasure, again, is_swept, wants_quiet } = forgetting;
         let (waiting, mut pace) = (&self.waiting, Pace::beside(now));
         let is_busy = |place: &_| waiting.contains_key(place);
         let made = (self.run.as_str(), &mut self.made);
-        let step = erasure.step(&self.lake, &state, made, &is_busy, &mut pace);
-        let Progress { step, pending, damaged } = self.io.block_on(step)?;
+        let progress = erasure.step(&self.lake, &state, made, &is_busy, &mut pace).await?;
+        let Progress { step, pending, damaged } = progress;
         for (path, why) in &damaged {
             tracing::warn!("{}: {why}; what is to be erased of it is there still", self.lake.address(path));
         }
@@ -92,15 +98,15 @@ impl Worker {
             self.words.send(Word::Erased(Box::new(step))).map_err(|_| TidyError::Ended)?;
             return Ok(false);
         }
-        *again = Instant::now() + if damaged.is_empty() { AGAIN } else { LATER };
+        *again = self.lake.elapsed() + if damaged.is_empty() { AGAIN } else { LATER };
         let is_last = pending == 0 && damaged.is_empty();
         // Files that are made for the next commit are no longer looked at then.
         *wants_quiet = (is_last || !*is_swept) && !self.waiting.is_empty();
         if (is_last || !*is_swept) && self.waiting.is_empty() {
             let rest = || pace.step().is_ok();
-            *is_swept = self.io.block_on(traces::sweep(&self.lake, &erasure.id, erasure.meant(), rest))?;
+            *is_swept = traces::sweep(&self.lake, &erasure.id, erasure.meant(), rest).await?;
             if *is_swept && is_last {
-                self.finish(&erasure.id)?;
+                self.finish(&erasure.id).await?;
                 tracing::info!("request {}: nothing is left that is to be erased", erasure.id);
                 return Ok(true);
             }

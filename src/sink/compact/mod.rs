@@ -23,20 +23,20 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc as channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use citystream_dataflows::time::Micros;
 use tokio::sync::{mpsc, oneshot};
 
-pub use alone::{Outcome, alone, pack_at_once};
+pub use alone::{Outcome, alone};
 pub use pack::Pack;
 use plan::Place;
-use worker::Worker;
+pub use worker::Worker;
 
 use crate::columns::tables::Table;
 use crate::error::RunError;
+use crate::lake::Lake;
 use crate::lake::history::commit::{Commit, File};
 use crate::lake::history::{State, retention, tidy};
 use crate::process::LakeAccess;
@@ -76,7 +76,7 @@ struct Landed {
 /// The commit task's end.
 pub struct Compactor {
     words: mpsc::UnboundedReceiver<Word>,
-    landed: channel::Sender<Landed>,
+    landed: mpsc::UnboundedSender<Landed>,
     /// What commits did since the last version: only files that readers have seen are packed, so that a version holds no file
     /// that came and went within it.
     unpublished: Vec<Landed>,
@@ -92,7 +92,7 @@ pub struct Compactor {
     /// Whether there is something.
     ready: Arc<AtomicBool>,
     ended: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Compactor {
@@ -103,23 +103,24 @@ impl Compactor {
         metrics: Arc<Metrics>,
         now: impl Fn() -> Now + Send + 'static,
     ) -> Result<Compactor, RunError> {
-        let ((say, words), (landed, inbox)) = (mpsc::unbounded_channel(), channel::channel());
-        let ended = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&ended);
+        let (mut compactor, worker) = Compactor::beside(&access.lake, state, metrics);
+        let is_over = Arc::clone(&compactor.ended);
         let now = move || if is_over.load(Ordering::Acquire) { Now::End } else { now() };
-        let worker = Worker::new((&access.lake, &access.runtime), state, (say, inbox), metrics);
-        let files = state.files.clone();
+        let (files, io) = (state.files.clone(), access.runtime.clone());
         let thread = thread::Builder::new().name("compact".to_owned());
-        let thread = thread.spawn(move || worker.work(files, &now));
+        let thread = thread.spawn(move || io.block_on(worker.work(files, &now)));
         let thread = thread.map_err(|error| RunError::Failed(format!("cannot start a thread: {error}")))?;
-        Ok(Compactor::new((words, landed), ended, thread))
+        compactor.thread = Some(thread);
+        Ok(compactor)
     }
 
-    fn new(
-        (words, landed): (mpsc::UnboundedReceiver<Word>, channel::Sender<Landed>),
-        ended: Arc<AtomicBool>,
-        thread: JoinHandle<()>,
-    ) -> Compactor {
+    /// The same, where whoever starts it has a place for the work.
+    pub fn beside(lake: &Lake, state: &State, metrics: Arc<Metrics>) -> (Compactor, Worker) {
+        let ((say, words), (landed, inbox)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        (Compactor::new(words, landed), Worker::new(lake, state, (say, inbox), metrics))
+    }
+
+    fn new(words: mpsc::UnboundedReceiver<Word>, landed: mpsc::UnboundedSender<Landed>) -> Compactor {
         Compactor {
             words,
             landed,
@@ -131,8 +132,8 @@ impl Compactor {
             asked: None,
             retained: None,
             ready: Arc::default(),
-            ended,
-            thread,
+            ended: Arc::default(),
+            thread: None,
         }
     }
 
@@ -207,7 +208,8 @@ impl Compactor {
     pub async fn end(self) {
         self.ended.store(true, Ordering::Release);
         drop((self.words, self.landed));
-        let joined = tokio::task::spawn_blocking(|| self.thread.join());
+        let Some(thread) = self.thread else { return };
+        let joined = tokio::task::spawn_blocking(|| thread.join());
         // What it does not finish is an orphan.
         let _ = tokio::time::timeout(LAST_STEP, joined).await;
     }
@@ -225,9 +227,8 @@ mod tests {
     /// Files of a date may go while others are made of them.
     #[test]
     fn t1_what_was_packed_of_a_date_that_is_dropped_is_thrown_away() {
-        let ((_, words), (landed, inbox)) = (mpsc::unbounded_channel(), channel::channel());
-        let ended = Arc::default();
-        let mut compactor = Compactor::new((words, landed), ended, thread::spawn(|| ()));
+        let ((_, words), (landed, mut inbox)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let mut compactor = Compactor::new(words, landed);
         let table = Table::Raw(Topic::GPS);
         let file = |date: &str, path: &str| File { path: path.into(), date: date.into(), ..File::default() };
         let pack = |date: &str| {

@@ -1,12 +1,11 @@
-//! The thread: what it knows, and in which order it does things.
+//! What the thread knows, and in which order it does things: by the lake's clock, as a simulation has its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Micros;
-use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::forgetting::Forgetting;
@@ -29,13 +28,12 @@ const IDLE: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
 
 /// See the module.
-pub(super) struct Worker {
+pub struct Worker {
     pub(super) lake: Lake,
-    pub(super) io: Handle,
     pub(super) run: String,
     lengths: Lengths,
     pub(super) words: mpsc::UnboundedSender<Word>,
-    inbox: Receiver<Landed>,
+    inbox: mpsc::UnboundedReceiver<Landed>,
     metrics: Arc<Metrics>,
     /// The last commit that is in a version, and the horizon after it.
     seq: u64,
@@ -55,7 +53,8 @@ pub(super) struct Worker {
     /// A request to drop files that the commit task has, and one that is done.
     retaining: Option<String>,
     retained: Option<String>,
-    looked: Option<Instant>,
+    /// When requests were looked for.
+    looked: Option<Duration>,
 }
 
 /// A request that is being done.
@@ -69,15 +68,14 @@ struct Asked {
 
 impl Worker {
     pub(super) fn new(
-        (lake, io): (&Lake, &Handle),
+        lake: &Lake,
         state: &State,
-        (words, inbox): (mpsc::UnboundedSender<Word>, Receiver<Landed>),
+        (words, inbox): (mpsc::UnboundedSender<Word>, mpsc::UnboundedReceiver<Landed>),
         metrics: Arc<Metrics>,
     ) -> Worker {
         let lengths = Lengths::default();
         Worker {
             lake: lake.clone(),
-            io: io.clone(),
             run: state.run.clone(),
             lengths,
             words,
@@ -98,21 +96,22 @@ impl Worker {
         }
     }
 
-    /// Works until the run ends.
-    pub(super) fn work(mut self, files: Live, now: &dyn Fn() -> Now) {
+    /// Works until the run ends, on the files that were live where it began.
+    pub async fn work(mut self, files: Live, now: &dyn Fn() -> Now) {
         self.tally = loop {
-            match self.io.block_on(Tally::of(&self.lake, &files, self.lengths)) {
+            match Tally::of(&self.lake, &files, self.lengths).await {
                 Ok(tally) => break tally,
                 Err(error) => tracing::warn!("small files are not counted: {error}"),
             }
             // What lands meanwhile is taken up after the count, as it is not in it.
-            if !rest(LATER, now) {
-                return;
+            tokio::select! {
+                () = self.words.closed() => return,
+                () = self.lake.sleep(LATER) => {}
             }
         };
         drop(files);
         while now() != Now::End && self.take_landed() {
-            let done = if now() == Now::Go { self.go_on(now) } else { Ok(false) };
+            let done = if now() == Now::Wait { Ok(false) } else { self.go_on(now).await };
             let pause = match done {
                 Ok(true) => continue,
                 Ok(false) => IDLE,
@@ -122,7 +121,7 @@ impl Worker {
                     LATER
                 }
             };
-            if !self.wait(pause, now) {
+            if !self.wait(pause).await {
                 return;
             }
         }
@@ -140,17 +139,19 @@ impl Worker {
     }
 
     /// Waits, and takes up what lands meanwhile; `false`: the run is over.
-    fn wait(&mut self, pause: Duration, now: &dyn Fn() -> Now) -> bool {
-        let end = Instant::now() + pause;
-        while now() != Now::End {
-            match self.inbox.recv_timeout(end.saturating_duration_since(Instant::now()).min(IDLE)) {
-                Ok(landed) => self.take(&landed),
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= end => return true,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return false,
+    async fn wait(&mut self, pause: Duration) -> bool {
+        let lake = self.lake.clone();
+        let mut is_over = std::pin::pin!(lake.sleep(pause));
+        loop {
+            tokio::select! {
+                biased;
+                landed = self.inbox.recv() => match landed {
+                    Some(landed) => self.take(&landed),
+                    None => return false,
+                },
+                () = &mut is_over => return true,
             }
         }
-        false
     }
 
     fn take(&mut self, landed: &Landed) {
@@ -176,40 +177,40 @@ impl Worker {
     }
 
     /// Does the next thing; `false`: there is none.
-    fn go_on(&mut self, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
-        self.look(now)?;
-        if let Some(place) = self.next_asked()? {
+    async fn go_on(&mut self, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
+        self.look(now).await?;
+        if let Some(place) = self.next_asked().await? {
             let asked = self.asked.as_ref().map(|asked| (asked.id.clone(), asked.until));
-            let found = self.pack_at(&place, (true, asked), now);
+            let found = self.pack_at(&place, (true, asked), now).await;
             if let Some(asked) = self.asked.as_mut().filter(|_| !matches!(found, Ok(false))) {
                 // There may be more to do, once this has landed; or all of it, where the store fails.
                 asked.places.push(place);
             }
             return found.map(|_| true);
         }
-        if self.erase(now)? {
+        if self.erase(now).await? {
             return Ok(true);
         }
         let may = |place: &Place| !self.waiting.contains_key(place) && !self.aside.contains(place);
         let due = self.tally.due(self.horizon, may).filter(|_| !self.wants_quiet());
         let Some((place, is_closed)) = due else { return Ok(false) };
-        if !self.pack_at(&place, (is_closed, None), now)? {
+        if !self.pack_at(&place, (is_closed, None), now).await? {
             self.aside.insert(place);
         }
         Ok(true)
     }
 
     /// Packs files of a place, if some are to be; `false`: none are.
-    fn pack_at(
+    async fn pack_at(
         &mut self,
         place: &Place,
         (is_closed, asked): (bool, Option<(String, u64)>),
         now: &dyn Fn() -> Now,
     ) -> Result<bool, TidyError> {
         let (table, date) = (place.0, place.1.as_str());
-        let live = self.state()?.files;
+        let live = self.state().await?.files;
         let dates = [date].into();
-        let mut files = self.io.block_on(roots::files_of(&self.lake, &live, table.name(), &dates))?;
+        let mut files = roots::files_of(&self.lake, &live, table.name(), &dates).await?;
         let until = asked.as_ref().map_or(self.seq, |(_, until)| *until);
         let is_meant = |file: &File| file.seqs.1 <= until;
         files.retain(|file| is_meant(file) && !self.damaged.contains(&file.path));
@@ -217,7 +218,7 @@ impl Worker {
         let (count, began) = (chosen.len(), Instant::now());
         self.made += 1;
         let path = layout::packed_file(table.name(), date, &self.run, self.made);
-        match self.io.block_on(pack(&self.lake, (table, chosen), path, &mut Pace::beside(now))) {
+        match pack(&self.lake, (table, chosen), path, &mut Pace::beside(now)).await {
             Ok(pack) => {
                 self.metrics.packed(count, pack.added.bytes, began.elapsed());
                 let request = asked.map(|(id, _)| id);
@@ -239,41 +240,42 @@ impl Worker {
     }
 
     /// Where the lake stands, as the commit task knows it.
-    pub(super) fn state(&self) -> Result<State, TidyError> {
+    pub(super) async fn state(&self) -> Result<State, TidyError> {
         let (answer, asked) = oneshot::channel();
         self.words.send(Word::State(answer)).map_err(|_| TidyError::Ended)?;
-        asked.blocking_recv().ok().flatten().ok_or(TidyError::Ended)
+        asked.await.ok().flatten().ok_or(TidyError::Ended)
     }
 
     /// Takes up requests, now and then: one after the other, but for erasures, which may take a day.
-    fn look(&mut self, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
+    async fn look(&mut self, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
         if let Some(done) = self.retained.clone() {
-            self.finish(&done)?;
+            self.finish(&done).await?;
             (self.retained, self.retaining, self.looked) = (None, None, None);
         }
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+        let now_is = self.lake.elapsed();
+        if self.looked.is_some_and(|looked| now_is < looked + LOOK) {
             return Ok(());
         }
-        self.looked = Some(Instant::now());
-        for request in self.io.block_on(requests::all(&self.lake))? {
+        self.looked = Some(now_is);
+        for request in requests::all(&self.lake).await? {
             let is_known = self.erasures.iter().any(|forgetting| forgetting.erasure.id == request.id);
             match request {
                 Request { id, wanted: Wanted::Erase(wanted), .. } if !is_known => {
-                    self.begin_erasing(&id, wanted, now)?
+                    self.begin_erasing(&id, wanted, now).await?
                 }
                 Request { wanted: Wanted::Erase(_), .. } => {}
                 _ if self.asked.is_some() || self.retaining.is_some() => {}
-                other => self.begin(other)?,
+                other => self.begin(other).await?,
             }
         }
         Ok(())
     }
 
     /// Takes up a request that is done at once.
-    fn begin(&mut self, request: Request) -> Result<(), TidyError> {
-        self.check_claim()?;
+    async fn begin(&mut self, request: Request) -> Result<(), TidyError> {
+        self.check_claim().await?;
         let taken = Request { taken_by: Some(self.run.clone()), ..request };
-        self.io.block_on(requests::put(&self.lake, &taken))?;
+        requests::put(&self.lake, &taken).await?;
         let Request { id, wanted, .. } = taken;
         match wanted {
             Wanted::Compact { table, date } => self.begin_packing(id, table, date),
@@ -305,19 +307,19 @@ impl Worker {
     }
 
     /// A run that has been replaced takes up no request, and ends none: what others have committed since it does not know.
-    pub(super) fn check_claim(&self) -> Result<(), TidyError> {
-        let state = self.io.block_on(roots::state(&self.lake))?;
+    pub(super) async fn check_claim(&self) -> Result<(), TidyError> {
+        let state = roots::state(&self.lake).await?;
         state.filter(|state| state.run == self.run).map(drop).ok_or(TidyError::Ended)
     }
 
     /// Deletes a request that is done.
-    pub(super) fn finish(&self, id: &str) -> Result<(), TidyError> {
-        self.check_claim()?;
-        Ok(self.io.block_on(requests::delete(&self.lake, id))?)
+    pub(super) async fn finish(&self, id: &str) -> Result<(), TidyError> {
+        self.check_claim().await?;
+        Ok(requests::delete(&self.lake, id).await?)
     }
 
     /// The next place of the request at hand that has no pack on its way. A request is deleted once all of it has landed.
-    fn next_asked(&mut self) -> Result<Option<Place>, TidyError> {
+    async fn next_asked(&mut self) -> Result<Option<Place>, TidyError> {
         let Some(asked) = &mut self.asked else { return Ok(None) };
         let next = asked.places.iter().position(|place| !self.waiting.contains_key(place));
         if let Some(next) = next {
@@ -326,23 +328,11 @@ impl Worker {
         let is_waiting = self.waiting.values().any(|request| request.as_ref() == Some(&asked.id));
         if asked.places.is_empty() && !is_waiting {
             let id = asked.id.clone();
-            self.finish(&id)?;
+            self.finish(&id).await?;
             (self.asked, self.looked) = (None, None);
         }
         Ok(None)
     }
-}
-
-/// Waits; `false`: the run is over.
-fn rest(pause: Duration, now: &dyn Fn() -> Now) -> bool {
-    let end = Instant::now() + pause;
-    while now() != Now::End {
-        match end.saturating_duration_since(Instant::now()).min(IDLE) {
-            Duration::ZERO => return true,
-            step => std::thread::sleep(step),
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -363,8 +353,8 @@ mod tests {
         let (_, state) = runtime.block_on(Committer::claim(&lake, "a")).unwrap();
         let policy = TimePolicy { lateness: 600, slack: 120, max_ahead: 86_400, max_hold: 3600 };
         let metrics = Arc::new(Metrics::new(policy, LOOK).unwrap());
-        let ((say, _words), (_landed, inbox)) = (mpsc::unbounded_channel(), std::sync::mpsc::channel());
-        let mut worker = Worker::new((&lake, runtime.handle()), &state, (say, inbox), metrics);
+        let ((say, _words), (_landed, inbox)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let mut worker = Worker::new(&lake, &state, (say, inbox), metrics);
         let request = |id: &str| Request {
             id: id.to_owned(),
             wanted: Wanted::Compact { table: None, date: None },
@@ -373,11 +363,11 @@ mod tests {
         for id in ["x", "y"] {
             runtime.block_on(requests::put(&lake, &request(id))).unwrap();
         }
-        worker.begin(request("x")).unwrap();
-        worker.finish("x").unwrap();
+        runtime.block_on(worker.begin(request("x"))).unwrap();
+        runtime.block_on(worker.finish("x")).unwrap();
         runtime.block_on(Committer::claim(&lake, "b")).unwrap();
-        assert!(matches!(worker.begin(request("y")), Err(TidyError::Ended)));
-        assert!(matches!(worker.finish("y"), Err(TidyError::Ended)));
+        assert!(matches!(runtime.block_on(worker.begin(request("y"))), Err(TidyError::Ended)));
+        assert!(matches!(runtime.block_on(worker.finish("y")), Err(TidyError::Ended)));
         assert_eq!(runtime.block_on(requests::all(&lake)).unwrap(), [request("y")]);
     }
 }

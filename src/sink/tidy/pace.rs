@@ -12,7 +12,9 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Now {
-    /// Yes.
+    /// Yes, and as fast as it goes.
+    AtOnce,
+    /// Yes, beside others.
     Go,
     /// Not now.
     Wait,
@@ -23,19 +25,18 @@ pub enum Now {
 /// See the module.
 pub struct Pace<'a> {
     now: &'a dyn Fn() -> Now,
-    rests: bool,
     since: Instant,
 }
 
 impl<'a> Pace<'a> {
-    /// Beside a run, which is asked before each step.
+    /// Beside others, who are asked before each step.
     pub fn beside(now: &'a dyn Fn() -> Now) -> Pace<'a> {
-        Pace { now, rests: true, since: Instant::now() }
+        Pace { now, since: Instant::now() }
     }
 
     /// As fast as it goes.
     pub fn alone() -> Pace<'static> {
-        Pace { now: &|| Now::Go, rests: false, since: Instant::now() }
+        Pace { now: &|| Now::AtOnce, since: Instant::now() }
     }
 
     /// A step begins.
@@ -45,12 +46,11 @@ impl<'a> Pace<'a> {
 
     /// A step of some milliseconds has been done.
     pub fn step(&mut self) -> Result<(), TidyError> {
-        if self.rests {
-            std::thread::sleep(self.since.elapsed() * REST);
-        }
+        let rest = self.since.elapsed() * REST;
         loop {
             match (self.now)() {
-                Now::Go => break,
+                Now::AtOnce => break,
+                Now::Go => break std::thread::sleep(rest),
                 Now::Wait => std::thread::sleep(WAIT),
                 Now::End => return Err(TidyError::Ended),
             }

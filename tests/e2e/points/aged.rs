@@ -30,6 +30,10 @@ impl Clock for Then {
         self.0.fetch_add(500, Ordering::Relaxed)
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
         tokio::time::sleep(time).boxed()
     }
