@@ -7,6 +7,7 @@ use std::sync::Arc;
 use citystream::parts::{Commit, Kind, digest};
 use serde_json::Value;
 
+use crate::asked::{Asked, Whose};
 use crate::rows;
 
 /// A file, by table and path.
@@ -32,8 +33,10 @@ pub(crate) struct History {
     base: Option<(u64, u64)>,
     /// What is in the store, but for commits, with its digest.
     objects: BTreeMap<String, String>,
-    /// The data files that ever were, with their digests, and the vehicles that each has rows of.
-    files: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// The data files that ever were, with their digests, and whose rows each has.
+    files: BTreeMap<String, (String, Whose)>,
+    /// What is asked of runs.
+    asked: BTreeMap<String, Asked>,
     /// Vehicles that are to be forgotten.
     erased: BTreeSet<String>,
     /// How long a grave stays, in milliseconds.
@@ -42,6 +45,8 @@ pub(crate) struct History {
     published: u64,
     /// The last commit of a version that all tables have.
     shown: u64,
+    /// The last one that a run was told of.
+    told: u64,
     /// Rows that are kept no longer.
     gone: u64,
     /// The Delta logs that there are.
@@ -130,7 +135,7 @@ impl History {
 
     /// Whether a file has rows of one that is to be forgotten.
     fn is_erased(&self, path: &str) -> bool {
-        self.files.get(path).is_some_and(|(_, vehicles)| !vehicles.is_disjoint(&self.erased))
+        self.files.get(path).is_some_and(|(_, rows)| rows.iter().any(|(vehicle, _)| self.erased.contains(vehicle)))
     }
 
     /// The rows that are kept no longer.
@@ -139,13 +144,21 @@ impl History {
     }
 
     /// A writer was told that its commit stands.
-    pub(crate) fn acknowledged(&self, commit: &Commit) {
+    pub(crate) fn acknowledged(&mut self, commit: &Commit) {
         let there = self.read.get(commit.seq as usize);
         assert_eq!(
             there.map(|there| &**there),
             Some(commit),
             "P2: a commit that was acknowledged is not in the history"
         );
+        if commit.version.is_some() {
+            self.tells(commit.seq);
+        }
+    }
+
+    /// A run is told that there is a version up to a commit.
+    pub(crate) fn tells(&mut self, seq: u64) {
+        self.told = self.told.max(seq);
     }
 
     /// An object was written.
@@ -161,6 +174,11 @@ impl History {
             self.roots.insert(seq, Arc::new([path.to_owned()].into_iter().chain(parts(bytes)).collect()));
             self.count("roots");
         }
+        if path.starts_with("requests/") {
+            let live = self.live(self.told);
+            let new = || Asked::new(bytes, live);
+            self.asked.entry(path.to_owned()).and_modify(|asked| asked.again(bytes)).or_insert_with(new);
+        }
         if path.ends_with(".checkpoint.parquet") {
             self.count("checkpoints");
         }
@@ -173,8 +191,8 @@ impl History {
         }
         // A put may land twice, and late.
         if path.contains('=') {
-            let vehicles = rows::vehicles(bytes.to_vec().into()).into_iter().map(|(vehicle, _)| vehicle).collect();
-            let before = self.files.insert(path.to_owned(), (sum.clone(), vehicles));
+            let whose = rows::vehicles(bytes.to_vec().into()).into_iter().collect();
+            let before = self.files.insert(path.to_owned(), (sum.clone(), whose));
             assert!(before.is_none_or(|(before, _)| before == sum), "{path} is used again");
         }
         self.objects.insert(path.to_owned(), sum);
@@ -264,6 +282,9 @@ impl History {
         }
         if let Some(last) = pack_last(path) {
             assert!(self.is_forgotten(last), "B7: {path} is deleted, and no root that lasts stands for it");
+        }
+        if let Some(asked) = self.asked.remove(path) {
+            asked.check(&self.live(self.head()), |path| self.files.get(path).map(|(_, whose)| whose.clone()));
         }
         let begins = self.base.and_then(|(base, _)| self.roots.get(&base));
         assert!(

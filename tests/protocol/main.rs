@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)] // Which seed it was that failed.
 
 mod actors;
+mod asked;
 mod history;
 mod reader;
 #[path = "../common/rng.rs"]

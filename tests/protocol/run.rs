@@ -109,6 +109,7 @@ impl Actor {
 impl Run {
     async fn claim(actor: Actor) -> Result<(Run, Pin<Box<dyn Future<Output = ()>>>), CommitError> {
         let (mut committer, state) = Committer::claim(&actor.lake, &actor.name).await?;
+        actor.world.look().history.tells(state.seq);
         committer.set_grace(actor.world.look().history.grace_ms());
         committer.set_age(actor.world.chance(0.7).then_some(WEEK_MS));
         let publisher = Publisher::open(&actor.lake, LAKE, tables(), state.seq).await?;
