@@ -27,8 +27,8 @@ pub(crate) struct History {
     graves: BTreeMap<String, i64>,
     /// Up to where commits are packed, as a commit says.
     packed: Option<u64>,
-    /// The objects that each root there ever was is of.
-    roots: BTreeMap<u64, Arc<BTreeSet<String>>>,
+    /// The objects that each root is of that may stand for commits.
+    bases: BTreeMap<u64, Arc<BTreeSet<String>>>,
     /// Up to where a root stands for the commits, and which commit says so.
     base: Option<(u64, u64)>,
     /// What is in the store, but for commits, with its digest.
@@ -170,9 +170,11 @@ impl History {
             self.check_pack(path, bytes);
             self.count("packs of commits");
         }
-        if let Some(seq) = number(path, "snapshots/", ".json") {
-            self.roots.insert(seq, Arc::new([path.to_owned()].into_iter().chain(parts(bytes)).collect()));
+        if number(path, "snapshots/", ".json").is_some() {
             self.count("roots");
+        }
+        if let Some(seq) = number(path, "snapshots/base/", ".json") {
+            self.bases.insert(seq, Arc::new([path.to_owned()].into_iter().chain(parts(bytes)).collect()));
         }
         if path.starts_with("requests/") {
             let live = self.live(self.told);
@@ -229,9 +231,14 @@ impl History {
             });
             self.gone += tidy.rows_removed - tidy.rows_added;
         }
+        // Whoever follows versions never sees a file come and go in one.
+        let shown = self.live.get(self.published as usize).cloned().unwrap_or_default();
+        let packs_only = commit.tidy.iter().all(|tidy| tidy.expired.is_none() && tidy.erased.is_none());
         let mut live = self.live.last().map_or_else(BTreeSet::new, |live| (**live).clone());
         for (table, file) in files(&commit.removed) {
-            assert!(live.remove(&(table, file.clone())), "T1: commit {seq} removes {file}, which is not live");
+            let named = (table, file.clone());
+            assert!(live.remove(&named), "T1: commit {seq} removes {file}, which is not live");
+            assert!(!packs_only || shown.contains(&named), "commit {seq} packs {file}, which is in no version");
             self.graves.insert(file, commit.time_ms);
         }
         for (table, file) in files(&commit.added) {
@@ -241,7 +248,10 @@ impl History {
         self.published = if commit.version.is_some() { seq } else { self.published };
         self.packed = commit.packed.as_ref().map(|packed| packed.through).or(self.packed);
         if let Some(base) = &commit.base {
-            assert!(self.objects.contains_key(&root(base.root.seq)), "B7: commit {seq} names a base that is not there");
+            assert!(
+                self.bases.get(&base.root.seq).is_some_and(|of| of.iter().all(|path| self.objects.contains_key(path))),
+                "B7: commit {seq} names a base that is not there"
+            );
             assert!(self.base < Some((base.root.seq, 0)), "B7: commit {seq} moves the base back");
             self.base = Some((base.root.seq, seq));
             self.count("bases");
@@ -286,7 +296,7 @@ impl History {
         if let Some(asked) = self.asked.remove(path) {
             asked.check(&self.live(self.head()), |path| self.files.get(path).map(|(_, whose)| whose.clone()));
         }
-        let begins = self.base.and_then(|(base, _)| self.roots.get(&base));
+        let begins = self.base.and_then(|(base, _)| self.bases.get(&base));
         assert!(
             begins.is_none_or(|begins| !begins.contains(path)),
             "B7: {path} is deleted, with which the history begins"
@@ -355,10 +365,6 @@ fn parts(root: &[u8]) -> impl Iterator<Item = String> {
     let parts = root["files"]["parts"].as_object().cloned().unwrap_or_default();
     let parts = parts.into_iter().flat_map(|(_, parts)| parts.as_array().cloned().unwrap_or_default());
     parts.map(|part| part["sum"]["path"].as_str().expect("a path").to_owned())
-}
-
-fn root(seq: u64) -> String {
-    format!("snapshots/{seq:020}.json")
 }
 
 /// The number in a name.

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: servers up, all tests, servers down; with `--full` then the fuzz targets.
 
 use std::env;
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use xtask::process::Server;
@@ -13,6 +15,10 @@ use xtask::{Stack, prerequisites};
 
 use crate::cargo::cargo;
 use crate::fuzz;
+
+/// How many tests run at a time, where nobody says it: so many for each core, as most wait for servers and processes of their own.
+const THREADS: &str = "RUST_TEST_THREADS";
+const AT_ONCE: usize = 2;
 
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -141,6 +147,10 @@ fn cargo_test(environment: &Environment, options: &Options, what: &[&str]) -> Re
     cargo.args(["test", "--release", "--no-fail-fast"]).args(what).args(&options.filter);
     cargo.arg("--").args(&options.rest);
     cargo.envs(environment.iter().map(|(name, value)| (name, value)));
+    if env::var_os(THREADS).is_none() {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        cargo.env(THREADS, (AT_ONCE * cores).to_string());
+    }
     Ok(cargo.status().context("cannot run cargo")?.success())
 }
 

@@ -1,11 +1,16 @@
 //! Commits that are kept no longer (`--keep commits=AGE`): a root, the *base*, stands for its own commit and for all before it.
 //!
 //! The base moves on a pack at a time. Its root is written and read back, a commit names it, and only after the next root, which
-//! names it too, the pack before it is deleted: whoever looks for the base finds it, and all commits after it.
+//! names it too, the pack before it is deleted: whoever looks for the base finds it, and all commits after it. It has a name of its
+//! own, and so have its parts, whole: of others a run that has been replaced may yet delete any.
 
-use crate::lake::history::commit::{Base, Commit, Made};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::lake::digest;
+use crate::lake::history::commit::{Base, Commit, Made, Pin};
 use crate::lake::history::error::ReadError;
-use crate::lake::history::{State, Violation, packs, read, roots};
+use crate::lake::history::live::{Part, by_span};
+use crate::lake::history::{Live, State, Violation, layout, packs, part, read, rebuilt, roots};
 use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
 
@@ -17,18 +22,41 @@ use crate::lake::store::error::StoreError;
 pub async fn next(lake: &Lake, state: &State, age_ms: i64) -> Result<Option<Base>, ReadError> {
     let first = state.base.as_ref().map_or(0, |base| packs::first(base.root.seq)) + packs::COMMITS;
     let packed = state.packed.as_ref().map(|packed| packed.through);
-    if [packed, state.collected, Some(state.published().seq)].into_iter().any(|done| done <= Some(first + 1)) {
+    if [packed, state.collected, Some(state.published().seq)].into_iter().any(|done| done <= Some(first)) {
         return Ok(None);
     }
-    let (_, after) = read::commit(lake, first + 1).await?;
-    if state.time_ms - after.time_ms < age_ms {
+    let (_, last) = read::commit(lake, first).await?;
+    if state.time_ms - last.time_ms < age_ms {
         return Ok(None);
     }
-    // A root that a commit names has its bytes for ever, and may be gone; one more commit, and there was none.
-    let is_named = after.pin.is_some_and(|pin| pin.seq == first);
-    let Some(before) = roots::after(lake, if is_named { first + 1 } else { first }).await? else { return Ok(None) };
-    let (_, root) = roots::write(lake, &before).await?;
-    Ok(Some(Base { root, made: made(lake, state).await? }))
+    let Some(begun) = roots::after(lake, first).await? else { return Ok(None) };
+    Ok(Some(Base { root: write(lake, begun).await?, made: made(lake, state).await? }))
+}
+
+/// Writes all that a state refers to, a month of a table at a time.
+async fn write(lake: &Lake, state: State) -> Result<Pin, ReadError> {
+    let mut parts: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    for table in state.files.tables() {
+        let spans = roots::spans(&state.files, table);
+        let months: BTreeSet<&str> = spans.into_iter().map(|span| span.get(..7).unwrap_or(span)).collect();
+        for month in months {
+            let mut files = roots::files(lake, &state.files, table, |file| file.date.starts_with(month)).await?;
+            files.sort_unstable();
+            for (span, files) in by_span(files.into_iter(), |_| false) {
+                let path = layout::base_part(state.seq, table, &span);
+                let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
+                let sha256 = digest(&bytes);
+                rebuilt::put(lake, &path, bytes).await?;
+                parts.entry(table.to_owned()).or_default().push(Part::of(&span, &files, path, sha256));
+            }
+        }
+    }
+    let seq = state.seq;
+    let root = State { files: Live::of(seq, parts), ..state };
+    let bytes = serde_json::to_vec(&root).map_err(|e| Violation(format!("base {seq}: {e}")))?;
+    let sha256 = digest(&bytes);
+    rebuilt::put(lake, &layout::base(seq), bytes.into()).await?;
+    Ok(Pin { seq, sha256 })
 }
 
 /// Deletes the pack before the base.
@@ -63,8 +91,10 @@ pub fn first(state: &State) -> u64 {
 /// The store's; a root that is not the one that commits name.
 pub async fn state(lake: &Lake, state: &State) -> Result<Option<State>, ReadError> {
     let Some(Base { root, .. }) = &state.base else { return Ok(None) };
-    let read = roots::named(lake, root).await?;
-    let lost = || Violation(format!("P2: the root of commit {}, with which the history begins, is damaged", root.seq));
+    let bytes = lake.get(&layout::base(root.seq)).await?.filter(|bytes| digest(bytes) == root.sha256);
+    let mut read: Option<State> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    read.iter_mut().for_each(|state| state.files.root = Some(root.seq));
+    let lost = || Violation(format!("P2: {}, with which the history begins, is damaged", layout::base(root.seq)));
     Ok(Some(read.ok_or_else(lost)?))
 }
 

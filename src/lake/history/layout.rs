@@ -77,6 +77,26 @@ pub fn part(seq: u64, table: &str, span: &str) -> String {
     format!("{SNAPSHOTS}/{seq:020}/{table}-{span}.parquet")
 }
 
+/// The path of the root that stands for a commit and all before it.
+pub fn base(seq: u64) -> String {
+    format!("{SNAPSHOTS}/base/{seq:020}.json")
+}
+
+/// The path of a part of such a root.
+pub fn base_part(seq: u64, table: &str, span: &str) -> String {
+    format!("{SNAPSHOTS}/base/{seq:020}/{table}-{span}.parquet")
+}
+
+/// The number of such a root, or of the one that a part was written for.
+pub fn base_number(path: &str) -> Option<u64> {
+    path.strip_prefix(SNAPSHOTS)?.strip_prefix("/base/")?.get(..20)?.parse().ok()
+}
+
+/// The number of a root, whether it stands for commits or not.
+pub fn any_root_number(path: &str) -> Option<u64> {
+    root_number(path).or_else(|| base_number(path).filter(|_| path.ends_with(".json")))
+}
+
 /// The number of a root.
 pub fn root_number(path: &str) -> Option<u64> {
     path.strip_prefix(SNAPSHOTS)?.strip_prefix('/').filter(|name| !name.contains('/')).and_then(numbered)

@@ -1,7 +1,9 @@
 //! The live files of a lake: by reference to the parts of its newest root, and what commits have added and removed since.
-//! What is held grows with neither the lake nor its age. Pure; `roots.rs` reads and writes.
+//! What is held grows with neither the lake nor its age: of a table's parts, those that this process wrote when it last wrote some,
+//! if they are short. Their files are what is packed next, so no commit waits until they are read. Pure; `roots.rs` reads and writes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use crate::lake::history::commit::{Commit, File, saturating_sum};
 
 /// A date with more files has a part of its own.
 const MOST_FILES: usize = 1000;
+/// The files of a part that was written just now are held if they are not more.
+const FEW_FILES: usize = 256;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,18 @@ pub struct Part {
     pub files: u64,
     /// Path, date (the span's) and digest of the part; all else of its files together: sums, and ranges that hold theirs.
     pub sum: File,
+    #[serde(skip)]
+    held: Held,
+}
+
+/// The files of a part, if they are at hand: that changes nothing of what it is.
+#[derive(Clone, Debug, Default)]
+struct Held(Option<Arc<[File]>>);
+
+impl PartialEq for Held {
+    fn eq(&self, _: &Held) -> bool {
+        true
+    }
 }
 
 /// What has come and gone.
@@ -63,6 +79,11 @@ pub(super) struct Rewrite {
 }
 
 impl Live {
+    /// Of a root and its parts, by table.
+    pub(super) fn of(root: u64, parts: BTreeMap<String, Vec<Part>>) -> Live {
+        Live { parts, root: Some(root), since: BTreeMap::new() }
+    }
+
     /// Takes up a commit.
     pub(super) fn take(&mut self, commit: &Commit) {
         for (table, gone) in &commit.removed {
@@ -150,30 +171,37 @@ impl Live {
     pub(super) fn at_root(mut self, seq: u64, written: Vec<(Rewrite, Vec<Part>)>) -> Live {
         for (Rewrite { table, spans, .. }, new) in written {
             let parts = self.parts.entry(table).or_default();
+            parts.iter_mut().for_each(|part| part.held = Held::default());
             parts.retain(|part| !spans.contains(&part.span));
             parts.extend(new);
             parts.sort_by(|one, other| one.span.cmp(&other.span));
         }
-        Live { parts: self.parts, root: Some(seq), since: BTreeMap::new() }
+        Live::of(seq, self.parts)
     }
 }
 
 impl Rewrite {
     /// What is live of the files read, and has come, by the span that it belongs to.
     pub(super) fn split(&self, read: Vec<File>) -> BTreeMap<String, Vec<File>> {
-        let mut dates: BTreeMap<String, Vec<File>> = BTreeMap::new();
         let live = read.into_iter().filter(|file| !self.removed.contains(&file.path));
-        for file in live.chain(self.added.iter().cloned()) {
-            dates.entry(file.date.clone()).or_default().push(file);
-        }
-        let mut spans: BTreeMap<String, Vec<File>> = BTreeMap::new();
-        for (date, files) in dates {
-            let is_own = self.spans.contains(&date) || files.len() > MOST_FILES;
-            let span = if is_own { date } else { date.get(..7).unwrap_or(&date).to_owned() };
-            spans.entry(span).or_default().extend(files);
-        }
-        spans
+        by_span(live.chain(self.added.iter().cloned()), |date| self.spans.contains(date))
     }
+}
+
+/// Files by the span that they belong to; some dates have a part already.
+pub(super) fn by_span(
+    files: impl Iterator<Item = File>,
+    has_own: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Vec<File>> {
+    let mut dates: BTreeMap<String, Vec<File>> = BTreeMap::new();
+    files.for_each(|file| dates.entry(file.date.clone()).or_default().push(file));
+    let mut spans: BTreeMap<String, Vec<File>> = BTreeMap::new();
+    for (date, files) in dates {
+        let is_own = has_own(&date) || files.len() > MOST_FILES;
+        let span = if is_own { date } else { date.get(..7).unwrap_or(&date).to_owned() };
+        spans.entry(span).or_default().extend(files);
+    }
+    spans
 }
 
 impl Part {
@@ -185,6 +213,12 @@ impl Part {
     /// A part of files, at least one, whose bytes are at `path` and have that digest.
     pub(super) fn of(span: &str, files: &[File], path: String, sha256: String) -> Part {
         let sum = File { path, date: span.to_owned(), sha256, ..File::sum(files) };
-        Part { span: span.to_owned(), files: files.len() as u64, sum }
+        let held = Held((files.len() <= FEW_FILES).then(|| files.into()));
+        Part { span: span.to_owned(), files: files.len() as u64, sum, held }
+    }
+
+    /// Its files, if they are at hand.
+    pub(super) fn held(&self) -> Option<&[File]> {
+        self.held.0.as_deref()
     }
 }

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::lake::digest;
-use crate::lake::history::commit::{File, Pin};
+use crate::lake::history::commit::{Commit, File, Pin};
 use crate::lake::history::live::{Live, Part, Rewrite};
 use crate::lake::history::read::{self, ReadError, commit, head};
 use crate::lake::history::{self, State, Violation, layout, part, rebuilt, retention};
@@ -33,9 +33,10 @@ const GRACE_MS: i64 = 3_600_000;
 /// # Errors
 /// The store's; a history that is not sound. A root that is not sound is left out, with a warning.
 pub async fn state(lake: &Lake) -> Result<Option<State>, ReadError> {
-    let roots = numbers(lake).await?;
+    let roots = named(lake).await?;
+    let newest = roots.last().map(|(number, _)| *number);
     // Only what comes after the newest root is listed.
-    let Some(head) = head(lake, roots.last().copied()).await?.max(roots.last().copied()) else { return Ok(None) };
+    let Some(head) = head(lake, newest).await?.max(newest) else { return Ok(None) };
     state_at(lake, head, roots).await
 }
 
@@ -44,31 +45,33 @@ pub async fn state(lake: &Lake) -> Result<Option<State>, ReadError> {
 /// # Errors
 /// As of [`state`].
 pub async fn after(lake: &Lake, seq: u64) -> Result<Option<State>, ReadError> {
-    let mut roots = numbers(lake).await?;
-    roots.retain(|root| *root <= seq);
+    let mut roots = named(lake).await?;
+    roots.retain(|(number, _)| *number <= seq);
     state_at(lake, seq, roots).await
 }
 
-/// The numbers of the roots.
-async fn numbers(lake: &Lake) -> Result<Vec<u64>, StoreError> {
-    let listed = lake.list(layout::SNAPSHOTS, None).await?;
-    Ok(listed.iter().filter_map(|object| layout::root_number(&object.path)).collect())
+/// The roots by number and path, the newest last.
+async fn named(lake: &Lake) -> Result<Vec<(u64, String)>, StoreError> {
+    let listed = lake.list(layout::SNAPSHOTS, None).await?.into_iter();
+    let mut roots: Vec<_> = listed.filter_map(|of| Some((layout::any_root_number(&of.path)?, of.path))).collect();
+    roots.sort_unstable();
+    Ok(roots)
 }
 
 /// Where the history stood after commit `seq`, from the newest sound one of these roots.
-async fn state_at(lake: &Lake, seq: u64, mut roots: Vec<u64>) -> Result<Option<State>, ReadError> {
-    while let Some(root) = roots.pop() {
-        match from_root(lake, root, seq).await? {
+async fn state_at(lake: &Lake, seq: u64, mut roots: Vec<(u64, String)>) -> Result<Option<State>, ReadError> {
+    while let Some((root, path)) = roots.pop() {
+        match from_root(lake, (root, &path), seq).await? {
             Ok(state) => return Ok(Some(state)),
-            Err(why) => tracing::warn!("{}: {why}; an older one is read", lake.address(&layout::root(root))),
+            Err(why) => tracing::warn!("{}: {why}; an older one is read", lake.address(&path)),
         }
     }
-    go_on(lake, None, None, seq).await.map(|(state, _)| state)
+    go_on(lake, None, |_| None, seq).await.map(|(state, _)| state)
 }
 
 /// From a root to commit `seq`; what is wrong with the root, if something is.
-async fn from_root(lake: &Lake, root: u64, seq: u64) -> Result<Result<State, String>, ReadError> {
-    let Some(bytes) = lake.get(&layout::root(root)).await? else { return Ok(Err("it is gone".into())) };
+async fn from_root(lake: &Lake, (root, path): (u64, &str), seq: u64) -> Result<Result<State, String>, ReadError> {
+    let Some(bytes) = lake.get(path).await? else { return Ok(Err("it is gone".into())) };
     let mut state: State = match serde_json::from_slice(&bytes) {
         Ok(state) => state,
         Err(error) => return Ok(Err(format!("it cannot be read ({error})"))),
@@ -78,7 +81,7 @@ async fn from_root(lake: &Lake, root: u64, seq: u64) -> Result<Result<State, Str
         return Ok(Err("it stands for another commit than the one that is there".into()));
     }
     state.files.root = Some(root);
-    let (state, pinned) = go_on(lake, Some(state), Some(root), seq).await?;
+    let (state, pinned) = go_on(lake, Some(state), |commit| said_of(commit, root, path), seq).await?;
     match (state, pinned) {
         (_, Some(pinned)) if pinned != digest(&bytes) => Ok(Err("it is not the one that the commits name".into())),
         (Some(state), _) => match retention::check_sums(&state, |table| state.files.sums(table)) {
@@ -89,22 +92,20 @@ async fn from_root(lake: &Lake, root: u64, seq: u64) -> Result<Result<State, Str
     }
 }
 
-/// A root that a commit names; `None`: it is not there as it was.
-///
-/// # Errors
-/// The store's.
-pub(super) async fn named(lake: &Lake, Pin { seq, sha256 }: &Pin) -> Result<Option<State>, StoreError> {
-    let bytes = lake.get(&layout::root(*seq)).await?.filter(|bytes| digest(bytes) == *sha256);
-    let mut state: Option<State> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    state.iter_mut().for_each(|state| state.files.root = Some(*seq));
-    Ok(state)
+/// The digest by which a commit names a root, if it does.
+fn said_of<'a>(commit: &'a Commit, root: u64, path: &str) -> Option<&'a str> {
+    let pin = match layout::base_number(path) {
+        Some(_) => commit.base.as_ref().map(|base| &base.root),
+        None => commit.pin.as_ref(),
+    };
+    pin.filter(|pin| pin.seq == root).map(|pin| pin.sha256.as_str())
 }
 
 /// Applies the commits after a state, up to `seq`; and the digest by which they name a root, if they do.
 async fn go_on(
     lake: &Lake,
     mut state: Option<State>,
-    root: Option<u64>,
+    says: impl Fn(&Commit) -> Option<&str>,
     seq: u64,
 ) -> Result<(Option<State>, Option<String>), ReadError> {
     let mut pinned = None;
@@ -112,7 +113,7 @@ async fn go_on(
     let mut commits = std::pin::pin!(read::read(lake, first..=seq).await?);
     while let Some((bytes, commit)) = commits.try_next().await? {
         history::check(state.as_ref(), &commit)?;
-        pinned = pinned.or(commit.pin.as_ref().filter(|pin| Some(pin.seq) == root).map(|pin| pin.sha256.clone()));
+        pinned = pinned.or_else(|| says(&commit).map(str::to_owned));
         state = Some(history::apply(state, &commit, digest(&bytes)));
     }
     Ok((state, pinned))
@@ -209,14 +210,17 @@ async fn before(
     may: &(dyn Fn(&File) -> bool + Send + Sync),
 ) -> Result<Vec<File>, ReadError> {
     let Some(root) = live.root else { return Ok(Vec::new()) };
-    let mut older = numbers(lake).await?;
-    older.retain(|number| *number < root);
+    let mut older = named(lake).await?;
+    older.retain(|(number, _)| *number < root);
     let Some(state) = state_at(lake, root, older).await? else { return Ok(Vec::new()) };
     files(lake, &state.files, table, may).await
 }
 
 /// The files of a part; its path if it is missing or damaged.
 pub async fn read_part(lake: &Lake, part: &Part) -> Result<Result<Vec<File>, String>, ReadError> {
+    if let Some(files) = part.held() {
+        return Ok(Ok(files.to_vec()));
+    }
     let File { path, sha256, .. } = &part.sum;
     let bytes = lake.get(path).await?.filter(|bytes| digest(bytes) == *sha256);
     Ok(bytes.and_then(part::decode).ok_or_else(|| path.clone()))
@@ -268,16 +272,19 @@ pub async fn clean(lake: &Lake) -> Result<(), ReadError> {
         // One that cannot be read refers to nothing.
         roots.extend(serde_json::from_slice::<State>(&bytes).ok().map(|root| (root.seq, root)));
     }
-    let mut kept = kept(&roots.values().map(|root| (root.seq, root.time_ms)).collect::<Vec<_>>());
+    let kept = kept(&roots.values().map(|root| (root.seq, root.time_ms)).collect::<Vec<_>>());
     let Some(newest) = kept.last().copied() else { return Ok(()) };
-    kept.extend(roots[&newest].base.as_ref().map(|base| base.root.seq));
+    let base = roots[&newest].base.as_ref().map_or(0, |base| base.root.seq);
     let of_root = |seq: &u64| {
         let parts = roots.get(seq).into_iter().flat_map(|root| root.files.all_parts());
         parts.map(|(_, part)| part.sum.path.clone()).chain([layout::root(*seq)])
     };
     let used: BTreeSet<String> = kept.iter().flat_map(of_root).collect();
-    // What is of a newer root may be on its way.
-    let is_old = |path: &str| layout::root_number(path).or(layout::part_number(path)).is_some_and(|seq| seq < newest);
+    // What is of a newer root, or base, may be on its way.
+    let is_old = |path: &str| match layout::base_number(path) {
+        Some(seq) => seq < base,
+        None => layout::root_number(path).or(layout::part_number(path)).is_some_and(|seq| seq < newest),
+    };
     let unused = listed.into_iter().map(|object| object.path).filter(|path| is_old(path) && !used.contains(path));
     Ok(lake.delete(unused.collect()).await?)
 }

@@ -30,6 +30,10 @@ async fn commit(committer: &mut Committer) -> Commit {
     commit
 }
 
+async fn numbers(lake: &Lake) -> Vec<u64> {
+    named(lake).await.unwrap().into_iter().map(|(number, _)| number).collect()
+}
+
 async fn paths(lake: &Lake, live: &Live) -> Vec<String> {
     let mut paths: Vec<_> =
         files(lake, live, "raw_gps", |_| true).await.unwrap().into_iter().map(|file| file.path).collect();
@@ -37,11 +41,26 @@ async fn paths(lake: &Lake, live: &Live) -> Vec<String> {
     paths
 }
 
+/// What is packed next is not read again; whoever comes has nothing at hand.
+#[tokio::test]
+async fn the_files_of_a_part_are_at_hand_where_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, committer) = filled(&dir, 150).await;
+    let (ours, theirs) = (committer.state().unwrap(), state(&lake).await.unwrap().unwrap());
+    assert_eq!(*ours, theirs);
+    let is_held = |state: &State| state.files.parts("raw_gps")[0].held().is_some();
+    assert_eq!([is_held(ours), is_held(&theirs)], [true, false]);
+    let expected = paths(&lake, &theirs.files).await;
+    lake.delete(vec![ours.files.parts("raw_gps")[0].sum.path.clone()]).await.unwrap();
+    assert_eq!(paths(&lake, &ours.files).await, expected);
+    assert_eq!(paths(&lake, &theirs.files).await, expected, "from the commits");
+}
+
 #[tokio::test]
 async fn roots_shorten_a_start_and_a_changed_history_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let (lake, committer) = filled(&dir, 203).await;
-    assert_eq!(numbers(&lake).await.unwrap(), [100, 200]);
+    assert_eq!(numbers(&lake).await, [100, 200]);
     assert_eq!(read::commit(&lake, 101).await.unwrap().1.pin.unwrap().seq, 100);
     let state_now = state(&lake).await.unwrap();
     assert_eq!(state_now.as_ref(), committer.state());
@@ -173,7 +192,7 @@ async fn old_roots_go_with_what_only_they_refer_to() {
         state.files = write(&lake, &state).await.unwrap().0;
         clean(&lake).await.unwrap();
     }
-    assert_eq!(numbers(&lake).await.unwrap(), [6, 7, 8]);
+    assert_eq!(numbers(&lake).await, [6, 7, 8]);
     let listed = lake.list(layout::SNAPSHOTS, None).await.unwrap();
     assert_eq!(listed.len(), 6, "a root and a part each: {listed:?}");
     assert_eq!(files(&lake, &state.files, "raw_gps", |_| true).await.unwrap().len(), 8);
