@@ -1,6 +1,7 @@
 //! A lake whose first commits are kept no longer: all that looks at it goes on.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -88,6 +89,9 @@ async fn p2_of_commits_that_are_kept_no_longer_a_root_is_left_and_all_else_goes_
     assert_eq!(files.sizes(), live);
     let first = base::first(&last);
     assert_eq!(first, 2001);
+    let bases = lake.list(layout::SNAPSHOTS, None).await.unwrap().into_iter();
+    let bases: BTreeSet<u64> = bases.filter_map(|object| layout::base_number(&object.path)).collect();
+    assert_eq!(bases, [2000].into());
     let listed = lake.list(layout::PACKS, None).await.unwrap();
     assert_eq!(listed.first().map(|object| object.path.clone()), Some(packs::path(2000)));
     let read: Vec<_> = read::read(&lake, first..=last.seq).await.unwrap().try_collect().await.unwrap();
@@ -121,6 +125,14 @@ async fn p2_of_commits_that_are_kept_no_longer_a_root_is_left_and_all_else_goes_
     assert_eq!((&found.totals, found.files.sizes()), (&last.totals, live));
 
     roots::write(&lake, &found).await.unwrap();
+    // A run that has been replaced knows nothing of the next base.
+    let (before, next) = (layout::base_part(1000, "raw_gps", "2023-11"), layout::base_part(3000, "raw_gps", "2023-11"));
+    for path in [&before, &next] {
+        lake.put(path, "part".into()).await.unwrap();
+    }
+    roots::clean(&lake).await.unwrap();
+    let is_there = async |path: &str| lake.exists(path).await.unwrap();
+    assert_eq!([is_there(&begun).await, is_there(&before).await, is_there(&next).await], [true, false, true]);
     lake.delete(vec![begun]).await.unwrap();
     let error = verify(&lake, "id", &tables()).await.unwrap_err().to_string();
     assert!(error.contains("with which the history begins"), "{error}");

@@ -62,7 +62,6 @@ impl Actor {
 
     fn erased(&self) -> Erase {
         let vehicle = rows::vehicle(self.world.below(3));
-        self.world.look().history.erases(&vehicle);
         Erase { vehicle: Name::new(&vehicle), salt: self.name.clone(), bound: None }
     }
 

@@ -22,13 +22,19 @@ impl Asked {
         Asked { request: serde_json::from_slice(bytes).expect("a request"), live }
     }
 
+    /// Whose rows are to go, and up to which commit, once somebody has taken it up.
+    pub(crate) fn erased(&self) -> Option<(String, u64)> {
+        let Wanted::Erase(wanted) = &self.request.wanted else { return None };
+        Some((wanted.vehicle.as_str().to_owned(), wanted.bound?.seq))
+    }
+
     /// It is written again: it says by now who does it, and what is meant.
     pub(crate) fn again(&mut self, bytes: &[u8]) {
         self.request = serde_json::from_slice(bytes).expect("a request");
     }
 
-    /// It is deleted, and this is live.
-    pub(crate) fn check(&self, live: &BTreeSet<Named>, rows: impl Fn(&str) -> Option<Whose>) {
+    /// It is deleted, and this is live; these are the rows of all files that are there, graves too.
+    pub(crate) fn check<'a>(&self, live: &BTreeSet<Named>, mut there: impl Iterator<Item = (&'a str, &'a Whose)>) {
         let mut left = self.live.intersection(live).map(|(_, path)| path.as_str());
         match &self.request.wanted {
             Wanted::Compact { .. } => {
@@ -43,12 +49,10 @@ impl Asked {
                 assert_eq!(old, None, "{} is deleted, and a file is there", self.request.id);
             }
             Wanted::Erase(wanted) => {
-                let Some(bound) = wanted.bound else { return };
+                let bound = wanted.bound.expect("T4: it is deleted, and nobody took it up");
                 let is_meant = |(vehicle, seq): &(String, u64)| wanted.vehicle.as_str() == vehicle && *seq <= bound.seq;
-                for (_, path) in live {
-                    let meant = rows(path).and_then(|rows| rows.into_iter().find(is_meant));
-                    assert_eq!(meant, None, "T4: {} is deleted, and {path} has rows", self.request.id);
-                }
+                let left = there.find(|(_, rows)| rows.iter().any(is_meant));
+                assert_eq!(left, None, "T4: {} is deleted, and rows are there", self.request.id);
             }
         }
     }

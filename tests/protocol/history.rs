@@ -37,8 +37,8 @@ pub(crate) struct History {
     files: BTreeMap<String, (String, Whose)>,
     /// What is asked of runs.
     asked: BTreeMap<String, Asked>,
-    /// Vehicles that are to be forgotten.
-    erased: BTreeSet<String>,
+    /// Vehicles that are to be forgotten, each with the last commit whose rows are meant.
+    erased: BTreeMap<String, u64>,
     /// How long a grave stays, in milliseconds.
     grace_ms: i64,
     /// The last commit that ends a version.
@@ -128,14 +128,11 @@ impl History {
         self.graves.get(path).is_none_or(is_young)
     }
 
-    /// A vehicle is to be forgotten.
-    pub(crate) fn erases(&mut self, vehicle: &str) {
-        self.erased.insert(vehicle.to_owned());
-    }
-
     /// Whether a file has rows of one that is to be forgotten.
     fn is_erased(&self, path: &str) -> bool {
-        self.files.get(path).is_some_and(|(_, rows)| rows.iter().any(|(vehicle, _)| self.erased.contains(vehicle)))
+        self.files
+            .get(path)
+            .is_some_and(|(_, rows)| rows.iter().any(|(vehicle, seq)| self.erased.get(vehicle) >= Some(seq)))
     }
 
     /// The rows that are kept no longer.
@@ -179,7 +176,11 @@ impl History {
         if path.starts_with("requests/") {
             let live = self.live(self.told);
             let new = || Asked::new(bytes, live);
-            self.asked.entry(path.to_owned()).and_modify(|asked| asked.again(bytes)).or_insert_with(new);
+            let asked = self.asked.entry(path.to_owned()).and_modify(|asked| asked.again(bytes)).or_insert_with(new);
+            if let Some((vehicle, through)) = asked.erased() {
+                let before = self.erased.entry(vehicle).or_default();
+                *before = through.max(*before);
+            }
         }
         if path.ends_with(".checkpoint.parquet") {
             self.count("checkpoints");
@@ -294,7 +295,10 @@ impl History {
             assert!(self.is_forgotten(last), "B7: {path} is deleted, and no root that lasts stands for it");
         }
         if let Some(asked) = self.asked.remove(path) {
-            asked.check(&self.live(self.head()), |path| self.files.get(path).map(|(_, whose)| whose.clone()));
+            let live = self.live(self.head());
+            let is_there = |path: &&str| self.objects.contains_key(*path);
+            let paths = live.iter().map(|(_, path)| path).chain(self.graves.keys()).map(String::as_str);
+            asked.check(&live, paths.filter(is_there).filter_map(|path| Some((path, &self.files.get(path)?.1))));
         }
         let begins = self.base.and_then(|(base, _)| self.bases.get(&base));
         assert!(

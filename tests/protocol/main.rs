@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use citystream::parts::{Collection, Committer, Lake, Publisher, collect_garbage, verify};
+use citystream::parts::{Collection, Committer, Lake, Publisher, collect_garbage, requests, state, verify};
 
 use crate::actors::{Actor, LAKE, tables};
 use crate::history::{Counts, EVENTS, History};
@@ -172,6 +172,8 @@ async fn heal(world: World, lake: Lake, store: Store) {
     world.wait_ms((2 + 24 * days) * HOUR_MS as u64).await;
     let forgotten = last.forget().await;
     last.clone().serve().await;
+    let state = state(&lake).await.expect("a store").expect("a history");
+    assert!(state.run == last.name && requests(&lake).await.expect("requests").is_empty(), "nobody else is there");
     // What that run has made, and not named, is nobody's once another holds the lake.
     let (_, state) = Committer::claim(&lake, &"g".repeat(32)).await.expect("a claim");
     Publisher::open(&lake, LAKE, tables(), state.seq).await.expect("published");

@@ -115,7 +115,7 @@ impl Run {
         let publisher = Publisher::open(&actor.lake, LAKE, tables(), state.seq).await?;
         let keep = actor.world.chance(0.3).then_some("dead_letters=3d");
         let retention = Retention::new(actor.lake.clone(), Keep::parse(keep.into_iter()).expect("a rule"));
-        let (compactor, worker) = Compactor::beside(&actor.lake, &state, Arc::clone(&METRICS));
+        let (compactor, worker) = Compactor::with_worker(&actor.lake, &state, Arc::clone(&METRICS));
         let beside = Box::pin(async move {
             worker.work(state.files, &|| Now::AtOnce).await;
             // A thread that has ended says nothing.

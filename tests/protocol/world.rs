@@ -75,7 +75,7 @@ impl World {
             if inner.now_ms >= at_ms {
                 return Poll::Ready(());
             }
-            // Who is polled for another reason is always the same.
+            // One future is always polled with the same waker.
             if !std::mem::replace(&mut is_known, true) {
                 inner.waiting.entry(at_ms).or_default().push(context.waker().clone());
             }

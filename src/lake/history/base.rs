@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, TryStreamExt};
+
 use crate::lake::digest;
 use crate::lake::history::commit::{Base, Commit, Made, Pin};
 use crate::lake::history::error::ReadError;
@@ -14,49 +16,63 @@ use crate::lake::history::{Live, State, Violation, layout, packs, part, read, re
 use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
 
+/// So many months of a table are written at the same time.
+const AT_ONCE: usize = 8;
+
 /// The next base, written, if all commits before it are that old and nothing rests on them: they are packed, what they removed is
 /// deleted, and readers have a later version.
 ///
 /// # Errors
 /// The store's; a history that is not sound.
 pub async fn next(lake: &Lake, state: &State, age_ms: i64) -> Result<Option<Base>, ReadError> {
-    let first = state.base.as_ref().map_or(0, |base| packs::first(base.root.seq)) + packs::COMMITS;
+    let at = state.base.as_ref().map_or(0, |base| base.root.seq) + packs::COMMITS;
     let packed = state.packed.as_ref().map(|packed| packed.through);
-    if [packed, state.collected, Some(state.published().seq)].into_iter().any(|done| done <= Some(first)) {
+    if [packed, state.collected, Some(state.published().seq)].into_iter().any(|done| done <= Some(at)) {
         return Ok(None);
     }
-    let (_, last) = read::commit(lake, first).await?;
-    if state.time_ms - last.time_ms < age_ms {
+    let (_, commit) = read::commit(lake, at).await?;
+    if state.time_ms - commit.time_ms < age_ms {
         return Ok(None);
     }
-    let Some(begun) = roots::after(lake, first).await? else { return Ok(None) };
+    let Some(begun) = roots::after(lake, at).await? else { return Ok(None) };
     Ok(Some(Base { root: write(lake, begun).await?, made: made(lake, state).await? }))
 }
 
-/// Writes all that a state refers to, a month of a table at a time.
+/// Writes all that a state refers to.
 async fn write(lake: &Lake, state: State) -> Result<Pin, ReadError> {
-    let mut parts: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    let (mut parts, mut paths) = (BTreeMap::new(), vec![layout::base(state.seq)]);
     for table in state.files.tables() {
         let spans = roots::spans(&state.files, table);
         let months: BTreeSet<&str> = spans.into_iter().map(|span| span.get(..7).unwrap_or(span)).collect();
-        for month in months {
-            let mut files = roots::files(lake, &state.files, table, |file| file.date.starts_with(month)).await?;
-            files.sort_unstable();
-            for (span, files) in by_span(files.into_iter(), |_| false) {
-                let path = layout::base_part(state.seq, table, &span);
-                let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
-                let sha256 = digest(&bytes);
-                rebuilt::put(lake, &path, bytes).await?;
-                parts.entry(table.to_owned()).or_default().push(Part::of(&span, &files, path, sha256));
-            }
-        }
+        let writes: Vec<_> = months.into_iter().map(|month| write_month(lake, &state, table, month)).collect();
+        let written: Vec<Vec<Part>> = futures::stream::iter(writes).buffered(AT_ONCE).try_collect().await?;
+        let written: Vec<Part> = written.into_iter().flatten().collect();
+        paths.extend(written.iter().map(|part| part.sum.path.clone()));
+        parts.insert(table.to_owned(), written);
     }
     let seq = state.seq;
     let root = State { files: Live::of(seq, parts), ..state };
     let bytes = serde_json::to_vec(&root).map_err(|e| Violation(format!("base {seq}: {e}")))?;
     let sha256 = digest(&bytes);
     rebuilt::put(lake, &layout::base(seq), bytes.into()).await?;
+    // Nothing that is left could make up for it.
+    lake.fsync(paths.iter().map(String::as_str))?;
     Ok(Pin { seq, sha256 })
+}
+
+/// The parts of a month of a table.
+async fn write_month(lake: &Lake, state: &State, table: &str, month: &str) -> Result<Vec<Part>, ReadError> {
+    let mut files = roots::files(lake, &state.files, table, |file| file.date.starts_with(month)).await?;
+    files.sort_unstable();
+    let mut parts = Vec::new();
+    for (span, files) in by_span(files.into_iter(), |_| false) {
+        let path = layout::base_part(state.seq, table, &span);
+        let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
+        let sha256 = digest(&bytes);
+        rebuilt::put(lake, &path, bytes).await?;
+        parts.push(Part::of(&span, &files, path, sha256).let_go());
+    }
+    Ok(parts)
 }
 
 /// Deletes the pack before the base.

@@ -1,6 +1,6 @@
 //! The live files of a lake: by reference to the parts of its newest root, and what commits have added and removed since.
-//! What is held grows with neither the lake nor its age: of a table's parts, those that this process wrote when it last wrote some,
-//! if they are short. Their files are what is packed next, so no commit waits until they are read. Pure; `roots.rs` reads and writes.
+//! What is held grows with neither the lake nor its age: of a table's parts, the newest two, if this process wrote them and they
+//! are short. Their files are what is packed next, so a commit seldom waits until they are read. Pure; `roots.rs` reads and writes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use crate::lake::history::commit::{Commit, File, saturating_sum};
 
 /// A date with more files has a part of its own.
 const MOST_FILES: usize = 1000;
-/// The files of a part that was written just now are held if they are not more.
+/// The files of so many of a table's parts are held, where this process wrote them and they are not more.
+const NEWEST: usize = 2;
 const FEW_FILES: usize = 256;
 
 /// See the module.
@@ -171,10 +172,11 @@ impl Live {
     pub(super) fn at_root(mut self, seq: u64, written: Vec<(Rewrite, Vec<Part>)>) -> Live {
         for (Rewrite { table, spans, .. }, new) in written {
             let parts = self.parts.entry(table).or_default();
-            parts.iter_mut().for_each(|part| part.held = Held::default());
             parts.retain(|part| !spans.contains(&part.span));
             parts.extend(new);
             parts.sort_by(|one, other| one.span.cmp(&other.span));
+            let old = parts.len().saturating_sub(NEWEST);
+            parts.iter_mut().take(old).for_each(|part| part.held = Held::default());
         }
         Live::of(seq, self.parts)
     }
@@ -215,6 +217,11 @@ impl Part {
         let sum = File { path, date: span.to_owned(), sha256, ..File::sum(files) };
         let held = Held((files.len() <= FEW_FILES).then(|| files.into()));
         Part { span: span.to_owned(), files: files.len() as u64, sum, held }
+    }
+
+    /// The same with nothing at hand.
+    pub(super) fn let_go(self) -> Part {
+        Part { held: Held::default(), ..self }
     }
 
     /// Its files, if they are at hand.

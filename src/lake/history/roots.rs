@@ -33,7 +33,7 @@ const GRACE_MS: i64 = 3_600_000;
 /// # Errors
 /// The store's; a history that is not sound. A root that is not sound is left out, with a warning.
 pub async fn state(lake: &Lake) -> Result<Option<State>, ReadError> {
-    let roots = named(lake).await?;
+    let roots = listed(lake).await?;
     let newest = roots.last().map(|(number, _)| *number);
     // Only what comes after the newest root is listed.
     let Some(head) = head(lake, newest).await?.max(newest) else { return Ok(None) };
@@ -45,15 +45,15 @@ pub async fn state(lake: &Lake) -> Result<Option<State>, ReadError> {
 /// # Errors
 /// As of [`state`].
 pub async fn after(lake: &Lake, seq: u64) -> Result<Option<State>, ReadError> {
-    let mut roots = named(lake).await?;
+    let mut roots = listed(lake).await?;
     roots.retain(|(number, _)| *number <= seq);
     state_at(lake, seq, roots).await
 }
 
 /// The roots by number and path, the newest last.
-async fn named(lake: &Lake) -> Result<Vec<(u64, String)>, StoreError> {
-    let listed = lake.list(layout::SNAPSHOTS, None).await?.into_iter();
-    let mut roots: Vec<_> = listed.filter_map(|of| Some((layout::any_root_number(&of.path)?, of.path))).collect();
+async fn listed(lake: &Lake) -> Result<Vec<(u64, String)>, StoreError> {
+    let there = lake.list(layout::SNAPSHOTS, None).await?.into_iter();
+    let mut roots: Vec<_> = there.filter_map(|of| Some((layout::any_root_number(&of.path)?, of.path))).collect();
     roots.sort_unstable();
     Ok(roots)
 }
@@ -210,7 +210,7 @@ async fn before(
     may: &(dyn Fn(&File) -> bool + Send + Sync),
 ) -> Result<Vec<File>, ReadError> {
     let Some(root) = live.root else { return Ok(Vec::new()) };
-    let mut older = named(lake).await?;
+    let mut older = listed(lake).await?;
     older.retain(|(number, _)| *number < root);
     let Some(state) = state_at(lake, root, older).await? else { return Ok(Vec::new()) };
     files(lake, &state.files, table, may).await
@@ -260,7 +260,7 @@ async fn write_parts(lake: &Lake, state: &State, rewrite: &Rewrite) -> Result<Ve
     Ok(parts)
 }
 
-/// Deletes the roots that are kept no longer, and what no root that is kept refers to.
+/// Deletes the roots that are kept no longer, what no root that is kept refers to, and bases before that of the newest.
 ///
 /// # Errors
 /// The store's.

@@ -31,7 +31,7 @@ async fn commit(committer: &mut Committer) -> Commit {
 }
 
 async fn numbers(lake: &Lake) -> Vec<u64> {
-    named(lake).await.unwrap().into_iter().map(|(number, _)| number).collect()
+    listed(lake).await.unwrap().into_iter().map(|(number, _)| number).collect()
 }
 
 async fn paths(lake: &Lake, live: &Live) -> Vec<String> {

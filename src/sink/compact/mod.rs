@@ -103,7 +103,7 @@ impl Compactor {
         metrics: Arc<Metrics>,
         now: impl Fn() -> Now + Send + 'static,
     ) -> Result<Compactor, RunError> {
-        let (mut compactor, worker) = Compactor::beside(&access.lake, state, metrics);
+        let (mut compactor, worker) = Compactor::with_worker(&access.lake, state, metrics);
         let is_over = Arc::clone(&compactor.ended);
         let now = move || if is_over.load(Ordering::Acquire) { Now::End } else { now() };
         let (files, io) = (state.files.clone(), access.runtime.clone());
@@ -114,8 +114,8 @@ impl Compactor {
         Ok(compactor)
     }
 
-    /// The same, where whoever starts it has a place for the work.
-    pub fn beside(lake: &Lake, state: &State, metrics: Arc<Metrics>) -> (Compactor, Worker) {
+    /// The same without a thread: whoever calls it polls the worker.
+    pub fn with_worker(lake: &Lake, state: &State, metrics: Arc<Metrics>) -> (Compactor, Worker) {
         let ((say, words), (landed, inbox)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         (Compactor::new(words, landed), Worker::new(lake, state, (say, inbox), metrics))
     }

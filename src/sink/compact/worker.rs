@@ -105,6 +105,7 @@ impl Worker {
             }
             // What lands meanwhile is taken up after the count, as it is not in it.
             tokio::select! {
+                biased;
                 () = self.words.closed() => return,
                 () = self.lake.sleep(LATER) => {}
             }

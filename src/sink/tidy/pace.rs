@@ -46,11 +46,12 @@ impl<'a> Pace<'a> {
 
     /// A step of some milliseconds has been done.
     pub fn step(&mut self) -> Result<(), TidyError> {
-        let rest = self.since.elapsed() * REST;
+        if (self.now)() != Now::AtOnce {
+            std::thread::sleep(self.since.elapsed() * REST);
+        }
         loop {
             match (self.now)() {
-                Now::AtOnce => break,
-                Now::Go => break std::thread::sleep(rest),
+                Now::AtOnce | Now::Go => break,
                 Now::Wait => std::thread::sleep(WAIT),
                 Now::End => return Err(TidyError::Ended),
             }
