@@ -30,28 +30,35 @@ pub async fn sweep(lake: &Lake, id: &str, whose: &Whose, mut rest: impl FnMut() 
     let Some(state) = roots::state(lake).await? else { return Ok(true) };
     let Some(published) = delta::published_by(lake, &state).await? else { return Ok(true) };
     let Some(shown) = roots::after(lake, published.seq).await? else { return Ok(true) };
-    let (mut gone, is_all) = removed(lake, &state, (id, whose.bound.seq), published.seq).await?;
-    let mut needed = BTreeSet::new();
-    for state in [&state, &shown] {
-        for table in state.files.tables() {
-            roots::each(lake, &state.files, table, |file| {
-                needed.insert(file.path.clone());
-            })
-            .await?;
-        }
-    }
-    let beside = listed.into_iter().filter(|path| !needed.contains(path) && is_nobodys(path, &state));
+    let (mut gone, mut is_all) = removed(lake, &state, (id, whose.bound.seq), published.seq).await?;
+    let (live, shown) = (live(lake, &state).await?, live(lake, &shown).await?);
+    let beside = listed.into_iter().filter(|path| !live.contains(path) && is_nobodys(path, &state));
     for path in beside.collect::<Vec<_>>() {
         if !rest() {
             return Ok(false);
         }
-        if !gone.contains(&path) && has_some(lake, &path, whose).await? {
+        if gone.contains(&path) || !has_some(lake, &path, whose).await? {
+            continue;
+        }
+        // Who reads the newest version sees it yet, whatever removed it.
+        if shown.contains(&path) {
+            is_all = false;
+        } else {
             gone.insert(path);
         }
     }
     lake.delete(gone.into_iter().collect()).await?;
     lake.delete_leftovers(layout::TABLES, |name| !name.starts_with(&state.run))?;
     Ok(is_all)
+}
+
+/// The paths of all live files.
+async fn live(lake: &Lake, state: &State) -> Result<BTreeSet<String>, ReadError> {
+    let mut paths = BTreeSet::new();
+    for table in state.files.tables() {
+        roots::each(lake, &state.files, table, |file| paths.extend([file.path.clone()])).await?;
+    }
+    Ok(paths)
 }
 
 /// The files that commits of an erasure removed, as far as a version says so; and whether that is all of them.
