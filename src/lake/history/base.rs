@@ -12,7 +12,7 @@ use crate::lake::digest;
 use crate::lake::history::commit::{Base, Commit, Made, Pin};
 use crate::lake::history::error::ReadError;
 use crate::lake::history::live::{Part, by_span};
-use crate::lake::history::{Live, State, Violation, layout, packs, part, read, rebuilt, roots};
+use crate::lake::history::{Live, State, Violation, layout, packs, read, roots};
 use crate::lake::store::Lake;
 use crate::lake::store::error::StoreError;
 
@@ -50,14 +50,11 @@ async fn write(lake: &Lake, state: State) -> Result<Pin, ReadError> {
         paths.extend(written.iter().map(|part| part.sum.path.clone()));
         parts.insert(table.to_owned(), written);
     }
-    let seq = state.seq;
-    let root = State { files: Live::of(seq, parts), ..state };
-    let bytes = serde_json::to_vec(&root).map_err(|e| Violation(format!("base {seq}: {e}")))?;
-    let sha256 = digest(&bytes);
-    rebuilt::put(lake, &layout::base(seq), bytes.into()).await?;
+    let root = State { files: Live::of(state.seq, parts), ..state };
+    let pin = roots::put_root(lake, &layout::base(root.seq), &root).await?;
     // Nothing that is left could make up for it.
     lake.fsync(paths.iter().map(String::as_str))?;
-    Ok(Pin { seq, sha256 })
+    Ok(pin)
 }
 
 /// The parts of a month of a table.
@@ -67,10 +64,7 @@ async fn write_month(lake: &Lake, state: &State, table: &str, month: &str) -> Re
     let mut parts = Vec::new();
     for (span, files) in by_span(files.into_iter(), |_| false) {
         let path = layout::base_part(state.seq, table, &span);
-        let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
-        let sha256 = digest(&bytes);
-        rebuilt::put(lake, &path, bytes).await?;
-        parts.push(Part::of(&span, &files, path, sha256).let_go());
+        parts.push(roots::put_part(lake, table, (&span, &files), path).await?.let_go());
     }
     Ok(parts)
 }

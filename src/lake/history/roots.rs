@@ -239,10 +239,29 @@ pub async fn write(lake: &Lake, state: &State) -> Result<(Live, Pin), ReadError>
     }
     let live = state.files.clone().at_root(state.seq, written);
     let root = State { files: live.clone(), ..state.clone() };
-    let bytes = serde_json::to_vec(&root).map_err(|e| Violation(format!("root {}: {e}", state.seq)))?;
+    let pin = put_root(lake, &layout::root(state.seq), &root).await?;
+    Ok((live, pin))
+}
+
+/// Puts a root whose parts are there.
+pub(super) async fn put_root(lake: &Lake, path: &str, root: &State) -> Result<Pin, ReadError> {
+    let bytes = serde_json::to_vec(root).map_err(|e| Violation(format!("{path}: {e}")))?;
     let sha256 = digest(&bytes);
-    rebuilt::put(lake, &layout::root(state.seq), bytes.into()).await?;
-    Ok((live, Pin { seq: state.seq, sha256 }))
+    rebuilt::put(lake, path, bytes.into()).await?;
+    Ok(Pin { seq: root.seq, sha256 })
+}
+
+/// Puts a part of a table's files.
+pub(super) async fn put_part(
+    lake: &Lake,
+    table: &str,
+    (span, files): (&str, &[File]),
+    path: String,
+) -> Result<Part, ReadError> {
+    let bytes = part::encode(table, files).map_err(|e| Violation(format!("{path}: {e}")))?;
+    let sha256 = digest(&bytes);
+    rebuilt::put(lake, &path, bytes).await?;
+    Ok(Part::of(span, files, path, sha256))
 }
 
 async fn write_parts(lake: &Lake, state: &State, rewrite: &Rewrite) -> Result<Vec<Part>, ReadError> {
@@ -252,10 +271,7 @@ async fn write_parts(lake: &Lake, state: &State, rewrite: &Rewrite) -> Result<Ve
     let mut parts = Vec::new();
     for (span, files) in rewrite.split(read) {
         let path = layout::part(state.seq, table, &span);
-        let bytes = part::encode(table, &files).map_err(|e| Violation(format!("{path}: {e}")))?;
-        let sha256 = digest(&bytes);
-        rebuilt::put(lake, &path, bytes).await?;
-        parts.push(Part::of(&span, &files, path, sha256));
+        parts.push(put_part(lake, table, (&span, &files), path).await?);
     }
     Ok(parts)
 }
