@@ -15,8 +15,14 @@ fn command(script: &str, args: &[&str]) -> Command {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
     let mut command = Command::new(stack.python());
     command.arg(path).args(args).stdin(Stdio::null()).env("PYTHONDONTWRITEBYTECODE", "1");
+    if EXTENDED.contains(&script) {
+        command.env("PYTHONPATH", stack.extensions());
+    }
     command
 }
+
+/// Scripts for the DuckDB that has its extensions.
+const EXTENDED: [&str; 3] = ["by_date.py", "on_s3.py", "sealed_reads.py"];
 
 /// Whether the readers are there; where servers are required they must be.
 pub(crate) fn available() -> bool {

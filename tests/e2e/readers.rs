@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use citystream::parts::{Committer, Lake as Store, StoreOptions};
+use citystream::parts::{Commit, Committer, Lake as Store, StoreOptions};
 
 use crate::common::json_log::JsonLog;
 use crate::common::{
@@ -36,7 +36,8 @@ fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
 fn lengthen(lake: &str, by: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let lake = Store::open(lake, &StoreOptions::default()).await.expect("the lake");
+        let options = StoreOptions { endpoint: std::env::var("AWS_ENDPOINT_URL").ok(), ..StoreOptions::default() };
+        let lake = Store::open(lake, &options).await.expect("the lake");
         for n in 0..by {
             Committer::claim(&lake, &format!("{n:032x}")).await.expect("a claim");
         }
@@ -130,6 +131,52 @@ fn a_lake_without_a_commit_has_empty_views() {
     for view in ["commits", "raw_gps", "traffic_5m_now"] {
         let count = python::run("pasted.py", &[&views, &format!("SELECT count(*) FROM {view}")]);
         assert_eq!(count.trim(), "0", "{view}");
+    }
+}
+
+/// Between two commits of rows come so many of none, and no root tells of any: DuckDB asks for fewer by name.
+#[test]
+fn duckdb_finds_commits_far_beyond_the_last_root() {
+    if !python::available() {
+        return;
+    }
+    let log = JsonLog::new();
+    let plan = log.plan();
+    for minute in 0..2 {
+        log.minute(minute, 20);
+        plan.drain(1, 1);
+    }
+    let views = statements(&plan, "duckdb");
+    stretch(&plan.lake(), 10_500);
+    let count = python::run("pasted.py", &[&views, "SELECT count(*) FROM raw_gps"]);
+    assert_eq!(count.trim(), "40");
+}
+
+/// Puts so many commits like the first, which adds nothing, before the last one that adds files, and cuts off what follows.
+fn stretch(lake: &Lake, by: u64) {
+    let commits = lake.commits();
+    let folder = Path::new(lake.place()).join("commits");
+    let write = |commit: &Commit, seq: u64| {
+        let text = serde_json::to_vec(&Commit { seq, ..commit.clone() }).expect("JSON");
+        std::fs::write(folder.join(format!("{seq:020}.json")), text).expect("a commit");
+    };
+    let adds = |commit: &Commit| commit.added.values().any(|files| !files.is_empty());
+    let last = commits.iter().rposition(adds).expect("a commit with files") as u64;
+    (last..last + by).for_each(|seq| write(&commits[0], seq));
+    write(&commits[last as usize], last + by);
+}
+
+/// On S3 DuckDB lists names that begin alike; `_last_checkpoint` has no such names.
+#[test]
+fn duckdb_reads_a_lake_on_s3_by_its_commits_and_by_its_delta_tables() {
+    let Some(servers) = Servers::find() else { return };
+    let log = JsonLog::new();
+    let plan = log.plan().into_s3(&servers, "duckdb");
+    for (minute, claims) in [(0, 0), (1, 120), (2, 0)] {
+        log.minute(minute, 100);
+        plan.drain(1, 2);
+        lengthen(plan.lake().place(), claims);
+        println!("{}", python::run("on_s3.py", &[plan.lake().place(), &statements(&plan, "duckdb")]));
     }
 }
 

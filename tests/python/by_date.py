@@ -1,9 +1,9 @@
 """Filters all tables of a lake by date, as queries do: every reader must find all rows of each date, and no others.
 
-by_date.py LAKE [EXTENSION]    ends with 1 at the first count that is wrong
+by_date.py LAKE    ends with 1 at the first count that is wrong
 
-The rows of a date are those of the files that the commits added for it and did not remove. Readers: deltalake, Polars, and DuckDB over
-deltalake's files; with EXTENSION, a file, also DuckDB's own reader of Delta tables.
+The rows of a date are those of the files that the commits added for it and did not remove. Readers: deltalake, Polars, DuckDB over
+deltalake's files, and its own extension for Delta.
 """
 
 import collections
@@ -16,9 +16,10 @@ import deltalake
 import duckdb
 import polars
 
+import extensions
 import lakes
 
-LAKE, EXTENSION = sys.argv[1], (sys.argv[2:] or [None])[0]
+LAKE = sys.argv[1]
 
 
 def rows_by_date(version):
@@ -49,15 +50,15 @@ def by_duckdb(name, column, date):
 
 
 def by_duckdb_alone(name, column, date):
-    connection = duckdb.connect()
-    connection.execute(f"load '{EXTENSION}'")
+    connection = extensions.connect()
+    connection.execute("load delta")
     found = connection.execute(f"select count(*) from delta_scan('{lakes.uri(LAKE, name)}') where {column} = ?", [date])
     return found.fetchone()[0]
 
 
 version = lakes.table(LAKE, "commits").version()
 expected = rows_by_date(version)
-readers = [by_deltalake, by_polars, by_duckdb, *([by_duckdb_alone] if EXTENSION else [])]
+readers = [by_deltalake, by_polars, by_duckdb, by_duckdb_alone]
 wrong = [
     f"{name} where {column} = {date}: {found} rows {reader.__name__}, the commits have {rows}"
     for name, (column, dates) in expected.items()

@@ -17,6 +17,7 @@ import deltalake
 import duckdb
 import polars
 
+import extensions
 import lakes
 import sealed
 
@@ -99,20 +100,13 @@ def by_duckdb(table, version):
 
 def by_duckdb_alone(table, version):
     """Its own extension for Delta."""
-    connection = duckdb.connect()
+    connection = extensions.connect()
     connection.execute("load delta")
     connection.execute(f"attach '{lakes.uri(LAKE, table)}' as pinned (type delta, version {version})")
     return connection.sql("select * from pinned").to_arrow_table()
 
 
-def readers():
-    """All readers that there are: DuckDB's own extension for Delta may not be to be had."""
-    try:
-        duckdb.connect().execute("install delta; load delta")
-        return [by_deltalake, by_pyarrow, by_polars, by_duckdb, by_duckdb_alone]
-    except duckdb.Error as error:
-        print(f"no extension for Delta: {str(error).splitlines()[0]}", file=sys.stderr)
-        return [by_deltalake, by_pyarrow, by_polars, by_duckdb]
+READERS = [by_deltalake, by_pyarrow, by_polars, by_duckdb, by_duckdb_alone]
 
 
 def read(reader, version, last):
@@ -147,10 +141,10 @@ def fail(reader, version, table):
 
 def main():
     history, newest, counts, failed = History(), lakes.table(LAKE, "commits"), collections.Counter(), {}
-    all_readers, began, n = readers(), time.monotonic(), 0
+    began, n = time.monotonic(), 0
     with open(FILE, "w") as out:
         while n < READS:
-            reader = all_readers[n % len(all_readers)]
+            reader = READERS[n % len(READERS)]
             newest.update_incremental()
             history.read_on(newest.version())
             earlier = history.within_grace() if n % 3 == 2 else []
@@ -171,7 +165,7 @@ def main():
             counts["earlier" if earlier else "newest"] += 1
             beyond = history.beyond() if n % 4 == 3 else []
             for old, table in random.sample(beyond, min(1, len(beyond))):
-                reader = all_readers[counts["beyond the grace"] % len(all_readers)]
+                reader = READERS[counts["beyond the grace"] % len(READERS)]
                 failed[reader.__name__] = f"{table} at version {old}: {fail(reader, old, table)[:300]}"
                 counts["beyond the grace"] += 1
             n += 1

@@ -68,6 +68,7 @@ pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
         KAFKA.provision(stack)?;
     }
     python(stack)?;
+    extensions(stack)?;
     go_program(stack, &TOXIPROXY)?;
     go_program(stack, &COMPOSE)?;
     if wanted.s3 {
@@ -86,6 +87,7 @@ pub fn provision(stack: &Stack, wanted: Wanted) -> Result<()> {
 pub fn complete(stack: &Stack, wanted: Wanted) -> bool {
     (!wanted.kafka || KAFKA.are_there(stack))
         && has_python(stack)
+        && has_packages(&stack.extensions(), EXTENSIONS)
         && [TOXIPROXY, COMPOSE].iter().all(|program| stack.bin(program.name).exists())
         && (!wanted.s3 || stack.bin(VERSITYGW.name).exists())
         && (!wanted.full || has_full(stack))
@@ -114,6 +116,8 @@ fn go_program(stack: &Stack, program: &GoProgram) -> Result<()> {
 
 /// The packages that the readers need, by hash.
 const READERS: &str = "requirements.txt";
+/// DuckDB with its extensions.
+const EXTENSIONS: &str = "extensions.txt";
 /// Spark's.
 const SPARK: &str = "spark.txt";
 
@@ -140,6 +144,21 @@ fn python(stack: &Stack) -> Result<()> {
     let mut pip = pip(stack, READERS);
     run("the Python packages of the readers", pip.args(["--only-binary", ":all:"]))?;
     copy(READERS, &venv)
+}
+
+/// A DuckDB that is older than that of the readers stands in a folder of its own.
+fn extensions(stack: &Stack) -> Result<()> {
+    let folder = stack.extensions();
+    if has_packages(&folder, EXTENSIONS) {
+        return Ok(());
+    }
+    remove(&folder)?;
+    let mut pip = pip(stack, EXTENSIONS);
+    run("DuckDB's extensions", pip.args(["--only-binary", ":all:", "--target"]).arg(&folder))?;
+    let mut install = Command::new(stack.python());
+    install.arg(list("extensions.py")).env("PYTHONPATH", &folder).env("PYTHONDONTWRITEBYTECODE", "1");
+    run("DuckDB with its extensions", &mut install)?;
+    copy(EXTENSIONS, &folder)
 }
 
 fn has_spark(stack: &Stack) -> bool {

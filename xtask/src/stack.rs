@@ -36,6 +36,11 @@ impl Stack {
         self.dir.join("bin").join(name)
     }
 
+    /// Where DuckDB with its extensions is.
+    pub fn extensions(&self) -> PathBuf {
+        self.dir.join("extensions")
+    }
+
     /// Where Spark's Python packages are.
     pub fn spark(&self) -> PathBuf {
         self.dir.join("spark")

@@ -8,7 +8,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 
-/// Fewer bytes of rows are not compressed: to make a compressor for each column takes longer than to write it.
+/// A file with fewer bytes of rows is little.
 const LITTLE: usize = 32 << 10;
 
 /// The writer properties of a table's files, by how much is in them.
@@ -18,10 +18,21 @@ pub(super) struct Properties {
 }
 
 impl Properties {
+    /// A little file is packed soon. Until then a compressor for a column takes longer than to write it, but for text that hardly
+    /// repeats; and what helps to leave out a part of a column would be a third of the file.
     pub(super) fn of(table: Table) -> Result<Properties, ParquetError> {
         let much = of(table)?;
-        let little = much.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build();
-        Ok(Properties { little, much })
+        let little = tables::schema(table).fields().iter().fold(much.clone().into_builder(), |builder, field| {
+            let path = ColumnPath::from(field.name().as_str());
+            let is_sought = is_sought(table, field.name());
+            let statistics = if is_sought { EnabledStatistics::Chunk } else { EnabledStatistics::None };
+            let builder = builder.set_column_statistics_enabled(path.clone(), statistics);
+            if is_nearly_unique(field.name()) {
+                return builder;
+            }
+            builder.set_column_compression(path, Compression::UNCOMPRESSED)
+        });
+        Ok(Properties { little: little.set_offset_index_disabled(true).build(), much })
     }
 
     /// Those of a file that begins with so many bytes of rows.
@@ -50,8 +61,7 @@ fn column(builder: WriterPropertiesBuilder, table: Table, field: &Field) -> Writ
     match field.data_type() {
         // Sorted, or rising with it: differences are small.
         DataType::Timestamp(..) => {
-            let sought = [table.sort_column(), LOG_TIME, QUALITY_WINDOW].contains(&field.name().as_str());
-            let pages = if sought { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
+            let pages = if is_sought(table, field.name()) { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
             builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
@@ -66,6 +76,11 @@ fn column(builder: WriterPropertiesBuilder, table: Table, field: &Field) -> Writ
             .set_column_statistics_enabled(path, EnabledStatistics::None),
         _ => builder,
     }
+}
+
+/// What rows are asked for by, most of all: times, and the commit.
+fn is_sought(table: Table, column: &str) -> bool {
+    [table.sort_column(), LOG_TIME, QUALITY_WINDOW, "seq"].contains(&column)
 }
 
 /// Text that hardly repeats: a dictionary would cost more than it saves, and its range says nothing.
