@@ -8,6 +8,7 @@
 mod common;
 
 mod age;
+mod aged;
 mod alerting;
 mod alerts;
 mod answers;

@@ -1,7 +1,6 @@
 //! P2, F1, T1 to T3: at each point of what a run does to its store all its processes are killed, before the effect and after it;
 //! whoever goes on, at another width, has sealed each row once, and nothing lies about in the end.
 
-mod aged;
 mod list;
 
 use std::sync::mpsc::channel;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::retention::{compare, cutoffs, horizon, keeping};
+use crate::aged;
 use crate::common::growing::{A_DAY, batch, while_growing};
 use crate::common::json_log::JsonLog;
 use crate::common::live::now_ms;
@@ -49,7 +49,7 @@ impl World {
         plan.init();
         let runtime = Runtime::new().expect("a runtime");
         let lake = runtime.block_on(aged::open(plan.lake().place(), &servers.s3));
-        runtime.block_on(aged::make(&lake));
+        runtime.block_on(aged::make(&lake, aged::A_PACK));
         World { log, plan, proxy, lake, runtime }
     }
 

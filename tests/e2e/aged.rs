@@ -14,20 +14,33 @@ use futures::future::BoxFuture;
 use crate::common::live::now_ms;
 
 /// A pack's commits, and some more.
-const COMMITS: u64 = 1_010;
+pub(crate) const A_PACK: u64 = 1_010;
+/// Two packs' commits, and some more: the second pack may begin with a base.
+pub(crate) const TWO_PACKS: u64 = 2_010;
 /// Every so many-th ends a version: more than three checkpoints' worth.
 const VERSION: u64 = 3;
 /// Two checkpoints' versions are published; a third is due once the others are.
 const PUBLISHED: u64 = 250;
-const DAYS_AGO: i64 = 9;
+const HOUR_MS: i64 = 3_600_000;
 
-/// A clock that begins some days ago, and goes on half a second each time it is looked at.
+/// A clock that begins some hours ago, and goes on each time it is looked at.
 #[derive(Debug)]
-struct Then(AtomicI64);
+struct Then {
+    now_ms: AtomicI64,
+    step_ms: i64,
+}
+
+impl Then {
+    /// A lake at that time.
+    fn of(lake: &Lake, hours_ago: i64, step_ms: i64) -> Lake {
+        let now_ms = AtomicI64::new(now_ms() - hours_ago * HOUR_MS);
+        lake.clone().with_clock(Arc::new(Then { now_ms, step_ms }))
+    }
+}
 
 impl Clock for Then {
     fn now_ms(&self) -> i64 {
-        self.0.fetch_add(500, Ordering::Relaxed)
+        self.now_ms.fetch_add(self.step_ms, Ordering::Relaxed)
     }
 
     fn elapsed(&self) -> Duration {
@@ -40,20 +53,17 @@ impl Clock for Then {
 }
 
 /// A lake that is there, past whoever watches it.
-pub(super) async fn open(place: &str, endpoint: &str) -> Lake {
+pub(crate) async fn open(place: &str, endpoint: &str) -> Lake {
     let options = StoreOptions { endpoint: Some(endpoint.to_owned()), ..StoreOptions::default() };
     Lake::open(place, &options).await.expect("the lake")
 }
 
-/// Gives a new lake a history whose commits are old enough to be packed, whose roots and versions to go.
-pub(super) async fn make(lake: &Lake) {
-    let then = Then(AtomicI64::new(now_ms() - DAYS_AGO * 24 * 3_600_000));
-    let lake = lake.clone().with_clock(Arc::new(then));
-    let settings = read_settings(&lake).await.expect("the store").expect("settings");
-    let tables = DeltaTable::all(with_schemas(&Derived::all().collect::<Vec<_>>())).expect("tables");
+/// Gives a new lake a history of so many commits, which are old enough to be packed, whose roots and versions to go.
+pub(crate) async fn make(lake: &Lake, commits: u64) {
+    let lake = Then::of(lake, 9 * 24, 500);
     let mut committer = claim(&lake).await;
-    let mut publisher = Publisher::open(&lake, &settings.lake, tables, 0).await.expect("the logs");
-    while committer.next_seq() < COMMITS {
+    let mut publisher = publisher(&lake, 0).await;
+    while committer.next_seq() < commits {
         let ends_version = committer.next_seq() % VERSION == 0;
         let commit = propose(&mut committer, ends_version).await;
         if ends_version && commit.version < Some(PUBLISHED) {
@@ -63,15 +73,34 @@ pub(super) async fn make(lake: &Lake) {
     }
 }
 
+/// All versions are published, and the commits go that are older than a week, until the first pack is deleted; a day and a half
+/// ago it would have been.
+pub(crate) async fn forget(lake: &Lake) {
+    let lake = Then::of(lake, 36, 5_000);
+    let mut committer = claim(&lake).await;
+    committer.set_age(Some(7 * 24 * HOUR_MS));
+    publisher(&lake, committer.next_seq() - 1).await;
+    for _ in 0..500 {
+        propose(&mut committer, false).await;
+        committer.tend().await;
+    }
+}
+
+async fn publisher(lake: &Lake, through: u64) -> Publisher {
+    let settings = read_settings(lake).await.expect("the store").expect("settings");
+    let tables = DeltaTable::all(with_schemas(&Derived::all().collect::<Vec<_>>())).expect("tables");
+    Publisher::open(lake, &settings.lake, tables, through).await.expect("the logs")
+}
+
 /// Adds so many commits that a root is due.
-pub(super) async fn lengthen(lake: &Lake) {
+pub(crate) async fn lengthen(lake: &Lake) {
     let mut committer = claim(lake).await;
     for _ in 1..100 {
         propose(&mut committer, false).await;
     }
 }
 
-pub(super) async fn claim(lake: &Lake) -> Committer {
+pub(crate) async fn claim(lake: &Lake) -> Committer {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let run = format!("{:032x}", NEXT.fetch_add(1, Ordering::Relaxed));
     Committer::claim(lake, &run).await.expect("a claim").0
