@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::aged;
@@ -20,17 +22,22 @@ fn backup(plan: &Plan, log: &JsonLog) -> String {
     let run = plan.start(1, 2);
     log.minute(0, 200);
     wait_until("a first commit", SOON, || plan.lake().read() == 1000);
+    let is_copied = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for minute in 1..60 {
+            for minute in (1..600).take_while(|_| !is_copied.load(Relaxed)) {
                 log.minute(minute, 20);
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
         wait_until("it commits meanwhile", SOON, || plan.lake().read() > 1000);
         let done = Command::new("sh").args(["-e", "-c", &script]).output().expect("a shell");
+        is_copied.store(true, Relaxed);
         assert!(done.status.success(), "{script}: {done:?}");
     });
+    let read = plan.lake().read();
+    log.minute(600, 20);
+    wait_until("it goes on", SOON, || plan.lake().read() > read);
     run.interrupt();
     backup
 }
