@@ -87,6 +87,10 @@ pub async fn collect(lake: &Lake, collection: Collection) -> Result<Option<Garba
         }
     }
     delete(lake, &mut gone, collection).await?;
+    if !collection.is_dry {
+        // A run that is killed while it writes leaves a part of a file in a directory.
+        lake.delete_leftovers(layout::TABLES, |name| layout::is_of_another(name, &state.run))?;
+    }
     Ok(Some(garbage))
 }
 

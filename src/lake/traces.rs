@@ -48,7 +48,7 @@ pub async fn sweep(lake: &Lake, id: &str, whose: &Whose, mut rest: impl FnMut() 
         }
     }
     lake.delete(gone.into_iter().collect()).await?;
-    lake.delete_leftovers(layout::TABLES, |name| !name.starts_with(&state.run))?;
+    lake.delete_leftovers(layout::TABLES, |name| layout::is_of_another(name, &state.run))?;
     Ok(is_all)
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Run {
     publisher: Publisher,
     compactor: Compactor,
     retention: Retention,
+    /// The part of its commits that end a version.
+    versions: f64,
 }
 
 impl Actor {
@@ -121,7 +123,9 @@ impl Run {
             // A thread that has ended says nothing.
             std::future::pending::<()>().await;
         });
-        Ok((Run { actor, committer, publisher, compactor, retention }, beside))
+        // What is in no version yet is of no use to the thread, and readers see yet what is gone.
+        let versions = if actor.world.chance(0.3) { 0.1 } else { 0.5 };
+        Ok((Run { actor, committer, publisher, compactor, retention, versions }, beside))
     }
 
     /// Until the next commit.
@@ -151,7 +155,7 @@ impl Run {
         let world = &self.actor.world;
         let count = world.below(4) as usize;
         // In the end all is to be in one.
-        let is_version = world.chance(0.5) || world.look().fails == 0.0;
+        let is_version = world.chance(self.versions) || world.look().fails == 0.0;
         let now_ms = world.look().now_ms;
         let (mut commit, file) = rows::commit(&self.committer, (count, is_version), now_ms);
         if let Some((path, data)) = file {
