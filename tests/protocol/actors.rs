@@ -67,11 +67,26 @@ impl Actor {
 
     /// Asks the run that holds the lake, as `lake compact`, `retain` and `erase` do.
     pub(crate) async fn ask(self) {
-        let wanted = match self.world.below(3) {
-            0 => Wanted::Compact { table: None, date: None },
-            1 => Wanted::Retain { before: [(TABLE.name().to_owned(), self.days_ago(3))].into() },
-            _ => Wanted::Erase(self.erased()),
-        };
+        match self.world.below(3) {
+            0 => self.ask_for(Wanted::Compact { table: None, date: None }).await,
+            1 => self.ask_to_retain().await,
+            _ => self.ask_to_erase().await,
+        }
+    }
+
+    /// As `lake retain` does.
+    pub(crate) async fn ask_to_retain(self) {
+        let before = [(TABLE.name().to_owned(), self.days_ago(3))].into();
+        self.ask_for(Wanted::Retain { before }).await;
+    }
+
+    /// As `lake erase` does.
+    pub(crate) async fn ask_to_erase(self) {
+        let wanted = Wanted::Erase(self.erased());
+        self.ask_for(wanted).await;
+    }
+
+    async fn ask_for(self, wanted: Wanted) {
         let request = Request { id: self.name.clone(), wanted, taken_by: None };
         self.sound(put_request(&self.lake, &request).await);
     }

@@ -10,16 +10,19 @@ use crate::history::Named;
 /// The rows of a file: whose, and of which commit.
 pub(crate) type Whose = BTreeSet<(String, u64)>;
 
-/// A request, and what was live when it came, as far as the run has been told.
+/// A request; the last commit that a run had been told of when it came, and what was live then.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     request: Request,
+    told: u64,
     live: Arc<BTreeSet<Named>>,
 }
 
 impl Asked {
-    pub(crate) fn new(bytes: &[u8], live: Arc<BTreeSet<Named>>) -> Asked {
-        Asked { request: serde_json::from_slice(bytes).expect("a request"), live }
+    pub(crate) fn new(bytes: &[u8], told: u64, live: Arc<BTreeSet<Named>>) -> Asked {
+        let asked = Asked { request: serde_json::from_slice(bytes).expect("a request"), told, live };
+        // Who erases alone was asked before it claimed the lake.
+        if asked.erased().is_some() { Asked { told: 0, ..asked } } else { asked }
     }
 
     /// Whose rows are to go, and up to which commit, once somebody has taken it up.
@@ -31,6 +34,13 @@ impl Asked {
     /// It is written again: it says by now who does it, and what is meant.
     pub(crate) fn again(&mut self, bytes: &[u8]) {
         self.request = serde_json::from_slice(bytes).expect("a request");
+        if let Some((_, through)) = self.erased() {
+            let (id, told) = (&self.request.id, self.told);
+            assert!(
+                through >= told,
+                "T4: of {id} rows up to commit {through} are meant, and {told} was there when it came"
+            );
+        }
     }
 
     /// It is deleted, and this is live; these are the rows of all files that are there, graves too.

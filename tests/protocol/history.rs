@@ -175,7 +175,8 @@ impl History {
         }
         if path.starts_with("requests/") {
             let live = self.live(self.told);
-            let new = || Asked::new(bytes, live);
+            let told = self.told;
+            let new = || Asked::new(bytes, told, live);
             let asked = self.asked.entry(path.to_owned()).and_modify(|asked| asked.again(bytes)).or_insert_with(new);
             if let Some((vehicle, through)) = asked.erased() {
                 let before = self.erased.entry(vehicle).or_default();

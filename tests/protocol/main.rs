@@ -42,6 +42,10 @@ const BEGIN_MS: i64 = 1_793_577_600_000;
 /// stands for.
 const AGES: [u64; 7] = [0, 95, 993, 1094, 1194, 2194, 2294];
 
+/// The part of the commits that end a version: until then readers see what is gone, and do not see what has come.
+const OFTEN: f64 = 0.5;
+const SELDOM: f64 = 0.1;
+
 /// A lake of so many commits, made without trouble.
 #[derive(Clone)]
 struct Past {
@@ -127,18 +131,22 @@ fn cast(stage: &mut Stage, past: &Past, world: &World, lake: &Lake, store: &Stor
         let (of, actor) = (world.clone(), actor(format!("{commits:0>31}l")));
         stage.enter(None, async move {
             of.wait_ms(begin).await;
-            actor.run(commits, pauses).await;
+            actor.run(commits, pauses, OFTEN).await;
         });
+    }
+    if !is_long && world.chance(0.3) {
+        cast_forgetting(stage, world, &actor);
     }
     let runs = if is_long { 0 } else { 2 + world.below(5) };
     for n in 0..runs {
         let actor = actor(format!("{n:0>31}r"));
         let (begin, commits) = (world.below(96 * HOUR_MS as u64), world.below(12));
         let dies = world.chance(0.6).then(|| 1 + world.below(2_000));
+        let versions = if world.chance(0.3) { SELDOM } else { OFTEN };
         let of = world.clone();
         stage.enter(dies, async move {
             of.wait_ms(begin).await;
-            actor.run(commits, Pauses::Mixed).await;
+            actor.run(commits, Pauses::Mixed, versions).await;
         });
     }
     // Who packs, drops or erases alone claims the lake.
@@ -161,6 +169,30 @@ fn cast(stage: &mut Stage, past: &Past, world: &World, lake: &Lake, store: &Stor
             }
         });
     }
+}
+
+/// One that has a vehicle forgotten right after dates went in which it was, and no version says so yet; or after another run came,
+/// and the first does not know.
+fn cast_forgetting(stage: &mut Stage, world: &World, actor: &impl Fn(String) -> Actor) {
+    let begin = world.below(96 * HOUR_MS as u64);
+    let at = begin + world.below(600_000);
+    let then = at + world.below(120_000);
+    let [run, other, asks, forgets] = ["00r", "01r", "02o", "03o"].map(|name| actor(format!("{name:f>32}")));
+    let (drops, of) = (world.chance(0.5), world.clone());
+    stage.enter(None, async move {
+        of.wait_ms(begin).await;
+        run.run(12, Pauses::Mixed, SELDOM).await;
+    });
+    let of = world.clone();
+    stage.enter(None, async move {
+        of.wait_ms(at).await;
+        if drops { asks.ask_to_retain().await } else { other.run(3, Pauses::Mixed, OFTEN).await }
+    });
+    let of = world.clone();
+    stage.enter(None, async move {
+        of.wait_ms(then).await;
+        forgets.ask_to_erase().await;
+    });
 }
 
 /// Once nothing fails any more, one run brings all in order: nothing is behind, nothing lies about, every row is there once.

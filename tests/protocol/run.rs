@@ -52,9 +52,10 @@ pub(crate) struct Run {
 }
 
 impl Actor {
-    /// A run: claims, then makes so many commits.
-    pub(crate) async fn run(self, commits: u64, pauses: Pauses) {
+    /// A run: claims, then makes so many commits, of which a part end a version.
+    pub(crate) async fn run(self, commits: u64, pauses: Pauses, versions: f64) {
         let lives = |mut run: Run, mut beside: Pin<Box<dyn Future<Output = ()>>>| async move {
+            run.versions = versions;
             for _ in 0..commits {
                 run.wait(run.actor.pause_ms(pauses), beside.as_mut()).await;
                 run.commit(beside.as_mut()).await?;
@@ -123,9 +124,7 @@ impl Run {
             // A thread that has ended says nothing.
             std::future::pending::<()>().await;
         });
-        // What is in no version yet is of no use to the thread, and readers see yet what is gone.
-        let versions = if actor.world.chance(0.3) { 0.1 } else { 0.5 };
-        Ok((Run { actor, committer, publisher, compactor, retention, versions }, beside))
+        Ok((Run { actor, committer, publisher, compactor, retention, versions: 1.0 }, beside))
     }
 
     /// Until the next commit.
