@@ -58,6 +58,10 @@ pub struct Collection {
 /// The store's; a history that is not sound.
 pub async fn collect(lake: &Lake, collection: Collection) -> Result<Option<Garbage>, ReadError> {
     let Some(state) = roots::state(lake).await? else { return Ok(None) };
+    if !collection.is_dry {
+        // A run that is killed while it writes leaves a part of a file in a directory. At once, while it is known who holds the lake.
+        lake.delete_leftovers(layout::TABLES, |name| layout::is_of_another(name, &state.run))?;
+    }
     // Readers of Delta may be behind the commits.
     let published = delta::published_by(lake, &state).await?.map_or(state.published().seq, |published| published.seq);
     let mut named = Named::default();
@@ -87,10 +91,6 @@ pub async fn collect(lake: &Lake, collection: Collection) -> Result<Option<Garba
         }
     }
     delete(lake, &mut gone, collection).await?;
-    if !collection.is_dry {
-        // A run that is killed while it writes leaves a part of a file in a directory.
-        lake.delete_leftovers(layout::TABLES, |name| layout::is_of_another(name, &state.run))?;
-    }
     Ok(Some(garbage))
 }
 

@@ -47,8 +47,14 @@ async fn g3_garbage_is_what_nobody_can_want() {
     assert_eq!(look(now, false).await, none, "an hour has not passed");
     let four = Amount { files: 1, bytes: 4 };
     let orphans = Garbage { orphans: four, ..none };
-    let halves = ["a-00000000000000000003-0-1", "b-00000000000000000004-1-1"].map(|name| {
-        let half = dir.path().join(format!("{DAY}/{name}.parquet#1"));
+    let halves = [
+        format!("{DAY}/a-00000000000000000003-0-1"),
+        format!("{DAY}/b-00000000000000000004-1-1"),
+        "tables/commits/00000000000000000063-64".to_owned(),
+    ];
+    let halves = halves.map(|path| {
+        let half = dir.path().join(format!("{path}.parquet#1"));
+        std::fs::create_dir_all(half.parent().unwrap()).unwrap();
         std::fs::write(&half, "ro").unwrap();
         half
     });
@@ -56,7 +62,7 @@ async fn g3_garbage_is_what_nobody_can_want() {
     assert!(lake.exists(&orphan).await.unwrap(), "it was only looked");
     assert_eq!(look(now + 2 * HOUR_MS, false).await, orphans);
     assert!(!lake.exists(&orphan).await.unwrap() && lake.exists(&own).await.unwrap());
-    assert_eq!(halves.map(|half| half.exists()), [false, true], "what the holder writes is its own");
+    assert_eq!(halves.map(|half| half.exists()), [false, true, true], "what the holder writes is its own");
     // One file takes the place of two.
     let mut commit = data(second.state().unwrap(), "b", 1, 0);
     lake.put(&commit.added["raw_gps"][0].path, "rows".into()).await.unwrap();

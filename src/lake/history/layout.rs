@@ -138,16 +138,12 @@ pub fn data_file(table: &str, date: &str, run: &str, seq: u64, worker: usize, n:
 pub fn run_of(path: &str) -> Option<&str> {
     let mut names = path.rsplit('/');
     let (name, folder) = (names.next()?, names.next()?);
-    run_of_name(name).filter(|_| folder.contains('='))
+    name.split_once('-').map(|(run, _)| run).filter(|_| folder.contains('=') && name.ends_with(".parquet"))
 }
 
-fn run_of_name(name: &str) -> Option<&str> {
-    name.strip_suffix(".parquet")?.split_once('-').map(|(run, _)| run)
-}
-
-/// Whether a file is, by its name, a data file of another run than this.
+/// Whether a file is, by its name, a data file of another run than this: those of the table of commits have two parts.
 pub fn is_of_another(name: &str, run: &str) -> bool {
-    run_of_name(name).is_some_and(|of| of != run)
+    name.ends_with(".parquet") && name.splitn(3, '-').count() == 3 && !name.starts_with(run)
 }
 
 /// The commit that a Parquet file was written for; `None`: it was made of others.

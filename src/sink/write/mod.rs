@@ -35,3 +35,6 @@ impl From<EncodeError> for RunError {
         RunError::Integrity(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

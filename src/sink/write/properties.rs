@@ -22,17 +22,16 @@ impl Properties {
     /// repeats; and what helps to leave out a part of a column would be a third of the file.
     pub(super) fn of(table: Table) -> Result<Properties, ParquetError> {
         let much = of(table)?;
-        let little = tables::schema(table).fields().iter().fold(much.clone().into_builder(), |builder, field| {
+        let (compression, little) = (compression()?, much.clone().into_builder());
+        let little = little.set_compression(Compression::UNCOMPRESSED).set_statistics_enabled(EnabledStatistics::None);
+        let little = tables::schema(table).fields().iter().fold(little, |builder, field| {
             let path = ColumnPath::from(field.name().as_str());
             let is_sought = is_sought(table, field.name());
-            let statistics = if is_sought { EnabledStatistics::Chunk } else { EnabledStatistics::None };
+            let statistics = if is_sought { much.statistics_enabled(&path) } else { EnabledStatistics::None };
             let builder = builder.set_column_statistics_enabled(path.clone(), statistics);
-            if is_nearly_unique(field.name()) {
-                return builder;
-            }
-            builder.set_column_compression(path, Compression::UNCOMPRESSED)
+            if is_nearly_unique(field.name()) { builder.set_column_compression(path, compression) } else { builder }
         });
-        Ok(Properties { little: little.set_offset_index_disabled(true).build(), much })
+        Ok(Properties { little: little.build(), much })
     }
 
     /// Those of a file that begins with so many bytes of rows.
@@ -46,7 +45,7 @@ pub(in crate::sink) fn of(table: Table) -> Result<WriterProperties, ParquetError
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("citystream ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(compression()?)
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_enabled(true);
@@ -54,6 +53,10 @@ pub(in crate::sink) fn of(table: Table) -> Result<WriterProperties, ParquetError
         builder = column(builder, table, field);
     }
     Ok(builder.build())
+}
+
+fn compression() -> Result<Compression, ParquetError> {
+    Ok(Compression::ZSTD(ZstdLevel::try_new(1)?))
 }
 
 fn column(builder: WriterPropertiesBuilder, table: Table, field: &Field) -> WriterPropertiesBuilder {

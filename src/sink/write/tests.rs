@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_dataflows::operators::classify::Classified;
-use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::Micros;
+use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
+use citystream_dataflows::time::disposition::Disposition;
 use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData};
 
 use super::encoder::{Remainder, date};
 use super::*;
 use crate::columns::decode::{DecodeOptions, Decoder, Incoming};
+use crate::columns::tables::{Table, schema};
 use crate::columns::text_hash::testing::hasher;
 use crate::source::Record;
-use crate::columns::tables::{Table, schema};
 
 const DAY: Micros = 86_400_000_000;
 /// 2026-11-23.
@@ -28,11 +28,8 @@ const START: Micros = 20_780 * DAY;
 /// `rows` GPS pings from offset `first`, whose log times spread over two days and whose event times are shuffled;
 /// every hundredth is a dead letter.
 fn batches(first: i64, rows: i64) -> Vec<(Table, RecordBatch)> {
-    let mut decoder = Decoder::new(DecodeOptions {
-        timezone: TimeZone::UTC,
-        max_record: 1000,
-        max_ahead: 3 * DAY,
-    }, hasher());
+    let mut decoder =
+        Decoder::new(DecodeOptions { timezone: TimeZone::UTC, max_record: 1000, max_ahead: 3 * DAY }, hasher());
     let mut all = decoder.rows();
     for offset in first..first + rows {
         let log_time = START + (offset % 1000) * 2 * DAY / 1000;
@@ -253,7 +250,7 @@ fn statistics_on_event_time_stand_in_every_file() {
 }
 
 #[test]
-fn little_is_not_compressed_and_much_is_also_where_it_has_travelled() {
+fn of_little_ids_and_keys_are_compressed_and_much_is_whole_also_where_it_has_travelled() {
     for (rows, travels, is_compressed) in [(20, false, false), (20, true, false), (5000, false, true)] {
         let mut encoder = Encoder::new(EncoderOptions::default()).unwrap();
         encoder.append(Table::Raw(Topic::GPS), batches(0, rows).remove(0).1).unwrap();
@@ -264,8 +261,13 @@ fn little_is_not_compressed_and_much_is_also_where_it_has_travelled() {
         for file in encoder.seal_all().unwrap() {
             let reader = ParquetRecordBatchReaderBuilder::try_new(file.data.clone()).unwrap();
             let columns = reader.metadata().row_group(0).columns();
-            let found = |column: &ColumnChunkMetaData| column.compression() != Compression::UNCOMPRESSED;
-            assert!(columns.iter().all(|column| found(column) == is_compressed), "{rows} rows");
+            for column in columns {
+                let (name, found) =
+                    (column.column_path().parts()[0].as_str(), column.compression() != Compression::UNCOMPRESSED);
+                assert_eq!(found, is_compressed || ["id", "key", "extra"].contains(&name), "{name}, {rows} rows");
+                let sought = ["event_time", "log_time", "quality_window", "seq"].contains(&name);
+                assert!(is_compressed || column.statistics().is_some() == sought, "{name}, {rows} rows");
+            }
         }
     }
 }
