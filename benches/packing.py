@@ -7,8 +7,8 @@ read by runs that commit often, with --compact auto and off in turn.
 Two hours at 20 times real time, committed each 100 ms, are 3,600 commits in six minutes, each of some 170 records. The demo sends 60
 times as many: two hours of it are `--span 120h --time-scale 1440 --commit-interval 80ms --epoch 20ms --start 2026-06-01T00:00:00Z`, 36
 million records in five minutes, for which 30 GB have to be free. Each pass prints its commits; how long one takes, from its proposal
-to its being durable (bounds of the metric's buckets); CPU seconds; the most live files a table had. Then it waits until nothing more
-is packed, and prints how long that took, the live files, their mean size by date, and the bytes written for one that is live.
+to its being durable (bounds of the metric's buckets); CPU seconds up to there; the most live files a table had. Then it waits until
+for a minute nothing more is packed, and prints how long that took, the live files, their mean size by date, and the bytes written for one that is live.
 """
 import argparse
 import collections
@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 
-from compare import program
+from compare import cpu_of, program
 
 LISTEN = "127.0.0.1:19317"
 
@@ -46,12 +46,13 @@ def metrics():
 
 
 def settle(binary, lake):
-    """Waits until the number of files has not changed for a while."""
-    files, quiet = None, 0
-    while quiet < 12:
+    """Waits until the number of files has not changed for a minute; when it last did."""
+    files, changed = None, time.monotonic()
+    while time.monotonic() < changed + 60:
         time.sleep(5)
         now = sum(of["files"] for of in status(binary, lake)["tables"].values())
-        files, quiet = now, quiet + 1 if now == files else 0
+        files, changed = now, changed if now == files else time.monotonic()
+    return changed
 
 
 def written(lake):
@@ -87,11 +88,10 @@ def one(binary, args, compact, folder):
         if (lake / "commits").exists():
             most |= collections.Counter({name: of["files"] for name, of in status(binary, lake)["tables"].items()})
     time.sleep(5)
-    told, ended = metrics(), time.monotonic()
-    settle(binary, lake)
-    settled = time.monotonic() - ended
+    told, ended, cpu = metrics(), time.monotonic(), cpu_of(run.pid)
+    settled = settle(binary, lake) - ended
     run.send_signal(signal.SIGINT)
-    _, code, usage = os.wait4(run.pid, 0)
+    code = run.wait()
     if code != 0:
         raise SystemExit(f"the run ended with {code}")
     total, live = written(lake)
@@ -105,7 +105,8 @@ def one(binary, args, compact, folder):
         return f"{size / kept:.2f}"
 
     print(f"{compact}: {now['seq'] + 1} commits of p50 {quantile(told, 0.5):g} ms, p99 {quantile(told, 0.99):g} ms; "
-          f"{usage.ru_utime + usage.ru_stime:.0f} s of CPU; at most {max(most.values())} live files a table; {settled:.0f} s until nothing more is packed; "
+          f"{cpu:.0f} s of CPU; at most {max(most.values())} live files a table; "
+          f"{settled:.0f} s later nothing more is packed for a minute; "
           f"{ratio(total.total())} bytes written for one that is live: by level "
           f"{', '.join(ratio(total[level]) for level in sorted(total))}", flush=True)
     for (table, date), of in sorted(sizes.items()):

@@ -22,11 +22,11 @@ fn command(script: &str, args: &[&str]) -> Command {
 }
 
 /// Scripts for the DuckDB that has its extensions.
-const EXTENDED: [&str; 3] = ["by_date.py", "on_s3.py", "sealed_reads.py"];
+const EXTENDED: [&str; 4] = ["by_date.py", "on_s3.py", "sealed.py", "sealed_reads.py"];
 
 /// Whether the readers are there; where servers are required they must be.
 pub(crate) fn available() -> bool {
-    let there = Stack::locate().is_ok_and(|stack| stack.python().exists());
+    let there = Stack::locate().is_ok_and(|stack| stack.python().exists() && stack.extensions().exists());
     let required = std::env::var_os("CITYSTREAM_REQUIRE_SERVERS").is_some();
     assert!(there || !required, "the Python readers are not provisioned, and they are required");
     if !there {
@@ -52,7 +52,8 @@ pub(crate) fn spark_script(script: &str, lake: &str, words: &[&str]) -> Option<S
     let jars = DELTA.libs(&stack).display().to_string();
     let args: Vec<&str> = [lake, jars.as_str()].into_iter().chain(words.iter().copied()).collect();
     let mut command = command(script, &args);
-    Some(finish(command.env("PYTHONPATH", stack.spark()), script))
+    let packages = std::env::join_paths([stack.spark(), stack.extensions()]).expect("paths");
+    Some(finish(command.env("PYTHONPATH", packages), script))
 }
 
 fn finish(command: &mut Command, script: &str) -> String {

@@ -80,7 +80,7 @@ pub(crate) async fn forget(lake: &Lake) {
     let mut committer = claim(&lake).await;
     committer.set_age(Some(7 * 24 * HOUR_MS));
     publisher(&lake, committer.next_seq() - 1).await;
-    for _ in 0..500 {
+    for _ in 0..700 {
         propose(&mut committer, false).await;
         committer.tend().await;
     }

@@ -38,3 +38,4 @@ wrong = [
 if wrong:
     raise SystemExit("\n".join(wrong))
 print(json.dumps({"commits": last + 1, "rows": sum(EXPECTED.values())}))
+lakes.finish()

@@ -140,6 +140,8 @@ fn python(stack: &Stack) -> Result<()> {
     }
     let venv = stack.dir().join("venv");
     remove(&venv)?;
+    // They are for one version of Python.
+    remove(&stack.extensions())?;
     run("a Python environment", Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     let mut pip = pip(stack, READERS);
     run("the Python packages of the readers", pip.args(["--only-binary", ":all:"]))?;
