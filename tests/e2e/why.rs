@@ -1,5 +1,6 @@
 //! `/api/why` names what holds a run back: each cause is provoked, named, and gone when it is over.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ fn names(address: &str, cause: &str) -> Value {
     });
     println!("{cause}: {}", last["sentence"]);
     last
+}
+
+/// Whether a cause is the one that is named; keeps the answer, as the next may name another.
+fn is_named(address: &str, cause: &str, answer: &RefCell<Value>) -> bool {
+    *answer.borrow_mut() = why(address);
+    answer.borrow()["cause"]["name"] == cause
 }
 
 fn names_nothing(address: &str) {
@@ -67,8 +74,9 @@ fn a_partition_that_is_paused_is_named_until_it_goes_on() {
         let both = [(0, 0), (1, 0)];
         let nothing = || why(address)["ready"] == true && why(address)["cause"].is_null();
         deliver("nothing holds it back", &both, &nothing);
-        deliver("the paused one is named", &both[..1], &|| why(address)["cause"]["name"] == "silent");
-        let answer = why(address);
+        let answer = RefCell::default();
+        deliver("the paused one is named", &both[..1], &|| is_named(address, "silent", &answer));
+        let answer = answer.into_inner();
         assert!(
             sentence(&answer).starts_with("Gps/1 holds the horizon back: it has delivered nothing for"),
             "{answer}"
@@ -84,8 +92,9 @@ fn a_partition_that_is_paused_is_named_until_it_goes_on() {
 #[test]
 fn a_partition_with_a_slow_clock_is_named() {
     delivering(|address, deliver| {
-        deliver("it is named", &[(0, 0), (1, 0), (2, 1200)], &|| why(address)["cause"]["name"] == "slow");
-        let answer = why(address);
+        let answer = RefCell::default();
+        deliver("it is named", &[(0, 0), (1, 0), (2, 1200)], &|| is_named(address, "slow", &answer));
+        let answer = answer.into_inner();
         assert!(sentence(&answer).starts_with("Gps/2 holds the horizon back: it delivers with a clock"), "{answer}");
     });
 }
