@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use citystream::parts::{Commit, Committer, Lake as Store, StoreOptions};
+use citystream::parts::Commit;
 
+use crate::aged;
 use crate::common::json_log::JsonLog;
 use crate::common::{
     Generator, Lake, Plan, Rng, Servers, Shape, Topics, files, python, sized, wait_until, while_producing,
@@ -35,11 +36,11 @@ fn every_read_while_the_pipeline_writes_is_exactly_one_commit() {
 /// Makes a history longer by claims that nobody follows.
 fn lengthen(lake: &str, by: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap_or_default();
     runtime.block_on(async {
-        let options = StoreOptions { endpoint: std::env::var("AWS_ENDPOINT_URL").ok(), ..StoreOptions::default() };
-        let lake = Store::open(lake, &options).await.expect("the lake");
-        for n in 0..by {
-            Committer::claim(&lake, &format!("{n:032x}")).await.expect("a claim");
+        let lake = aged::open(lake, &endpoint).await;
+        for _ in 0..by {
+            aged::claim(&lake).await;
         }
     });
 }
