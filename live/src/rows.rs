@@ -203,6 +203,10 @@ pub struct Worst {
     pub cell: u64,
     /// Current speed in thousandths of the free flow.
     pub ratio: u32,
+    /// Current speed in millionths of a km/h.
+    pub current: i64,
+    /// Whether the road is closed.
+    pub is_closed: bool,
 }
 
 /// A row of any view.

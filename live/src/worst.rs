@@ -1,6 +1,6 @@
 //! The cells where traffic is slowest, by rank: the first of all cells in the order of (ratio, cell).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use citystream_dataflows::held::{Amount, Balance, Kind};
 use citystream_dataflows::operators::stage::{Closes, Input, Open, Outputs, Stage, conduct};
@@ -25,12 +25,13 @@ pub fn worst<'scope>(
 ) -> StreamVec<'scope, Epoch, Update<Worst>> {
     let mut builder = OperatorBuilder::new("worst".to_owned(), closes.scope());
     let flows = Updates::new(&mut builder, flows, Exchange::new(|_: &Update<Flow>| 0));
-    conduct(builder, closes, Ranking { flows, cells: BTreeSet::new(), shown: Vec::new() }).rows
+    conduct(builder, closes, Ranking { flows, cells: BTreeMap::new(), shown: Vec::new() }).rows
 }
 
 struct Ranking {
     flows: Updates<Flow>,
-    cells: BTreeSet<(u32, u64)>,
+    /// By ratio and cell: the speed, and whether the road is closed.
+    cells: BTreeMap<(u32, u64), (i64, bool)>,
     shown: Vec<Worst>,
 }
 
@@ -50,15 +51,23 @@ impl Stage for Ranking {
 
     fn close(&mut self, close: &EpochClose, _: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         for (flow, diff) in self.flows.take(close.epoch) {
-            let Some(ratio) = flow.ratio() else { continue };
+            let (Some(ratio), Some(current)) = (flow.ratio(), flow.current) else { continue };
+            let place = (ratio, flow.cell);
             if diff > 0 {
-                self.cells.insert((ratio, flow.cell))
+                self.cells.insert(place, (current, flow.is_closed))
             } else {
-                self.cells.remove(&(ratio, flow.cell))
+                self.cells.remove(&place)
             };
         }
         let ranked = (1..).zip(self.cells.iter().take(RANKS));
-        let now: Vec<Worst> = ranked.map(|(rank, (ratio, cell))| Worst { rank, cell: *cell, ratio: *ratio }).collect();
+        let row = |(rank, ((ratio, cell), (current, is_closed))): (u32, (&(u32, u64), &(i64, bool)))| Worst {
+            rank,
+            cell: *cell,
+            ratio: *ratio,
+            current: *current,
+            is_closed: *is_closed,
+        };
+        let now: Vec<Worst> = ranked.map(row).collect();
         let was = std::mem::replace(&mut self.shown, now);
         for rank in 0..was.len().max(self.shown.len()) {
             let (was, is) = (was.get(rank), self.shown.get(rank));
@@ -71,6 +80,6 @@ impl Stage for Ranking {
     }
 
     fn tell(&self, balance: &mut Balance) {
-        balance.set(Kind::Live, Amount::of::<(u32, u64)>(self.cells.len(), size_of::<u64>()));
+        balance.set(Kind::Live, Amount::of::<((u32, u64), (i64, bool))>(self.cells.len(), size_of::<u64>()));
     }
 }

@@ -14,7 +14,7 @@ use super::out::{say, warn};
 use super::progress::Progress;
 use super::run::Signals;
 use super::times::start_after;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Effective, TABLES};
 use crate::error::RunError;
 use crate::pipeline::Run;
 use crate::process::metrics::Metrics;
@@ -57,6 +57,8 @@ fn has_its_own(_: &str) -> Result<String, &'static str> {
     Err("the demo keeps its log and its lake under --dir; `citystream run` reads any log into any lake")
 }
 
+/// What is asked of the city where the settings file asks for nothing.
+const WATCHED: &str = include_str!("demo.toml");
 /// Simulated seconds a second.
 const TIME_SCALE: f64 = 60.0;
 /// So that something happens while one looks.
@@ -72,6 +74,7 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     let is = |name: &str, value: &str| effective.get(name).and_then(Value::as_str) == Some(value);
     if !is("listen", "none") && !is("tables", "raw") {
         effective.default_to("live", "on");
+        watch(&mut effective)?;
     }
     let config = Config::check(&effective)?;
     say!("simulated city at {TIME_SCALE} x real time: log in {log}, tables in {lake}; Ctrl-C ends it in order");
@@ -102,6 +105,16 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     supervise(pipeline, simulator, sink, pace, &signals)?;
     say!("\n{}", query(&lake));
     Ok(0)
+}
+
+/// Standing views and alerts, unless the user has some.
+fn watch(effective: &mut Effective) -> Result<(), RunError> {
+    if TABLES.iter().any(|table| effective.get(table).is_some()) {
+        return Ok(());
+    }
+    let watched: Table = toml::from_str(WATCHED).map_err(|error| RunError::Usage(error.to_string()))?;
+    watched.into_iter().for_each(|(table, declared)| effective.default_to(&table, declared));
+    Ok(())
 }
 
 /// A little of what goes wrong in a city.

@@ -32,7 +32,7 @@ impl Effective {
     }
 
     /// Sets what a command takes where nobody has set anything.
-    pub fn default_to(&mut self, key: &str, value: &str) {
+    pub fn default_to(&mut self, key: &str, value: impl Into<Value>) {
         if !self.is_given(key) {
             self.set(key, value.into(), Origin::Default);
         }

@@ -24,7 +24,7 @@ use crate::source::assignment::From;
 
 pub use api_flags::ApiArgs;
 pub use effective::Effective;
-pub use flags::{Given, RESTARTS, SUPERVISED, Settings, groups};
+pub use flags::{Given, RESTARTS, SUPERVISED, Settings, TABLES, groups};
 pub use keep::Keep;
 use layers::original_credentials;
 pub use layers::{

@@ -78,7 +78,8 @@ const INCIDENTS: Columns = &[
 ];
 const CLUSTERS: Columns =
     &[("h3_8", Whole), ("cells", Whole), ("since", Time), ("head_h3_8", Whole), ("tail_h3_8", Whole)];
-const WORST: Columns = &[("rank", Whole), ("h3_8", Whole), ("speed_ratio", Number)];
+const WORST: Columns =
+    &[("rank", Whole), ("h3_8", Whole), ("speed_ratio", Number), ("current_speed_kmh", Number), ("road_closure", Flag)];
 
 fn columns(view: View) -> Columns {
     match view {
@@ -143,7 +144,8 @@ fn values(row: &Row, names: &Names) -> Vec<Value> {
             vec![cell(row.id), whole(row.cells.into()), time(row.since), cell(row.head), cell(row.tail)]
         }
         Row::Worst(row) => {
-            vec![whole(row.rank.into()), cell(row.cell), Value::Number(Some(share(row.ratio)))]
+            let [ratio, current] = [share(row.ratio), kmh(row.current)].map(|it| Value::Number(Some(it)));
+            vec![whole(row.rank.into()), cell(row.cell), ratio, current, Value::Flag(row.is_closed)]
         }
     }
 }

@@ -56,7 +56,7 @@ mod tests {
         let (queue, frames) = mpsc::sync_channel(QUEUE);
         let mut outlet = Outlet { queue, waiting: None };
         let frame = |epoch: u64| {
-            let row = |rank: u32| Worst { rank, cell: 0, ratio: epoch as u32 };
+            let row = |rank: u32| Worst { rank, cell: 0, ratio: epoch as u32, current: 0, is_closed: false };
             let rows = [(Key::Worst(1), Some(Row::Worst(row(1)))), (Key::Worst(10 + epoch as u32), None)];
             let views = [(ViewId::BuiltIn(View::Worst), rows.into())].into();
             Frame { epoch, views, ..Frame::default() }

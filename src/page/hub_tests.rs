@@ -7,9 +7,8 @@ use super::*;
 use crate::columns::names::Names;
 
 fn frame(epoch: Epoch, rows: &[(u32, Option<u32>)]) -> Frame {
-    let row = |(rank, ratio): &(u32, Option<u32>)| {
-        (Key::Worst(*rank), ratio.map(|ratio| Row::Worst(Worst { rank: *rank, cell: 0x881f_b466_6dff_ffff, ratio })))
-    };
+    let worst = |rank, ratio| Worst { rank, cell: 0x881f_b466_6dff_ffff, ratio, current: 0, is_closed: false };
+    let row = |(rank, ratio): &(u32, Option<u32>)| (Key::Worst(*rank), ratio.map(|it| Row::Worst(worst(*rank, it))));
     let views = [(ViewId::BuiltIn(View::Worst), rows.iter().map(row).collect())].into();
     Frame { epoch, horizon: Some(0), views, ..Frame::default() }
 }

@@ -189,8 +189,16 @@ struct ShownWorst {
     cell: String,
     at: Option<Degrees>,
     ratio: f64,
+    speed_kmh: f64,
+    closed: bool,
 }
 
 fn worst(row: &Worst) -> ShownWorst {
-    ShownWorst { cell: hex(row.cell), at: centre(row.cell), ratio: share(row.ratio) }
+    ShownWorst {
+        cell: hex(row.cell),
+        at: centre(row.cell),
+        ratio: share(row.ratio),
+        speed_kmh: kmh(row.current),
+        closed: row.is_closed,
+    }
 }

@@ -14,6 +14,7 @@ mod alerts;
 mod answers;
 mod bad_input;
 mod broker_away;
+mod causes;
 mod command_line;
 mod deploy;
 mod disk_full;

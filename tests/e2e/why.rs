@@ -11,14 +11,14 @@ use crate::common::json_log::{JsonLog, record};
 use crate::common::python::Script;
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, endpoints, wait_until};
 
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-fn why(address: &str) -> Value {
+pub(crate) fn why(address: &str) -> Value {
     serde_json::from_str(&endpoints::ask(address, "/api/why").0).unwrap_or_default()
 }
 
 /// Waits until a cause is the one that is named, whatever it brings with it; gives the whole answer.
-fn names(address: &str, cause: &str) -> Value {
+pub(crate) fn names(address: &str, cause: &str) -> Value {
     let mut last = Value::Null;
     wait_until(cause, SOON, || {
         last = why(address);
@@ -29,12 +29,12 @@ fn names(address: &str, cause: &str) -> Value {
 }
 
 /// Whether a cause is the one that is named; keeps the answer, as the next may name another.
-fn is_named(address: &str, cause: &str, answer: &RefCell<Value>) -> bool {
+pub(crate) fn is_named(address: &str, cause: &str, answer: &RefCell<Value>) -> bool {
     *answer.borrow_mut() = why(address);
     answer.borrow()["cause"]["name"] == cause
 }
 
-fn names_nothing(address: &str) {
+pub(crate) fn names_nothing(address: &str) {
     let mut last = Value::Null;
     wait_until("nothing holds it back", SOON, || {
         last = why(address);
@@ -42,7 +42,7 @@ fn names_nothing(address: &str) {
     });
 }
 
-fn sentence(answer: &Value) -> &str {
+pub(crate) fn sentence(answer: &Value) -> &str {
     answer["sentence"].as_str().expect("a sentence")
 }
 
@@ -51,14 +51,14 @@ fn ping(log: &JsonLog, partition: u32, second: i64) {
     log.append("gps", partition, second, &record(&format!("{partition}-{second}"), "bus", second));
 }
 
-/// A run over pings that are delivered ten times a second, to each partition so many seconds behind.
-fn delivering(during: impl FnOnce(&str, &mut dyn FnMut(&str, &[(u32, i64)], &dyn Fn() -> bool))) {
+/// A run, at this address and of this process, over pings that are delivered ten times a second, to each partition so many seconds behind.
+pub(crate) fn delivering(during: impl FnOnce(&str, u32, &mut dyn FnMut(&str, &[(u32, i64)], &dyn Fn() -> bool))) {
     let (log, address) = (JsonLog::new(), endpoints::fresh_address());
     let plan = log.plan().flag("listen", &address).flag("epoch", "50ms").flag("commit-interval", "200ms");
     let plan = plan.flag("discover-interval", "200ms");
     let run = plan.start(1, 2);
     let mut second = 2000;
-    during(&address, &mut |until, partitions, condition| {
+    during(&address, run.pid(0), &mut |until, partitions, condition| {
         wait_until(until, SOON, || {
             second += 1;
             partitions.iter().for_each(|(partition, behind)| ping(&log, *partition, second - behind));
@@ -70,7 +70,7 @@ fn delivering(during: impl FnOnce(&str, &mut dyn FnMut(&str, &[(u32, i64)], &dyn
 
 #[test]
 fn a_partition_that_is_paused_is_named_until_it_goes_on() {
-    delivering(|address, deliver| {
+    delivering(|address, _, deliver| {
         let both = [(0, 0), (1, 0)];
         let nothing = || why(address)["ready"] == true && why(address)["cause"].is_null();
         deliver("nothing holds it back", &both, &nothing);
@@ -91,7 +91,7 @@ fn a_partition_that_is_paused_is_named_until_it_goes_on() {
 
 #[test]
 fn a_partition_with_a_slow_clock_is_named() {
-    delivering(|address, deliver| {
+    delivering(|address, _, deliver| {
         let answer = RefCell::default();
         deliver("it is named", &[(0, 0), (1, 0), (2, 1200)], &|| is_named(address, "slow", &answer));
         let answer = answer.into_inner();
@@ -239,7 +239,7 @@ fn total(rates: &Value) -> f64 {
 }
 
 /// Pings of ten minutes at one place.
-fn pings(log: &JsonLog, many: u64) {
+pub(crate) fn pings(log: &JsonLog, many: u64) {
     let mut lines = String::new();
     for n in 0..many {
         let second = 590.0 * n as f64 / many as f64;

@@ -10,6 +10,7 @@ the head and the tail of a cluster) depends on how epochs cut the log, and is no
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -43,14 +44,15 @@ def vehicles(connection, view):
 
 
 def flows(connection):
-    """Level and ratio in thousandths by cell."""
+    """By cell: level, ratio in thousandths, whether it is closed, speed to a tenth."""
     found = {}
     for cell, current, free, is_closed in connection.execute(FLOWS).fetchall():
         measured = current is not None and free is not None and free > 0
         ratio = 0 if is_closed else round(current * 1e6) * 1000 // round(free * 1e6)
         ratio = ratio if measured else None
         level = "HEAVY" if is_closed or measured and ratio < 500 else "MODERATE" if measured and ratio < 800 else "LIGHT"
-        found[cell] = (level if measured or is_closed else None, ratio, is_closed)
+        speed = None if current is None else math.floor(round(current * 1e6) / 1e5 + 0.5) / 10
+        found[cell] = (level if measured or is_closed else None, ratio, is_closed, speed)
     return found
 
 
@@ -58,10 +60,10 @@ def cells(connection, view, flows_, vehicles_):
     counts = {}
     for _, _, _, _, _, _, cell in vehicles_.values():
         counts[cell] = counts.get(cell, 0) + 1
-    none = (None, None, False)
+    none = (None, None, False, None)
     want = {cell: (counts.get(cell, 0), *flows_.get(cell, none)) for cell in counts.keys() | flows_.keys()}
     share = lambda ratio: None if ratio is None else round(ratio * 1000)
-    have = {cell: (row["vehicles"], row["level"], share(row["ratio"]), row["closed"]) for cell, row in view.items()}
+    have = {cell: (row["vehicles"], row["level"], share(row["ratio"]), row["closed"], row["speed_kmh"]) for cell, row in view.items()}
     return want, have
 
 
@@ -75,7 +77,7 @@ def incidents(connection, view):
 
 def clusters(view, flows_):
     """The sets of congested cells that touch, by their least cell."""
-    left = {cell for cell, (level, _, _) in flows_.items() if level in ("MODERATE", "HEAVY")}
+    left = {cell for cell, (level, *_) in flows_.items() if level in ("MODERATE", "HEAVY")}
     want = {}
     while left:
         found, edge = set(), {left.pop()}
@@ -88,9 +90,9 @@ def clusters(view, flows_):
 
 
 def worst(view, flows_):
-    ranked = sorted((ratio, int(cell, 16)) for cell, (_, ratio, _) in flows_.items() if ratio is not None)[:20]
-    want = {str(rank): (f"{cell:x}", ratio) for rank, (ratio, cell) in enumerate(ranked, 1)}
-    return want, {rank: (row["cell"], round(row["ratio"] * 1000)) for rank, row in view.items()}
+    ranked = sorted((ratio, int(cell, 16), *more) for cell, (_, ratio, *more) in flows_.items() if ratio is not None)[:20]
+    want = {str(rank): (f"{cell:x}", ratio, *more) for rank, (ratio, cell, *more) in enumerate(ranked, 1)}
+    return want, {rank: (row["cell"], round(row["ratio"] * 1000), row["closed"], row["speed_kmh"]) for rank, row in view.items()}
 
 
 # Whether a place is within the polygon of the table `edges`, lower ends first: by the parity of the edges to its east.
@@ -126,9 +128,9 @@ def asked_for(connection, asks, flows_, of_clusters):
             shown = connection.execute(f"SELECT incident, first_t FROM {incidents} WHERE {WITHIN}").fetchall()
             return "incidents", set(shown)
         case {"kind": "cells", "ratio_below": share}:
-            return "cells", {cell for cell, (_, ratio, _) in flows_.items() if ratio is not None and ratio < round(share * 1000)}
+            return "cells", {cell for cell, (_, ratio, *_) in flows_.items() if ratio is not None and ratio < round(share * 1000)}
         case {"kind": "worst", "k": k}:
-            return "worst", {str(rank) for rank in range(1, 1 + min(k, len([1 for _, ratio, _ in flows_.values() if ratio is not None])))}
+            return "worst", {str(rank) for rank in range(1, 1 + min(k, len([1 for _, ratio, *_ in flows_.values() if ratio is not None])))}
         case {"kind": "clusters", "cells_at_least": least}:
             return "clusters", {cell for cell, count in of_clusters.items() if count >= least}
 

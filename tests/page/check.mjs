@@ -125,7 +125,7 @@ async function run(browser) {
 
   await check("what the page holds is what the API tells of the same epoch", async () => {
     const { views, epoch } = await (await get("/api/views")).json();
-    assert.deepEqual(views.map((view) => view.name), ["vehicles", "cells", "incidents", "clusters", "worst"]);
+    assert.deepEqual(views.map((view) => view.name), ["vehicles", "cells", "incidents", "clusters", "worst", "oxford"]);
     await until("the page is past that epoch", 5, async () => (await held(run.page)).epoch > epoch);
     const { id, data } = await firstEvent("/api/views/vehicles,cells/changes");
     assert.equal(Number(id.split(".")[1]), data.epoch);
@@ -178,6 +178,28 @@ async function run(browser) {
       return rows?.vehicles > 700 && vehicles < rows.vehicles;
     });
     await until("the address says where it rests", 5, () => /at=.*zoom=/.test(page.url()));
+    await page.keyboard.press("Escape");
+  });
+
+  await check("an alert is raised and cleared, where it is on the map; a standing view leads to its rows", async () => {
+    const page = run.page;
+    const asked = () => page.evaluate(() => ({ ...window.citystream.city.alerts, standing: [...window.citystream.city.views.standing] }));
+    await until("an alert is raised", 40, async () => (await asked()).raised.length > 0);
+    await until("an alert is cleared", 40, async () => (await asked()).cleared.length > 0);
+    assert.match(await page.locator("#alerts").textContent(), /(jam|no-help-yet|speeding): /);
+    const [[name, view]] = (await asked()).standing;
+    assert.deepEqual([name, view.asks, view.outline.length], ["oxford", "vehicles in an area", 5]);
+    const button = page.locator("#standing button");
+    assert.equal(await button.textContent(), "oxford: vehicles in an area");
+    await button.press("Enter");
+    const detail = page.locator("#detail");
+    await until("its rows are listed", 10, async () => (await detail.locator(".listed button").count()) > 5);
+    const [west, south, east, north] = view.box;
+    const [lon, lat] = await page.evaluate(() => window.citystream.map.sight().place);
+    assert.ok(lon > west && lon < east && lat > south && lat < north, "the map is there");
+    const key = await detail.locator(".listed button").first().textContent();
+    await detail.locator(".listed button").first().press("Enter");
+    await until("a row leads to itself", 5, async () => (await detail.locator("h2").textContent()) === `Vehicle ${key}`);
     await page.keyboard.press("Escape");
   });
 
@@ -331,6 +353,14 @@ async function run(browser) {
     const flat = await open(browser, "/?flat", phone);
     await until("vehicles are drawn", 5, async () => (await drawn(flat)).pixels > 1000);
     assert.equal(await flat.locator("canvas.maplibregl-canvas").count(), 0);
+    const accent = () =>
+      flat.evaluate(() => {
+        const canvas = document.querySelector("#map canvas");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const is = (at) => Math.abs(data[at] - 79) + Math.abs(data[at + 1] - 195) + Math.abs(data[at + 2] - 217) < 60;
+        return Array.from({ length: data.length / 4 }, (_, i) => 4 * i).filter(is).length;
+      });
+    await until("the area of the standing view is outlined", 10, async () => (await accent()) > 20);
     const wide = await flat.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(wide <= 390, `it is ${wide} px wide`);
     await pause(pictures ? 4000 : 0);

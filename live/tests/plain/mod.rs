@@ -164,12 +164,14 @@ impl Plain {
     }
 
     fn worst(&self) -> Vec<Worst> {
-        let mut ratios: Vec<(u32, u64)> =
-            self.flows.iter().filter_map(|flow| Some((flow.ratio()?, flow.cell))).collect();
-        ratios.sort_unstable();
-        ratios.truncate(20);
-        let row = |(rank, (ratio, cell)): (u32, (u32, u64))| Worst { rank, cell, ratio };
-        (1..).zip(ratios).map(row).collect()
+        let row = |flow: &Flow| {
+            let (ratio, current) = (flow.ratio()?, flow.current?);
+            Some(Worst { rank: 0, cell: flow.cell, ratio, current, is_closed: flow.is_closed })
+        };
+        let mut rows: Vec<Worst> = self.flows.iter().filter_map(row).collect();
+        rows.sort_by_key(|row| (row.ratio, row.cell));
+        rows.truncate(20);
+        (1..).zip(rows).map(|(rank, row)| Worst { rank, ..row }).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 // The map where there is no WebGL: the same areas, drawn flat.
 
-import { cells, circles } from "./shapes.js";
+import { areas, cells, circles } from "./shapes.js";
 
 const degrees = ([x, y]) => [(x - 0.5) * 360, (Math.atan(Math.sinh((0.5 - y) * 2 * Math.PI)) * 180) / Math.PI];
 
@@ -51,6 +51,12 @@ export function flatMap(container, first) {
       Object.assign(context, { fillStyle: colours.bad, strokeStyle: colours.bad, lineWidth: 1.5, globalAlpha: 0.08 });
       context.fill();
       context.globalAlpha = 1;
+      context.stroke();
+    }
+    Object.assign(context, { strokeStyle: colours.accent, lineWidth: 1.5 });
+    context.setLineDash([6, 3]);
+    for (const area of areas(latest.city.views.standing).features) {
+      trace(area);
       context.stroke();
     }
   };

@@ -9,9 +9,11 @@ const WINDOW_MS = 5 * 60 * 1000;
 const AGAIN_MS = 3000;
 const TRIES = 3;
 /** Fields of rows that say nothing to people. */
-const UNSAID = ["outline", "head_at", "tail_at"];
+const UNSAID = ["outline", "box", "head_at", "tail_at"];
+/** Rows of a standing view that are listed. */
+const LISTED = 50;
 
-const TITLES = { vehicles: "Vehicle", cells: "Cell", incidents: "Incident", clusters: "Congestion from", worst: "Cell" };
+const TITLES = { vehicles: "Vehicle", cells: "Cell", incidents: "Incident", clusters: "Congestion from", worst: "Cell", standing: "Standing view" };
 
 /** The rows of the lake that may be behind a row of a view: the first that is there is explained. */
 function targets(view, key, row, city) {
@@ -69,8 +71,29 @@ export class Detail {
     this.panel.querySelector(".body").replaceChildren(now, this.sources);
     this.panel.focus({ preventScroll: true });
     write({ view, key });
-    this.ask(targets(view, key, row, this.city));
+    if (view === "standing") this.list(key, row.of);
+    else this.ask(targets(view, key, row, this.city));
     return true;
+  }
+
+  /** The rows of a standing view, each of which leads to itself. */
+  async list(name, of) {
+    const asked = ++this.asked;
+    const answer = await fetch(`/api/views/${encodeURIComponent(name)}`).catch(() => null);
+    const rows = answer?.ok ? Object.entries((await answer.json()).views[name]) : [];
+    if (asked !== this.asked) return;
+    const all = element("ul", "", "listed");
+    for (const [key, row] of rows.slice(0, LISTED)) {
+      const button = Object.assign(element("button", of === "cells" ? cellName(key) : key), { type: "button" });
+      button.addEventListener("click", () => {
+        const place = row.at ?? row.head_at;
+        if (place) this.go(place);
+        this.open(of, key, row);
+      });
+      all.appendChild(document.createElement("li")).append(button);
+    }
+    const more = rows.length > LISTED ? [element("p", `and ${rows.length - LISTED} more: /api/views/${name}`)] : [];
+    this.sources.replaceChildren(element("h3", rows.length ? "Its rows" : "It has no rows"), all, ...more);
   }
 
   close() {

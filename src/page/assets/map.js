@@ -1,7 +1,7 @@
 // The map, with WebGL: no tiles and no fonts, so that nothing is asked of anyone else.
 
 import { Map, NavigationControl, ScaleControl } from "./vendor/maplibre-gl.mjs";
-import { cells, circles } from "./shapes.js";
+import { areas, cells, circles } from "./shapes.js";
 
 const EMPTY = { type: "FeatureCollection", features: [] };
 
@@ -12,12 +12,13 @@ function style(colours) {
   const edge = { "line-color": ["get", "fill"], "line-width": width, "line-opacity": ["get", "opacity"] };
   return {
     version: 8,
-    sources: { cells: source(), circles: source() },
+    sources: { cells: source(), circles: source(), areas: source() },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": colours.map } },
       { id: "cells", type: "fill", source: "cells", paint: { "fill-color": ["get", "fill"], "fill-opacity": ["get", "opacity"] } },
       { id: "edges", type: "line", source: "cells", layout: { "line-join": "round" }, paint: edge },
       { id: "circles", type: "fill", source: "circles", paint: { "fill-color": colours.bad, "fill-opacity": 0.08 } },
+      { id: "areas", type: "line", source: "areas", paint: { "line-color": colours.accent, "line-width": 1.5, "line-dasharray": [6, 3] } },
       { id: "rims", type: "line", source: "circles", paint: { "line-color": colours.bad, "line-width": 1.5, "line-dasharray": [3, 2] } },
     ],
   };
@@ -42,6 +43,7 @@ export function glMap(container, colours) {
     if (!latest || !map.getSource("cells")) return;
     map.getSource("cells").setData(cells(latest.city.views.cells, latest.ramp));
     map.getSource("circles").setData(circles(latest.city.views.incidents));
+    map.getSource("areas").setData(areas(latest.city.views.standing));
   };
   map.on("load", show);
   map.on("styledata", show);

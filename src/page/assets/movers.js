@@ -1,5 +1,6 @@
-// Vehicles between their pings, and what else is drawn above the map: trails, incidents, clusters.
+// Vehicles between their pings, and what else is drawn above the map: trails, incidents, clusters, alerts, names of areas.
 
+import { placeOf, viewOf } from "./asked.js";
 import { minute } from "./words.js";
 
 /** Above so many in sight, cells take their place. */
@@ -65,7 +66,21 @@ export function draw(canvas, project, { movers, city, ramp, colours, now }) {
     const [x, y] = project(cluster.head_at);
     sight.label(context, `${cluster.cells} cells since ${minute(cluster.since)}`, x + 9, y + 4, colours.slow, colours.panel);
   }
+  for (const alert of city.alerts.raised) drawAlert(context, alert, alertPlace(city, alert, movers, now), project, colours, sight);
+  for (const [name, { box }] of city.views.standing) if (box) sight.label(context, name, ...corner(box, project), colours.accent, colours.panel);
   return shown.length;
+}
+
+/** Where the name of an area stands: above its corner in the north-west. */
+function corner([west, , , north], project) {
+  const [x, y] = project([west, north]);
+  return [x, y - 5];
+}
+
+/** A vehicle's alert goes with it. */
+function alertPlace(city, alert, movers, now) {
+  const mover = viewOf(city, alert.view) === "vehicles" && movers.byKey.get(alert.key);
+  return mover ? place(mover, now) : placeOf(city, alert);
 }
 
 /** From so many pixels a kilometre on, vehicles are arrows with trails. */
@@ -178,6 +193,16 @@ function drawCluster(context, cluster, project, colours, sight) {
   context.rect(head[0] - 4, head[1] - 4, 8, 8);
   context.fill();
   context.stroke();
+}
+
+/** A square frame with the alert's name below it. */
+function drawAlert(context, { alert }, at, project, colours, sight) {
+  if (!at) return;
+  const [x, y] = project(at);
+  const far = 13 * sight.unit;
+  Object.assign(context, { strokeStyle: colours.bad, lineWidth: 2 });
+  context.strokeRect(x - far, y - far, 2 * far, 2 * far);
+  sight.label(context, alert, x - far, y + far + 13 * sight.unit, colours.bad, colours.panel);
 }
 
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");

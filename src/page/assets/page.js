@@ -1,5 +1,6 @@
 // The page: the stream of views, drawn on a map and listed beside it, under the strip of the pipeline.
 
+import { keepAsked } from "./asked.js";
 import { flatMap } from "./canvas.js";
 import { keepCharts } from "./charts.js";
 import { Detail } from "./detail.js";
@@ -21,14 +22,19 @@ let map = null;
 let detail = null;
 /** Something that an address names, until it is there. */
 let wanted = read();
-const showTables = tables(({ place, about }) => {
+const showTables = tables(({ place, box, about }) => {
   if (place) map?.go(place);
+  if (box) map?.fit(box);
   show(...about);
 });
 
-/** Shows a row, as soon as it is in sight. */
-function show(view, key) {
-  if (!detail?.open(view, key)) wanted = { view, key };
+/** Shows a row, wherever it is. */
+async function show(view, key) {
+  if (!detail || detail.open(view, key)) return;
+  const row = (await everywhere([view]))[view]?.get(key);
+  if (!row) return;
+  map.go(row.at ?? row.head_at);
+  detail.open(view, key, row);
 }
 
 const STATUS = {
@@ -97,8 +103,8 @@ function keepSearch(form, city) {
 
 const SEARCHED = ["vehicles", "incidents", "cells"];
 
-async function everywhere() {
-  const answer = await fetch(`/api/views/${SEARCHED.join(",")}`).catch(() => null);
+async function everywhere(names = SEARCHED) {
+  const answer = await fetch(`/api/views/${names.join(",")}`).catch(() => null);
   if (!answer?.ok) return {};
   const { views } = await answer.json();
   return Object.fromEntries(Object.entries(views).map(([name, rows]) => [name, new Map(Object.entries(rows))]));
@@ -119,6 +125,7 @@ async function begin() {
   if (wanted.place) map.jump(wanted.place, wanted.zoom);
   const city = follow({ seen, status });
   keepStrip(by("strip"), by("sentence"), city);
+  keepAsked(city, () => map.show(city, ramp));
   const charts = keepCharts(by("charts"), colours);
   detail = new Detail(by("detail"), city, map.go);
   const moved = later(SETTLED_MS, () => {

@@ -36,6 +36,11 @@ export function circles(rows) {
   return collection([...rows.values()].map((row) => polygon(ring(row), {})));
 }
 
+/** The areas of standing views. */
+export function areas(rows) {
+  return collection([...rows.values()].filter((row) => row.outline).map((row) => polygon(row.outline, {})));
+}
+
 /** West, south, east, north of all places. */
 export function bounds(places) {
   const box = [180, 90, -180, -90];

@@ -1,12 +1,12 @@
-// The tables beside the map: open incidents, connected congestion, slowest cells. A row leads to its place on the map.
+// The tables beside the map: alerts, standing views, open incidents, connected congestion, slowest cells. A row leads to its place on the map.
 
+import { placeOf, viewOf } from "./asked.js";
 import { cellName, count, minute } from "./words.js";
 
 const ROWS = 6;
 /** Once a second is often enough to read, and to reach what one wants to press. */
 const EVERY_MS = 1000;
 const DEAD_EVERY_MS = 30000;
-const ALERTS_EVERY_MS = 2000;
 /** Letters of a payload that are shown. */
 const LONG = 160;
 
@@ -35,8 +35,8 @@ class Table {
     });
   }
 
-  set(row, { place, about, texts } = {}) {
-    Object.assign(row, { place, about });
+  set(row, { place, box, about, texts } = {}) {
+    Object.assign(row, { place, box, about });
     row.classList.toggle("empty", !about);
     const [first, ...others] = row.cells;
     write(first.firstChild, about ? texts[0] : this.none);
@@ -61,41 +61,49 @@ function write(element, value) {
 export function tables(go) {
   const incidents = new Table("incidents", [false, false, false], "None.");
   const clusters = new Table("clusters", [false, true, false], "No two congested cells touch.");
-  const worst = new Table("worst", [false, true, true, true], "No traffic records yet.");
-  const alerts = new Alerts(go);
+  const worst = new Table("worst", [false, true, true], "No traffic records yet.");
+  const alerts = new Table("alerts", [false, false], "None.");
+  const standing = new Table("standing", [false, true], "None.");
   const dead = new DeadLetters(document.getElementById("dead-letters"));
   let next = 0;
-  return ({ views }, now) => {
+  return (city, now) => {
     if (now < next) return;
     next = now + EVERY_MS;
+    const { views } = city;
     dead.look(now);
-    alerts.look(now);
+    appear(alerts, alerted(city), go);
+    appear(standing, asked(views.standing), go);
     incidents.fill(newest(views.incidents), go);
     clusters.fill(largest(views.clusters), go);
-    worst.fill(slowest(views.worst, views.cells), go);
+    worst.fill(slowest(views.worst), go);
   };
 }
 
-/** Alerts as of the last commit: those that are raised, then those that are over. Nothing is shown where there never was one. */
-class Alerts {
-  constructor(go) {
-    Object.assign(this, { go, next: 0, table: new Table("alerts", [false, false], "None.") });
-  }
+/** Fills a table that is not there where there never was anything for it. */
+function appear(table, rows, go) {
+  if (rows.length) table.body.closest("section").hidden = false;
+  table.fill(rows, go);
+}
 
-  async look(now) {
-    if (now < this.next) return;
-    this.next = now + ALERTS_EVERY_MS;
-    const answer = await fetch("/api/alerts").catch(() => null);
-    if (!answer?.ok) return;
-    const { raised, cleared, silent } = await answer.json();
-    const shown = [...raised.map((alert) => this.row(alert, "")), ...cleared.map((alert) => this.row(alert, " (over)"))].slice(0, ROWS);
-    if (shown.length || silent.length) this.table.body.closest("section").hidden = false;
-    this.table.fill(shown, this.go);
-  }
+/** Alerts that are raised, the newest first, then who is silent, then what is over. */
+function alerted(city) {
+  const { raised, cleared, silent } = city.alerts;
+  const row = (isOver) => (alert) => {
+    const { view, key, since } = alert;
+    const texts = [`${alert.alert}: ${named(viewOf(city, view), key)}`, isOver ? "over" : minute(since)];
+    return { place: placeOf(city, alert), about: [viewOf(city, view), key], texts };
+  };
+  const quiet = silent.map(({ alert, key }) => ({ about: ["vehicles", key], texts: [`${alert}: ${key}`, "silent"] }));
+  const latest = [...raised].sort((one, other) => (one.since < other.since ? 1 : -1));
+  return [...latest.map(row(false)), ...quiet, ...cleared.map(row(true))].slice(0, ROWS);
+}
 
-  row({ alert, view, key, since }, suffix) {
-    return { place: null, about: [view, key], texts: [`${alert}: ${key}${suffix}`, minute(since)] };
-  }
+/** What an alert is about, in short. */
+const SHORT = { cells: cellName, clusters: cellName, incidents: (key) => key.slice(0, 8) };
+const named = (view, key) => SHORT[view]?.(key) ?? key;
+
+function asked(rows) {
+  return [...rows].map(([name, row]) => ({ box: row.box, about: ["standing", name], texts: [`${name}: ${row.asks}`, row.rows] }));
 }
 
 /** What could not be read, from the lake: asked for when there is more of it, and seldom. */
@@ -142,11 +150,9 @@ function largest(rows) {
   return sorted.map(([key, row]) => ({ place: row.head_at, about: ["clusters", key], texts: [name(row), row.cells, minute(row.since)] }));
 }
 
-function slowest(rows, cells) {
+function slowest(rows) {
   const ranked = [...rows].sort(([one], [other]) => one - other).map(([, row]) => row).slice(0, ROWS);
   return ranked.map((row) => {
-    const cell = cells.get(row.cell);
-    const speed = cell?.closed ? "closed" : (cell?.speed_kmh ?? "–");
-    return { place: row.at, about: ["cells", row.cell], texts: [cellName(row.cell), speed, { share: row.ratio }, cell?.vehicles ?? 0] };
+    return { place: row.at, about: ["cells", row.cell], texts: [cellName(row.cell), row.closed ? "closed" : row.speed_kmh, { share: row.ratio }] };
   });
 }
