@@ -151,11 +151,13 @@ pub fn open(
     Ok(ClaimedLake { worker0: Worker0 { clock, commits, decisions }, publishing })
 }
 
-/// Packs small files, unless there is a backlog to read or half of the budget is used.
+/// Packs small files, unless the run is still at its recovery, there is a backlog to read or half of the budget is used.
 fn compactor(process: &Arc<Process>, state: &State) -> Result<Compactor, RunError> {
     let (backlog, budget) = (Backlog::new(Arc::clone(&process.metrics)), Arc::clone(&process.reading.budget));
+    let metrics = Arc::clone(&process.metrics);
     let now = move || {
-        let is_busy = budget.used() >= budget.limit() / 2 || backlog.is_there(Instant::now());
+        let has_begun = metrics.health.has_recovered();
+        let is_busy = !has_begun || budget.used() >= budget.limit() / 2 || backlog.is_there(Instant::now());
         if is_busy { Now::Wait } else { Now::Go }
     };
     Compactor::start(&process.lake, state, Arc::clone(&process.metrics), now)

@@ -65,15 +65,18 @@ impl<T: Clone + 'static> Inbox<T> {
 
     /// Takes whole batches of the open epoch as they came, while there is fuel.
     pub fn take(&mut self, open: Epoch, fuel: &mut usize) -> Vec<T> {
-        let mut taken = Vec::new();
+        let (mut taken, mut more) = (Vec::new(), Vec::new());
         while let Some(mut entry) = self.waiting.first_entry().filter(|entry| *entry.key() <= open && *fuel > 0) {
-            let Some(mut batch) = entry.get_mut().pop_front() else {
+            let Some(batch) = entry.get_mut().pop_front() else {
                 entry.remove();
                 continue;
             };
             *fuel = fuel.saturating_sub(batch.len().div_ceil(TAKEN));
-            if taken.is_empty() { taken = batch } else { taken.append(&mut batch) }
+            if taken.is_empty() { taken = batch } else { more.push(batch) }
         }
+        // Grown once.
+        taken.reserve_exact(more.iter().map(Vec::len).sum());
+        more.into_iter().for_each(|mut batch| taken.append(&mut batch));
         taken
     }
 

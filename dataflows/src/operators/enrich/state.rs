@@ -1,7 +1,6 @@
 //! What is in reach: pings by cell, and the references that may govern them. A commit writes each changed ping once (D2);
 //! what is final is sealed (F1) and freed (D3); what was recovered counts as written (D4).
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::cell_references::{Active, CellReferences, Validity, near};
@@ -86,18 +85,33 @@ impl State {
 
     /// Takes up statuses of incidents.
     pub fn learn_statuses(&mut self, mut records: Vec<Status>, corrections: &mut Corrections) {
-        // The last of an incident first: the episode of each then begins with its end known.
-        records.sort_unstable_by_key(|status| (status.incident, Reverse(status.stamp)));
-        for status in records {
-            let id = self.interned.statuses.keep(status);
-            let held = self.incidents.entry(status.incident).or_default();
-            let at = held.partition_point(|(stamp, _)| *stamp < status.stamp);
-            held.insert(at, (status.stamp, id));
-            let (before, next) = (at.checked_sub(1).map(|at| held[at].1), held.get(at + 1).map(|next| next.0.time));
-            // It has an episode, and ends that of the one before.
-            before.into_iter().for_each(|before| self.end_episode(before, status.stamp.time, next, corrections));
-            self.begin_episode(id, next, corrections);
-        }
+        records.sort_unstable_by_key(|status| (status.incident, status.stamp));
+        records.chunk_by(|a, b| a.incident == b.incident).for_each(|run| self.learn_incident(run, corrections));
+    }
+
+    /// Takes up statuses of one incident, in order. Each has an episode, which begins with its end known; the first of those between
+    /// two that were here ends that of the one before.
+    fn learn_incident(&mut self, run: &[Status], corrections: &mut Corrections) {
+        let held = self.incidents.entry(run[0].incident).or_default();
+        let place = |held: &[(Stamp, u32)], stamp| held.partition_point(|(other, _)| *other < stamp);
+        let mut between: Vec<(usize, Micros)> =
+            run.iter().map(|new| (place(held, new.stamp), new.stamp.time)).collect();
+        between.dedup_by_key(|(at, _)| *at);
+        let time = |at: usize| held.get(at).map(|(stamp, _)| stamp.time);
+        let ended: Vec<_> =
+            between.into_iter().filter_map(|(at, now)| Some((held[at.checked_sub(1)?].1, now, time(at)))).collect();
+        let begun: Vec<(usize, u32)> = run
+            .iter()
+            .map(|status| {
+                let (at, id) = (place(held, status.stamp), self.interned.statuses.keep(*status));
+                held.insert(at, (status.stamp, id));
+                (at, id)
+            })
+            .collect();
+        let next = |(at, id): (usize, u32)| (id, held.get(at + 1).map(|(stamp, _)| stamp.time));
+        let begun: Vec<(u32, Option<Micros>)> = begun.into_iter().map(next).collect();
+        ended.into_iter().for_each(|(id, now, next)| self.end_episode(id, now, next, corrections));
+        begun.into_iter().for_each(|(id, next)| self.begin_episode(id, next, corrections));
     }
 
     /// Ends the episode of a status, which lasted until the next one, and has the pings in the rest of it corrected.
