@@ -30,8 +30,8 @@ pub fn worst<'scope>(
 
 struct Ranking {
     flows: Updates<Flow>,
-    /// By ratio and cell: the speed, and whether the road is closed.
-    cells: BTreeMap<(u32, u64), (i64, bool)>,
+    /// By ratio and cell; the rank is only known once it is shown.
+    cells: BTreeMap<(u32, u64), Worst>,
     shown: Vec<Worst>,
 }
 
@@ -52,22 +52,16 @@ impl Stage for Ranking {
     fn close(&mut self, close: &EpochClose, _: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         for (flow, diff) in self.flows.take(close.epoch) {
             let (Some(ratio), Some(current)) = (flow.ratio(), flow.current) else { continue };
+            let row = Worst { rank: 0, cell: flow.cell, ratio, current, is_closed: flow.is_closed };
             let place = (ratio, flow.cell);
             if diff > 0 {
-                self.cells.insert(place, (current, flow.is_closed))
+                self.cells.insert(place, row)
             } else {
                 self.cells.remove(&place)
             };
         }
-        let ranked = (1..).zip(self.cells.iter().take(RANKS));
-        let row = |(rank, ((ratio, cell), (current, is_closed))): (u32, (&(u32, u64), &(i64, bool)))| Worst {
-            rank,
-            cell: *cell,
-            ratio: *ratio,
-            current: *current,
-            is_closed: *is_closed,
-        };
-        let now: Vec<Worst> = ranked.map(row).collect();
+        let ranked = (1..).zip(self.cells.values().take(RANKS));
+        let now: Vec<Worst> = ranked.map(|(rank, row)| Worst { rank, ..*row }).collect();
         let was = std::mem::replace(&mut self.shown, now);
         for rank in 0..was.len().max(self.shown.len()) {
             let (was, is) = (was.get(rank), self.shown.get(rank));
@@ -80,6 +74,6 @@ impl Stage for Ranking {
     }
 
     fn tell(&self, balance: &mut Balance) {
-        balance.set(Kind::Live, Amount::of::<((u32, u64), (i64, bool))>(self.cells.len(), size_of::<u64>()));
+        balance.set(Kind::Live, Amount::of::<((u32, u64), Worst)>(self.cells.len(), size_of::<u64>()));
     }
 }

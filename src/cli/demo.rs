@@ -74,6 +74,8 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     let is = |name: &str, value: &str| effective.get(name).and_then(Value::as_str) == Some(value);
     if !is("listen", "none") && !is("tables", "raw") {
         effective.default_to("live", "on");
+    }
+    if is_live(&effective) {
         watch(&mut effective)?;
     }
     let config = Config::check(&effective)?;
@@ -107,9 +109,14 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     Ok(0)
 }
 
-/// Standing views and alerts, unless the user has some.
+fn is_live(effective: &Effective) -> bool {
+    effective.get("live").and_then(Value::as_str) == Some("on")
+}
+
+/// Standing views and alerts, unless the user has some, or has changed how many there may be.
 fn watch(effective: &mut Effective) -> Result<(), RunError> {
-    if TABLES.iter().any(|table| effective.get(table).is_some()) {
+    let are_settled = TABLES.iter().chain(&["most-views", "most-view-points"]);
+    if are_settled.into_iter().any(|key| effective.is_given(key)) {
         return Ok(());
     }
     let watched: Table = toml::from_str(WATCHED).map_err(|error| RunError::Usage(error.to_string()))?;

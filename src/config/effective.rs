@@ -48,7 +48,7 @@ impl Effective {
     }
 
     /// Whether somebody has set it.
-    pub(super) fn is_given(&self, key: &str) -> bool {
+    pub fn is_given(&self, key: &str) -> bool {
         self.origin(key) != &Origin::Default
     }
 

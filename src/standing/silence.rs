@@ -124,10 +124,15 @@ impl Silences {
         told.into_iter().map(|(n, key, is_raised)| (rules[n].name.clone(), key, is_raised)).collect()
     }
 
-    /// Who is silent.
+    /// Who is silent: alert, view, key; a topic is in no view.
     pub fn silent(&self) -> Vec<Value> {
         let silent = self.last.iter().filter(|(_, (_, is_raised))| *is_raised);
-        silent.map(|((n, key), _)| json!({ "alert": self.rules[*n].name, "key": key })).collect()
+        let shown = |(n, key): &(usize, String)| {
+            let rule = &self.rules[*n];
+            let view = if let Heard::View(view) = &rule.of { Some(view) } else { None };
+            json!({ "alert": rule.name, "view": view, "key": key })
+        };
+        silent.map(|(about, _)| shown(about)).collect()
     }
 }
 

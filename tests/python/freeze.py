@@ -1,4 +1,6 @@
-"""Stops one thread of a process, where others go on: freeze.py PID THREAD. Says `frozen`, or why not, and lets go when it is told anything."""
+"""Stops one thread of a process, where others go on: freeze.py PID THREAD. Says `frozen`, or why not, and lets go when it is told anything.
+
+Where Yama restricts ptrace it takes root, or kernel.yama.ptrace_scope=0."""
 
 import ctypes
 import os
@@ -12,7 +14,8 @@ libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 
 def ptrace(request, thread):
     if libc.ptrace(request, thread, None, None) != 0:
-        sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
+        print(f"ptrace: {os.strerror(ctypes.get_errno())}", flush=True)
+        sys.exit(1)
 
 
 pid, name = sys.argv[1:]

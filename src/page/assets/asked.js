@@ -10,18 +10,18 @@ export function keepAsked(city, told) {
   city.views.standing = new Map();
   const look = async () => {
     const [definitions, list, alerts] = await Promise.all(["/api/standing", "/api/views", "/api/alerts"].map(ask));
+    setTimeout(look, EVERY_MS);
     const rows = new Map(list?.views?.map((view) => [view.name, view.rows]));
     if (definitions) city.views.standing = new Map(Object.entries(definitions).map(([name, asks]) => [name, row(asks, rows.get(name))]));
     if (alerts) city.alerts = alerts;
     told();
-    setTimeout(look, EVERY_MS);
   };
   look();
 }
 
 async function ask(path) {
   const answer = await fetch(path).catch(() => null);
-  return answer?.ok ? answer.json() : null;
+  return answer?.ok ? answer.json().catch(() => null) : null;
 }
 
 /** What is shown of a standing view. */

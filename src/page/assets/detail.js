@@ -60,7 +60,8 @@ export class Detail {
   /** Shows a row; false if there is none of that name. */
   open(view, key, row = this.city.views[view]?.get(key)) {
     if (!row) return false;
-    this.opener = document.activeElement;
+    // A button in the panel goes with what it opens.
+    if (!this.panel.contains(document.activeElement)) this.opener = document.activeElement;
     this.panel.hidden = false;
     const name = view === "clusters" ? cellName(row.head) : view === "worst" ? cellName(row.cell) : view === "cells" ? cellName(key) : (row.incident ?? key);
     this.panel.querySelector("h2").textContent = `${TITLES[view] ?? view} ${name}`;
@@ -76,12 +77,23 @@ export class Detail {
     return true;
   }
 
+  /** Says that what was asked for is not there any more. */
+  gone(view, key) {
+    this.opener = document.activeElement;
+    this.panel.hidden = false;
+    this.panel.querySelector("h2").textContent = `${TITLES[view] ?? view} ${key}`;
+    this.panel.querySelector(".body").replaceChildren(element("p", "It is not there any more."));
+    this.panel.focus({ preventScroll: true });
+  }
+
   /** The rows of a standing view, each of which leads to itself. */
   async list(name, of) {
     const asked = ++this.asked;
     const answer = await fetch(`/api/views/${encodeURIComponent(name)}`).catch(() => null);
-    const rows = answer?.ok ? Object.entries((await answer.json()).views[name]) : [];
+    const found = answer?.ok ? await answer.json().catch(() => null) : null;
     if (asked !== this.asked) return;
+    if (!found) return this.say("It cannot be read now: the run, or the view, has gone.");
+    const rows = Object.entries(found.views[name]);
     const all = element("ul", "", "listed");
     for (const [key, row] of rows.slice(0, LISTED)) {
       const button = Object.assign(element("button", of === "cells" ? cellName(key) : key), { type: "button" });

@@ -20,6 +20,7 @@ let ramp = rampOf(colours);
 let isFitted = false;
 let map = null;
 let detail = null;
+let shows = 0;
 /** Something that an address names, until it is there. */
 let wanted = read();
 const showTables = tables(({ place, box, about }) => {
@@ -28,11 +29,13 @@ const showTables = tables(({ place, box, about }) => {
   show(...about);
 });
 
-/** Shows a row, wherever it is. */
+/** Shows a row, wherever it is; what was asked for last wins. */
 async function show(view, key) {
+  const turn = (shows += 1);
   if (!detail || detail.open(view, key)) return;
   const row = (await everywhere([view]))[view]?.get(key);
-  if (!row) return;
+  if (turn !== shows) return;
+  if (!row) return detail.gone(view, key);
   map.go(row.at ?? row.head_at);
   detail.open(view, key, row);
 }

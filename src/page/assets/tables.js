@@ -37,11 +37,11 @@ class Table {
 
   set(row, { place, box, about, texts } = {}) {
     Object.assign(row, { place, box, about });
-    row.classList.toggle("empty", !about);
+    row.classList.toggle("empty", !texts);
     const [first, ...others] = row.cells;
-    write(first.firstChild, about ? texts[0] : this.none);
+    write(first.firstChild, texts?.[0] ?? this.none);
     first.firstChild.disabled = !about;
-    others.forEach((cell, i) => write(cell, about ? texts[i + 1] : ""));
+    others.forEach((cell, i) => write(cell, texts?.[i + 1] ?? ""));
   }
 }
 
@@ -93,7 +93,11 @@ function alerted(city) {
     const texts = [`${alert.alert}: ${named(viewOf(city, view), key)}`, isOver ? "over" : minute(since)];
     return { place: placeOf(city, alert), about: [viewOf(city, view), key], texts };
   };
-  const quiet = silent.map(({ alert, key }) => ({ about: ["vehicles", key], texts: [`${alert}: ${key}`, "silent"] }));
+  // A topic is not on the map.
+  const quiet = silent.map((alert) => {
+    const about = alert.view && [viewOf(city, alert.view), alert.key];
+    return { place: about && placeOf(city, alert), about, texts: [`${alert.alert}: ${alert.key}`, "silent"] };
+  });
   const latest = [...raised].sort((one, other) => (one.since < other.since ? 1 : -1));
   return [...latest.map(row(false)), ...quiet, ...cleared.map(row(true))].slice(0, ROWS);
 }

@@ -86,6 +86,7 @@ impl State {
     /// Takes up statuses of incidents.
     pub fn learn_statuses(&mut self, mut records: Vec<Status>, corrections: &mut Corrections) {
         records.sort_unstable_by_key(|status| (status.incident, status.stamp));
+        records.dedup_by_key(|status| (status.incident, status.stamp));
         records.chunk_by(|a, b| a.incident == b.incident).for_each(|run| self.learn_incident(run, corrections));
     }
 
