@@ -200,6 +200,11 @@ async function run(browser) {
     const key = await detail.locator(".listed button").first().textContent();
     await detail.locator(".listed button").first().press("Enter");
     await until("a row leads to itself", 5, async () => (await detail.locator("h2").textContent()) === `Vehicle ${key}`);
+    await until("the map rests there, and the address says so", 10, async () => {
+      const { place, zoom } = await page.evaluate(() => window.citystream.map.sight());
+      const at = new URLSearchParams(page.url().split("#")[1]).get("at").split(",");
+      return zoom > 12.99 && place.every((degrees, i) => Math.abs(degrees - at[i]) < 1e-4);
+    });
     await page.keyboard.press("Escape");
   });
 
