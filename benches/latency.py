@@ -8,19 +8,20 @@ time. Every 20 ms a vehicle of its own reports from a place where nobody else is
 filled. Needs confluent-kafka.
 """
 import argparse
+import functools
 import http.client
 import json
 import math
-import pathlib
+import os
 import socket
 import subprocess
 import tempfile
 import threading
 import time
 
+from compare import program
 from confluent_kafka import Producer
 
-PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "target/release/citystream"
 FILLED = 2_000_000
 EVERY = 0.02
 STEP = 2  # seconds between two reports of a vehicle of the load, of five records each
@@ -29,8 +30,11 @@ PLACE = "60.0,10.0"
 BOX = "9.9,59.9,10.1,60.1"
 
 
-def citystream(*words, **more):
-    return subprocess.Popen([PROGRAM, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, **more)
+binary = functools.cache(program)
+
+
+def citystream(*words):
+    return subprocess.Popen([binary(), *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
 
 def done(*words):
@@ -89,25 +93,18 @@ def serve(port):
         time.sleep(0.1)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("brokers")
-    parser.add_argument("--load", type=float, default=0.25)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--epoch", default="100ms")
-    parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
+def measured(args, folder):
+    """The most a run can do, the load, when each ping was due, and when it was seen."""
     topics = {name: f"latency-{int(time.time())}-{name}" for name in ("vehicle", "gps", "traffic", "weather", "emergency")}
     named = [word for name, topic in topics.items() for word in (f"--{name}-topic", topic)]
     kafka = ["--bootstrap-servers", args.brokers, *named]
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="citystream-latency-"))
     done("topics", "create", "--simulated", *kafka)
     done("simulate", *kafka, "--records", FILLED, "--vehicles", 2000, "-q")
     reading = ["run", *kafka, "-w", args.workers, "--epoch", args.epoch, "--live", "on", "-q"]
-    most = FILLED / done(*reading, "--lake", folder / "all", "--until-drained", "--listen", "none")
+    most = FILLED / done(*reading, "--lake", os.path.join(folder, "all"), "--until-drained", "--listen", "none")
     rate = args.load * most
     port = fresh_port()
-    run = citystream(*reading, "--lake", folder / "lake", "--from", "latest", "--listen", f"127.0.0.1:{port}")
+    run = citystream(*reading, "--lake", os.path.join(folder, "lake"), "--from", "latest", "--listen", f"127.0.0.1:{port}")
     load = None
     try:
         serve(port)
@@ -124,6 +121,19 @@ def main():
         for process in filter(None, (load, run)):
             process.terminate()
             process.wait()
+    return most, rate, sent, seen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("brokers")
+    parser.add_argument("--load", type=float, default=0.25)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--epoch", default="100ms")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        most, rate, sent, seen = measured(args, folder)
     took = sorted((seen.get(vehicle, math.inf) - due) * 1000 for vehicle, due in sent.items())
     at = lambda share: took[min(int(share * len(took)), len(took) - 1)]
     print(f"at most {most:,.0f} records/s; load {rate:,.0f} records/s, {args.workers} workers, epochs of {args.epoch}")

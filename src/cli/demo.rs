@@ -71,11 +71,12 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     let mut settings = settings.clone();
     settings.extend([("source", format!("dir:{log}")), ("lake", lake.clone())].map(|(k, v)| (k.to_owned(), v.into())));
     let mut effective = config::effective(&settings, file)?;
-    let is = |name: &str, value: &str| effective.get(name).and_then(Value::as_str) == Some(value);
-    if !is("listen", "none") && !is("tables", "raw") {
+    let is =
+        |effective: &Effective, name: &str, value: &str| effective.get(name).and_then(Value::as_str) == Some(value);
+    if !is(&effective, "listen", "none") && !is(&effective, "tables", "raw") {
         effective.default_to("live", "on");
     }
-    if is_live(&effective) {
+    if is(&effective, "live", "on") {
         watch(&mut effective)?;
     }
     let config = Config::check(&effective)?;
@@ -107,10 +108,6 @@ pub(super) fn demo(args: &DemoArgs, settings: &Table, file: Option<&str>) -> Res
     supervise(pipeline, simulator, sink, pace, &signals)?;
     say!("\n{}", query(&lake));
     Ok(0)
-}
-
-fn is_live(effective: &Effective) -> bool {
-    effective.get("live").and_then(Value::as_str) == Some("on")
 }
 
 /// Standing views and alerts, unless the user has some, or has changed how many there may be.

@@ -23,6 +23,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "login.js": SCRIPT,
     "page.css": STYLE,
     "page.js": SCRIPT,
+    "ask.js": SCRIPT,
     "asked.js": SCRIPT,
     "stream.js": SCRIPT,
     "movers.js": SCRIPT,

@@ -1,4 +1,4 @@
-//! toxiproxy through its API: a proxy before a server, and what goes wrong in it; servers that do not answer.
+//! Proxies before a server, and what goes wrong in them: toxiproxy through its API, one of our own before S3; servers that do not answer.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,15 @@ use tempfile::TempDir;
 use xtask::process::{Server, free_ports};
 use xtask::servers::{Kafka, KafkaOptions, Toxiproxy};
 
+use super::python::Script;
 use super::{Plan, Servers, Topics};
+
+/// A proxy before the S3 server that does as it is told, and its endpoint.
+pub(crate) fn faulty_s3(servers: &Servers) -> (Script, String) {
+    let proxy = Script::start("faulty_proxy.py", &[&servers.s3]);
+    let endpoint = format!("http://127.0.0.1:{}", proxy.hear());
+    (proxy, endpoint)
+}
 
 /// A proxy before one server.
 #[derive(Debug)]

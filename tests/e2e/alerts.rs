@@ -7,10 +7,10 @@ use std::time::Duration;
 use xtask::Stack;
 
 use crate::common::cluster::send;
-use crate::common::faults::ProxiedKafka;
+use crate::common::faults::{ProxiedKafka, faulty_s3};
 use crate::common::json_log::JsonLog;
 use crate::common::launched::Launched;
-use crate::common::python::{self, Script};
+use crate::common::python;
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, endpoints, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -138,8 +138,7 @@ fn a_store_that_refuses_and_delta_logs_that_are_behind_are_alerts() {
     let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 1, ..Shape::mixed() });
     let mut produce = |records: i64| topics.produce((0..records).map(|_| made.next(START)));
     produce(100);
-    let mut failing = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let (endpoint, address) = (format!("http://127.0.0.1:{}", failing.hear()), endpoints::fresh_address());
+    let ((mut failing, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
     let run = plan.start(1, 1);
     let lake = plan.lake();

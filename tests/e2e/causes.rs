@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use crate::common::faults::faulty_s3;
 use crate::common::json_log::{JsonLog, record};
 use crate::common::python::{Script, available};
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, endpoints, wait_until};
@@ -27,8 +28,7 @@ fn a_store_that_does_not_answer_a_start_is_named() {
     let topics = Topics::create(&servers, "causes", 1);
     let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 1, ..Shape::mixed() });
     topics.produce((0..100).map(|n| made.next(1_790_000_000_000 + n * 20)));
-    let mut proxy = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let (endpoint, address) = (format!("http://127.0.0.1:{}", proxy.hear()), endpoints::fresh_address());
+    let ((mut proxy, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
     proxy.say("hold");
     let run = plan.start(1, 1);

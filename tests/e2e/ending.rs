@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::faults::{ProxiedKafka, Proxy, Silent};
+use crate::common::faults::{ProxiedKafka, Proxy, Silent, faulty_s3};
 use crate::common::json_log::{JsonLog, record};
-use crate::common::python::Script;
 use crate::common::{
     Cluster, Generator, Plan, Rng, Servers, Shape, Topics, cluster, endpoints, files, python, wait_until,
 };
@@ -122,9 +121,8 @@ fn l1_a_run_whose_peer_stands_still_ends_by_itself_within_15_s_and_loses_nothing
 #[test]
 fn p6_a_run_whose_store_takes_no_delta_logs_says_so_once_and_ends_in_time() {
     let Some(servers) = Servers::find() else { return };
-    let mut failing = Script::start("faulty_proxy.py", &[&servers.s3]);
+    let (mut failing, endpoint) = faulty_s3(&servers);
     let (log, address) = (JsonLog::new(), endpoints::fresh_address());
-    let endpoint = format!("http://127.0.0.1:{}", failing.hear());
     let plan = log.plan().into_s3(&servers, "no-logs").flag("s3-endpoint", &endpoint).flag("listen", &address);
     let mut run = plan.start(1, 1);
     log.with("gps", "bus", 0.0, &json!({}));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use citystream::parts::Kind;
 use serde_json::{Value, json};
 
+use crate::common::faults::faulty_s3;
 use crate::common::json_log::JsonLog;
 use crate::common::python::Script;
 use crate::common::{Generator, Lake, Plan, Rng, Servers, Shape, Topics, wait_until};
@@ -62,8 +63,7 @@ fn a_run_that_was_replaced_while_it_stood_still_ends_with_3_and_changes_nothing(
 
 /// A plan whose S3 server is behind the proxy that mistreats commits.
 fn behind_proxy(servers: &Servers, topics: &Topics) -> (Script, Plan) {
-    let proxy = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let endpoint = format!("http://127.0.0.1:{}", proxy.hear());
+    let (proxy, endpoint) = faulty_s3(servers);
     let plan = Plan::kafka_to_s3(servers, topics).flag("s3-endpoint", &endpoint);
     (proxy, plan)
 }

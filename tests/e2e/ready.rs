@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::common::faults::faulty_s3;
 use crate::common::json_log::JsonLog;
-use crate::common::python::Script;
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, endpoints, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -64,8 +64,7 @@ fn b1_a_run_that_reads_no_more_as_a_commit_does_not_land_says_so() {
     let topics = Topics::create(&servers, "paused", 1);
     let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 1, ..Shape::mixed() });
     topics.produce((0..100).map(|n| made.next(1_790_000_000_000 + n * 20)));
-    let mut holding = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let (endpoint, address) = (format!("http://127.0.0.1:{}", holding.hear()), endpoints::fresh_address());
+    let ((mut holding, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
     let plan = plan.flag("memory", "1MiB");
     let run = plan.start(1, 1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::faults::Proxy;
+use crate::common::faults::{Proxy, faulty_s3};
 use crate::common::python::{Script, run};
 use crate::common::{Generator, Plan, Rng, Servers, Shape, Topics, sized, wait_until};
 
@@ -45,10 +45,9 @@ fn a_stalled_store_holds_the_run_within_its_budget_and_loses_nothing() {
 fn a_store_that_fails_now_and_then_and_is_slow_loses_nothing() {
     let Some(servers) = Servers::find() else { return };
     let (topics, mut made) = log(&servers, "fails", 5_000);
-    let mut failing = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let upstream = format!("127.0.0.1:{}", failing.hear());
+    let (mut failing, endpoint) = faulty_s3(&servers);
     let plan = Plan::kafka_to_s3(&servers, &topics);
-    let slow = Proxy::before(&servers, plan.dir(), &upstream);
+    let slow = Proxy::before(&servers, plan.dir(), endpoint.trim_start_matches("http://"));
     slow.add("latency", "downstream", r#"{"latency": 50, "jitter": 40}"#);
     let plan = plan.flag("s3-endpoint", &slow.url());
     failing.say("refuse 3");
@@ -70,8 +69,7 @@ fn a_store_that_fails_now_and_then_and_is_slow_loses_nothing() {
 fn delta_logs_that_could_not_be_written_are_completed_though_nothing_comes() {
     let Some(servers) = Servers::find() else { return };
     let (topics, mut made) = log(&servers, "behind", 1_000);
-    let mut failing = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let endpoint = format!("http://127.0.0.1:{}", failing.hear());
+    let (mut failing, endpoint) = faulty_s3(&servers);
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint);
     let lake = plan.lake();
     let run = plan.start(1, 1);

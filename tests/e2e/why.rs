@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::faults::ProxiedKafka;
+use crate::common::faults::{ProxiedKafka, faulty_s3};
 use crate::common::json_log::{JsonLog, record};
-use crate::common::python::Script;
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, endpoints, wait_until};
 
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-pub(crate) fn why(address: &str) -> Value {
+fn why(address: &str) -> Value {
     serde_json::from_str(&endpoints::ask(address, "/api/why").0).unwrap_or_default()
 }
 
@@ -51,14 +50,14 @@ fn ping(log: &JsonLog, partition: u32, second: i64) {
     log.append("gps", partition, second, &record(&format!("{partition}-{second}"), "bus", second));
 }
 
-/// A run, at this address and of this process, over pings that are delivered ten times a second, to each partition so many seconds behind.
-pub(crate) fn delivering(during: impl FnOnce(&str, u32, &mut dyn FnMut(&str, &[(u32, i64)], &dyn Fn() -> bool))) {
+/// A run over pings that are delivered ten times a second, to each partition so many seconds behind.
+fn delivering(during: impl FnOnce(&str, &mut dyn FnMut(&str, &[(u32, i64)], &dyn Fn() -> bool))) {
     let (log, address) = (JsonLog::new(), endpoints::fresh_address());
     let plan = log.plan().flag("listen", &address).flag("epoch", "50ms").flag("commit-interval", "200ms");
     let plan = plan.flag("discover-interval", "200ms");
     let run = plan.start(1, 2);
     let mut second = 2000;
-    during(&address, run.pid(0), &mut |until, partitions, condition| {
+    during(&address, &mut |until, partitions, condition| {
         wait_until(until, SOON, || {
             second += 1;
             partitions.iter().for_each(|(partition, behind)| ping(&log, *partition, second - behind));
@@ -70,7 +69,7 @@ pub(crate) fn delivering(during: impl FnOnce(&str, u32, &mut dyn FnMut(&str, &[(
 
 #[test]
 fn a_partition_that_is_paused_is_named_until_it_goes_on() {
-    delivering(|address, _, deliver| {
+    delivering(|address, deliver| {
         let both = [(0, 0), (1, 0)];
         let nothing = || why(address)["ready"] == true && why(address)["cause"].is_null();
         deliver("nothing holds it back", &both, &nothing);
@@ -91,7 +90,7 @@ fn a_partition_that_is_paused_is_named_until_it_goes_on() {
 
 #[test]
 fn a_partition_with_a_slow_clock_is_named() {
-    delivering(|address, _, deliver| {
+    delivering(|address, deliver| {
         let answer = RefCell::default();
         deliver("it is named", &[(0, 0), (1, 0), (2, 1200)], &|| is_named(address, "slow", &answer));
         let answer = answer.into_inner();
@@ -131,8 +130,7 @@ fn a_store_that_refuses_one_that_does_not_answer_and_a_spent_budget_are_named() 
         next += records;
     };
     produce(100);
-    let mut proxy = Script::start("faulty_proxy.py", &[&servers.s3]);
-    let (endpoint, address) = (format!("http://127.0.0.1:{}", proxy.hear()), endpoints::fresh_address());
+    let ((mut proxy, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
     let plan = plan.flag("memory", "1MiB");
     let run = plan.start(1, 1);

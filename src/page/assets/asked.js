@@ -1,6 +1,7 @@
 // What people have asked of the city: standing views, of which those of an area are drawn, and the alerts as of the last commit.
 
-import { bounds } from "./shapes.js";
+import { ask } from "./ask.js";
+import { bounds, placeOf } from "./shapes.js";
 
 const EVERY_MS = 2000;
 
@@ -17,11 +18,6 @@ export function keepAsked(city, told) {
     told();
   };
   look();
-}
-
-async function ask(path) {
-  const answer = await fetch(path).catch(() => null);
-  return answer?.ok ? answer.json().catch(() => null) : null;
 }
 
 /** What is shown of a standing view. */
@@ -48,7 +44,4 @@ function sentence(kind, asks) {
 export const viewOf = (city, view) => city.views.standing.get(view)?.of ?? view;
 
 /** Where on the map an alert is; null where that is not in sight. */
-export function placeOf(city, { view, key }) {
-  const row = city.views[viewOf(city, view)]?.get(key);
-  return row?.at ?? row?.head_at ?? null;
-}
+export const alertAt = (city, { view, key }) => placeOf(city.views[viewOf(city, view)]?.get(key));

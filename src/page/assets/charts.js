@@ -1,5 +1,6 @@
 // The pipeline over time, from /api/history: small charts whose series are told apart by dashes and names, not by colour alone.
 
+import { ask } from "./ask.js";
 import { bytes, count, span } from "./words.js";
 
 const EVERY_MS = 5000;
@@ -43,10 +44,8 @@ export function keepCharts(section, colours) {
   const buttons = [...section.querySelectorAll("button[data-bin]")];
   let bin = "5s";
   const look = async () => {
-    const answer = await fetch(`/api/history?bin=${bin}`).catch(() => null);
-    if (!answer?.ok) return;
-    const history = await answer.json();
-    charts.forEach((chart) => chart.show(history));
+    const history = await ask(`/api/history?bin=${bin}`);
+    if (history) charts.forEach((chart) => chart.show(history));
   };
   for (const button of buttons) {
     button.addEventListener("click", () => {

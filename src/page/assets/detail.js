@@ -1,6 +1,8 @@
 // What is behind something that was clicked: its row as the map shows it, and from the lake the row that was derived, how it came to
 // stand so, and the records behind it.
 
+import { ask } from "./ask.js";
+import { placeOf } from "./shapes.js";
 import { cellName } from "./words.js";
 import { write } from "./link.js";
 
@@ -60,17 +62,12 @@ export class Detail {
   /** Shows a row; false if there is none of that name. */
   open(view, key, row = this.city.views[view]?.get(key)) {
     if (!row) return false;
-    // A button in the panel goes with what it opens.
-    if (!this.panel.contains(document.activeElement)) this.opener = document.activeElement;
-    this.panel.hidden = false;
     const name = view === "clusters" ? cellName(row.head) : view === "worst" ? cellName(row.cell) : view === "cells" ? cellName(key) : (row.incident ?? key);
-    this.panel.querySelector("h2").textContent = `${TITLES[view] ?? view} ${name}`;
     const now = element("section");
     now.append(element("h3", `Now, at epoch ${this.city.epoch}`), fields(row));
     this.sources = element("section", "", "sources");
     this.sources.append(element("h3", "Behind it"), element("p", "Looking it up in the lake …"));
-    this.panel.querySelector(".body").replaceChildren(now, this.sources);
-    this.panel.focus({ preventScroll: true });
+    this.unfold(view, name, now, this.sources);
     write({ view, key });
     if (view === "standing") this.list(key, row.of);
     else this.ask(targets(view, key, row, this.city));
@@ -79,18 +76,22 @@ export class Detail {
 
   /** Says that what was asked for is not there any more. */
   gone(view, key) {
-    this.opener = document.activeElement;
+    this.unfold(view, key, element("p", "It is not there any more."));
+  }
+
+  unfold(view, name, ...parts) {
+    // A button in the panel goes with what it opens.
+    if (!this.panel.contains(document.activeElement)) this.opener = document.activeElement;
     this.panel.hidden = false;
-    this.panel.querySelector("h2").textContent = `${TITLES[view] ?? view} ${key}`;
-    this.panel.querySelector(".body").replaceChildren(element("p", "It is not there any more."));
+    this.panel.querySelector("h2").textContent = `${TITLES[view] ?? view} ${name}`;
+    this.panel.querySelector(".body").replaceChildren(...parts);
     this.panel.focus({ preventScroll: true });
   }
 
   /** The rows of a standing view, each of which leads to itself. */
   async list(name, of) {
     const asked = ++this.asked;
-    const answer = await fetch(`/api/views/${encodeURIComponent(name)}`).catch(() => null);
-    const found = answer?.ok ? await answer.json().catch(() => null) : null;
+    const found = await ask(`/api/views/${encodeURIComponent(name)}`);
     if (asked !== this.asked) return;
     if (!found) return this.say("It cannot be read now: the run, or the view, has gone.");
     const rows = Object.entries(found.views[name]);
@@ -98,7 +99,7 @@ export class Detail {
     for (const [key, row] of rows.slice(0, LISTED)) {
       const button = Object.assign(element("button", of === "cells" ? cellName(key) : key), { type: "button" });
       button.addEventListener("click", () => {
-        const place = row.at ?? row.head_at;
+        const place = placeOf(row);
         if (place) this.go(place);
         this.open(of, key, row);
       });

@@ -1,6 +1,6 @@
 // Vehicles between their pings, and what else is drawn above the map: trails, incidents, clusters, alerts, names of areas.
 
-import { placeOf, viewOf } from "./asked.js";
+import { alertAt, viewOf } from "./asked.js";
 import { minute } from "./words.js";
 
 /** Above so many in sight, cells take their place. */
@@ -80,7 +80,7 @@ function corner([west, , , north], project) {
 /** A vehicle's alert goes with it. */
 function alertPlace(city, alert, movers, now) {
   const mover = viewOf(city, alert.view) === "vehicles" && movers.byKey.get(alert.key);
-  return mover ? place(mover, now) : placeOf(city, alert);
+  return mover ? place(mover, now) : alertAt(city, alert);
 }
 
 /** From so many pixels a kilometre on, vehicles are arrows with trails. */

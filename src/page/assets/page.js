@@ -1,5 +1,6 @@
 // The page: the stream of views, drawn on a map and listed beside it, under the strip of the pipeline.
 
+import { ask } from "./ask.js";
 import { keepAsked } from "./asked.js";
 import { flatMap } from "./canvas.js";
 import { keepCharts } from "./charts.js";
@@ -7,7 +8,7 @@ import { Detail } from "./detail.js";
 import { read, write } from "./link.js";
 import { MOST, Movers, draw } from "./movers.js";
 import { pick } from "./pick.js";
-import { bounds } from "./shapes.js";
+import { bounds, placeOf } from "./shapes.js";
 import { follow } from "./stream.js";
 import { keepStrip } from "./strip.js";
 import { tables } from "./tables.js";
@@ -36,7 +37,8 @@ async function show(view, key) {
   const row = (await everywhere([view]))[view]?.get(key);
   if (turn !== shows) return;
   if (!row) return detail.gone(view, key);
-  map.go(row.at ?? row.head_at);
+  const place = placeOf(row);
+  if (place) map.go(place);
   detail.open(view, key, row);
 }
 
@@ -107,10 +109,8 @@ function keepSearch(form, city) {
 const SEARCHED = ["vehicles", "incidents", "cells"];
 
 async function everywhere(names = SEARCHED) {
-  const answer = await fetch(`/api/views/${names.join(",")}`).catch(() => null);
-  if (!answer?.ok) return {};
-  const { views } = await answer.json();
-  return Object.fromEntries(Object.entries(views).map(([name, rows]) => [name, new Map(Object.entries(rows))]));
+  const found = await ask(`/api/views/${names.join(",")}`);
+  return Object.fromEntries(Object.entries(found?.views ?? {}).map(([name, rows]) => [name, new Map(Object.entries(rows))]));
 }
 
 function search(views, text) {

@@ -41,6 +41,9 @@ export function areas(rows) {
   return collection([...rows.values()].filter((row) => row.outline).map((row) => polygon(row.outline, {})));
 }
 
+/** Where a row of any view is; null where it is nowhere. */
+export const placeOf = (row) => row?.at ?? row?.head_at ?? null;
+
 /** West, south, east, north of all places. */
 export function bounds(places) {
   const box = [180, 90, -180, -90];

@@ -1,6 +1,7 @@
 // The tables beside the map: alerts, standing views, open incidents, connected congestion, slowest cells. A row leads to its place on the map.
 
-import { placeOf, viewOf } from "./asked.js";
+import { ask } from "./ask.js";
+import { alertAt, viewOf } from "./asked.js";
 import { cellName, count, minute } from "./words.js";
 
 const ROWS = 6;
@@ -91,12 +92,12 @@ function alerted(city) {
   const row = (isOver) => (alert) => {
     const { view, key, since } = alert;
     const texts = [`${alert.alert}: ${named(viewOf(city, view), key)}`, isOver ? "over" : minute(since)];
-    return { place: placeOf(city, alert), about: [viewOf(city, view), key], texts };
+    return { place: alertAt(city, alert), about: [viewOf(city, view), key], texts };
   };
   // A topic is not on the map.
   const quiet = silent.map((alert) => {
     const about = alert.view && [viewOf(city, alert.view), alert.key];
-    return { place: about && placeOf(city, alert), about, texts: [`${alert.alert}: ${alert.key}`, "silent"] };
+    return { place: about && alertAt(city, alert), about, texts: [`${alert.alert}: ${alert.key}`, "silent"] };
   });
   const latest = [...raised].sort((one, other) => (one.since < other.since ? 1 : -1));
   return [...latest.map(row(false)), ...quiet, ...cleared.map(row(true))].slice(0, ROWS);
@@ -119,10 +120,8 @@ class DeadLetters {
   async look(now) {
     if (now < this.next) return;
     this.next = now + DEAD_EVERY_MS;
-    const answer = await fetch("/api/dead-letters").catch(() => null);
-    if (!answer?.ok) return;
-    const reasons = await answer.json();
-    if (reasons.length) this.body.replaceChildren(...reasons.map(deadLetter));
+    const reasons = await ask("/api/dead-letters");
+    if (reasons?.length) this.body.replaceChildren(...reasons.map(deadLetter));
   }
 }
 

@@ -94,23 +94,19 @@ impl State {
     /// two that were here ends that of the one before.
     fn learn_incident(&mut self, run: &[Status], corrections: &mut Corrections) {
         let held = self.incidents.entry(run[0].incident).or_default();
-        let place = |held: &[(Stamp, u32)], stamp| held.partition_point(|(other, _)| *other < stamp);
-        let mut between: Vec<(usize, Micros)> =
-            run.iter().map(|new| (place(held, new.stamp), new.stamp.time)).collect();
-        between.dedup_by_key(|(at, _)| *at);
-        let time = |at: usize| held.get(at).map(|(stamp, _)| stamp.time);
-        let ended: Vec<_> =
-            between.into_iter().filter_map(|(at, now)| Some((held[at.checked_sub(1)?].1, now, time(at)))).collect();
-        let begun: Vec<(usize, u32)> = run
-            .iter()
-            .map(|status| {
-                let (at, id) = (place(held, status.stamp), self.interned.statuses.keep(*status));
-                held.insert(at, (status.stamp, id));
-                (at, id)
-            })
-            .collect();
-        let next = |(at, id): (usize, u32)| (id, held.get(at + 1).map(|(stamp, _)| stamp.time));
-        let begun: Vec<(u32, Option<Micros>)> = begun.into_iter().map(next).collect();
+        let (mut ended, mut begun, mut last) = (Vec::new(), Vec::with_capacity(run.len()), None);
+        for status in run {
+            let at = held.partition_point(|(stamp, _)| *stamp < status.stamp);
+            let id = self.interned.statuses.keep(*status);
+            held.insert(at, (status.stamp, id));
+            // Those of the run that come later are not here yet.
+            if let Some(before) = at.checked_sub(1).filter(|before| last != Some(*before)) {
+                ended.push((held[before].1, status.stamp.time, time_of(held, at + 1)));
+            }
+            begun.push((at, id));
+            last = Some(at);
+        }
+        let begun: Vec<_> = begun.into_iter().map(|(at, id)| (id, time_of(held, at + 1))).collect();
         ended.into_iter().for_each(|(id, now, next)| self.end_episode(id, now, next, corrections));
         begun.into_iter().for_each(|(id, next)| self.begin_episode(id, next, corrections));
     }
@@ -386,6 +382,10 @@ fn learn_run(cell: &mut Cell, interned: &mut Interned, tallies: &mut Tallies, pi
         }
         cell.pings.insert(held);
     }
+}
+
+fn time_of(statuses: &[(Stamp, u32)], at: usize) -> Option<Micros> {
+    statuses.get(at).map(|(stamp, _)| stamp.time)
 }
 
 fn is_active(status: &Status) -> bool {
