@@ -37,8 +37,10 @@ impl<D: Clone + 'static> Updates<D> {
 
     /// Takes in what has come, while there is fuel.
     pub fn absorb(&mut self, open: Epoch, fuel: &mut usize) {
-        for (data, epoch, diff) in self.inbox.take(open, fuel) {
-            self.waiting.entry(epoch).or_default().push((data, diff));
+        let taken = self.inbox.take(open, fuel);
+        for run in taken.chunk_by(|(_, epoch, _), (_, next, _)| epoch == next) {
+            let updates = run.iter().map(|(data, _, diff)| (data.clone(), *diff));
+            self.waiting.entry(run[0].1).or_default().extend(updates);
         }
     }
 

@@ -268,12 +268,8 @@ fn spawn_workers(
     let process = Arc::clone(process);
     let worker0 = Arc::new(Mutex::new(worker0));
     std::thread::spawn(move || {
-        let (lost, failed) = (process.fatal.clone(), process.fatal.clone());
-        let (metrics, vitals) = (Arc::clone(&process.metrics), mesh.vitals());
-        let on_lost = move |peer: &citystream_cluster::PeerLost| {
-            metrics.health.lost(peer.to_string());
-            lost.raise(RunError::PeerLost(peer.to_string()));
-        };
+        let (lost, failed, vitals) = (process.fatal.clone(), process.fatal.clone(), mesh.vitals());
+        let on_lost = move |peer: &citystream_cluster::PeerLost| lost.raise(RunError::PeerLost(peer.to_string()));
         let done = mesh.run(WorkerConfig::default(), on_lost, move |worker| {
             let worker0 =
                 (worker.index() == 0).then(|| worker0.lock().unwrap_or_else(PoisonError::into_inner).take()).flatten();

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cause::{Cause, Part, seconds};
 use crate::lake::history::name;
-use crate::units::show_time;
+use crate::units::about_time;
 
 /// An answer where a partition ends is believed for 2 s: from so long on it is missed.
 const MISSED: Duration = Duration::from_secs(3);
@@ -22,6 +22,8 @@ const SILENT: Duration = Duration::from_secs(5);
 pub struct Standings {
     policy: TimePolicy,
     partitions: BTreeMap<Partition, Seen>,
+    /// Since when there has been none, once somebody has told.
+    empty: Option<Instant>,
     horizon: Option<Micros>,
     /// When the horizon was seen to move last.
     moved: Instant,
@@ -85,7 +87,7 @@ fn as_time<S: serde::Serializer>(time: &Option<Micros>, serializer: S) -> Result
 impl Standings {
     /// Nobody has told anything.
     pub fn new(policy: TimePolicy) -> Standings {
-        Standings { policy, partitions: BTreeMap::new(), horizon: None, moved: Instant::now() }
+        Standings { policy, partitions: BTreeMap::new(), empty: None, horizon: None, moved: Instant::now() }
     }
 
     /// An epoch has ended: the partitions stand so, and the horizon is there.
@@ -100,6 +102,7 @@ impl Standings {
             }
             seen.position = position;
         }
+        self.empty = self.partitions.is_empty().then(|| self.empty.unwrap_or(now));
         if std::mem::replace(&mut self.horizon, horizon) != horizon {
             self.moved = now;
         }
@@ -108,6 +111,11 @@ impl Standings {
     /// The horizon, and for how long it has been there.
     pub fn horizon(&self, now: Instant) -> (Option<Micros>, Duration) {
         (self.horizon, now.duration_since(self.moved))
+    }
+
+    /// For how long there has been no partition.
+    pub fn empty(&self, now: Instant) -> Option<Duration> {
+        self.empty.map(|since| now.duration_since(since))
     }
 
     /// The partitions that hold the horizon back: further than is usual, or while others go on.
@@ -159,7 +167,7 @@ impl Holder {
     pub fn cause(&self, of: usize) -> Cause {
         let (partition, seconds) = (name(self.partition), self.seconds.as_secs());
         let others = if of > 1 { format!(", and so do {} more", of - 1) } else { String::new() };
-        let behind = show_time(Duration::from_secs(self.behind.max(0) as u64 / 1_000_000));
+        let behind = about_time(Duration::from_secs(self.behind.max(0) as u64 / 1_000_000));
         let (part, name, says) = match self.reason {
             Reason::Silent => (
                 Part::Horizon,
@@ -230,7 +238,11 @@ mod tests {
             let told = |holder: Holder| (holder.partition.index, holder.reason, holder.seconds.as_secs());
             standings.holders(now).into_iter().map(told).collect::<Vec<_>>()
         };
+        tell(&mut standings, &[], start);
+        tell(&mut standings, &[], after(1));
+        assert_eq!(standings.empty(after(2)), Some(Duration::from_secs(2)));
         tell(&mut standings, &[(1, 1000, Drained), (1, 1000, Drained), (1, 1000, Drained)], start);
+        assert_eq!(standings.empty(after(2)), None);
         assert_eq!(held(&standings, after(20)), [], "nobody delivers, and nobody is waited for");
         tell(&mut standings, &[(1, 1000, Drained), (2, 1006, Drained), (2, 1006, Drained)], after(6));
         assert_eq!(held(&standings, after(6)), [(0, Reason::Silent, 6)]);

@@ -20,8 +20,6 @@ const SILENT: Duration = Duration::from_secs(5);
 pub struct Look {
     /// How long the frontier may stand before the process is not ready.
     pub patience: Duration,
-    /// The peer that is lost.
-    pub lost: Option<String>,
     /// What it does before its first epoch is derived, in one word and in words, and for how long.
     pub starting: Option<(&'static str, &'static str, Duration)>,
     /// The frontier, the greatest at the end of the run, and for how long it has been there.
@@ -44,6 +42,8 @@ pub struct Look {
     pub silent: Option<(usize, Duration)>,
     /// The worker that has not turned for longest.
     pub still: Option<(usize, Duration)>,
+    /// For how long there has been no partition to read.
+    pub empty: Option<Duration>,
     /// The partitions that hold the horizon back, and none if nobody does.
     pub holders: Vec<Holder>,
 }
@@ -52,7 +52,6 @@ impl Look {
     /// All causes, the one that brings the others with it first.
     pub fn causes(&self) -> Vec<Cause> {
         let found = [
-            self.lost(),
             self.starting(),
             self.store(),
             self.peer(),
@@ -61,14 +60,10 @@ impl Look {
             self.memory(),
             self.frontier(),
             self.state(),
+            self.empty(),
             self.holders.iter().max_by_key(|holder| holder.seconds).map(|holder| holder.cause(self.holders.len())),
         ];
         found.into_iter().flatten().collect()
-    }
-
-    fn lost(&self) -> Option<Cause> {
-        let says = self.lost.clone()?;
-        Some(Cause { part: Part::Cluster, name: "peer_lost", says, seconds: Duration::ZERO, grave: true })
     }
 
     fn starting(&self) -> Option<Cause> {
@@ -137,6 +132,12 @@ impl Look {
             self.closed
         );
         Some(Cause { part: Part::Frontier, name: "operator", says, seconds, grave })
+    }
+
+    fn empty(&self) -> Option<Cause> {
+        let seconds = self.empty.filter(|time| *time >= SOON)?;
+        let says = "no topic has a partition yet: there is nothing to read".to_owned();
+        Some(Cause { part: Part::Reading, name: "empty", says, seconds, grave: false })
     }
 
     fn state(&self) -> Option<Cause> {
@@ -209,8 +210,9 @@ mod tests {
         assert_eq!(first(&store).says, "the lake's store does not take what is written: it is full");
         let starting = Look { starting: Some(("claiming", "the lake is not claimed yet", SECOND)), ..store };
         assert_eq!((first(&starting).name, first(&starting).grave), ("claiming", true));
-        let lost = Look { lost: Some("peer lost: process 1".to_owned()), ..starting };
-        assert_eq!((first(&lost).part, first(&lost).says.as_str()), (Part::Cluster, "peer lost: process 1"));
+        let empty = Look { empty: Some(4 * SECOND), ..look() };
+        assert_eq!((first(&empty).part, first(&empty).name), (Part::Reading, "empty"));
+        assert_eq!(Look { empty: Some(2 * SECOND), ..look() }.causes(), [], "topics are looked for now and then");
     }
 
     #[test]

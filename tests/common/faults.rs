@@ -90,10 +90,15 @@ pub(crate) struct ProxiedKafka {
 impl ProxiedKafka {
     /// Starts both. What the broker tells its clients leads them to the proxy again.
     pub(crate) fn start(servers: &Servers) -> ProxiedKafka {
+        ProxiedKafka::join(servers, None)
+    }
+
+    /// The same as the second broker of a controller.
+    fn join(servers: &Servers, controller: Option<u16>) -> ProxiedKafka {
         let folder = TempDir::new().expect("a folder");
         let [second] = free_ports().expect("a free port");
         let proxy = Proxy::before(servers, folder.path(), &format!("127.0.0.1:{second}"));
-        let options = KafkaOptions { proxied: Some((second, proxy.port)), ..KafkaOptions::default() };
+        let options = KafkaOptions { proxied: Some((second, proxy.port)), controller, ..KafkaOptions::default() };
         let kafka = Kafka::start(&servers.stack, &folder.path().join("kafka"), Server::guarded, options);
         ProxiedKafka { kafka: kafka.expect("Kafka"), proxy, _folder: folder }
     }
@@ -129,6 +134,40 @@ impl ProxiedKafka {
     /// All comes through again.
     pub(crate) fn mend(&self) {
         ["upstream", "downstream"].iter().for_each(|way| self.proxy.remove("timeout", way));
+    }
+}
+
+/// Two brokers of one cluster, of which the second can be cut off.
+#[derive(Debug)]
+pub(crate) struct TwoBrokers {
+    first: ProxiedKafka,
+    second: ProxiedKafka,
+}
+
+impl TwoBrokers {
+    /// Starts both.
+    pub(crate) fn start(servers: &Servers) -> TwoBrokers {
+        let first = ProxiedKafka::start(servers);
+        let second = ProxiedKafka::join(servers, Some(first.kafka.controller));
+        TwoBrokers { first, second }
+    }
+
+    /// Topics of two partitions, one on each broker, and a plan that reaches them through the proxies.
+    pub(crate) fn plan(&self, servers: &Servers, test: &str) -> (Topics, Plan) {
+        let topics = Topics::at(&self.first.direct(), test);
+        topics.make_on(&[&[1], &[2]], "CreateTime");
+        let plan = Plan::kafka_to_files(servers, &topics).flag("bootstrap-servers", &self.first.proxied());
+        (topics, plan)
+    }
+
+    /// From now on nothing comes from the second one's partitions.
+    pub(crate) fn cut(&self) {
+        self.second.cut();
+    }
+
+    /// It does again.
+    pub(crate) fn mend(&self) {
+        self.second.mend();
     }
 }
 

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use super::Plan;
 
+const TOPICS: [&str; 5] = ["vehicle", "gps", "traffic", "weather", "emergency"];
+
 /// A directory of topics.
 pub(crate) struct JsonLog {
     dir: TempDir,
@@ -19,10 +21,16 @@ impl JsonLog {
 
     /// Five topics of one partition each, without records.
     pub(crate) fn new() -> JsonLog {
+        let log = JsonLog::without_partitions();
+        TOPICS.iter().for_each(|topic| log.lines(topic, 0, ""));
+        log
+    }
+
+    /// Five topics of which none has a partition.
+    pub(crate) fn without_partitions() -> JsonLog {
         let log = JsonLog { dir: TempDir::with_prefix("citystream-log-").expect("a temporary folder") };
-        for topic in ["vehicle", "gps", "traffic", "weather", "emergency"] {
-            log.lines(topic, 0, "");
-        }
+        let folder = |topic: &&str| std::fs::create_dir(log.folder().join(format!("{topic}_data")));
+        TOPICS.iter().map(folder).for_each(|made| made.expect("a folder"));
         log
     }
 
@@ -53,7 +61,7 @@ impl JsonLog {
     pub(crate) fn minute(&self, minute: u32, records: u32) {
         for n in 0..records {
             let second = 60.0 * (f64::from(minute) + f64::from(n) / f64::from(records));
-            for topic in ["vehicle", "gps", "traffic", "weather", "emergency"] {
+            for topic in TOPICS {
                 self.with(topic, &format!("{topic}-{n}"), second, &json!({"speed": 30.0}));
             }
         }

@@ -73,8 +73,23 @@ impl Topics {
 
     /// Creates all five.
     pub(crate) fn make(&self, partitions: i32, timestamps: &str) {
+        self.create_all(partitions, None, timestamps);
+    }
+
+    /// Creates all five, each partition on the brokers that are named for it.
+    pub(crate) fn make_on(&self, brokers: &[&[i32]], timestamps: &str) {
+        let partitions = i32::try_from(brokers.len()).expect("some partitions");
+        self.create_all(partitions, Some(brokers), timestamps);
+    }
+
+    fn create_all(&self, partitions: i32, brokers: Option<&[&[i32]]>, timestamps: &str) {
         let names = self.names();
-        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| new_topic(name, partitions, timestamps)).collect();
+        let topic = |name| {
+            let mut topic = new_topic(name, partitions, timestamps);
+            topic.replication = brokers.map_or(TopicReplication::Fixed(1), TopicReplication::Variable);
+            topic
+        };
+        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| topic(name)).collect();
         let results = block_on(self.admin().create_topics(&topics, &options())).expect("the broker answers");
         results.into_iter().for_each(|result| drop(result.expect("a topic is created")));
     }

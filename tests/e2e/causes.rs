@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::common::faults::faulty_s3;
+use crate::common::faults::{TwoBrokers, faulty_s3};
 use crate::common::json_log::{JsonLog, record};
+use crate::common::live::now_ms;
 use crate::common::python::{Script, available};
 use crate::common::{Cluster, Generator, Plan, Rng, Servers, Shape, Topics, endpoints, wait_until};
 use crate::why::{SOON, is_named, names, names_nothing, pings, sentence};
@@ -37,6 +38,66 @@ fn a_store_that_does_not_answer_a_start_is_named() {
     proxy.say("release");
     names_nothing(&address);
     run.interrupt();
+}
+
+/// The lake is claimed, and what is in reach of it is looked for, when the store falls silent.
+#[test]
+fn a_store_that_does_not_answer_after_the_claim_is_named() {
+    let Some(servers) = Servers::find() else { return };
+    let topics = Topics::create(&servers, "begins", 1);
+    let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 1, ..Shape::mixed() });
+    topics.produce((0..2000).map(|n| made.next(1_790_000_000_000 + n * 20)));
+    let ((mut proxy, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
+    let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
+    assert_eq!(Cluster::start(&plan, 1, 1, &["--until-drained"]).wait(SOON), [0]);
+    proxy.say("reads");
+    let run = plan.start(1, 1);
+    let answer = names(&address, "beginning");
+    assert!(sentence(&answer).starts_with("The lake is claimed, and reading has not begun yet"), "{answer}");
+    proxy.say("release");
+    names_nothing(&address);
+    run.interrupt();
+}
+
+#[test]
+fn a_source_with_nothing_to_read_is_named_until_a_partition_appears() {
+    let (log, address) = (JsonLog::without_partitions(), endpoints::fresh_address());
+    let plan = log.plan().flag("listen", &address).flag("discover-interval", "200ms");
+    let run = plan.start(1, 1);
+    let answer = names(&address, "empty");
+    assert_eq!(sentence(&answer), "No topic has a partition yet: there is nothing to read.", "{answer}");
+    assert_eq!(endpoints::ask(&address, "/readyz").1, 200, "it is ready for when one appears");
+    log.minute(0, 10);
+    names_nothing(&address);
+    run.interrupt();
+}
+
+#[test]
+fn a_partition_whose_broker_does_not_answer_is_named_while_others_go_on() {
+    let Some(servers) = Servers::find() else { return };
+    let brokers = TwoBrokers::start(&servers);
+    let (topics, plan) = brokers.plan(&servers, "two-brokers");
+    let address = endpoints::fresh_address();
+    let plan = plan.flag("listen", &address).kafka_setting("socket.timeout.ms", "1500");
+    let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 2, ..Shape::mixed() });
+    let run = plan.start(1, 2);
+    names_nothing(&address);
+    brokers.cut();
+    let answer = RefCell::default();
+    let mut feed = topics.feed();
+    wait_until("unconfirmed", SOON, || {
+        (0..10).for_each(|_| feed.send(&made.next(now_ms())));
+        is_named(&address, "unconfirmed", &answer)
+    });
+    let answer = answer.into_inner();
+    assert!(sentence(&answer).contains("/1 holds the horizon back"), "{answer}");
+    brokers.mend();
+    feed.finish();
+    wait_until("all is committed", SOON, || plan.lake().read() == made.ids.len() as u64);
+    names_nothing(&address);
+    run.interrupt();
+    plan.verify();
+    plan.lake().check(&plan, &made);
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::live::{at_rest, start};
-use crate::common::{Plan, Rng, endpoints, files, python, wait_until};
+use crate::common::{Plan, Rng, endpoints, files, python, sized, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 const BUILT_IN: &str = "vehicles,cells,incidents,clusters,worst";
-const ALL: &str = "vehicles,cells,incidents,clusters,worst,fast,few,here,slow,five,troubles,jams";
+const DECLARED_AND_ASKED: &str = "fast,few,here,slow,five,troubles,jams";
 
 /// What the settings file declares.
 const DECLARED: &str =
@@ -21,13 +21,18 @@ const DECLARED: &str =
 
 /// A star around the middle of the road, with a hole.
 fn area() -> Value {
+    star([-1.2, 51.9], 1.0)
+}
+
+/// A star so wide around a place, with a hole.
+fn star(centre: [f64; 2], wide: f64) -> Value {
     let place = |n: i32, far: f64| {
         let (angle, reach) =
             (f64::from(n % 40) / 40.0 * std::f64::consts::TAU, if n % 2 == 0 { far } else { far / 2.0 });
-        json!([-1.2 + 0.8 * reach * angle.cos(), 51.9 + 0.5 * reach * angle.sin()])
+        json!([centre[0] + 0.8 * reach * angle.cos(), centre[1] + 0.5 * reach * angle.sin()])
     };
     let ring = |far: f64| (0..=40).map(|n| place(n, far)).collect::<Vec<_>>();
-    json!({ "type": "Polygon", "coordinates": [ring(1.0), ring(0.1)] })
+    json!({ "type": "Polygon", "coordinates": [ring(wide), ring(wide / 10.0)] })
 }
 
 /// What is asked for by `citystream view add`: name, kind, field, value.
@@ -41,6 +46,28 @@ fn asked(area: &Path, ids: &str) -> Vec<[String; 3]> {
         view("troubles", "incidents", &at),
         view("jams", "clusters", "cells_at_least=2"),
     ]
+}
+
+/// Views of all kinds, drawn at random.
+fn drawn(plan: &Plan, rng: &mut Rng, many: usize) -> Vec<[String; 3]> {
+    let area = |rng: &mut Rng| {
+        let path = plan.fresh_path("drawn.geojson");
+        let centre = [rng.between(-2.0, -0.4), rng.between(51.6, 52.2)];
+        std::fs::write(&path, star(centre, rng.between(0.1, 1.0)).to_string()).expect("an area");
+        format!("area=@{}", path.display())
+    };
+    let mut one = |n: usize| {
+        let (kind, field) = match n % 6 {
+            0 => ("vehicles", format!("speed_above_kmh={:.3}", rng.between(0.0, 120.0))),
+            1 => ("vehicles", area(rng)),
+            2 => ("cells", format!("ratio_below={:.3}", rng.between(0.1, 1.2))),
+            3 => ("worst", format!("k={}", 1 + rng.below(20))),
+            4 => ("incidents", area(rng)),
+            _ => ("clusters", format!("cells_at_least={}", 1 + rng.below(6))),
+        };
+        [format!("drawn-{n}"), kind.to_owned(), field]
+    };
+    (0..many).map(&mut one).collect()
 }
 
 fn view(plan: &Plan, address: &str, words: &[&str]) -> Output {
@@ -71,9 +98,18 @@ impl Listener {
 
 /// More of a log.
 fn simulate(plan: &Plan, log: &Path, seed: &str) {
-    let flags = ["--vehicles", "300", "--records", "30000", "--incidents", "60", "--out-of-order", "0.1", "--delayed"];
-    let mut simulated =
-        files::simulate(plan, log, &[flags.as_slice(), &["0.05", "--late", "0.01", "--seed", seed]].concat());
+    simulate_at(plan, log, seed, "1000000");
+}
+
+/// The same at so many records a second.
+fn simulate_at(plan: &Plan, log: &Path, seed: &str, rate: &str) {
+    let records = sized("30000", "300000");
+    let flags = ["--vehicles", "300", "--records", records, "--incidents", "60", "--out-of-order", "0.1", "--delayed"];
+    let mut simulated = files::simulate(
+        plan,
+        log,
+        &[flags.as_slice(), &["0.05", "--late", "0.01", "--seed", seed, "--rate", rate]].concat(),
+    );
     assert!(simulated.wait().expect("the simulator ends").success());
 }
 
@@ -94,13 +130,17 @@ fn standing_views_are_what_the_lake_says_at_commits_at_any_width_and_after_resta
     if !python::available() {
         return;
     }
-    let seed = Rng::from_environment().below(1_000_000).to_string();
+    let mut rng = Rng::from_environment();
+    let seed = rng.below(1_000_000).to_string();
     let folder = tempfile::TempDir::new().expect("a folder");
     let plan = Plan::files(folder.path()).flag("live", "on").flag("epoch", "50ms").flag("idle", "1h");
     let plan = plan.flag("commit-interval", "200ms");
     std::fs::write(plan.dir().join("citystream.toml"), DECLARED).expect("settings");
     let polygon = plan.fresh_path("area.geojson");
     std::fs::write(&polygon, area().to_string()).expect("an area");
+    let drawn = drawn(&plan, &mut rng, sized(12, 50));
+    let names: Vec<&str> = drawn.iter().map(|[name, ..]| name.as_str()).collect();
+    let all = [BUILT_IN, DECLARED_AND_ASKED, &names.join(",")].join(",");
     let mut seen = Vec::new();
     for (n, (processes, workers)) in [(1, 1), (2, 2), (3, 1)].into_iter().enumerate() {
         if n == 0 {
@@ -109,15 +149,16 @@ fn standing_views_are_what_the_lake_says_at_commits_at_any_width_and_after_resta
         let address = endpoints::fresh_address();
         let run = start(&plan, &address, processes, workers);
         if n == 0 {
-            for [name, kind, field] in asked(&polygon, &some_vehicles(&address)) {
-                let added = view(&plan, &address, &["add", &name, &kind, &field]);
+            for [name, kind, field] in asked(&polygon, &some_vehicles(&address)).iter().chain(&drawn) {
+                let added = view(&plan, &address, &["add", name, kind, field]);
                 assert!(added.status.success(), "{name}: {}", String::from_utf8_lossy(&added.stderr));
             }
         }
-        wait_until("all views are there", SOON, || endpoints::ask(&address, &format!("/api/views/{ALL}")).1 == 200);
-        let listener = Listener::of(&plan, &address, ALL);
-        simulate(&plan, folder.path(), &seed);
-        seen.push(at_rest(&plan, &address, &format!("/api/views/{ALL}")));
+        wait_until("all views are there", SOON, || endpoints::ask(&address, &format!("/api/views/{all}")).1 == 200);
+        let listener = Listener::of(&plan, &address, &all);
+        // Slowly, so that there are many commits.
+        simulate_at(&plan, folder.path(), &seed, "7500");
+        seen.push(at_rest(&plan, &address, &format!("/api/views/{all}")));
         seen.push(listener.end());
         let definitions = plan.fresh_path("definitions.json");
         std::fs::write(&definitions, endpoints::ask(&address, "/api/standing").0).expect("a file");

@@ -40,6 +40,8 @@ pub const KAFKA_PASSWORD: &str = "citystream-kafka-secret";
 pub struct Kafka {
     /// What clients connect to.
     pub port: u16,
+    /// Where its controller is.
+    pub controller: u16,
     /// Where they connect with TLS and a password.
     pub secured: Option<Secured>,
     /// Its process.
@@ -56,6 +58,17 @@ pub struct KafkaOptions {
     pub secured: bool,
     /// Whether who comes by that listener may do only what ACLs allow; who comes by another may do all.
     pub authorized: bool,
+    /// The controller that it is a second broker of; by default it has one of its own.
+    pub controller: Option<u16>,
+}
+
+/// The controller of a broker, by its port.
+#[derive(Clone, Copy)]
+enum Quorum {
+    /// The broker is that, too.
+    Own(u16),
+    /// It is the second broker of another's.
+    Joined(u16),
 }
 
 /// The secured listener of a broker.
@@ -97,10 +110,11 @@ impl Kafka {
     pub fn start(stack: &Stack, dir: &Path, start: Start, options: KafkaOptions) -> Result<Kafka> {
         fs::create_dir_all(dir)?;
         let [port, controller, internal, unused] = free_ports()?;
+        let quorum = options.controller.map_or(Quorum::Own(controller), Quorum::Joined);
         let (second, advertised) = options.proxied.unwrap_or((unused, unused));
         let secured = if options.secured { Some(Secured::new(dir)?) } else { None };
         let config = dir.join("server.properties");
-        let mut settings = properties(dir, [port, controller, internal, second, advertised], secured.as_ref());
+        let mut settings = properties(dir, [port, internal, second, advertised], quorum, secured.as_ref());
         if options.authorized {
             settings += AUTHORIZED;
         }
@@ -115,7 +129,7 @@ impl Kafka {
         java.args(["-Xms32m", "-Xmx320m", "kafka.Kafka"]).arg(&config);
         let mut server = start("Kafka", &java, &log)?;
         server.wait_ready(READY, || log_says(&log, "Kafka Server started") && accepts(port))?;
-        Ok(Kafka { port, secured, server, log })
+        Ok(Kafka { port, controller: options.controller.unwrap_or(controller), secured, server, log })
     }
 
     /// `host:port`, as clients want it.
@@ -158,19 +172,26 @@ fn format_storage(stack: &Stack, dir: &Path, config: &Path) -> Result<()> {
 
 fn properties(
     dir: &Path,
-    [port, controller, internal, second, advertised]: [u16; 5],
+    [port, internal, second, advertised]: [u16; 4],
+    quorum: Quorum,
     secured: Option<&Secured>,
 ) -> String {
     let data = dir.join("data");
     let data = data.display();
     let listener = secured.map(|s| format!(",SECURED://127.0.0.1:{}", s.port)).unwrap_or_default();
     let settings = secured.map(Secured::properties).unwrap_or_default();
+    let (roles, node, controller, its) = match quorum {
+        Quorum::Own(controller) => {
+            ("broker,controller", 1, controller, format!(",CONTROLLER://127.0.0.1:{controller}"))
+        }
+        Quorum::Joined(controller) => ("broker", 2, controller, String::new()),
+    };
     format!(
-        "process.roles=broker,controller
-node.id=1
+        "process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{second},INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}{listener}
+listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{second},INTERNAL://127.0.0.1:{internal}{its}{listener}
 advertised.listeners=CLIENTS://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal}{listener}
 inter.broker.listener.name=INTERNAL
 listener.security.protocol.map=CLIENTS:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL

@@ -103,8 +103,6 @@ pub struct Health {
     pub frontier: Mark,
     /// All before it is committed.
     pub committed: Mark,
-    /// The peer that is lost.
-    lost: OnceLock<String>,
     met: OnceLock<Met>,
     /// How long it took until all was recovered.
     recovery: OnceLock<Duration>,
@@ -161,7 +159,6 @@ impl Health {
             closed: Mark::new(),
             frontier: Mark::new(),
             committed: Mark::new(),
-            lost: OnceLock::new(),
             met: OnceLock::new(),
             recovery: OnceLock::new(),
             parts: OnceLock::new(),
@@ -171,12 +168,6 @@ impl Health {
     /// It is so far.
     pub fn reach(&self, stage: Stage) {
         self.stage.store(stage as u8, Relaxed);
-    }
-
-    /// The run is over: a peer is lost, as this says.
-    pub fn lost(&self, peer: String) {
-        // The first is told.
-        let _ = self.lost.set(peer);
     }
 
     /// All processes are there, and show here how they are.
@@ -307,10 +298,13 @@ impl Health {
 
     /// How things are now.
     pub fn look(&self) -> Look {
-        let parts = self.parts();
+        let (parts, now) = (self.parts(), Instant::now());
+        let (empty, holders) = {
+            let standings = self.standings();
+            (standings.empty(now), standings.holders(now))
+        };
         Look {
             patience: self.patience,
-            lost: self.lost.get().cloned(),
             starting: self.starting(),
             frontier: (self.frontier.value(), self.frontier.age()),
             closed: self.closed.value(),
@@ -322,7 +316,8 @@ impl Health {
             crowded: parts.map_or((None, 0, 0), |parts| parts.state.reached()),
             silent: self.vitals().into_iter().flat_map(Vitals::silences).max_by_key(|(_, time)| *time),
             still: self.vitals().into_iter().flat_map(Vitals::stillness).max_by_key(|(_, time)| *time),
-            holders: self.standings().holders(Instant::now()),
+            empty,
+            holders,
         }
     }
 }
@@ -351,8 +346,6 @@ mod tests {
         health.frontier.reach(42);
         assert_eq!(why(), "");
         assert_eq!(health.not_alive(), None);
-        health.lost("peer lost: process 1".to_owned());
-        assert_eq!(why(), "peer lost: process 1");
     }
 
     #[test]
