@@ -14,12 +14,14 @@ import math
 import os
 import pathlib
 import sys
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import h3.api.basic_str as h3
 
 from lake import RAW, Lake
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 HERE = pathlib.Path(__file__).parent
 MOST = 70 if "CITYSTREAM_FULL" in os.environ else 8  # commits of a stream at which views are compared
 FLOOR = "(SELECT floor_to(horizon, 60000000::BIGINT) FROM rest)"
@@ -33,13 +35,13 @@ INCIDENTS = f"""SELECT incident, first_t, type, severity, responding.t, last_t, 
     WHERE resolved IS NULL AND least(last_t + 6::BIGINT * 3600000000, first_t + 24::BIGINT * 3600000000) > {FLOOR}"""
 
 
-def micros(connection, text):
-    return connection.execute("SELECT epoch_us($1::TIMESTAMPTZ)", [text]).fetchone()[0] if text else None
+def micros(text):
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1) if text else None
 
 
 def vehicles(connection, view):
     want = {row[0]: row[1:] for row in connection.execute(VEHICLES).fetchall()}
-    time = lambda row: micros(connection, row["time"])
+    time = lambda row: micros(row["time"])
     have = {key: (time(row), *row["source"], *row["at"], row["speed_kmh"], row["cell"]) for key, row in view.items()}
     return want, have
 
@@ -70,7 +72,7 @@ def cells(connection, view, flows_, vehicles_):
 
 def incidents(connection, view):
     want = {(row[0], row[1]): row[2:] for row in connection.execute(INCIDENTS).fetchall()}
-    time = lambda row, name: micros(connection, row[name])
+    time = lambda row, name: micros(row[name])
     have = {(row["incident"], time(row, "since")): (row["kind"], row["severity"], time(row, "responded"), time(row, "last"), row["statuses"])
             for row in view.values()}
     return want, have
@@ -106,27 +108,31 @@ def edges(connection, polygon):
     pairs = [pair for ring in polygon["coordinates"] for pair in zip(millionths(ring), millionths(ring)[1:])]
     rows = [(*min(pair, key=lambda it: it[1]), *max(pair, key=lambda it: it[1])) for pair in pairs if pair[0][1] != pair[1][1]]
     connection.execute("CREATE OR REPLACE TEMP TABLE edges (x1 HUGEINT, y1 HUGEINT, x2 HUGEINT, y2 HUGEINT)")
-    connection.executemany("INSERT INTO edges VALUES (?, ?, ?, ?)", rows)
+    connection.execute("INSERT INTO edges SELECT unnest($1), unnest($2), unnest($3), unnest($4)", [list(column) for column in zip(*rows)])
+
+
+def materialise(connection):
+    """What standing views choose from, once for all of them."""
+    ping = "SELECT device_id, lat, lon, speed_kmh FROM raw_gps"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE latest AS {ping} {VEHICLES[VEHICLES.index('WHERE'):]}")
+    life = "SELECT incident, first_t, place.lat AS lat, place.lon AS lon FROM lives()"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE open_lives AS {life} {INCIDENTS[INCIDENTS.index('WHERE'):]}")
 
 
 def asked_for(connection, asks, flows_, of_clusters):
     """The built-in view that a definition is about, and the keys that it asks for."""
-    ping = "SELECT device_id, lat, lon, speed_kmh FROM raw_gps"
-    latest = f"({ping} {VEHICLES[VEHICLES.index('WHERE'):]})"
     keys = lambda sql, *values: {row[0] for row in connection.execute(sql, values).fetchall()}
     match asks:
         case {"kind": "vehicles", "ids": ids}:
-            return "vehicles", keys(f"SELECT device_id FROM {latest} WHERE list_contains($1, device_id)", ids)
+            return "vehicles", keys("SELECT device_id FROM latest WHERE list_contains($1, device_id)", ids)
         case {"kind": "vehicles", "speed_above_kmh": kmh}:
-            return "vehicles", keys(f"SELECT device_id FROM {latest} WHERE q(speed_kmh) > q($1)", kmh)
+            return "vehicles", keys("SELECT device_id FROM latest WHERE q(speed_kmh) > q($1)", kmh)
         case {"kind": "vehicles", "area": area}:
             edges(connection, area)
-            return "vehicles", keys(f"SELECT device_id FROM {latest} WHERE {WITHIN}")
+            return "vehicles", keys(f"SELECT device_id FROM latest WHERE {WITHIN}")
         case {"kind": "incidents", "area": area}:
             edges(connection, area)
-            of = "place.lat AS lat, place.lon AS lon FROM lives()"
-            incidents = f"(SELECT incident, first_t, {of} {INCIDENTS[INCIDENTS.index('WHERE'):]})"
-            shown = connection.execute(f"SELECT incident, first_t FROM {incidents} WHERE {WITHIN}").fetchall()
+            shown = connection.execute(f"SELECT incident, first_t FROM open_lives WHERE {WITHIN}").fetchall()
             return "incidents", set(shown)
         case {"kind": "cells", "ratio_below": share}:
             return "cells", {cell for cell, (_, ratio, *_) in flows_.items() if ratio is not None and ratio < round(share * 1000)}
@@ -139,7 +145,7 @@ def asked_for(connection, asks, flows_, of_clusters):
 def standing(connection, name, asks, views, flows_, of_clusters):
     """What a standing view should hold, as rows of the built-in one, and what it holds."""
     about, keys = asked_for(connection, asks, flows_, of_clusters)
-    named = lambda row: (row["incident"], micros(connection, row["since"])) if about == "incidents" else None
+    named = lambda row: (row["incident"], micros(row["since"])) if about == "incidents" else None
     want = {key: row for key, row in views[about].items() if (named(row) or key) in keys}
     if len(want) != len(keys):
         print(f"{name}: {len(keys)} asked for, and {len(want)} in {about}")
@@ -161,6 +167,7 @@ def differing(connection, snapshot, definitions, compared):
     for name, (want, have) in pairs.items():
         compared[name] = compared.get(name, 0) + len(want)
         yield from different(name, want, have)
+    materialise(connection)
     for name in views.keys() & definitions.keys():
         want, have = standing(connection, name, definitions[name], views, flows_, of_clusters)
         compared[name] = compared.get(name, 0) + len(want)

@@ -336,6 +336,12 @@ async function run(browser) {
       assert.match(await page.locator("#strip .held").textContent(), /Horizon/);
       town.paused = false;
       await until("it is over", 10, async () => !/holds the horizon back/.test(await sentence.textContent()));
+      const { epoch } = await held(page);
+      await town.restart("launch", "-n", "2", "-w", "2");
+      const goesOn = ({ epoch: now, movers }) => now > epoch + 4 && movers === 2;
+      await until("the page goes on with two processes of two workers", 40, async () => goesOn(await held(page)));
+      const metrics = await (await town.get("/metrics", { authorization: `Bearer ${town.token}` })).text();
+      assert.equal(metrics.match(/^citystream_worker_cpu_seconds_total\{/gm)?.length, 2, "process 0 has two workers");
       await page.context().close();
     } finally {
       await town.stop();

@@ -17,12 +17,27 @@ export class Town {
     this.token = "a token that no one would guess".replaceAll(" ", "-");
     for (const topic of ["vehicle", "gps", "traffic", "weather", "emergency"]) this.append(topic, 0, '{"topic_id": "00000000000000000000000000000001"}');
     this.append("gps", 1, '{"topic_id": "00000000000000000000000000000001"}');
-    const flags = ["run", "--source", `dir:${join(this.folder, "log")}`, "--lake", join(this.folder, "lake"), "--live", "on"];
+    this.start("run");
+    this.timer = setInterval(() => this.deliver(), EVERY_MS);
+    return this;
+  }
+
+  start(...command) {
+    const flags = [...command, "--source", `dir:${join(this.folder, "log")}`, "--lake", join(this.folder, "lake"), "--live", "on"];
     const env = { ...process.env, CITYSTREAM_TOKEN: this.token };
     this.run = spawn(this.program, [...flags, "--listen", `0.0.0.0:${this.port}`, "--epoch", "100ms"], { env, stdio: "ignore" });
     this.gone = new Promise((done) => this.run.on("exit", done));
-    this.timer = setInterval(() => this.deliver(), EVERY_MS);
-    return this;
+  }
+
+  async end() {
+    this.run.kill("SIGTERM");
+    await this.gone;
+  }
+
+  /** Ends the run and starts another; the buses report all the while. */
+  async restart(...command) {
+    await this.end();
+    this.start(...command);
   }
 
   append(topic, partition, line) {
@@ -46,7 +61,6 @@ export class Town {
 
   async stop() {
     clearInterval(this.timer);
-    this.run.kill("SIGTERM");
-    await this.gone;
+    await this.end();
   }
 }
