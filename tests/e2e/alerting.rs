@@ -188,9 +188,12 @@ fn none_is_lost_or_told_otherwise_when_runs_are_killed_and_the_webhook_is_down()
         drop(run);
         webhook.is_down.store(kill + 2 < kills, Ordering::Relaxed);
     }
+    webhook.is_down.store(true, Ordering::Relaxed);
     let address = endpoints::fresh_address();
     let run = start(&plan, &address, 1, 2);
     more(&plan, &log, &seed);
+    std::thread::sleep(sized(Duration::from_secs(1), Duration::from_secs(600)));
+    webhook.is_down.store(false, Ordering::Relaxed);
     let mut last = 0;
     wait_until("all is decided and told", SOON, || {
         let decided = decided(&plan);

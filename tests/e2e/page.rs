@@ -5,8 +5,11 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::live::start;
 use crate::common::json_log::JsonLog;
-use crate::common::{Cluster, endpoints, wait_until};
+use crate::common::{Cluster, Plan, endpoints, files, python, sized, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -38,6 +41,33 @@ fn half_sent_requests_leave_commits_their_file_descriptors() {
     assert_eq!(flood.len(), 366, "they are still there");
     // Each has ten seconds for its request; then there is room for who asks in earnest.
     wait_until("it answers", SOON, || endpoints::ask(&address, "/readyz").1 == 200);
+    run.interrupt();
+    plan.verify();
+}
+
+#[test]
+fn two_hundred_who_watch_get_the_same_and_one_who_does_not_read_is_hung_up_on() {
+    if !python::available() {
+        return;
+    }
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let plan = Plan::files(folder.path()).flag("live", "on").flag("epoch", "250ms");
+    let simulate = |records: &str, more: &[&str]| {
+        // So many vehicles that a snapshot is more than a connection takes unread.
+        let flags = [&["--vehicles", "40000", "--records", records], more].concat();
+        files::simulate(&plan, folder.path(), &flags)
+    };
+    assert!(simulate("200000", &[]).wait().expect("the simulator ends").success());
+    let address = endpoints::fresh_address();
+    let run = start(&plan, &address, 1, 1);
+    wait_until("vehicles are there", SOON, || {
+        let views: Value = serde_json::from_str(&endpoints::ask(&address, "/api/views").0).unwrap_or_default();
+        views["views"][0]["rows"].as_u64() > Some(30_000)
+    });
+    let seconds = sized(36, 330);
+    let mut feed = simulate(&(1000 * seconds).to_string(), &["--rate", "1000"]);
+    print!("{}", python::run("watchers.py", &[&address, &run.pid(0).to_string(), &seconds.to_string()]));
+    assert!(feed.wait().expect("the simulator ends").success());
     run.interrupt();
     plan.verify();
 }
