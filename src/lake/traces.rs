@@ -17,7 +17,7 @@ use crate::columns::tables::Table;
 use crate::columns::whose::Whose;
 use crate::lake::delta;
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{State, Violation, erasure, layout, roots, tidy};
+use crate::lake::history::{State, Violation, erasure, layout, roots};
 use crate::lake::store::Lake;
 
 /// Deletes what is left of it in files that are nobody's any more; `rest` is called now and then, and says whether to go on.
@@ -77,7 +77,7 @@ async fn removed(
                 next = erased.last.filter(|last| *last > after);
                 if tidy.request.as_deref() == Some(id) {
                     is_all &= seq <= published;
-                    let files = tidy::removed(&commit, tidy).into_iter().filter(|_| seq <= published);
+                    let files = commit.removed_by(tidy).into_iter().filter(|_| seq <= published);
                     gone.extend(files.map(|file| file.path.clone()));
                 }
             }

@@ -82,7 +82,9 @@ def watch(readers, seconds):
 stalled, readers, wrong = subscribe("vehicles,cells,worst", 4096), [Reader()], []
 one = watch(readers, 8)
 readers += [Reader() for _ in range(1, READERS)]
-all_ = watch(readers, SECONDS - 8)
+all_ = watch(readers, 20)
+# Of the rest no memory is told: a run holds more after some minutes, whoever watches.
+watch(readers, SECONDS - 28)
 frames = {}
 for reader in readers:
     for place, text in reader.frames.items():

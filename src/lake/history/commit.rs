@@ -1,15 +1,14 @@
 //! What a commit says. `<lake>/commits/<seq>.json` holds one [`Commit`]; nothing else in a lake is the truth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use citystream_dataflows::tables::{Counted, Total};
-use citystream_dataflows::time::bindings::{Binding, Position, Topic};
+use citystream_dataflows::time::bindings::{Binding, Partition, Position, Topic};
 use citystream_dataflows::time::disposition::Disposition;
 use citystream_dataflows::time::{Epoch, Micros};
 use serde::{Deserialize, Serialize};
 
 use crate::lake::history::alerts::Event;
-use crate::lake::history::erasure::Erased;
 use crate::lake::history::views::ViewChanges;
 
 /// One object of the history.
@@ -121,6 +120,57 @@ pub struct Expired {
     pub before: String,
     /// The commit that last dropped some of the table.
     pub last: Option<u64>,
+}
+
+/// What a commit erased of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// SHA-256 of a salt and a name, in hex: who has both can tell that it is this one, and nobody else anything.
+    pub whose: String,
+    /// Rows of this commit and those before it are meant, and what was derived of them.
+    pub through: u64,
+    /// The commit that last erased some of the table.
+    pub last: Option<u64>,
+    /// What went.
+    pub counts: Vec<Count>,
+}
+
+/// Rows of one kind that went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// The date of their partition, `YYYY-MM-DD`.
+    pub date: String,
+    /// Of records: where they stood in the log, and what they were; dead letters have no disposition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Partition>,
+    /// See `place`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<Disposition>,
+    /// How many.
+    pub rows: u64,
+    /// What they add up to: changes by their `diff`, any other row as one.
+    pub net: i64,
+    /// And the columns of a derived table that add up to what the ledgers have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sums: BTreeMap<String, i64>,
+}
+
+impl Commit {
+    /// The files that one of its tidies removes.
+    pub fn removed_by(&self, tidy: &Tidy) -> Vec<&File> {
+        named(&self.removed, &tidy.table, &tidy.removed)
+    }
+
+    /// The files that one of its tidies made.
+    pub fn added_by(&self, tidy: &Tidy) -> Vec<&File> {
+        named(&self.added, &tidy.table, &tidy.added)
+    }
+}
+
+/// Those of a table's files that have these paths.
+fn named<'a>(files: &'a BTreeMap<String, Vec<File>>, table: &str, paths: &[String]) -> Vec<&'a File> {
+    let paths: HashSet<&str> = paths.iter().map(String::as_str).collect();
+    files.get(table).into_iter().flatten().filter(|file| paths.contains(file.path.as_str())).collect()
 }
 
 /// What a tidy is.

@@ -5,45 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use citystream_dataflows::time::bindings::{Partition, Topic};
-use citystream_dataflows::time::disposition::Disposition;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::tables::Table;
-use crate::lake::history::commit::{Commit, File, Tidy, TidyKind, saturating_sum};
-use crate::lake::history::{State, retention, tidy};
-
-/// What a commit erased of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Erased {
-    /// SHA-256 of a salt and a name, in hex: who has both can tell that it is this one, and nobody else anything.
-    pub whose: String,
-    /// Rows of this commit and those before it are meant, and what was derived of them.
-    pub through: u64,
-    /// The commit that last erased some of the table.
-    pub last: Option<u64>,
-    /// What went.
-    pub counts: Vec<Count>,
-}
-
-/// Rows of one kind that went.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
-    /// The date of their partition, `YYYY-MM-DD`.
-    pub date: String,
-    /// Of records: where they stood in the log, and what they were; dead letters have no disposition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Partition>,
-    /// See `place`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disposition: Option<Disposition>,
-    /// How many.
-    pub rows: u64,
-    /// What they add up to: changes by their `diff`, any other row as one.
-    pub net: i64,
-    /// And the columns of a derived table that add up to what the ledgers have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sums: BTreeMap<String, i64>,
-}
+use crate::lake::history::commit::{Commit, Count, Erased, File, Tidy, TidyKind, saturating_sum};
+use crate::lake::history::{State, retention};
 
 /// What of a table is erased.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +54,7 @@ pub fn of_table<'a>(
 ) -> impl Iterator<Item = (Vec<&'a File>, &'a Erased)> + use<'a> {
     let its = move |commit: &'a Commit| {
         let of_table = of(commit).filter(move |(tidy, _)| tidy.table == table);
-        of_table.map(move |(tidy, erased)| (tidy::removed(commit, tidy), erased))
+        of_table.map(move |(tidy, erased)| (commit.removed_by(tidy), erased))
     };
     commits.iter().flat_map(its)
 }

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use citystream_dataflows::time::DAY;
+use citystream_dataflows::time::disposition::Disposition;
 
 use super::*;
 use crate::lake::history::commit::Kind;
-use crate::lake::history::{layout, roots};
+use crate::lake::history::{layout, roots, tidy};
 use crate::lake::testing::{Random, data, seed};
 use crate::lake::{Committer, Lake, StoreOptions};
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::columns::tables::Table;
 use crate::lake::history::commit::{Commit, Expired, File, Ledger, Tidy, TidyKind, counted, saturating_sum};
 use crate::lake::history::needs::Bounds;
-use crate::lake::history::{State, Violation, layout, tidy};
+use crate::lake::history::{State, Violation, layout};
 
 /// What of a table is gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub type AllGone = BTreeMap<String, Gone>;
 /// Takes up a commit.
 pub(super) fn take(all: &mut AllGone, commit: &Commit) {
     for tidy in dropped(commit) {
-        let files = tidy::removed(commit, tidy);
+        let files = commit.removed_by(tidy);
         let (before, held) = (all.get(&tidy.table), files.len() as u64);
         let together = || before.map(|gone| &gone.sum).into_iter().chain(files.iter().copied());
         let date = together().map(|file| file.date.clone()).max().unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn gone<'a>(commits: &'a [Commit], table: &'a str) -> impl Iterator<Item = &
     let its = move |commit: &'a Commit| {
         dropped(commit).filter(move |tidy| tidy.table == table).map(move |tidy| (commit, tidy))
     };
-    commits.iter().flat_map(its).flat_map(|(commit, tidy)| tidy::removed(commit, tidy))
+    commits.iter().flat_map(its).flat_map(|(commit, tidy)| commit.removed_by(tidy))
 }
 
 /// Whether a start from a horizon, or a later one, does without a file, whatever tables its run makes; and of a derived table,
@@ -110,7 +110,7 @@ pub fn check_whole<'a>(
     if ours.is_empty() {
         return Ok(());
     }
-    let files: Vec<&File> = ours.iter().flat_map(|tidy| tidy::removed(commit, tidy)).collect();
+    let files: Vec<&File> = ours.iter().flat_map(|tidy| commit.removed_by(tidy)).collect();
     let dates: BTreeSet<&str> = files.iter().map(|file| file.date.as_str()).collect();
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let is_left = |file: &&File| dates.contains(file.date.as_str()) && !paths.contains(file.path.as_str());

@@ -8,7 +8,7 @@ use citystream_dataflows::time::DAY;
 
 use super::*;
 use crate::lake::history::commit::Kind;
-use crate::lake::history::{Live, roots};
+use crate::lake::history::{Live, roots, tidy};
 use crate::lake::testing::{Random, data, seed};
 use crate::lake::{Committer, Lake, StoreOptions};
 

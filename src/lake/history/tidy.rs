@@ -3,11 +3,10 @@
 //!
 //! What is checked here is checked before a commit is written, and again by whoever verifies the lake (T1).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
-use crate::lake::history::commit::{Commit, Expired, File, Tidy, TidyKind, saturating_sum};
-use crate::lake::history::erasure::{self, Erased};
-use crate::lake::history::{State, Violation, retention};
+use crate::lake::history::commit::{Commit, Erased, Expired, File, Tidy, TidyKind, saturating_sum};
+use crate::lake::history::{State, Violation, erasure, retention};
 
 /// So often a row is written anew at most.
 pub const MOST_LEVELS: u8 = 4;
@@ -92,7 +91,7 @@ pub fn check(previous: Option<&State>, commit: &Commit) -> Result<(), Violation>
     let seq = commit.seq;
     let mut named = BTreeSet::new();
     for tidy in &commit.tidy {
-        let (removed, added) = (removed(commit, tidy), taken(&commit.added, &tidy.table, &tidy.added));
+        let (removed, added) = (commit.removed_by(tidy), commit.added_by(tidy));
         let (checked, promise) = match tidy.what {
             TidyKind::Pack => (check_pack(&removed, &added, tidy), "T1"),
             TidyKind::Keep => (retention::check(previous, tidy, &removed, &added), "T3"),
@@ -115,17 +114,6 @@ fn verb(tidy: &Tidy) -> &'static str {
         TidyKind::Keep => "dropping",
         TidyKind::Erase => "erasing",
     }
-}
-
-/// The files that a tidy of a commit removes.
-pub fn removed<'a>(commit: &'a Commit, tidy: &Tidy) -> Vec<&'a File> {
-    taken(&commit.removed, &tidy.table, &tidy.removed)
-}
-
-/// Those of a commit's files of a table that a tidy names.
-fn taken<'a>(files: &'a BTreeMap<String, Vec<File>>, table: &str, paths: &[String]) -> Vec<&'a File> {
-    let paths: HashSet<&str> = paths.iter().map(String::as_str).collect();
-    files.get(table).into_iter().flatten().filter(|file| paths.contains(file.path.as_str())).collect()
 }
 
 /// The one file that was made is, but for its bytes, what those that went add up to.

@@ -3,10 +3,9 @@
 use serde::Serialize;
 
 use crate::columns::tables::Table;
-use crate::lake::history::commit::File;
-use crate::lake::history::erasure::Count;
+use crate::lake::history::commit::{Count, File};
 use crate::lake::history::read::{self, ReadError};
-use crate::lake::history::{State, base, erasure, retention, tidy};
+use crate::lake::history::{State, base, erasure, retention};
 use crate::lake::store::Lake;
 
 /// Rows that are kept no longer, or erased.
@@ -42,7 +41,7 @@ pub async fn dropped(
         }
         let (_, commit) = read::commit(lake, seq).await?;
         for tidy in retention::dropped(&commit).filter(|tidy| tidy.table == table) {
-            if let Some(file) = tidy::removed(&commit, tidy).into_iter().find(|file| may(file)) {
+            if let Some(file) = commit.removed_by(tidy).into_iter().find(|file| may(file)) {
                 return Ok(Some(Beyond { table, date: file.date.clone(), commit: Some(seq), is_erased: false }));
             }
             next = tidy.expired.as_ref().and_then(|expired| expired.last);
@@ -70,7 +69,7 @@ pub async fn erased(
         let (_, commit) = read::commit(lake, seq).await?;
         for (tidy, erased) in erasure::of(&commit).filter(|(tidy, _)| tidy.table == table) {
             let is_counted = |file: &&File| erased.counts.iter().any(|count| count.date == file.date && counts(count));
-            if let Some(file) = tidy::removed(&commit, tidy).into_iter().find(|file| may(file) && is_counted(file)) {
+            if let Some(file) = commit.removed_by(tidy).into_iter().find(|file| may(file) && is_counted(file)) {
                 return Ok(Some(Beyond { table, date: file.date.clone(), commit: Some(seq), is_erased: true }));
             }
             next = erased.last;

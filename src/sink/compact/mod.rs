@@ -14,6 +14,7 @@
 //! older versions need them.
 
 mod alone;
+mod context;
 mod forgetting;
 mod merge;
 mod pack;
@@ -178,7 +179,7 @@ impl Compactor {
         self.ready.store(is_all == Some(false), Ordering::Release);
         for tidy in retention::dropped(commit) {
             let Some(table) = Table::from_name(&tidy.table) else { continue };
-            self.dropped.extend(tidy::removed(commit, tidy).into_iter().map(|file| (table, file.date.clone())));
+            self.dropped.extend(commit.removed_by(tidy).into_iter().map(|file| (table, file.date.clone())));
         }
         for (Pack { table, removed, added }, request) in self.finished.drain(..) {
             if self.dropped.contains(&(table, added.date.clone())) {

@@ -1,14 +1,15 @@
 //! What the thread knows, and in which order it does things: by the lake's clock, as a simulation has its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use citystream_dataflows::time::Micros;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
 
-use super::forgetting::Forgetting;
+use super::context::Context;
+use super::forgetting::Erasures;
 use super::pack::pack;
 use super::plan::{Lengths, Place, Tally};
 use super::{Landed, Word};
@@ -29,27 +30,21 @@ const LATER: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Worker {
-    pub(super) lake: Lake,
-    pub(super) run: String,
+    context: Context,
     lengths: Lengths,
-    pub(super) words: mpsc::UnboundedSender<Word>,
     inbox: mpsc::UnboundedReceiver<Landed>,
     metrics: Arc<Metrics>,
     /// The last commit that is in a version, and the horizon after it.
     seq: u64,
     horizon: Option<Micros>,
     tally: Tally,
-    /// Files made so far.
-    pub(super) made: u64,
-    /// Places of which a pack waits for its commit, and the request that it is for.
-    pub(super) waiting: BTreeMap<Place, Option<String>>,
     /// Places where nothing is done until something comes to them.
     aside: BTreeSet<Place>,
     /// Files that are left out.
     damaged: BTreeSet<String>,
     asked: Option<Asked>,
     /// Vehicles that are being forgotten.
-    pub(super) erasures: Vec<Forgetting>,
+    erasures: Erasures,
     /// A request to drop files that the commit task has, and one that is done.
     retaining: Option<String>,
     retained: Option<String>,
@@ -75,21 +70,17 @@ impl Worker {
     ) -> Worker {
         let lengths = Lengths::default();
         Worker {
-            lake: lake.clone(),
-            run: state.run.clone(),
+            context: Context::new(lake, &state.run, words),
             lengths,
-            words,
             inbox,
             metrics,
             seq: state.seq,
             horizon: state.horizon,
             tally: Tally::new(lengths),
-            made: 0,
-            waiting: BTreeMap::new(),
             aside: BTreeSet::new(),
             damaged: BTreeSet::new(),
             asked: None,
-            erasures: Vec::new(),
+            erasures: Erasures::default(),
             retaining: None,
             retained: None,
             looked: None,
@@ -99,15 +90,15 @@ impl Worker {
     /// Works until the run ends, on the files that were live where it began.
     pub async fn work(mut self, files: Live, now: &dyn Fn() -> Now) {
         self.tally = loop {
-            match Tally::of(&self.lake, &files, self.lengths).await {
+            match Tally::of(&self.context.lake, &files, self.lengths).await {
                 Ok(tally) => break tally,
                 Err(error) => tracing::warn!("small files are not counted: {error}"),
             }
             // What lands meanwhile is taken up after the count, as it is not in it.
             tokio::select! {
                 biased;
-                () = self.words.closed() => return,
-                () = self.lake.sleep(LATER) => {}
+                () = self.context.words.closed() => return,
+                () = self.context.lake.sleep(LATER) => {}
             }
         };
         drop(files);
@@ -141,7 +132,7 @@ impl Worker {
 
     /// Waits, and takes up what lands meanwhile; `false`: the run is over.
     async fn wait(&mut self, pause: Duration) -> bool {
-        let lake = self.lake.clone();
+        let lake = self.context.lake.clone();
         let mut is_over = std::pin::pin!(lake.sleep(pause));
         loop {
             tokio::select! {
@@ -158,12 +149,12 @@ impl Worker {
     fn take(&mut self, landed: &Landed) {
         (self.seq, self.horizon) = (landed.seq, landed.horizon);
         self.retained = landed.retained.clone().or(self.retained.take());
-        landed.discarded.iter().for_each(|place| drop(self.waiting.remove(place)));
+        landed.discarded.iter().for_each(|place| drop(self.context.waiting.remove(place)));
         for (name, files) in &landed.removed {
             let Some(table) = Table::from_name(name) else { continue };
             for file in files {
                 self.tally.remove(table, file);
-                self.waiting.remove(&(table, file.date.clone()));
+                self.context.waiting.remove(&(table, file.date.clone()));
             }
         }
         for (name, files) in &landed.added {
@@ -189,11 +180,11 @@ impl Worker {
             }
             return found.map(|_| true);
         }
-        if self.erase(now).await? {
+        if self.erasures.go_on(&mut self.context, now).await? {
             return Ok(true);
         }
-        let may = |place: &Place| !self.waiting.contains_key(place) && !self.aside.contains(place);
-        let due = self.tally.due(self.horizon, may).filter(|_| !self.wants_quiet());
+        let may = |place: &Place| !self.context.waiting.contains_key(place) && !self.aside.contains(place);
+        let due = self.tally.due(self.horizon, may).filter(|_| !self.erasures.wants_quiet());
         let Some((place, is_closed)) = due else { return Ok(false) };
         if !self.pack_at(&place, (is_closed, None), now).await? {
             self.aside.insert(place);
@@ -209,26 +200,26 @@ impl Worker {
         now: &dyn Fn() -> Now,
     ) -> Result<bool, TidyError> {
         let (table, date) = (place.0, place.1.as_str());
-        let live = self.state().await?.files;
+        let live = self.context.state().await?.files;
         let dates = [date].into();
-        let mut files = roots::files_of(&self.lake, &live, table.name(), &dates).await?;
+        let mut files = roots::files_of(&self.context.lake, &live, table.name(), &dates).await?;
         let until = asked.as_ref().map_or(self.seq, |(_, until)| *until);
         let is_meant = |file: &File| file.seqs.1 <= until;
         files.retain(|file| is_meant(file) && !self.damaged.contains(&file.path));
         let Some(chosen) = self.lengths.choose(files, is_closed) else { return Ok(false) };
         let (count, began) = (chosen.len(), Instant::now());
-        self.made += 1;
-        let path = layout::packed_file(table.name(), date, &self.run, self.made);
-        match pack(&self.lake, (table, chosen), path, &mut Pace::beside(now)).await {
+        self.context.made += 1;
+        let path = layout::packed_file(table.name(), date, &self.context.run, self.context.made);
+        match pack(&self.context.lake, (table, chosen), path, &mut Pace::beside(now)).await {
             Ok(pack) => {
                 self.metrics.packed(count, pack.added.bytes, began.elapsed());
                 let request = asked.map(|(id, _)| id);
-                self.waiting.insert(place.clone(), request.clone());
+                self.context.waiting.insert(place.clone(), request.clone());
                 // A task that has ended has no use for it.
-                let _ = self.words.send(Word::Finished(Box::new(pack), request));
+                let _ = self.context.words.send(Word::Finished(Box::new(pack), request));
             }
             Err(TidyError::Damaged { path, why }) => {
-                tracing::warn!("{}: {why}; it is not packed", self.lake.address(&path));
+                tracing::warn!("{}: {why}; it is not packed", self.context.lake.address(&path));
                 self.damaged.insert(path);
             }
             Err(error @ (TidyError::Refused(_) | TidyError::Encode(_))) => {
@@ -240,29 +231,22 @@ impl Worker {
         Ok(true)
     }
 
-    /// Where the lake stands, as the commit task knows it.
-    pub(super) async fn state(&self) -> Result<State, TidyError> {
-        let (answer, asked) = oneshot::channel();
-        self.words.send(Word::State(answer)).map_err(|_| TidyError::Ended)?;
-        asked.await.ok().flatten().ok_or(TidyError::Ended)
-    }
-
     /// Takes up requests, now and then: one after the other, but for erasures, which may take a day.
     async fn look(&mut self, now: &dyn Fn() -> Now) -> Result<(), TidyError> {
         if let Some(done) = self.retained.clone() {
-            self.finish(&done).await?;
+            self.context.finish(&done).await?;
             (self.retained, self.retaining, self.looked) = (None, None, None);
         }
-        let now_is = self.lake.elapsed();
+        let now_is = self.context.lake.elapsed();
         if self.looked.is_some_and(|looked| now_is < looked + LOOK) {
             return Ok(());
         }
         self.looked = Some(now_is);
-        for request in requests::all(&self.lake).await? {
-            let is_known = self.erasures.iter().any(|forgetting| forgetting.erasure.id == request.id);
+        for request in requests::all(&self.context.lake).await? {
+            let is_known = self.erasures.has(&request.id);
             match request {
                 Request { id, wanted: Wanted::Erase(wanted), .. } if !is_known => {
-                    self.begin_erasing(&id, wanted, now).await?
+                    self.erasures.begin(&self.context, &id, wanted, now).await?
                 }
                 Request { wanted: Wanted::Erase(_), .. } => {}
                 _ if self.asked.is_some() || self.retaining.is_some() => {}
@@ -274,9 +258,9 @@ impl Worker {
 
     /// Takes up a request that is done at once.
     async fn begin(&mut self, request: Request) -> Result<(), TidyError> {
-        self.check_claim().await?;
-        let taken = Request { taken_by: Some(self.run.clone()), ..request };
-        requests::put(&self.lake, &taken).await?;
+        self.context.check_claim().await?;
+        let taken = Request { taken_by: Some(self.context.run.clone()), ..request };
+        requests::put(&self.context.lake, &taken).await?;
         let Request { id, wanted, .. } = taken;
         match wanted {
             Wanted::Compact { table, date } => self.begin_packing(id, table, date),
@@ -285,7 +269,7 @@ impl Worker {
                 let asked = retain::Asked { id: id.clone(), cutoffs: before.into_iter().filter_map(known).collect() };
                 tracing::info!("request {id} to drop what is kept no longer");
                 self.retaining = Some(id);
-                self.words.send(Word::Retain(asked)).map_err(|_| TidyError::Ended)?;
+                self.context.words.send(Word::Retain(asked)).map_err(|_| TidyError::Ended)?;
             }
             Wanted::Erase(_) => {}
         }
@@ -307,29 +291,16 @@ impl Worker {
         self.asked = Some(Asked { id, until: self.seq, places: self.tally.places().filter(wanted).cloned().collect() });
     }
 
-    /// A run that has been replaced takes up no request, and ends none: what others have committed since it does not know.
-    pub(super) async fn check_claim(&self) -> Result<(), TidyError> {
-        let state = roots::state(&self.lake).await?;
-        state.filter(|state| state.run == self.run).map(drop).ok_or(TidyError::Ended)
-    }
-
-    /// Deletes a request that is done.
-    pub(super) async fn finish(&self, id: &str) -> Result<(), TidyError> {
-        self.check_claim().await?;
-        Ok(requests::delete(&self.lake, id).await?)
-    }
-
     /// The next place of the request at hand that has no pack on its way. A request is deleted once all of it has landed.
     async fn next_asked(&mut self) -> Result<Option<Place>, TidyError> {
         let Some(asked) = &mut self.asked else { return Ok(None) };
-        let next = asked.places.iter().position(|place| !self.waiting.contains_key(place));
+        let next = asked.places.iter().position(|place| !self.context.waiting.contains_key(place));
         if let Some(next) = next {
             return Ok(Some(asked.places.swap_remove(next)));
         }
-        let is_waiting = self.waiting.values().any(|request| request.as_ref() == Some(&asked.id));
-        if asked.places.is_empty() && !is_waiting {
+        if asked.places.is_empty() && !self.context.is_waiting_for(&asked.id) {
             let id = asked.id.clone();
-            self.finish(&id).await?;
+            self.context.finish(&id).await?;
             (self.asked, self.looked) = (None, None);
         }
         Ok(None)
@@ -365,10 +336,10 @@ mod tests {
             runtime.block_on(requests::put(&lake, &request(id))).unwrap();
         }
         runtime.block_on(worker.begin(request("x"))).unwrap();
-        runtime.block_on(worker.finish("x")).unwrap();
+        runtime.block_on(worker.context.finish("x")).unwrap();
         runtime.block_on(Committer::claim(&lake, "b")).unwrap();
         assert!(matches!(runtime.block_on(worker.begin(request("y"))), Err(TidyError::Ended)));
-        assert!(matches!(runtime.block_on(worker.finish("y")), Err(TidyError::Ended)));
+        assert!(matches!(runtime.block_on(worker.context.finish("y")), Err(TidyError::Ended)));
         assert_eq!(runtime.block_on(requests::all(&lake)).unwrap(), [request("y")]);
     }
 }

@@ -25,8 +25,7 @@ use super::tidy::{Pace, TidyError};
 use crate::columns::tables::Table;
 use crate::columns::whose::{Bound, Whose};
 use crate::lake::Lake;
-use crate::lake::history::commit::{Commit, File};
-use crate::lake::history::erasure::{Count, Erased};
+use crate::lake::history::commit::{Commit, Count, Erased, File};
 use crate::lake::history::requests::Erase;
 use crate::lake::history::{State, layout, tidy};
 

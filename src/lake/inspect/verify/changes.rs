@@ -19,7 +19,7 @@ use super::roots::LiveFiles;
 use crate::columns::row::column;
 use crate::columns::tables::{DIFF, SEALED_DIFF, Table};
 use crate::columns::text_hash::{TextHasher, draw_key};
-use crate::lake::history::commit::{File, Ledger, counted};
+use crate::lake::history::commit::{Count, File, Ledger, counted};
 use crate::lake::history::read::ReadError;
 use crate::lake::history::{Violation, erasure, layout};
 use crate::lake::store::Lake;
@@ -242,7 +242,7 @@ fn erased(table: Derived, chain: &Chain, beyond: &Dates<'_>) -> Vec<i64> {
         let of_part = |(part, is_sealed): (Table, bool)| {
             let all = erasure::of_table(&chain.commits, part.name()).flat_map(|(_, erased)| &erased.counts);
             let counts = all.filter(|count| beyond.contains(&count.date) == is_sealed);
-            let sum = |count: &erasure::Count| match total.column {
+            let sum = |count: &Count| match total.column {
                 Some(column) => count.sums.get(column).copied().unwrap_or(0),
                 None => count.net,
             };

@@ -5,7 +5,7 @@ use citystream_dataflows::time::bindings::Partition;
 use citystream_dataflows::time::disposition::Disposition;
 
 use super::*;
-use crate::lake::history::erasure::{Count, Erased};
+use crate::lake::history::commit::{Count, Erased};
 
 /// A lake whose second commit of data has lost its first ping, as a commit says that may be spoiled.
 async fn lake_that_erases(spoil: impl Fn(&mut Count)) -> Report {
