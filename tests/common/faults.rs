@@ -140,8 +140,9 @@ impl ProxiedKafka {
 /// Two brokers of one cluster, of which the second can be cut off.
 #[derive(Debug)]
 pub(crate) struct TwoBrokers {
-    first: ProxiedKafka,
+    // Before the first one, which it asks whether it may end.
     second: ProxiedKafka,
+    first: ProxiedKafka,
 }
 
 impl TwoBrokers {
@@ -149,7 +150,7 @@ impl TwoBrokers {
     pub(crate) fn start(servers: &Servers) -> TwoBrokers {
         let first = ProxiedKafka::start(servers);
         let second = ProxiedKafka::join(servers, Some(first.kafka.controller));
-        TwoBrokers { first, second }
+        TwoBrokers { second, first }
     }
 
     /// Topics of two partitions, one on each broker, and a plan that reaches them through the proxies.

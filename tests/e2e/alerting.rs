@@ -191,8 +191,18 @@ fn none_is_lost_or_told_otherwise_when_runs_are_killed_and_the_webhook_is_down()
     webhook.is_down.store(true, Ordering::Relaxed);
     let address = endpoints::fresh_address();
     let run = start(&plan, &address, 1, 2);
-    more(&plan, &log, &seed);
-    std::thread::sleep(sized(Duration::from_secs(1), Duration::from_secs(600)));
+    // The run goes on, and decides, while the webhook is down.
+    let refused = || *webhook.refused.lock().expect("a count");
+    let (until, before) =
+        (Instant::now() + sized(Duration::ZERO, Duration::from_secs(600)), (decided(&plan).len(), refused()));
+    loop {
+        more(&plan, &log, &seed);
+        wait_until("it decides, and is refused", SOON, || decided(&plan).len() > before.0 && refused() > before.1);
+        if Instant::now() >= until {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(20));
+    }
     webhook.is_down.store(false, Ordering::Relaxed);
     let mut last = 0;
     wait_until("all is decided and told", SOON, || {

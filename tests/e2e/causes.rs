@@ -33,6 +33,7 @@ fn a_store_that_does_not_answer_a_start_is_named() {
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
     proxy.say("hold");
     let run = plan.start(1, 1);
+    assert!(proxy.hear().starts_with("held "));
     let answer = names(&address, "claiming");
     assert_eq!((&answer["ready"], &answer["cause"]["grave"]), (&false.into(), &true.into()), "{answer}");
     proxy.say("release");
@@ -40,7 +41,7 @@ fn a_store_that_does_not_answer_a_start_is_named() {
     run.interrupt();
 }
 
-/// The lake is claimed, and what is in reach of it is looked for, when the store falls silent.
+/// The lake is claimed, and the incidents that it shows are read, when the store falls silent.
 #[test]
 fn a_store_that_does_not_answer_after_the_claim_is_named() {
     let Some(servers) = Servers::find() else { return };
@@ -52,6 +53,7 @@ fn a_store_that_does_not_answer_after_the_claim_is_named() {
     assert_eq!(Cluster::start(&plan, 1, 1, &["--until-drained"]).wait(SOON), [0]);
     proxy.say("reads");
     let run = plan.start(1, 1);
+    assert!(proxy.hear().starts_with("held "));
     let answer = names(&address, "beginning");
     assert!(sentence(&answer).starts_with("The lake is claimed, and reading has not begun yet"), "{answer}");
     proxy.say("release");

@@ -98,12 +98,11 @@ impl Listener {
 
 /// More of a log.
 fn simulate(plan: &Plan, log: &Path, seed: &str) {
-    simulate_at(plan, log, seed, "1000000");
+    simulate_at(plan, log, seed, ["30000", "1000000"]);
 }
 
-/// The same at so many records a second.
-fn simulate_at(plan: &Plan, log: &Path, seed: &str, rate: &str) {
-    let records = sized("30000", "300000");
+/// So many records more, so many a second.
+fn simulate_at(plan: &Plan, log: &Path, seed: &str, [records, rate]: [&str; 2]) {
     let flags = ["--vehicles", "300", "--records", records, "--incidents", "60", "--out-of-order", "0.1", "--delayed"];
     let mut simulated = files::simulate(
         plan,
@@ -157,7 +156,7 @@ fn standing_views_are_what_the_lake_says_at_commits_at_any_width_and_after_resta
         wait_until("all views are there", SOON, || endpoints::ask(&address, &format!("/api/views/{all}")).1 == 200);
         let listener = Listener::of(&plan, &address, &all);
         // Slowly, so that there are many commits.
-        simulate_at(&plan, folder.path(), &seed, "7500");
+        simulate_at(&plan, folder.path(), &seed, [sized("30000", "300000"), "7500"]);
         seen.push(at_rest(&plan, &address, &format!("/api/views/{all}")));
         seen.push(listener.end());
         let definitions = plan.fresh_path("definitions.json");

@@ -203,7 +203,7 @@ def frames(path):
 def at_commits(connection, path, ends, definitions, compared):
     """Compares at up to MOST of the commits whose last epoch a frame is of."""
     ended = [(ends[frame["epoch"]], frame) for frame in frames(path) if frame["epoch"] in ends and frame["horizon"]]
-    chosen = ended[::max(1, len(ended) // MOST)]
+    chosen = ended[::max(1, -(-len(ended) // MOST))]
     for seq, frame in chosen:
         until(connection, seq)
         yield from (f"commit {seq}: {each}" for each in differing(connection, frame, definitions, compared))

@@ -21,13 +21,19 @@ let passed = 0;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-function freePort() {
-  return new Promise((found) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => found(port));
+/** A port that is free, with those after it. */
+async function freePort(many = 1) {
+  const listen = (port) =>
+    new Promise((done) => {
+      const server = createServer().once("error", () => done(null)).listen(port, "127.0.0.1", () => done(server));
     });
-  });
+  for (;;) {
+    const servers = [await listen(0)];
+    const { port } = servers[0].address();
+    while (servers.length < many) servers.push(await listen(port + servers.length));
+    await Promise.all(servers.map((server) => server && new Promise((done) => server.close(done))));
+    if (servers.every(Boolean)) return port;
+  }
 }
 
 /** Waits until a condition gives something true, and gives that. */
@@ -311,7 +317,7 @@ async function run(browser) {
   });
 
   await check("elsewhere the token is asked for once, and the sentence names a partition that is paused", async () => {
-    const town = await Town.start(program, join(folder, "town"), await freePort());
+    const town = await Town.start(program, join(folder, "town"), await freePort(2));
     try {
       await until("it answers", 20, async () => (await town.get("/api/why")).status === 401);
       for (const path of ["/api/views", "/api/explain?target=x", "/metrics/../api/history"]) assert.equal((await town.get(path)).status, 401, path);
@@ -336,10 +342,13 @@ async function run(browser) {
       assert.match(await page.locator("#strip .held").textContent(), /Horizon/);
       town.paused = false;
       await until("it is over", 10, async () => !/holds the horizon back/.test(await sentence.textContent()));
+      await town.end();
       const { epoch } = await held(page);
-      await town.restart("launch", "-n", "2", "-w", "2");
-      const goesOn = ({ epoch: now, movers }) => now > epoch + 4 && movers === 2;
-      await until("the page goes on with two processes of two workers", 40, async () => goesOn(await held(page)));
+      town.spawn("launch", "-n", "2", "-w", "2");
+      await until("the page goes on with two processes of two workers", 40, async () => {
+        const now = await held(page);
+        return now.epoch > epoch + 4 && now.movers === 2 && (await page.locator("#status").textContent()).includes("live");
+      });
       const metrics = await (await town.get("/metrics", { authorization: `Bearer ${town.token}` })).text();
       assert.equal(metrics.match(/^citystream_worker_cpu_seconds_total\{/gm)?.length, 2, "process 0 has two workers");
       await page.context().close();

@@ -17,27 +17,22 @@ export class Town {
     this.token = "a token that no one would guess".replaceAll(" ", "-");
     for (const topic of ["vehicle", "gps", "traffic", "weather", "emergency"]) this.append(topic, 0, '{"topic_id": "00000000000000000000000000000001"}');
     this.append("gps", 1, '{"topic_id": "00000000000000000000000000000001"}');
-    this.start("run");
+    this.spawn("run");
     this.timer = setInterval(() => this.deliver(), EVERY_MS);
     return this;
   }
 
-  start(...command) {
+  spawn(...command) {
     const flags = [...command, "--source", `dir:${join(this.folder, "log")}`, "--lake", join(this.folder, "lake"), "--live", "on"];
     const env = { ...process.env, CITYSTREAM_TOKEN: this.token };
     this.run = spawn(this.program, [...flags, "--listen", `0.0.0.0:${this.port}`, "--epoch", "100ms"], { env, stdio: "ignore" });
     this.gone = new Promise((done) => this.run.on("exit", done));
   }
 
+  /** Ends the run; the buses go on to report. */
   async end() {
     this.run.kill("SIGTERM");
     await this.gone;
-  }
-
-  /** Ends the run and starts another; the buses report all the while. */
-  async restart(...command) {
-    await this.end();
-    this.start(...command);
   }
 
   append(topic, partition, line) {

@@ -5,7 +5,7 @@ faulty_proxy.py ENDPOINT     prints its port; then commands, one a line, on stan
   refuse N   answer the next N PUTs with 500 without passing them on        -> `refused PATH`
   logs N     the same with the next N PUTs into Delta logs, or none any more -> `refused PATH`
   hold       keep the next PUT of a commit                                  -> `held PATH`
-  reads      keep the next GET of a file of records                         -> `held PATH`
+  reads      keep the next GET of a Parquet file                            -> `held PATH`
   release    let it go on                                                   -> `landed PATH STATUS`
 """
 
@@ -50,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             say("refused", self.path)
             return self.reply(500, [], b"<Error><Code>InternalError</Code></Error>")
         is_read = self.command == "GET" and ".parquet" in self.path
-        if is_commit and take("hold") or is_read and take("reads"):
+        if (is_commit and take("hold")) or (is_read and take("reads")):
             say("held", self.path)
             released.wait()
             status, _, _ = self.upstream(body)

@@ -51,7 +51,7 @@ impl Erasures {
         let mut erasure = Erasure::new(id, &wanted, bound);
         let bound = erasure.bind(&context.lake, &state, &mut Pace::beside(now)).await?;
         say(context, id, &wanted, bound).await?;
-        self.0.push(Forgetting { erasure, again: Duration::ZERO, is_swept: false, wants_quiet: false });
+        self.0.push(Forgetting::new(erasure));
         Ok(())
     }
 
@@ -59,17 +59,23 @@ impl Erasures {
     pub(super) async fn go_on(&mut self, context: &mut Context, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
         let now_is = context.lake.elapsed();
         let is_due = |one: &Forgetting| one.again <= now_is && !context.is_waiting_for(&one.erasure.id);
-        let Some(next) = self.0.iter().position(is_due) else { return Ok(false) };
-        let forgetting = &mut self.0[next];
-        match forgetting.go_on(context, now).await {
-            Ok(true) => drop(self.0.swap_remove(next)),
+        let Some(next) = self.next(is_due) else { return Ok(false) };
+        match next.step(context, now).await {
+            Ok(true) => drop(self.0.pop()),
             Ok(false) => {}
             Err(error) => {
-                forgetting.again = context.lake.elapsed() + LATER;
+                next.again = context.lake.elapsed() + LATER;
                 return Err(error);
             }
         }
         Ok(true)
+    }
+
+    /// The first that may go on, as the last: all others come before it the next time.
+    fn next(&mut self, may: impl Fn(&Forgetting) -> bool) -> Option<&mut Forgetting> {
+        let found = self.0.iter().position(may)?;
+        self.0[found..].rotate_left(1);
+        self.0.last_mut()
     }
 
     /// Whether files of nobody are to be looked for as soon as none is made for the next commit.
@@ -79,8 +85,12 @@ impl Erasures {
 }
 
 impl Forgetting {
+    fn new(erasure: Erasure) -> Forgetting {
+        Forgetting { erasure, again: Duration::ZERO, is_swept: false, wants_quiet: false }
+    }
+
     /// The next thing; `true`: it was the last.
-    async fn go_on(&mut self, context: &mut Context, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
+    async fn step(&mut self, context: &mut Context, now: &dyn Fn() -> Now) -> Result<bool, TidyError> {
         let state = context.state().await?;
         let Forgetting { erasure, again, is_swept, wants_quiet } = self;
         let (waiting, mut pace) = (&context.waiting, Pace::beside(now));
@@ -121,4 +131,23 @@ async fn say(context: &Context, id: &str, wanted: &Erase, bound: Bound) -> Resul
     let wanted = Wanted::Erase(Erase { bound: Some(bound), ..wanted.clone() });
     let taken = Request { id: id.to_owned(), wanted, taken_by: Some(context.run.clone()) };
     Ok(requests::put(&context.lake, &taken).await?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::columns::whose::Name;
+
+    #[test]
+    fn each_has_its_turn() {
+        let erasure = |id: &str| {
+            let wanted = Erase { vehicle: Name::new(id), salt: String::new(), bound: None };
+            Forgetting::new(Erasure::new(id, &wanted, Bound { seq: 0, time: None }))
+        };
+        let mut erasures = Erasures(["a", "b", "c"].map(erasure).into());
+        let mut turn = |not: &str| erasures.next(|it| it.erasure.id != not).map(|it| it.erasure.id.clone()).unwrap();
+        assert_eq!(["", "b", "", "", "", ""].map(&mut turn), ["a", "c", "b", "a", "c", "b"]);
+        assert!(Erasures::default().next(|_| true).is_none());
+    }
 }
