@@ -24,7 +24,7 @@ fn names_slowly(run: &mut Cluster, address: &str, cause: &str) -> serde_json::Va
 }
 
 #[test]
-fn a_store_that_does_not_answer_a_start_is_named() {
+fn a_store_that_does_not_answer_a_start_and_one_that_refuses_its_delta_tables_are_named() {
     let Some(servers) = Servers::find() else { return };
     let topics = Topics::create(&servers, "causes", 1);
     let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 1, ..Shape::mixed() });
@@ -32,31 +32,18 @@ fn a_store_that_does_not_answer_a_start_is_named() {
     let ((mut proxy, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
     let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
     proxy.say("hold");
+    proxy.say("logs 1000000");
     let run = plan.start(1, 1);
     assert!(proxy.hear().starts_with("held "));
     let answer = names(&address, "claiming");
     assert_eq!((&answer["ready"], &answer["cause"]["grave"]), (&false.into(), &true.into()), "{answer}");
     proxy.say("release");
-    names_nothing(&address);
-    run.interrupt();
-}
-
-/// The lake is claimed, and the incidents that it shows are read, when the store falls silent.
-#[test]
-fn a_store_that_does_not_answer_after_the_claim_is_named() {
-    let Some(servers) = Servers::find() else { return };
-    let topics = Topics::create(&servers, "begins", 1);
-    let mut made = Generator::new(Rng::from_environment(), Shape { partitions: 1, ..Shape::mixed() });
-    topics.produce((0..2000).map(|n| made.next(1_790_000_000_000 + n * 20)));
-    let ((mut proxy, endpoint), address) = (faulty_s3(&servers), endpoints::fresh_address());
-    let plan = Plan::kafka_to_s3(&servers, &topics).flag("s3-endpoint", &endpoint).flag("listen", &address);
-    assert_eq!(Cluster::start(&plan, 1, 1, &["--until-drained"]).wait(SOON), [0]);
-    proxy.say("reads");
-    let run = plan.start(1, 1);
-    assert!(proxy.hear().starts_with("held "));
+    // They are made once the lake is claimed, and before the first record.
     let answer = names(&address, "beginning");
     assert!(sentence(&answer).starts_with("The lake is claimed, and reading has not begun yet"), "{answer}");
-    proxy.say("release");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(names(&address, "beginning")["ready"], false, "it is still so");
+    proxy.say("logs none");
     names_nothing(&address);
     run.interrupt();
 }

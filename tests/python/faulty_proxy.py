@@ -1,11 +1,10 @@
-"""A proxy before an S3 server that mistreats what it is told to, and nothing else.
+"""A proxy before an S3 server that mistreats the PUTs of commits, and nothing else.
 
 faulty_proxy.py ENDPOINT     prints its port; then commands, one a line, on standard input:
   lose N     let the next N PUTs of commits land, but lose their replies    -> `lost PATH STATUS`
   refuse N   answer the next N PUTs with 500 without passing them on        -> `refused PATH`
   logs N     the same with the next N PUTs into Delta logs, or none any more -> `refused PATH`
   hold       keep the next PUT of a commit                                  -> `held PATH`
-  reads      keep the next GET of a Parquet file                            -> `held PATH`
   release    let it go on                                                   -> `landed PATH STATUS`
 """
 
@@ -49,8 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if is_put and take("refuse") or is_log and take("logs"):
             say("refused", self.path)
             return self.reply(500, [], b"<Error><Code>InternalError</Code></Error>")
-        is_read = self.command == "GET" and ".parquet" in self.path
-        if (is_commit and take("hold")) or (is_read and take("reads")):
+        if is_commit and take("hold"):
             say("held", self.path)
             released.wait()
             status, _, _ = self.upstream(body)
