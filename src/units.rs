@@ -109,17 +109,6 @@ pub fn show_time(time: Duration) -> String {
     if nanos == 0 { "0s".to_owned() } else { format!("{}{name}", nanos / u128::from(*unit)) }
 }
 
-/// A time for people, in its two greatest units: `50 min`, `1 h 5 min`, `59 s`.
-pub fn about_time(time: Duration) -> String {
-    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let seconds = time.as_secs();
-    let first = UNITS.iter().position(|(_, unit)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
-    let (name, unit) = UNITS[first];
-    let rest = UNITS.get(first + 1).map(|(name, part)| (seconds % unit / part, name)).filter(|(many, _)| *many > 0);
-    let rest = rest.map_or_else(String::new, |(many, name)| format!(" {many} {name}"));
-    format!("{} {name}{rest}", seconds / unit)
-}
-
 /// A size as it is written: `256KiB`, `1000000B`.
 pub fn show_size(bytes: u64) -> String {
     let unit = SIZES.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
@@ -203,9 +192,6 @@ mod tests {
         }
         for text in ["256KiB", "512MiB", "3GiB", "1000B", "0B"] {
             assert_eq!(show_size(size(text).unwrap()), text);
-        }
-        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (2998, "49 min 58 s"), (3600, "1 h"), (90_061, "1 d 1 h")] {
-            assert_eq!(about_time(Duration::from_secs(seconds)), text);
         }
         assert_eq!((about_size(999), about_size(1_500_000_000)), ("999 B".to_owned(), "1.4 GiB".to_owned()));
     }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use citystream_dataflows::time::bindings::{Partition, Position, Standing};
 use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
+use indicatif::HumanDuration;
 use serde::Serialize;
 
 use super::cause::{Cause, Part, seconds};
 use crate::lake::history::name;
-use crate::units::about_time;
 
 /// An answer where a partition ends is believed for 2 s: from so long on it is missed.
 const MISSED: Duration = Duration::from_secs(3);
@@ -167,7 +167,7 @@ impl Holder {
     pub fn cause(&self, of: usize) -> Cause {
         let (partition, seconds) = (name(self.partition), self.seconds.as_secs());
         let others = if of > 1 { format!(", and so do {} more", of - 1) } else { String::new() };
-        let behind = about_time(Duration::from_secs(self.behind.max(0) as u64 / 1_000_000));
+        let behind = HumanDuration(Duration::from_secs(self.behind.max(0) as u64 / 1_000_000));
         let (part, name, says) = match self.reason {
             Reason::Silent => (
                 Part::Horizon,
@@ -251,6 +251,7 @@ mod tests {
         assert_eq!(held(&standings, after(7)), [], "it delivers");
         tell(&mut standings, &[(3, 1002, Drained), (4, 1700, Drained), (4, 1700, Drained)], after(8));
         assert_eq!(held(&standings, after(8)), [(0, Reason::Slow, 8)], "more than the lateness behind");
+        assert!(standings.holders(after(8))[0].cause(1).says.ends_with("a clock 12 minutes behind the others"));
         tell(&mut standings, &[(3, 1002, Behind), (5, 1701, Drained), (5, 1701, Drained)], after(9));
         assert_eq!(held(&standings, after(10)), [(0, Reason::Backlog, 1)]);
         assert_eq!(held(&standings, after(12)), [(0, Reason::Unconfirmed, 3)]);

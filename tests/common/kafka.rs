@@ -86,7 +86,9 @@ impl Topics {
         let names = self.names();
         let topic = |name| {
             let mut topic = new_topic(name, partitions, timestamps);
-            topic.replication = brokers.map_or(TopicReplication::Fixed(1), TopicReplication::Variable);
+            if let Some(brokers) = brokers {
+                topic.replication = TopicReplication::Variable(brokers);
+            }
             topic
         };
         let topics: Vec<NewTopic<'_>> = names.iter().map(|name| topic(name)).collect();
