@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """From when a ping is due, and sent, to the frame that shows it: an open loop on a real Kafka, beside a load.
 
-    python3 benches/latency.py BROKERS [--load 0.25] [--seconds 60] [--epoch 100ms] [--workers 2]
+    python3 benches/latency.py BROKERS [--load 0.25] [--seconds 60] [--epoch 100ms] [--workers 2] [--canvas CHROMIUM]
 
 First all that is there is read once, which gives the most that this machine can do; the load is a share of that, a simulated city in real
 time. Every 20 ms a vehicle of its own reports from a place where nobody else is; a subscriber watches that place. The topics are made, and
-filled. Needs confluent-kafka.
+filled. With `--canvas` a browser shows that place, too, and it is told when each vehicle is drawn (no more than 2,000, above which the page
+shows cells). Needs confluent-kafka, and for the browser what `.ci/page` installs.
 """
 import argparse
 import functools
@@ -13,6 +14,7 @@ import http.client
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -22,6 +24,7 @@ import time
 from compare import program
 from confluent_kafka import Producer
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FILLED = 2_000_000
 EVERY = 0.02
 STEP = 2  # seconds between two reports of a vehicle of the load, of five records each
@@ -62,6 +65,23 @@ def frames(port, seen, ready):
             now = time.monotonic()
             for vehicle in json.loads(line[5:])["views"].get("vehicles", {}):
                 seen.setdefault(vehicle, now)
+
+
+def canvas(chromium, port):
+    """A page of the box in a browser, once it follows."""
+    folder = os.path.join(ROOT, "target/page")
+    shutil.copy(os.path.join(ROOT, "benches/canvas.mjs"), folder)
+    page = subprocess.Popen(["node", "canvas.mjs", str(port), chromium, BOX], cwd=folder, text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if page.stdout.readline() != "ready\n":
+        raise SystemExit("the page did not come up: .ci/page installs what it needs")
+    return page
+
+
+def drawn(page):
+    """When each vehicle was drawn, by this process's clock."""
+    shift = time.time() - time.monotonic()
+    return {vehicle: at - shift for vehicle, at in json.loads(page.communicate("\n")[0]).items()}
 
 
 def probe(brokers, topic, seconds):
@@ -112,16 +132,19 @@ def measured(args, folder):
         seen, ready = {}, threading.Event()
         threading.Thread(target=frames, args=(port, seen, ready), daemon=True).start()
         ready.wait()
+        page = canvas(args.canvas, port) if args.canvas else None
         time.sleep(10)
         sent = probe(args.brokers, topics["gps"], args.seconds)
         until = time.monotonic() + PATIENCE
         while len(seen) < len(sent) and time.monotonic() < until:
             time.sleep(0.1)
+        time.sleep(5 if page else 0)
+        shown = {"frame": seen, "canvas": drawn(page)} if page else {"frame": seen}
     finally:
         for process in filter(None, (load, run)):
             process.terminate()
             process.wait()
-    return most, rate, sent, seen
+    return most, rate, sent, shown
 
 
 def main():
@@ -131,14 +154,16 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--epoch", default="100ms")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--canvas", metavar="CHROMIUM")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        most, rate, sent, seen = measured(args, folder)
-    took = sorted((seen.get(vehicle, math.inf) - due) * 1000 for vehicle, due in sent.items())
-    at = lambda share: took[min(int(share * len(took)), len(took) - 1)]
+        most, rate, sent, shown = measured(args, folder)
     print(f"at most {most:,.0f} records/s; load {rate:,.0f} records/s, {args.workers} workers, epochs of {args.epoch}")
-    print(f"{len(sent)} pings, {took.count(math.inf)} not seen; ms from when one was due to the frame: "
-          f"p50 {at(0.5):.0f}, p99 {at(0.99):.0f}, max {took[-1]:.0f}")
+    for where, seen in shown.items():
+        took = sorted((seen.get(vehicle, math.inf) - due) * 1000 for vehicle, due in sent.items())
+        at = lambda share: took[min(int(share * len(took)), len(took) - 1)]
+        print(f"{len(sent)} pings, {took.count(math.inf)} not seen; ms from when one was due to the {where}: "
+              f"p50 {at(0.5):.0f}, p99 {at(0.99):.0f}, max {took[-1]:.0f}")
 
 
 if __name__ == "__main__":

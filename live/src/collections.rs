@@ -11,6 +11,7 @@ use differential_dataflow::trace::implementations::ValSpine;
 use differential_dataflow::trace::{Cursor, TraceReader};
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Concatenate;
+use timely::dataflow::operators::vec::Map;
 use timely::progress::frontier::AntichainRef;
 
 use crate::cells::cells;
@@ -103,8 +104,8 @@ impl<'scope> Collections<'scope> {
     /// Builds the collections over the streams that the tables are made of.
     pub fn new(city: &City<'scope>) -> Collections<'scope> {
         let closes = || city.closes.clone();
-        let vehicles = latest("vehicles", closes(), city.pings.clone());
-        let flows = latest("flows", closes(), city.traffic.clone());
+        let vehicles = latest("vehicles", closes(), city.pings.clone().map(|ping| Vehicle::of(&ping)));
+        let flows = latest("flows", closes(), city.traffic.clone().map(|record| Flow::of(&record)));
         let cells = cells(closes(), vehicles.clone(), flows.clone()).as_collection();
         let cells: ByKey<_, _> = cells.map(|row: Cell| (row.cell, row)).arrange_by_key_named("cells");
         let vehicles = vehicles.as_collection();

@@ -1,6 +1,6 @@
 //! What leaves for whoever watches: a frame an epoch, on worker 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
@@ -16,8 +16,37 @@ use crate::standing::{Command, Standing};
 use crate::updates::Update;
 use crate::worst::SHOWN;
 
-/// What an epoch has changed of a view: what is there now, or gone.
-pub type Changes = BTreeMap<Key, Option<Row>>;
+/// What an epoch has changed of a view. What is in both has another row now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What went.
+    pub gone: Vec<Key>,
+    /// What came.
+    pub come: Vec<Row>,
+}
+
+impl Changes {
+    /// What there is now of each key, if anything.
+    pub fn by_key(&self) -> BTreeMap<Key, Option<&Row>> {
+        let gone = self.gone.iter().map(|key| (*key, None));
+        gone.chain(self.come.iter().map(|row| (row.key(), Some(row)))).collect()
+    }
+
+    fn overlay(&mut self, later: Changes) {
+        let gone: BTreeSet<Key> = later.gone.iter().copied().collect();
+        self.come.retain(|row| !gone.contains(&row.key()));
+        self.gone.extend(later.gone);
+        self.come.extend(later.come);
+    }
+}
+
+impl FromIterator<(Key, Option<Row>)> for Changes {
+    fn from_iter<I: IntoIterator<Item = (Key, Option<Row>)>>(changes: I) -> Changes {
+        let mut made = Changes::default();
+        changes.into_iter().for_each(|(key, row)| row.map_or_else(|| made.gone.push(key), |row| made.come.push(row)));
+        made
+    }
+}
 
 /// Which view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,14 +76,7 @@ impl Frame {
         (self.epoch, self.horizon) = (later.epoch, later.horizon);
         self.installed.extend(later.installed);
         for (view, changes) in later.views {
-            self.views.entry(view).or_default().extend(changes);
-        }
-    }
-
-    fn take(&mut self, view: ViewId, row: Row, diff: isize) {
-        let held = self.views.entry(view).or_default().entry(row.key()).or_insert(None);
-        if diff > 0 {
-            *held = Some(row);
+            self.views.entry(view).or_default().overlay(changes);
         }
     }
 }
@@ -63,8 +85,16 @@ impl Frame {
 #[derive(Default)]
 struct Waiting {
     close: Option<EpochClose>,
-    updates: Vec<(ViewId, Row, isize)>,
+    views: BTreeMap<ViewId, Changes>,
     commands: Vec<Command>,
+}
+
+impl Waiting {
+    /// Takes updates of one view.
+    fn take<'a>(&mut self, view: ViewId, updates: impl Iterator<Item = (&'a Row, isize)>) {
+        let Changes { gone, come } = self.views.entry(view).or_default();
+        updates.for_each(|(row, diff)| if diff < 0 { gone.push(row.key()) } else { come.push(*row) });
+    }
 }
 
 /// What frames are made of.
@@ -97,15 +127,19 @@ pub fn frames(inputs: Inputs<'_>, mut send: impl FnMut(Frame) + 'static) {
         let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
         move |frontiers| {
             changes.for_each(|_, batch| {
-                let of_view = |row: &Row| ViewId::BuiltIn(row.key().view());
-                batch
-                    .drain(..)
-                    .for_each(|(row, epoch, diff)| waiting.at(epoch).updates.push((of_view(&row), row, diff)));
+                let view = |row: &Row| row.key().view();
+                for run in batch.chunk_by(|(row, epoch, _), (next, at, _)| epoch == at && view(row) == view(next)) {
+                    let (row, epoch, _) = &run[0];
+                    let updates = run.iter().map(|(row, _, diff)| (row, *diff));
+                    waiting.at(*epoch).take(ViewId::BuiltIn(view(row)), updates);
+                }
             });
             standing.for_each(|_, batch| {
-                batch.drain(..).for_each(|((number, row), epoch, diff)| {
-                    waiting.at(epoch).updates.push((ViewId::Standing(number), row, diff));
-                });
+                for run in batch.chunk_by(|((view, _), epoch, _), ((next, _), at, _)| (epoch, view) == (at, next)) {
+                    let ((view, _), epoch, _) = &run[0];
+                    let updates = run.iter().map(|((_, row), _, diff)| (row, *diff));
+                    waiting.at(*epoch).take(ViewId::Standing(*view), updates);
+                }
             });
             commands.for_each(|time, batch| {
                 let Some(epoch) = time.least() else { return };
@@ -113,15 +147,13 @@ pub fn frames(inputs: Inputs<'_>, mut send: impl FnMut(Frame) + 'static) {
             });
             closes.for_each(|_, batch| batch.drain(..).for_each(|close| waiting.at(close.epoch).close = Some(close)));
             let open = first_open(frontiers);
-            while let Some((epoch, Waiting { close, updates, commands })) = waiting.next_before(open) {
+            while let Some((epoch, Waiting { close, views, commands })) = waiting.next_before(open) {
                 if !is_worker0 {
                     continue;
                 }
-                let mut frame = Frame { epoch, horizon: close.and_then(|close| close.horizon), ..Frame::default() };
-                updates.into_iter().for_each(|(view, row, diff)| frame.take(view, row, diff));
                 let name = |command: Command| (command.number, command.question.map(|_| command.name));
-                frame.installed.extend(commands.into_iter().map(name));
-                send(frame);
+                let installed = commands.into_iter().map(name).collect();
+                send(Frame { epoch, horizon: close.and_then(|close| close.horizon), installed, views });
             }
         }
     });

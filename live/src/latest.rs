@@ -1,7 +1,8 @@
-//! The latest record of each key in reach, by stamp: never by arrival.
+//! The latest row of each key in reach, by stamp: never by arrival.
 //!
-//! When an epoch closes, at most one -1 and one +1 leave for a key that was touched. The two latest records of a key are held,
-//! as a row may need the one before. A key is looked at again once the minute of its oldest record is behind the horizon's.
+//! When an epoch closes, at most one -1 and one +1 leave for a key that was touched. What is held is the latest row and, as
+//! bearings need it, a mark of the one before; what was shown is held of touched keys only, until the close. A key is looked at
+//! again once the minute of its oldest row is behind the horizon's.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -10,7 +11,7 @@ use std::hash::Hash;
 use citystream_dataflows::held::{Amount, Balance, Kind};
 use citystream_dataflows::operators::stage::{Closes, Inbox, Input, Open, Outputs, Stage, conduct};
 use citystream_dataflows::records::hash::{IdMap, spread};
-use citystream_dataflows::records::{Ping, Stamp, TextId, Traffic};
+use citystream_dataflows::records::{Stamp, TextId};
 use citystream_dataflows::time::closes::EpochClose;
 use citystream_dataflows::time::{Epoch, MINUTE, Micros, window};
 use timely::ExchangeData;
@@ -18,15 +19,15 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-use crate::rows::{Flow, Vehicle};
+use crate::rows::{Flow, Place, Vehicle};
 use crate::updates::Update;
 
-/// A record of which the latest counts.
-pub trait Record: ExchangeData + Copy {
+/// The row of a record; of each key the latest counts.
+pub trait Record: ExchangeData + Copy + Eq {
     /// What it is about.
     type Key: Copy + Debug + Eq + Hash + 'static;
-    /// What is shown of it.
-    type Row: Copy + Debug + Eq + 'static;
+    /// What the row after it needs of it.
+    type Mark: Copy + 'static;
 
     /// What it is about.
     fn key(&self) -> Self::Key;
@@ -34,13 +35,15 @@ pub trait Record: ExchangeData + Copy {
     fn spread(&self) -> u64;
     /// When it happened.
     fn stamp(&self) -> Stamp;
-    /// Its row, given the record before it and the row that it replaces.
-    fn row(&self, before: Option<&Self>, replaced: Option<&Self::Row>) -> Self::Row;
+    /// What the row after it needs of it.
+    fn mark(&self) -> Self::Mark;
+    /// What is shown, given the row before it and the one that it replaces.
+    fn settled(self, before: Option<Self::Mark>, replaced: Option<Self>) -> Self;
 }
 
-impl Record for Ping {
+impl Record for Vehicle {
     type Key = TextId;
-    type Row = Vehicle;
+    type Mark = Place;
 
     fn key(&self) -> TextId {
         self.vehicle
@@ -54,142 +57,147 @@ impl Record for Ping {
         self.stamp
     }
 
-    fn row(&self, before: Option<&Ping>, _: Option<&Vehicle>) -> Vehicle {
-        Vehicle::of(self, before)
+    fn mark(&self) -> Place {
+        self.at
+    }
+
+    fn settled(self, before: Option<Place>, _: Option<Vehicle>) -> Vehicle {
+        Vehicle { bearing: before.and_then(|before| before.bearing_to(self.at)), ..self }
     }
 }
 
-impl Record for Traffic {
+impl Record for Flow {
     type Key = u64;
-    type Row = Flow;
+    type Mark = ();
 
     fn key(&self) -> u64 {
-        self.c8
+        self.cell
     }
 
     fn spread(&self) -> u64 {
-        spread(self.c8)
+        spread(self.cell)
     }
 
     fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    fn row(&self, _: Option<&Traffic>, replaced: Option<&Flow>) -> Flow {
-        Flow::of(self, replaced)
+    fn mark(&self) {}
+
+    fn settled(self, _: Option<()>, replaced: Option<Flow>) -> Flow {
+        self.rated(replaced.and_then(|replaced| replaced.level))
     }
 }
 
-/// The rows of the latest records; see the module.
+/// The rows that are the latest; see the module.
 pub fn latest<'scope, R: Record>(
     name: &str,
     closes: Closes<'scope>,
-    records: StreamVec<'scope, Epoch, R>,
-) -> StreamVec<'scope, Epoch, Update<R::Row>> {
+    rows: StreamVec<'scope, Epoch, R>,
+) -> StreamVec<'scope, Epoch, Update<R>> {
     let mut builder = OperatorBuilder::new(name.to_owned(), closes.scope());
-    let records = Inbox::new(&mut builder, records, Exchange::new(R::spread));
-    conduct(builder, closes, Latest { records, held: IdMap::default(), touched: Vec::new(), minutes: BTreeMap::new() })
+    let rows = Inbox::new(&mut builder, rows, Exchange::new(R::spread));
+    conduct(builder, closes, Latest { rows, held: IdMap::default(), touched: Vec::new(), minutes: BTreeMap::new() })
         .rows
 }
 
 struct Latest<R: Record> {
-    records: Inbox<R>,
+    rows: Inbox<R>,
     held: IdMap<R::Key, Held<R>>,
-    /// Keys of which the row may change at the next close.
-    touched: Vec<R::Key>,
-    /// Keys by the minute of their oldest record, or an earlier one.
+    /// Keys of which the row may change at the next close, with what was shown of them.
+    touched: Vec<(R::Key, Option<R>)>,
+    /// Keys by the minute of their oldest row, or an earlier one.
     minutes: BTreeMap<Micros, Vec<R::Key>>,
 }
 
 /// What is held of a key.
 struct Held<R: Record> {
     latest: Option<R>,
-    before: Option<R>,
-    shown: Option<R::Row>,
-    is_touched: bool,
+    before: Option<(Stamp, R::Mark)>,
     /// The earliest minute under which it is listed.
     minute: Micros,
+    is_touched: bool,
 }
 
 impl<R: Record> Held<R> {
-    /// Takes a record in; the two latest remain.
-    fn add(&mut self, record: R) {
-        let later = |than: &Option<R>| than.is_none_or(|held| held.stamp() < record.stamp());
-        if later(&self.latest) {
-            self.before = self.latest.replace(record);
-        } else if later(&self.before) {
-            self.before = Some(record);
+    const NONE: Held<R> = Held { latest: None, before: None, minute: Micros::MAX, is_touched: false };
+
+    /// Takes a row in; it or the one that it follows is the one before.
+    fn add(&mut self, row: R) {
+        let older = match self.latest {
+            Some(latest) if latest.stamp() >= row.stamp() => Some(row),
+            _ => self.latest.replace(row),
+        };
+        if let Some(older) = older.filter(|older| self.before.is_none_or(|(stamp, _)| stamp < older.stamp())) {
+            self.before = Some((older.stamp(), older.mark()));
         }
     }
 
     /// Lets go of what is before a time.
     fn free(&mut self, floor: Micros) {
-        let is_behind = |record: &mut R| record.stamp().time < floor;
-        self.before.take_if(is_behind);
-        self.latest.take_if(is_behind);
+        self.before.take_if(|(stamp, _)| stamp.time < floor);
+        self.latest.take_if(|latest| latest.stamp().time < floor);
     }
 
     fn oldest(&self) -> Option<Micros> {
-        self.before.or(self.latest).map(|record| window(record.stamp().time, MINUTE))
+        let before = self.before.map(|(stamp, _)| stamp);
+        before.or(self.latest.map(|latest| latest.stamp())).map(|stamp| window(stamp.time, MINUTE))
     }
 
-    /// The row that was shown and the one that is now, if they differ.
-    fn change(&mut self) -> Option<[Option<R::Row>; 2]> {
-        let now = self.latest.map(|latest| latest.row(self.before.as_ref(), self.shown.as_ref()));
-        (now != self.shown).then(|| [std::mem::replace(&mut self.shown, now), now])
+    /// What is shown from now on, instead of what was.
+    fn settle(&mut self, was: Option<R>) -> Option<R> {
+        self.latest = self.latest.map(|latest| latest.settled(self.before.map(|(_, mark)| mark), was));
+        self.latest
     }
 }
 
 impl<R: Record> Latest<R> {
-    fn touch(&mut self, record: R) {
-        let (key, minute) = (record.key(), window(record.stamp().time, MINUTE));
-        let held = self.held.entry(key).or_insert_with(|| Held {
-            latest: None,
-            before: None,
-            shown: None,
-            is_touched: false,
-            minute: Micros::MAX,
-        });
-        held.add(record);
+    fn take(&mut self, row: R) {
+        let (key, minute) = (row.key(), window(row.stamp().time, MINUTE));
+        let held = self.held.entry(key).or_insert(Held::NONE);
+        touch(&mut self.touched, key, held);
+        held.add(row);
         if minute < held.minute {
             held.minute = minute;
             self.minutes.entry(minute).or_default().push(key);
         }
-        if !std::mem::replace(&mut held.is_touched, true) {
-            self.touched.push(key);
-        }
     }
 
-    /// Touches all keys that have a record behind a minute.
+    /// Touches all keys that have a row behind a minute.
     fn expire(&mut self, floor: Micros) {
         while let Some(entry) = self.minutes.first_entry().filter(|entry| *entry.key() < floor) {
             for key in entry.remove() {
                 let Some(held) = self.held.get_mut(&key).filter(|held| held.minute < floor) else { continue };
+                touch(&mut self.touched, key, held);
                 held.free(floor);
                 held.minute = held.oldest().unwrap_or(Micros::MAX);
                 if held.minute < Micros::MAX {
                     self.minutes.entry(held.minute).or_default().push(key);
-                }
-                if !std::mem::replace(&mut held.is_touched, true) {
-                    self.touched.push(key);
                 }
             }
         }
     }
 }
 
+/// Notes that the row of a key may change, with what is shown of it so far.
+fn touch<R: Record>(touched: &mut Vec<(R::Key, Option<R>)>, key: R::Key, held: &mut Held<R>) {
+    if !std::mem::replace(&mut held.is_touched, true) {
+        touched.push((key, held.latest));
+    }
+}
+
 impl<R: Record> Stage for Latest<R> {
     const NAME: &'static str = "latest";
-    type Row = Update<R::Row>;
+    type Row = Update<R>;
     type Side = ();
     type Sealed = ();
 
     fn inputs(&mut self) -> Vec<&mut dyn Input> {
-        vec![&mut self.records]
+        vec![&mut self.rows]
     }
 
     fn absorb(&mut self, Open { epoch, .. }: Open, fuel: &mut usize, _: &mut Outputs<Self::Row, ()>) {
-        self.records.take(epoch, fuel).into_iter().for_each(|record| self.touch(record));
+        self.rows.take(epoch, fuel).into_iter().for_each(|row| self.take(row));
     }
 
     fn close(&mut self, close: &EpochClose, fuel: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
@@ -197,15 +205,16 @@ impl<R: Record> Stage for Latest<R> {
             self.expire(window(horizon, MINUTE));
         }
         while *fuel > 0 {
-            let Some(key) = self.touched.pop() else { return true };
+            let Some((key, was)) = self.touched.pop() else { return true };
             let Some(held) = self.held.get_mut(&key) else { continue };
             held.is_touched = false;
-            if let Some([was, is]) = held.change() {
+            let now = held.settle(was);
+            if was != now {
                 out.rows.extend(was.map(|row| (row, close.epoch, -1)));
-                out.rows.extend(is.map(|row| (row, close.epoch, 1)));
+                out.rows.extend(now.map(|row| (row, close.epoch, 1)));
                 *fuel -= 1;
             }
-            if held.latest.is_none() {
+            if now.is_none() {
                 self.held.remove(&key);
             }
         }

@@ -25,7 +25,7 @@ impl From<Point> for Place {
 
 impl Place {
     /// The direction from here to another place, in whole degrees clockwise from north; none to the same place.
-    fn bearing_to(self, to: Place) -> Option<u16> {
+    pub fn bearing_to(self, to: Place) -> Option<u16> {
         let north = f64::from(to.lat - self.lat);
         let middle = (f64::from(self.lat) + f64::from(to.lat)) / 2e6;
         let east = f64::from(to.lon - self.lon) * middle.to_radians().cos();
@@ -51,17 +51,10 @@ pub struct Vehicle {
 }
 
 impl Vehicle {
-    /// The row of the latest ping and the one before it.
-    pub fn of(latest: &Ping, before: Option<&Ping>) -> Vehicle {
-        let at = Place::from(latest.at);
-        Vehicle {
-            vehicle: latest.vehicle,
-            stamp: latest.stamp,
-            at,
-            speed: latest.speed.get().map(quantised),
-            bearing: before.and_then(|before| Place::from(before.at).bearing_to(at)),
-            cell: latest.c8,
-        }
+    /// The row of a ping, as if none were before it.
+    pub fn of(ping: &Ping) -> Vehicle {
+        let speed = ping.speed.get().map(quantised);
+        Vehicle { vehicle: ping.vehicle, stamp: ping.stamp, at: ping.at.into(), speed, bearing: None, cell: ping.c8 }
     }
 }
 
@@ -83,17 +76,17 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The row of a record; `before` is the row that it replaces.
-    pub fn of(record: &Traffic, before: Option<&Flow>) -> Flow {
+    /// The row of a record, without its level.
+    pub fn of(record: &Traffic) -> Flow {
         let (current, free_flow) = (record.current.get().map(quantised), record.free_flow.get().map(quantised));
         let is_closed = record.closure == Some(true);
-        let mut flow = Flow { cell: record.c8, stamp: record.stamp, current, free_flow, is_closed, level: None };
-        let since = |level| match before.and_then(|before| before.level) {
-            Some(held) if held.level == level => held.since,
-            _ => record.stamp.time,
-        };
-        flow.level = flow.measured().map(|level| Congestion { level, since: since(level) });
-        flow
+        Flow { cell: record.c8, stamp: record.stamp, current, free_flow, is_closed, level: None }
+    }
+
+    /// With its level, which it has since it was another, or none.
+    pub fn rated(self, was: Option<Congestion>) -> Flow {
+        let since = |level| was.filter(|was| was.level == level).map_or(self.stamp.time, |was| was.since);
+        Flow { level: self.measured().map(|level| Congestion { level, since: since(level) }), ..self }
     }
 
     /// Current speed in thousandths of the free flow; of a closed road none.

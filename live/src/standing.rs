@@ -123,10 +123,10 @@ impl Stage for StandingViews {
 
     fn close(&mut self, close: &EpochClose, _: &mut usize, out: &mut Outputs<Self::Row, ()>) -> bool {
         let epoch = close.epoch;
-        for (row, diff) in self.changes.take(epoch) {
-            let view = row.key().view();
-            let having = self.views.iter().filter(|(_, question)| question.about() == view && question.has(&row));
-            out.rows.extend(having.map(|(number, _)| ((*number, row), epoch, diff)));
+        let changes = self.changes.take(epoch);
+        for (number, question) in &self.views {
+            let having = changes.iter().filter(|(row, _)| question.has(row));
+            out.rows.extend(having.map(|(row, diff)| ((*number, *row), epoch, *diff)));
         }
         for Command { number, question, .. } in std::mem::take(&mut self.told) {
             let Some(question) = question else {

@@ -1,9 +1,8 @@
 //! Updates of a collection as a stage takes them: a batch may hold updates of epochs that are not open yet.
 
-use std::collections::BTreeMap;
-
 use citystream_dataflows::operators::stage::{Inbox, Input};
 use citystream_dataflows::time::Epoch;
+use citystream_dataflows::time::by_epoch::ByEpoch;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::ParallelizationContract;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -11,10 +10,45 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 /// An update of a collection.
 pub type Update<D> = (D, Epoch, isize);
 
+/// What changes of an epoch: what goes, and what comes.
+pub struct Changed<D> {
+    gone: Vec<(D, isize)>,
+    come: Vec<(D, isize)>,
+}
+
+impl<D> Default for Changed<D> {
+    fn default() -> Self {
+        Changed { gone: Vec::new(), come: Vec::new() }
+    }
+}
+
+impl<D> Changed<D> {
+    fn push(&mut self, data: D, diff: isize) {
+        if diff < 0 { self.gone.push((data, diff)) } else { self.come.push((data, diff)) }
+    }
+}
+
+impl<D> Changed<D> {
+    /// What goes comes first.
+    pub fn iter(&self) -> impl Iterator<Item = &(D, isize)> {
+        self.gone.iter().chain(&self.come)
+    }
+}
+
+impl<D> IntoIterator for Changed<D> {
+    type Item = (D, isize);
+    type IntoIter = std::iter::Chain<std::vec::IntoIter<(D, isize)>, std::vec::IntoIter<(D, isize)>>;
+
+    /// What goes comes first.
+    fn into_iter(self) -> Self::IntoIter {
+        self.gone.into_iter().chain(self.come)
+    }
+}
+
 /// An input of updates, by the epoch that each carries.
 pub struct Updates<D> {
     inbox: Inbox<Update<D>>,
-    waiting: BTreeMap<Epoch, Vec<(D, isize)>>,
+    waiting: ByEpoch<Changed<D>>,
 }
 
 impl<D: Clone + 'static> Updates<D> {
@@ -27,7 +61,7 @@ impl<D: Clone + 'static> Updates<D> {
     where
         P: ParallelizationContract<Epoch, Vec<Update<D>>> + 'static,
     {
-        Updates { inbox: Inbox::new(builder, stream, pact), waiting: BTreeMap::new() }
+        Updates { inbox: Inbox::new(builder, stream, pact), waiting: ByEpoch::default() }
     }
 
     /// The input that a stage reads.
@@ -39,15 +73,13 @@ impl<D: Clone + 'static> Updates<D> {
     pub fn absorb(&mut self, open: Epoch, fuel: &mut usize) {
         let taken = self.inbox.take(open, fuel);
         for run in taken.chunk_by(|(_, epoch, _), (_, next, _)| epoch == next) {
-            let updates = run.iter().map(|(data, _, diff)| (data.clone(), *diff));
-            self.waiting.entry(run[0].1).or_default().extend(updates);
+            let changed = self.waiting.at(run[0].1);
+            run.iter().for_each(|(data, _, diff)| changed.push(data.clone(), *diff));
         }
     }
 
-    /// The updates of an epoch that closes: what goes comes first.
-    pub fn take(&mut self, epoch: Epoch) -> Vec<(D, isize)> {
-        let mut updates = self.waiting.remove(&epoch).unwrap_or_default();
-        updates.sort_by_key(|(_, diff)| *diff);
-        updates
+    /// The updates of an epoch that closes.
+    pub fn take(&mut self, epoch: Epoch) -> Changed<D> {
+        self.waiting.take(epoch)
     }
 }

@@ -189,7 +189,7 @@ fn column(kind: Kind, values: Vec<Value>) -> ArrayRef {
 pub fn stream(OfKind { kind, rows, names, known }: OfKind) -> Result<Vec<u8>, ArrowError> {
     let declared = columns(kind);
     let mut by_column: Vec<Vec<Value>> = declared.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-    for row in rows.values() {
+    for row in &rows {
         by_column.iter_mut().zip(values(row, &names)).for_each(|(column, value)| column.push(value));
     }
     let fields: Vec<Field> = declared.iter().map(|(name, kind)| Field::new(*name, data_type(*kind), true)).collect();

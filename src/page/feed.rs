@@ -58,7 +58,7 @@ mod tests {
         let frame = |epoch: u64| {
             let row = |rank: u32| Worst { rank, cell: 0, ratio: epoch as u32, current: 0, is_closed: false };
             let rows = [(Key::Worst(1), Some(Row::Worst(row(1)))), (Key::Worst(10 + epoch as u32), None)];
-            let views = [(ViewId::BuiltIn(View::Worst), rows.into())].into();
+            let views = [(ViewId::BuiltIn(View::Worst), rows.into_iter().collect())].into();
             Frame { epoch, views, ..Frame::default() }
         };
         (1..=7).for_each(|epoch| outlet.send(frame(epoch)));
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(sent, [1, 2, 3, 4], "the queue is full, and nobody waits");
         outlet.send(frame(8));
         let last = frames.try_recv().unwrap();
-        let rows = &last.views[&ViewId::BuiltIn(View::Worst)];
+        let rows = last.views[&ViewId::BuiltIn(View::Worst)].by_key();
         assert_eq!((last.epoch, rows.len()), (8, 1 + 4), "epochs 5 to 8 in one");
         assert!(matches!(rows[&Key::Worst(1)], Some(Row::Worst(Worst { ratio: 8, .. }))));
         assert!(outlet.waiting.is_none() && frames.try_recv().is_err());

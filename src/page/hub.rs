@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::area::{Area, Encoder, Encoding, place};
+use super::rows::Rows;
 use super::show::{key, row, time};
 use crate::columns::names::Names;
 
@@ -40,11 +41,11 @@ impl Encoded {
 
 /// What there is of a view.
 #[derive(Default)]
-struct Rows {
+struct Shown {
     name: Arc<str>,
     /// The epoch that it has begun with.
     since: Epoch,
-    rows: BTreeMap<Key, Row>,
+    rows: Rows,
 }
 
 /// A view by its name.
@@ -54,8 +55,8 @@ pub type Named = (ViewId, Arc<str>);
 pub struct OfKind {
     /// Which.
     pub kind: View,
-    /// The rows.
-    pub rows: BTreeMap<Key, Row>,
+    /// The rows, by key.
+    pub rows: Vec<Row>,
     /// Their texts.
     pub names: Arc<Names>,
     /// Their claim, epoch and horizon.
@@ -108,7 +109,7 @@ struct State {
     claim: u64,
     epoch: Epoch,
     horizon: Option<Micros>,
-    views: BTreeMap<ViewId, Rows>,
+    views: BTreeMap<ViewId, Shown>,
     /// The texts of the rows, since the dataflow has begun.
     names: Option<Arc<Names>>,
     /// When somebody watched last.
@@ -156,8 +157,7 @@ pub enum Next {
 
 impl Default for Hub {
     fn default() -> Self {
-        let built_in =
-            |view: View| (ViewId::BuiltIn(view), Rows { name: view.name().into(), since: 0, rows: BTreeMap::new() });
+        let built_in = |view: View| (ViewId::BuiltIn(view), Shown { name: view.name().into(), ..Shown::default() });
         let state = State { views: View::ALL.map(built_in).into(), ..State::default() };
         Hub { state: Mutex::new(state), changed: watch::Sender::new(0) }
     }
@@ -197,13 +197,14 @@ impl Hub {
 
     /// The changes of a view, which has not taken them in yet.
     fn encode(&self, view: ViewId, changes: &Changes, names: &Names) -> Encoding {
+        let changes = changes.by_key();
         let before: Vec<_> = {
             let state = self.state();
             let rows = state.views.get(&view).map(|view| &view.rows);
             changes.keys().map(|key| place(rows?.get(key)?)).collect()
         };
         let mut encoder = Encoder::default();
-        changes.iter().zip(before).for_each(|((key, row), was)| add(&mut encoder, (key, row.as_ref()), was, names));
+        changes.iter().zip(before).for_each(|((key, row), was)| add(&mut encoder, (key, *row), was, names));
         encoder.finish()
     }
 
@@ -225,7 +226,7 @@ impl Hub {
     /// How many rows each view has, and the epoch.
     pub fn list(&self) -> Value {
         let state = self.state();
-        let view = |(id, view): (&ViewId, &Rows)| {
+        let view = |(id, view): (&ViewId, &Shown)| {
             let about = match id {
                 ViewId::BuiltIn(view) => view.about(),
                 ViewId::Standing(_) => "a standing view",
@@ -256,28 +257,29 @@ impl Hub {
         let at = Place { claim: state.claim, epoch: state.epoch };
         let head = state.head(at.epoch, state.horizon, wanted, Some(why));
         // Copied, so that nobody waits for the text to be made.
-        let rows = |(id, _): &Named| state.views.get(id).map(|view| view.rows.clone()).unwrap_or_default();
-        let rows: Vec<_> = wanted.views.iter().map(rows).collect();
+        let rows = |(id, _): &Named| state.views.get(id).map(|view| view.rows.iter().copied().collect());
+        let rows: Vec<Vec<Row>> = wanted.views.iter().map(|view| rows(view).unwrap_or_default()).collect();
         let names = state.names.clone();
         drop(state);
-        let all = |((view, _), rows): (&Named, &BTreeMap<Key, Row>)| {
+        let all = |((view, _), mut rows): (&Named, Vec<Row>)| {
             let mut encoder = Encoder::default();
+            rows.sort_unstable();
             if let Some(names) = &names {
-                rows.iter().for_each(|(key, row)| add(&mut encoder, (key, Some(row)), None, names));
+                rows.iter().for_each(|row| add(&mut encoder, (&row.key(), Some(row)), None, names));
             }
             wanted.of(*view, &encoder.finish())
         };
-        let rows: Vec<String> = wanted.views.iter().zip(&rows).map(all).collect();
+        let rows: Vec<String> = wanted.views.iter().zip(rows).map(all).collect();
         (object(&head, wanted.views.iter().zip(rows)), at)
     }
 
     /// The rows of a view at one epoch, of which kind they are, and what is known of them; `None` where nobody knows yet.
     pub fn rows(&self, view: ViewId) -> Option<OfKind> {
         let state = self.state();
-        let rows = &state.views.get(&view)?.rows;
+        let mut rows: Vec<Row> = state.views.get(&view)?.rows.iter().copied().collect();
         let kind = match view {
             ViewId::BuiltIn(view) => view,
-            ViewId::Standing(_) => rows.keys().next()?.view(),
+            ViewId::Standing(_) => rows.first()?.key().view(),
         };
         let known = [
             ("claim", state.claim.to_string()),
@@ -285,7 +287,10 @@ impl Hub {
             ("horizon", state.horizon.map(time).unwrap_or_default()),
         ];
         let known = known.map(|(name, value)| (name.to_owned(), value)).into();
-        Some(OfKind { kind, rows: rows.clone(), names: state.names.clone()?, known })
+        let names = state.names.clone()?;
+        drop(state);
+        rows.sort_unstable();
+        Some(OfKind { kind, rows, names, known })
     }
 
     /// What follows for who is at a place, or comes anew.
@@ -334,7 +339,7 @@ impl State {
     /// How many vehicles there are where a subscriber looks, if they are more than it wants.
     fn crowd(&self, wanted: &Wanted) -> Option<usize> {
         let (area, most) = (wanted.area.as_ref()?, wanted.most?);
-        let places = self.views.get(&VEHICLES)?.rows.values().filter_map(place);
+        let places = self.views.get(&VEHICLES)?.rows.iter().filter_map(place);
         Some(places.filter(|place| area.has(*place)).count()).filter(|count| *count > most)
     }
 
@@ -356,13 +361,9 @@ impl State {
         self.install(&frame.installed, frame.epoch);
         for (view, changes) in frame.views {
             // One that has gone with this frame has none any more.
-            let Some(Rows { rows, .. }) = self.views.get_mut(&view) else { continue };
-            for (key, row) in changes {
-                match row {
-                    Some(row) => rows.insert(key, row),
-                    None => rows.remove(&key),
-                };
-            }
+            let Some(Shown { rows, .. }) = self.views.get_mut(&view) else { continue };
+            changes.gone.iter().for_each(|key| rows.remove(key));
+            changes.come.into_iter().for_each(|row| rows.insert(row));
         }
         match encoded {
             Some(encoded) => self.hold(encoded),
@@ -377,7 +378,7 @@ impl State {
         for (number, name) in installed {
             let id = ViewId::Standing(*number);
             match name {
-                Some(name) => self.views.insert(id, Rows { name: Arc::clone(name), since, rows: BTreeMap::new() }),
+                Some(name) => self.views.insert(id, Shown { name: Arc::clone(name), since, ..Shown::default() }),
                 None => self.views.remove(&id),
             };
         }

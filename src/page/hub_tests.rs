@@ -125,7 +125,7 @@ fn two_hundred_subscribers_cost_one_encoding() {
     // From here on nobody could encode anything.
     hub.state().names = None;
     hub.state().views.clear();
-    hub.state().views.insert(ViewId::BuiltIn(View::Worst), Rows { name: "worst".into(), ..Rows::default() });
+    hub.state().views.insert(ViewId::BuiltIn(View::Worst), Shown { name: "worst".into(), ..Shown::default() });
     let texts: Vec<String> = watches.iter().map(|_| next(&hub, at(7, 1)).1.to_string()).collect();
     assert!(texts.iter().all(|text| *text == texts[0]) && texts[0].contains("0.2"), "{}", texts[0]);
 }

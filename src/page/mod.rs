@@ -13,6 +13,7 @@ pub mod connections;
 mod feed;
 mod guard;
 mod hub;
+mod rows;
 mod show;
 mod standing;
 mod views;

@@ -98,7 +98,7 @@ async fn snapshot(
     }
     let [(view, _)] = wanted.views[..] else { return Err(Refused::Query("Arrow holds one view: name one")) };
     let Some(mut found) = hub.rows(view) else { return Err(Refused::Query("there are no rows yet")) };
-    found.rows.retain(|_, row| wanted.shows(row));
+    found.rows.retain(|row| wanted.shows(row));
     let stream = arrow::stream(found).map_err(|_| Refused::Query("the rows cannot be shown"))?;
     Ok(([(CONTENT_TYPE, arrow::MEDIA_TYPE)], stream).into_response())
 }

@@ -281,17 +281,20 @@ async function run(browser) {
     const sizes = await Promise.all(["/", ...fetched].map(async (url) => gzipSync(Buffer.from(await (await fetch(new URL(url, origin))).arrayBuffer())).length));
     const all = sizes.reduce((sum, size) => sum + size, 0);
     const paints = [];
-    // What else this machine does is not the page's doing: the first page rests meanwhile, and the least of five loads counts.
+    // What else this machine does is not the page's doing: the first page rests meanwhile, and the least of five loads counts. Nor is
+    // what WebGL in software does, with which an empty page takes a second: this browser is one without.
+    const plain = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
     const rest = await run.page.context().newCDPSession(run.page);
     await rest.send("Page.setWebLifecycleState", { state: "frozen" });
     for (let loads = 0; loads < 5; loads += 1) {
-      const context = await browser.newContext();
+      const context = await plain.newContext();
       const page = await context.newPage();
       await page.goto(origin, { waitUntil: "commit" });
       const painted = () => page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
       paints.push(await until("it paints", 10, painted));
       await context.close();
     }
+    await plain.close();
     await rest.send("Page.setWebLifecycleState", { state: "active" });
     console.log(`  ${fetched.length} files, ${Math.round(all / 1024)} KiB gzipped; first paint after ${paints.map(Math.round).join(", ")} ms`);
     assert.ok(all < 1.5e6 && Math.min(...paints) < 1000);

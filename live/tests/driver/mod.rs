@@ -147,9 +147,9 @@ fn show(ran: &Mutex<Ran>, frame: Frame) {
             ViewId::Standing(number) => standing.get_mut(&number),
         };
         let Some(rows) = rows else { continue };
-        for (key, row) in changes {
+        for (key, row) in changes.by_key() {
             match row {
-                Some(row) => drop(rows.insert(key, row)),
+                Some(row) => drop(rows.insert(key, *row)),
                 None => assert!(rows.remove(&key).is_some(), "{view:?}: {key:?} goes, and was not there"),
             }
         }

@@ -120,7 +120,11 @@ function search(views, text) {
   return null;
 }
 
+/** Waits for the first paint: what takes long to begin does not hold it up. */
+const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
 async function begin() {
+  await painted();
   const hasGl = ["webgl2", "webgl"].some((kind) => document.createElement("canvas").getContext(kind));
   const flat = new URLSearchParams(location.search).has("flat");
   if (hasGl && !flat) map = await import("./map.js").then(({ glMap }) => glMap(by("map"), colours));
