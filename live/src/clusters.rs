@@ -58,17 +58,26 @@ impl Stage for Clustering {
 
     fn tell(&self, balance: &mut Balance) {
         let cells = self.clusters.congested.len();
-        let mut held = Amount::in_map::<(u64, (Congestion, u64))>(cells);
+        let mut held = Amount::in_map::<(u64, Congested)>(cells);
         held += Amount::bytes(cells * size_of::<u64>());
         balance.set(Kind::Live, held);
     }
 }
 
+/// A congested cell.
+#[derive(Clone, Copy, Debug)]
+struct Congested {
+    level: Congestion,
+    /// The id of its cluster.
+    cluster: u64,
+    /// The cells beside it: a search asks for them again and again.
+    beside: Beside,
+}
+
 /// All clusters.
 #[derive(Debug, Default)]
 pub struct Clusters {
-    /// Congested cells, and the cluster of each.
-    congested: IdMap<u64, (Congestion, u64)>,
+    congested: IdMap<u64, Congested>,
     /// Clusters with their cells, by their least cell.
     clusters: BTreeMap<u64, (Cluster, Vec<u64>)>,
 }
@@ -80,16 +89,19 @@ impl Clusters {
         for (cell, level) in changes {
             let level = level.filter(|it| it.level >= CONGESTED);
             let held = match level {
-                Some(level) => self.congested.insert(cell, (level, cell)),
+                Some(level) => {
+                    let beside = self.beside(cell);
+                    self.congested.insert(cell, Congested { level, cluster: cell, beside })
+                }
                 None => self.congested.remove(&cell),
             };
             if level.is_some() || held.is_some() {
                 seeds.insert(cell);
-                ids.extend(held.map(|(_, id)| id));
+                ids.extend(held.map(|held| held.cluster));
             }
         }
-        let beside = seeds.iter().flat_map(|cell| neighbours(*cell));
-        ids.extend(beside.filter_map(|cell| self.congested.get(&cell).map(|(_, id)| *id)));
+        let beside = seeds.iter().flat_map(|cell| self.beside(*cell));
+        ids.extend(beside.filter_map(|cell| self.congested.get(&cell).map(|held| held.cluster)));
         let mut was = BTreeMap::new();
         for id in ids {
             let Some((cluster, cells)) = self.clusters.remove(&id) else { continue };
@@ -112,7 +124,7 @@ impl Clusters {
             let members: Vec<u64> = self.walk(id).into_iter().map(|(cell, _)| cell).collect();
             seen.extend(members.iter().copied());
             for cell in &members {
-                self.congested.entry(*cell).and_modify(|held| held.1 = id);
+                self.congested.entry(*cell).and_modify(|held| held.cluster = id);
             }
             let cluster = self.describe(id, &members);
             found.insert(id, cluster);
@@ -128,14 +140,18 @@ impl Clusters {
         let mut reached = Vec::new();
         while let Some((cell, steps)) = queue.pop_front() {
             reached.push((cell, steps));
-            let next = neighbours(cell).filter(|next| self.congested.contains_key(next));
+            let next = self.beside(cell).into_iter().filter(|next| self.congested.contains_key(next));
             queue.extend(next.filter(|next| seen.insert(*next)).map(|next| (next, steps + 1)));
         }
         reached
     }
 
+    fn beside(&self, cell: u64) -> Beside {
+        self.congested.get(&cell).map_or_else(|| beside(cell), |held| held.beside)
+    }
+
     fn describe(&self, id: u64, members: &[u64]) -> Cluster {
-        let level = |cell: &u64| self.congested.get(cell).map(|(level, _)| *level);
+        let level = |cell: &u64| self.congested.get(cell).map(|held| held.level);
         let since = members.iter().filter_map(level).map(|it| it.since).min().unwrap_or(0);
         let rank = |cell: &&u64| level(cell).map(|it| (std::cmp::Reverse(it.level), it.since, **cell));
         let head = members.iter().min_by_key(rank).copied().unwrap_or(id);
@@ -151,11 +167,11 @@ fn difference(was: &BTreeMap<u64, Cluster>, is: &BTreeMap<u64, Cluster>) -> Vec<
     gone.chain(new).collect()
 }
 
-/// The cells beside one.
-fn neighbours(cell: u64) -> impl Iterator<Item = u64> {
-    let cell = CellIndex::try_from(cell).ok();
-    cell.into_iter()
-        .flat_map(|cell| cell.grid_disk::<Vec<_>>(1))
-        .map(u64::from)
-        .filter(move |near| Some(*near) != cell.map(u64::from))
+/// The cells beside one; where there are five, itself once more.
+type Beside = [u64; 6];
+
+fn beside(cell: u64) -> Beside {
+    let disk = CellIndex::try_from(cell).map(|cell| cell.grid_disk::<Vec<_>>(1)).unwrap_or_default();
+    let mut found = disk.into_iter().map(u64::from).filter(|near| *near != cell);
+    std::array::from_fn(|_| found.next().unwrap_or(cell))
 }
