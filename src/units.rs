@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use indicatif::HumanDuration;
+
 /// The longest time: added to any clock, twice too, it is a time.
 const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
@@ -115,6 +117,11 @@ pub fn show_size(bytes: u64) -> String {
     unit.map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}B", bytes / unit))
 }
 
+/// A time to be read in a sentence: seconds while they are few, then minutes, hours or days, rounded.
+pub fn about_time(time: Duration) -> String {
+    if time < Duration::from_secs(100) { format!("{} s", time.as_secs()) } else { HumanDuration(time).to_string() }
+}
+
 /// A size for people, cut to three digits or so: `1.4 GiB`.
 pub fn about_size(bytes: u64) -> String {
     match SIZES.iter().find(|(_, unit)| bytes >= *unit) {
@@ -127,6 +134,12 @@ pub fn about_size(bytes: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_a_sentence_is_of_few_digits() {
+        let said = |seconds: u64| about_time(Duration::from_millis(seconds * 1000 + 900));
+        assert_eq!([said(0), said(99), said(119), said(2998)], ["0 s", "99 s", "2 minutes", "50 minutes"]);
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

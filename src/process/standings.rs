@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::cause::{Cause, Part, seconds};
 use crate::lake::history::name;
+use crate::units::about_time;
 
 /// An answer where a partition ends is believed for 2 s: from so long on it is missed.
 const MISSED: Duration = Duration::from_secs(3);
@@ -165,7 +166,7 @@ impl Seen {
 impl Holder {
     /// As a cause, one of so many.
     pub fn cause(&self, of: usize) -> Cause {
-        let (partition, seconds) = (name(self.partition), self.seconds.as_secs());
+        let (partition, seconds) = (name(self.partition), about_time(self.seconds));
         let others = if of > 1 { format!(", and so do {} more", of - 1) } else { String::new() };
         let behind = HumanDuration(Duration::from_secs(self.behind.max(0) as u64 / 1_000_000));
         let (part, name, says) = match self.reason {
@@ -173,7 +174,7 @@ impl Holder {
                 Part::Horizon,
                 "silent",
                 format!(
-                    "{partition} holds the horizon back{others}: it has delivered nothing for {seconds} s, and lets go after --idle"
+                    "{partition} holds the horizon back{others}: it has delivered nothing for {seconds}, and lets go after --idle"
                 ),
             ),
             Reason::Slow => (
@@ -194,14 +195,14 @@ impl Holder {
                 Part::Horizon,
                 "unconfirmed",
                 format!(
-                    "{partition} holds the horizon back{others}: for {seconds} s nothing comes, and nobody has confirmed that it is read to its end"
+                    "{partition} holds the horizon back{others}: for {seconds} nothing comes, and nobody has confirmed that it is read to its end"
                 ),
             ),
             Reason::Source => (
                 Part::Reading,
                 "source",
                 format!(
-                    "the source does not answer: for {seconds} s nobody has confirmed where any partition ends, {partition} among them"
+                    "the source does not answer: for {seconds} nobody has confirmed where any partition ends, {partition} among them"
                 ),
             ),
         };

@@ -8,7 +8,7 @@ use citystream_dataflows::held::AtWork;
 
 use super::cause::{Cause, Part};
 use super::standings::Holder;
-use crate::units::about_size;
+use crate::units::{about_size, about_time};
 
 /// From so long on something is a cause: what is shorter passes by itself.
 const SOON: Duration = Duration::from_secs(3);
@@ -81,7 +81,7 @@ impl Look {
 
     fn peer(&self) -> Option<Cause> {
         let (process, seconds) = self.silent.filter(|(_, time)| *time >= SILENT)?;
-        let says = format!("process {process} has given no sign of life for {} s", seconds.as_secs());
+        let says = format!("process {process} has given no sign of life for {}", about_time(seconds));
         Some(Cause { part: Part::Cluster, name: "peer_silent", says, seconds, grave: true })
     }
 
@@ -96,8 +96,8 @@ impl Look {
         // Until all that it holds is derived, the frontier is what is waited for.
         let whose = if is_put { "itself" } else { "with its files" };
         let says = format!(
-            "commit {seq} {whose} has been on its way to the store for {} s, without an answer",
-            seconds.as_secs()
+            "commit {seq} {whose} has been on its way to the store for {}, without an answer",
+            about_time(seconds)
         );
         Some(Cause { part: Part::Commit, name: "commit", says, seconds, grave: false })
     }
@@ -105,9 +105,9 @@ impl Look {
     fn memory(&self) -> Option<Cause> {
         let seconds = self.paused.filter(|time| *time >= SOON)?;
         let says = format!(
-            "reading is paused for {} s: {} bytes wait to be committed, all that --memory allows",
-            seconds.as_secs(),
-            self.uncommitted.0
+            "reading is paused for {}: {} wait to be committed, all that --memory allows",
+            about_time(seconds),
+            about_size(self.uncommitted.0)
         );
         Some(Cause { part: Part::Reading, name: "memory", says, seconds, grave: seconds >= self.patience })
     }
@@ -117,10 +117,10 @@ impl Look {
         if seconds < SOON || frontier == u64::MAX || self.starting.is_some() {
             return None;
         }
-        let (stands, grave) = (seconds.as_secs(), seconds >= self.patience);
+        let (stands, grave) = (about_time(seconds), seconds >= self.patience);
         if self.closed < frontier {
             // Where nothing comes an epoch takes some seconds.
-            let says = format!("no epoch has ended for {stands} s: process 0 ends none");
+            let says = format!("no epoch has ended for {stands}: process 0 ends none");
             return grave.then_some(Cause { part: Part::Frontier, name: "clock", says, seconds, grave });
         }
         let at_work = self.at_work.iter().min_by_key(|at_work| at_work.epoch).map_or_else(
@@ -128,7 +128,7 @@ impl Look {
             |AtWork { stage, worker, .. }| format!(": `{stage}` of worker {worker} is at it"),
         );
         let says = format!(
-            "what was read in epoch {frontier} is not derived after {stands} s; {} was closed last{at_work}",
+            "what was read in epoch {frontier} is not derived after {stands}; {} was closed last{at_work}",
             self.closed
         );
         Some(Cause { part: Part::Frontier, name: "operator", says, seconds, grave })
@@ -153,7 +153,7 @@ impl Look {
 
 /// What is said of a worker that does not turn.
 pub fn does_not_turn(worker: usize, time: Duration) -> String {
-    format!("worker {worker} has not turned for {} s", time.as_secs())
+    format!("worker {worker} has not turned for {}", about_time(time))
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
         assert!(not_ready(&Look { paused: Some(9 * SECOND), ..look() }).is_empty(), "that passes");
         assert_eq!(Look { frontier: (u64::MAX, 12 * SECOND), ..behind.clone() }.causes(), [], "all is done");
         let paused = Look { paused: Some(11 * SECOND), ..behind };
-        assert!(not_ready(&paused).starts_with("reading is paused for 11 s: 5 bytes wait"));
+        assert!(not_ready(&paused).starts_with("reading is paused for 11 s: 5 B wait"));
         let commit = Look { committing: Some((4, 11 * SECOND, true)), ..paused };
         assert!(first(&commit).says.starts_with("commit 4 itself has been on its way to the store for 11 s"));
         assert!(not_ready(&commit).starts_with("reading is paused"), "a slow store alone does not make it unready");

@@ -33,7 +33,7 @@ use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, IntGauge, IntGau
 use crate::columns::tables::Reason;
 use crate::error::RunError;
 use crate::lake::history::Live;
-use crate::lake::history::commit::{Commit, Ledger};
+use crate::lake::history::commit::{Commit, Ledger, Tidy, TidyKind};
 
 /// The metrics of one process. Rows and dead letters are counted when they are committed, on process 0.
 pub struct Metrics {
@@ -65,6 +65,7 @@ pub struct Metrics {
     sealed: IntGaugeVec,
     /// Files that have become others, bytes of those, and seconds that it took.
     packed: (IntCounter, IntCounter, Counter),
+    dropped: IntCounterVec,
     /// Commits that the Delta logs do not have yet.
     pub delta_lag: IntGauge,
     /// Rows of derived tables that this process has taken back.
@@ -141,6 +142,11 @@ impl Metrics {
                 make.counter("citystream_packed_bytes_total", "Bytes of the files that were made of them")?,
                 make.seconds("citystream_packing_seconds_total", "Time that it took to pack files, rests included")?,
             ),
+            dropped: make.counters(
+                "citystream_dropped_rows_total",
+                "Rows that commits of this process took out of a table, as they are kept no longer or are erased",
+                &["table", "reason"],
+            )?,
             delta_lag: make.gauge("citystream_delta_lag_commits", "Commits that not all Delta logs have yet")?,
             corrections: make.counter(
                 "citystream_corrections_total",
@@ -196,6 +202,14 @@ impl Metrics {
             for (outcome, count) in OUTCOMES.iter().zip([on_time, late, expired, duplicate, dead]) {
                 self.records.with_label_values(&[topic.name(), outcome]).inc_by(*count);
             }
+        }
+        for Tidy { what, table, rows_removed, rows_added, .. } in &commit.tidy {
+            let reason = match what {
+                TidyKind::Pack => continue,
+                TidyKind::Keep => "retention",
+                TidyKind::Erase => "erasure",
+            };
+            self.dropped.with_label_values(&[table, reason]).inc_by(rows_removed.saturating_sub(*rows_added));
         }
         commit.positions.iter().for_each(|p| self.position(p));
         let holding = Holding::of(self.policy, &commit.positions);

@@ -54,7 +54,7 @@ fn commit() -> Commit {
         added: BTreeMap::new(),
         removed: BTreeMap::new(),
         origin: None,
-        tidy: Vec::new(),
+        tidy: vec![tidy(TidyKind::Pack), tidy(TidyKind::Keep), tidy(TidyKind::Erase)],
         pin: None,
         packed: None,
         collected: None,
@@ -64,6 +64,13 @@ fn commit() -> Commit {
         alerts: Vec::new(),
         told: None,
     }
+}
+
+/// What took ten rows of a table and left four.
+fn tidy(what: TidyKind) -> Tidy {
+    let (removed, added) = (Vec::new(), Vec::new());
+    let table = "raw_gps".to_owned();
+    Tidy { what, table, removed, added, rows_removed: 10, rows_added: 4, request: None, expired: None, erased: None }
 }
 
 #[test]
@@ -99,6 +106,8 @@ fn everything_is_there_to_be_scraped() {
         "citystream_horizon_lag_seconds 4",
         "citystream_horizon_holder{partition=\"3\",topic=\"gps\"} 1",
         "citystream_lag_offsets{partition=\"1\",topic=\"weather\"} 17",
+        "citystream_dropped_rows_total{reason=\"retention\",table=\"raw_gps\"} 6",
+        "citystream_dropped_rows_total{reason=\"erasure\",table=\"raw_gps\"} 6",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
     }
