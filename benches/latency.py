@@ -27,6 +27,7 @@ from confluent_kafka import Producer
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FILLED = 2_000_000
 EVERY = 0.02
+MOST = 2000
 STEP = 2  # seconds between two reports of a vehicle of the load, of five records each
 PATIENCE = 60  # seconds for the last to be seen
 PLACE = "60.0,10.0"
@@ -70,6 +71,7 @@ def frames(port, seen, ready):
 def canvas(chromium, port):
     """A page of the box in a browser, once it follows."""
     folder = os.path.join(ROOT, "target/page")
+    os.makedirs(folder, exist_ok=True)
     shutil.copy(os.path.join(ROOT, "benches/canvas.mjs"), folder)
     page = subprocess.Popen(["node", "canvas.mjs", str(port), chromium, BOX], cwd=folder, text=True,
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -125,7 +127,7 @@ def measured(args, folder):
     rate = args.load * most
     port = fresh_port()
     run = citystream(*reading, "--lake", os.path.join(folder, "lake"), "--from", "latest", "--listen", f"127.0.0.1:{port}")
-    load = None
+    load = page = None
     try:
         serve(port)
         load = citystream("simulate", *kafka, "--vehicles", int(rate * STEP / 5), "--step", f"{STEP}s", "--time-scale", 1, "-q")
@@ -141,7 +143,7 @@ def measured(args, folder):
         time.sleep(5 if page else 0)
         shown = {"frame": seen, "canvas": drawn(page)} if page else {"frame": seen}
     finally:
-        for process in filter(None, (load, run)):
+        for process in filter(None, (page, load, run)):
             process.terminate()
             process.wait()
     return most, rate, sent, shown
@@ -156,6 +158,8 @@ def main():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--canvas", metavar="CHROMIUM")
     args = parser.parse_args()
+    if args.canvas and args.seconds / EVERY > MOST:
+        parser.error(f"with --canvas no more than --seconds {MOST * EVERY:.0f}: the page shows no more than {MOST} vehicles")
     with tempfile.TemporaryDirectory() as folder:
         most, rate, sent, shown = measured(args, folder)
     print(f"at most {most:,.0f} records/s; load {rate:,.0f} records/s, {args.workers} workers, epochs of {args.epoch}")

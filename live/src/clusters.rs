@@ -83,9 +83,10 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Takes changes of levels, in order; `None` is no level any more. Returns what has changed of the clusters.
+    /// Takes changes of levels, the last of a cell counts; `None` is no level any more. Returns what has changed of the clusters.
     pub fn update(&mut self, changes: impl IntoIterator<Item = (u64, Option<Congestion>)>) -> Vec<(Cluster, isize)> {
         let (mut seeds, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        let changes: BTreeMap<u64, Option<Congestion>> = changes.into_iter().collect();
         for (cell, level) in changes {
             let level = level.filter(|it| it.level >= CONGESTED);
             let held = match level {
@@ -146,6 +147,7 @@ impl Clusters {
         reached
     }
 
+    /// The cells beside one, which a congested cell knows.
     fn beside(&self, cell: u64) -> Beside {
         self.congested.get(&cell).map_or_else(|| beside(cell), |held| held.beside)
     }
@@ -174,4 +176,21 @@ fn beside(cell: u64) -> Beside {
     let disk = CellIndex::try_from(cell).map(|cell| cell.grid_disk::<Vec<_>>(1)).unwrap_or_default();
     let mut found = disk.into_iter().map(u64::from).filter(|near| *near != cell);
     std::array::from_fn(|_| found.next().unwrap_or(cell))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use h3o::Resolution;
+
+    use super::*;
+
+    #[test]
+    fn a_cell_has_six_beside_it_or_five() {
+        let around = |cell: u64| beside(cell).into_iter().filter(|near| *near != cell).collect::<BTreeSet<_>>().len();
+        let pentagon = Resolution::Eight.pentagons().next().unwrap();
+        assert_eq!(around(pentagon.into()), 5);
+        assert_eq!(around(pentagon.grid_disk::<Vec<_>>(2).into_iter().next_back().unwrap().into()), 6);
+        assert_eq!(around(0), 0, "no cell");
+    }
 }

@@ -1,6 +1,6 @@
 //! What leaves for whoever watches: a frame an epoch, on worker 0.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use citystream_dataflows::time::by_epoch::{ByEpoch, first_open};
@@ -16,7 +16,7 @@ use crate::standing::{Command, Standing};
 use crate::updates::Update;
 use crate::worst::SHOWN;
 
-/// What an epoch has changed of a view. What is in both has another row now.
+/// What an epoch has changed of a view: first `gone` goes, then `come` comes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// What went.
@@ -31,19 +31,16 @@ impl Changes {
         let gone = self.gone.iter().map(|key| (*key, None));
         gone.chain(self.come.iter().map(|row| (row.key(), Some(row)))).collect()
     }
-
-    fn overlay(&mut self, later: Changes) {
-        let gone: BTreeSet<Key> = later.gone.iter().copied().collect();
-        self.come.retain(|row| !gone.contains(&row.key()));
-        self.gone.extend(later.gone);
-        self.come.extend(later.come);
-    }
 }
 
 impl FromIterator<(Key, Option<Row>)> for Changes {
+    /// All keys go, and those that have a row come again.
     fn from_iter<I: IntoIterator<Item = (Key, Option<Row>)>>(changes: I) -> Changes {
         let mut made = Changes::default();
-        changes.into_iter().for_each(|(key, row)| row.map_or_else(|| made.gone.push(key), |row| made.come.push(row)));
+        for (key, row) in changes {
+            made.gone.push(key);
+            made.come.extend(row);
+        }
         made
     }
 }
@@ -68,17 +65,6 @@ pub struct Frame {
     pub installed: Vec<(u32, Option<Arc<str>>)>,
     /// The changes of each view that has some.
     pub views: BTreeMap<ViewId, Changes>,
-}
-
-impl Frame {
-    /// Changes that a later frame has come after: what it says of a key counts.
-    pub fn overlay(&mut self, later: Frame) {
-        (self.epoch, self.horizon) = (later.epoch, later.horizon);
-        self.installed.extend(later.installed);
-        for (view, changes) in later.views {
-            self.views.entry(view).or_default().overlay(changes);
-        }
-    }
 }
 
 /// What has come of an epoch that is not whole.

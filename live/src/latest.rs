@@ -22,11 +22,11 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use crate::rows::{Flow, Place, Vehicle};
 use crate::updates::Update;
 
-/// The row of a record; of each key the latest counts.
-pub trait Record: ExchangeData + Copy + Eq {
+/// A row of which, by key, the latest counts.
+pub trait Stamped: ExchangeData + Copy + Eq {
     /// What it is about.
     type Key: Copy + Debug + Eq + Hash + 'static;
-    /// What the row after it needs of it.
+    /// What is held of a row that another has come after.
     type Mark: Copy + 'static;
 
     /// What it is about.
@@ -41,7 +41,7 @@ pub trait Record: ExchangeData + Copy + Eq {
     fn settled(self, before: Option<Self::Mark>, replaced: Option<Self>) -> Self;
 }
 
-impl Record for Vehicle {
+impl Stamped for Vehicle {
     type Key = TextId;
     type Mark = Place;
 
@@ -66,7 +66,7 @@ impl Record for Vehicle {
     }
 }
 
-impl Record for Flow {
+impl Stamped for Flow {
     type Key = u64;
     type Mark = ();
 
@@ -90,7 +90,7 @@ impl Record for Flow {
 }
 
 /// The rows that are the latest; see the module.
-pub fn latest<'scope, R: Record>(
+pub fn latest<'scope, R: Stamped>(
     name: &str,
     closes: Closes<'scope>,
     rows: StreamVec<'scope, Epoch, R>,
@@ -101,7 +101,7 @@ pub fn latest<'scope, R: Record>(
         .rows
 }
 
-struct Latest<R: Record> {
+struct Latest<R: Stamped> {
     rows: Inbox<R>,
     held: IdMap<R::Key, Held<R>>,
     /// Keys of which the row may change at the next close, with what was shown of them.
@@ -111,7 +111,8 @@ struct Latest<R: Record> {
 }
 
 /// What is held of a key.
-struct Held<R: Record> {
+struct Held<R: Stamped> {
+    /// As it is shown, while the key is not touched.
     latest: Option<R>,
     before: Option<(Stamp, R::Mark)>,
     /// The earliest minute under which it is listed.
@@ -119,10 +120,10 @@ struct Held<R: Record> {
     is_touched: bool,
 }
 
-impl<R: Record> Held<R> {
+impl<R: Stamped> Held<R> {
     const NONE: Held<R> = Held { latest: None, before: None, minute: Micros::MAX, is_touched: false };
 
-    /// Takes a row in; it or the one that it follows is the one before.
+    /// Takes a row in. The later of those that are not the latest is the one before.
     fn add(&mut self, row: R) {
         let older = match self.latest {
             Some(latest) if latest.stamp() >= row.stamp() => Some(row),
@@ -151,7 +152,7 @@ impl<R: Record> Held<R> {
     }
 }
 
-impl<R: Record> Latest<R> {
+impl<R: Stamped> Latest<R> {
     fn take(&mut self, row: R) {
         let (key, minute) = (row.key(), window(row.stamp().time, MINUTE));
         let held = self.held.entry(key).or_insert(Held::NONE);
@@ -180,13 +181,13 @@ impl<R: Record> Latest<R> {
 }
 
 /// Notes that the row of a key may change, with what is shown of it so far.
-fn touch<R: Record>(touched: &mut Vec<(R::Key, Option<R>)>, key: R::Key, held: &mut Held<R>) {
+fn touch<R: Stamped>(touched: &mut Vec<(R::Key, Option<R>)>, key: R::Key, held: &mut Held<R>) {
     if !std::mem::replace(&mut held.is_touched, true) {
         touched.push((key, held.latest));
     }
 }
 
-impl<R: Record> Stage for Latest<R> {
+impl<R: Stamped> Stage for Latest<R> {
     const NAME: &'static str = "latest";
     type Row = Update<R>;
     type Side = ();
@@ -205,7 +206,11 @@ impl<R: Record> Stage for Latest<R> {
             self.expire(window(horizon, MINUTE));
         }
         while *fuel > 0 {
-            let Some((key, was)) = self.touched.pop() else { return true };
+            let Some((key, was)) = self.touched.pop() else {
+                // Given back: the first epoch may touch all keys there are.
+                self.touched = Vec::new();
+                return true;
+            };
             let Some(held) = self.held.get_mut(&key) else { continue };
             held.is_touched = false;
             let now = held.settle(was);
@@ -224,6 +229,7 @@ impl<R: Record> Stage for Latest<R> {
     fn tell(&self, balance: &mut Balance) {
         let mut held = Amount::in_map::<(R::Key, Held<R>)>(self.held.len());
         held += Amount::bytes(self.held.len() * size_of::<R::Key>());
+        held += Amount::bytes(self.touched.capacity() * size_of::<(R::Key, Option<R>)>());
         balance.set(Kind::Live, held);
     }
 }

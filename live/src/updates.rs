@@ -10,7 +10,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 /// An update of a collection.
 pub type Update<D> = (D, Epoch, isize);
 
-/// What changes of an epoch: what goes, and what comes.
+/// What an epoch changes: removals, and what comes.
 pub struct Changed<D> {
     gone: Vec<(D, isize)>,
     come: Vec<(D, isize)>,
@@ -29,7 +29,7 @@ impl<D> Changed<D> {
 }
 
 impl<D> Changed<D> {
-    /// What goes comes first.
+    /// Removals first.
     pub fn iter(&self) -> impl Iterator<Item = &(D, isize)> {
         self.gone.iter().chain(&self.come)
     }
@@ -39,7 +39,7 @@ impl<D> IntoIterator for Changed<D> {
     type Item = (D, isize);
     type IntoIter = std::iter::Chain<std::vec::IntoIter<(D, isize)>, std::vec::IntoIter<(D, isize)>>;
 
-    /// What goes comes first.
+    /// Removals first.
     fn into_iter(self) -> Self::IntoIter {
         self.gone.into_iter().chain(self.come)
     }

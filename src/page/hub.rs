@@ -263,7 +263,7 @@ impl Hub {
         drop(state);
         let all = |((view, _), mut rows): (&Named, Vec<Row>)| {
             let mut encoder = Encoder::default();
-            rows.sort_unstable();
+            rows.sort_unstable_by_key(Row::key);
             if let Some(names) = &names {
                 rows.iter().for_each(|row| add(&mut encoder, (&row.key(), Some(row)), None, names));
             }
@@ -289,7 +289,7 @@ impl Hub {
         let known = known.map(|(name, value)| (name.to_owned(), value)).into();
         let names = state.names.clone()?;
         drop(state);
-        rows.sort_unstable();
+        rows.sort_unstable_by_key(Row::key);
         Some(OfKind { kind, rows, names, known })
     }
 

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use citystream_dataflows::records::hash::IdHasher;
 use citystream_live::rows::{Key, Row};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// Rows with different keys.
 #[derive(Default)]
@@ -30,9 +31,9 @@ impl Rows {
     /// Puts a row in the place of the one with its key.
     pub fn insert(&mut self, row: Row) {
         let key = row.key();
-        match self.0.find_mut(hash(&key), |row| row.key() == key) {
-            Some(held) => *held = row,
-            None => drop(self.0.insert_unique(hash(&key), row, |row| hash(&row.key()))),
+        match self.0.entry(hash(&key), |row| row.key() == key, |row| hash(&row.key())) {
+            Entry::Occupied(mut held) => *held.get_mut() = row,
+            Entry::Vacant(place) => drop(place.insert(row)),
         }
     }
 

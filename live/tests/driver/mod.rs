@@ -147,11 +147,11 @@ fn show(ran: &Mutex<Ran>, frame: Frame) {
             ViewId::Standing(number) => standing.get_mut(&number),
         };
         let Some(rows) = rows else { continue };
-        for (key, row) in changes.by_key() {
-            match row {
-                Some(row) => drop(rows.insert(key, *row)),
-                None => assert!(rows.remove(&key).is_some(), "{view:?}: {key:?} goes, and was not there"),
-            }
+        for key in changes.gone {
+            assert!(rows.remove(&key).is_some(), "{view:?}: {key:?} goes, and was not there");
+        }
+        for row in changes.come {
+            assert!(rows.insert(row.key(), row).is_none(), "{view:?}: {row:?} comes, and another is there");
         }
     }
     ran.states.insert(frame.epoch, state);

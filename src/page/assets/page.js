@@ -120,8 +120,8 @@ function search(views, text) {
   return null;
 }
 
-/** Waits for the first paint: what takes long to begin does not hold it up. */
-const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+/** Waits for the first paint, of a page that is seen: what takes long to begin does not hold it up. */
+const painted = () => new Promise((done) => (document.hidden ? done() : requestAnimationFrame(() => setTimeout(done))));
 
 async function begin() {
   await painted();

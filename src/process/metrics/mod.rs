@@ -142,11 +142,7 @@ impl Metrics {
                 make.counter("citystream_packed_bytes_total", "Bytes of the files that were made of them")?,
                 make.seconds("citystream_packing_seconds_total", "Time that it took to pack files, rests included")?,
             ),
-            dropped: make.counters(
-                "citystream_dropped_rows_total",
-                "Rows that commits of this process took out of a table, as they are kept no longer or are erased",
-                &["table", "reason"],
-            )?,
+            dropped: make.counters("citystream_dropped_rows_total", "Rows taken out of a table", &["table", "reason"])?,
             delta_lag: make.gauge("citystream_delta_lag_commits", "Commits that not all Delta logs have yet")?,
             corrections: make.counter(
                 "citystream_corrections_total",
