@@ -26,9 +26,7 @@ impl<D> Changed<D> {
     fn push(&mut self, data: D, diff: isize) {
         if diff < 0 { self.gone.push((data, diff)) } else { self.come.push((data, diff)) }
     }
-}
 
-impl<D> Changed<D> {
     /// Removals first.
     pub fn iter(&self) -> impl Iterator<Item = &(D, isize)> {
         self.gone.iter().chain(&self.come)
