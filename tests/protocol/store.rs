@@ -2,7 +2,8 @@
 //! the client has gone, conflicts where nothing is, 500, objects that a listing does not show yet, deletions that stop half
 //! way, calls that take very long. What it does and when is told to the history.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub(crate) struct Store {
     inner: Arc<InMemory>,
     world: World,
     /// When each object was written, in milliseconds.
-    written: Arc<Mutex<HashMap<Path, i64>>>,
+    written: Arc<Mutex<BTreeMap<Path, i64>>>,
 }
 
 /// What becomes of a call.
@@ -141,6 +142,28 @@ impl Store {
         Ok(found.into_iter().map(|meta| self.dated(meta)).collect())
     }
 
+    /// The same behind an offset. What is before it is not looked at: of a long log that would be most of the time.
+    async fn listed_after(&self, prefix: Path, offset: Path) -> Result<Vec<ObjectMeta>> {
+        if self.gate().await {
+            return Err(failed("500"));
+        }
+        let paths: Vec<Path> = {
+            let written = self.written.lock().expect("nobody panicked");
+            let behind = written.range((Excluded(offset.max(prefix.clone())), Unbounded)).map(|(path, _)| path);
+            let below = behind.take_while(|path| path.as_ref().starts_with(prefix.as_ref()));
+            below.filter(|path| path.prefix_matches(&prefix)).cloned().collect()
+        };
+        let mut found = Vec::new();
+        for path in paths {
+            match self.inner.head(&path).await {
+                Ok(meta) => found.push(self.dated(meta)),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
     /// Deletes one of several; `breaks`: the call ends here, before it or after it.
     async fn delete_one(&self, path: Path, breaks: bool) -> Result<Path> {
         if breaks && self.world.chance(0.5) {
@@ -238,6 +261,14 @@ impl ObjectStore for Store {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
         async move { store.listed(prefix).await }
+            .map_ok(|found| futures::stream::iter(found.into_iter().map(Ok)))
+            .try_flatten_stream()
+            .boxed()
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix, offset) = (self.clone(), prefix.cloned().unwrap_or_default(), offset.clone());
+        async move { store.listed_after(prefix, offset).await }
             .map_ok(|found| futures::stream::iter(found.into_iter().map(Ok)))
             .try_flatten_stream()
             .boxed()
