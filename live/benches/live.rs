@@ -4,7 +4,7 @@
 //! cargo bench --profile release -p citystream-live --bench live [-- VEHICLES [PINGS [VIEWS]]]
 //! ```
 //!
-//! 200,000 vehicles in 19,441 cells; each epoch has 1,100 pings and as many traffic records, and so many standing views follow
+//! 200,000 vehicles in 120 by 120 km; each epoch has 1,100 pings and as many traffic records, and so many standing views follow
 //! it (areas of all sizes, speeds, ratios, clusters). Two figures: with what the caches keep from epoch to epoch, and with caches
 //! that other work has taken meanwhile, as it is in a run. One thread, medians of 200 epochs; the hub is not in it.
 #![allow(clippy::expect_used, clippy::print_stdout, missing_docs)]
@@ -162,7 +162,7 @@ impl Load {
         let of = self.below(1 << 20);
         let at = self.place(of);
         let reading = |value: u64| Reading::new(value as f64);
-        // A cell in ten has another level than at the record before.
+        // The level of few cells changes with each record: of those whose speed is near a threshold.
         let (current, free_flow) = (reading(10 + (spread(cells(at).0) % 36) + self.below(5)), reading(50));
         let stamp = Stamp { time, partition: 0, offset };
         let source = Some(Source::Live);

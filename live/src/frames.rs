@@ -75,11 +75,15 @@ struct Waiting {
     commands: Vec<Command>,
 }
 
-impl Waiting {
-    /// Takes updates of one view.
-    fn take<'a>(&mut self, view: ViewId, updates: impl Iterator<Item = (&'a Row, isize)>) {
-        let Changes { gone, come } = self.views.entry(view).or_default();
-        updates.for_each(|(row, diff)| if diff < 0 { gone.push(row.key()) } else { come.push(*row) });
+/// Takes updates, of which each has a view and a row. Those of one view come in runs, so that it is looked for once a run.
+fn take<D>(waiting: &mut ByEpoch<Waiting>, updates: &[Update<D>], of: impl Fn(&D) -> (ViewId, &Row)) {
+    for run in updates.chunk_by(|(one, epoch, _), (next, at, _)| epoch == at && of(one).0 == of(next).0) {
+        let (first, epoch, _) = &run[0];
+        let Changes { gone, come } = waiting.at(*epoch).views.entry(of(first).0).or_default();
+        for (data, _, diff) in run {
+            let (_, row) = of(data);
+            if *diff < 0 { gone.push(row.key()) } else { come.push(*row) }
+        }
     }
 }
 
@@ -112,21 +116,9 @@ pub fn frames(inputs: Inputs<'_>, mut send: impl FnMut(Frame) + 'static) {
     builder.build(move |_| {
         let mut waiting: ByEpoch<Waiting> = ByEpoch::default();
         move |frontiers| {
-            changes.for_each(|_, batch| {
-                let view = |row: &Row| row.key().view();
-                for run in batch.chunk_by(|(row, epoch, _), (next, at, _)| epoch == at && view(row) == view(next)) {
-                    let (row, epoch, _) = &run[0];
-                    let updates = run.iter().map(|(row, _, diff)| (row, *diff));
-                    waiting.at(*epoch).take(ViewId::BuiltIn(view(row)), updates);
-                }
-            });
-            standing.for_each(|_, batch| {
-                for run in batch.chunk_by(|((view, _), epoch, _), ((next, _), at, _)| (epoch, view) == (at, next)) {
-                    let ((view, _), epoch, _) = &run[0];
-                    let updates = run.iter().map(|((_, row), _, diff)| (row, *diff));
-                    waiting.at(*epoch).take(ViewId::Standing(*view), updates);
-                }
-            });
+            let built_in = |row: &Row| ViewId::BuiltIn(row.key().view());
+            changes.for_each(|_, batch| take(&mut waiting, batch, |row| (built_in(row), row)));
+            standing.for_each(|_, batch| take(&mut waiting, batch, |(number, row)| (ViewId::Standing(*number), row)));
             commands.for_each(|time, batch| {
                 let Some(epoch) = time.least() else { return };
                 waiting.at(*epoch).commands.append(batch);

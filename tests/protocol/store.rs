@@ -54,6 +54,13 @@ fn failed(why: &str) -> Error {
     Error::Generic { store: "simulated", source: why.to_owned().into() }
 }
 
+/// What a listing finds, as a stream.
+fn one_by_one(
+    listing: impl Future<Output = Result<Vec<ObjectMeta>>> + Send + 'static,
+) -> BoxStream<'static, Result<ObjectMeta>> {
+    listing.map_ok(|found| futures::stream::iter(found.into_iter().map(Ok))).try_flatten_stream().boxed()
+}
+
 impl Store {
     /// A copy of what is in a store, in another world.
     pub(crate) fn copy_of(&self, world: &World) -> Store {
@@ -260,18 +267,12 @@ impl ObjectStore for Store {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
-        async move { store.listed(prefix).await }
-            .map_ok(|found| futures::stream::iter(found.into_iter().map(Ok)))
-            .try_flatten_stream()
-            .boxed()
+        one_by_one(async move { store.listed(prefix).await })
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix, offset) = (self.clone(), prefix.cloned().unwrap_or_default(), offset.clone());
-        async move { store.listed_after(prefix, offset).await }
-            .map_ok(|found| futures::stream::iter(found.into_iter().map(Ok)))
-            .try_flatten_stream()
-            .boxed()
+        one_by_one(async move { store.listed_after(prefix, offset).await })
     }
 
     fn list_with_delimiter<'a, 'b, 't>(&'a self, prefix: Option<&'b Path>) -> BoxFuture<'t, Result<ListResult>>
