@@ -72,12 +72,14 @@ pub struct Wanted {
     most: Option<usize>,
     /// How many vehicles are in the area, if they are more.
     crowd: Option<usize>,
+    /// When they were counted.
+    counted: Option<Instant>,
 }
 
 impl Wanted {
     /// These views, of what is on the map only what is in the area, and no vehicles if there are more in it.
     pub fn new(views: Vec<Named>, area: Option<Area>, most: Option<usize>) -> Wanted {
-        Wanted { views, area, most, crowd: None }
+        Wanted { views, area, most, crowd: None, counted: None }
     }
 
     /// Whether a row is where it is wanted.
@@ -95,6 +97,8 @@ impl Wanted {
     }
 }
 
+/// How often it is counted whether the vehicles in sight are a crowd.
+const COUNTED_EVERY: Duration = Duration::from_secs(5);
 const VEHICLES: ViewId = ViewId::BuiltIn(View::Vehicles);
 
 /// See the module.
@@ -253,7 +257,7 @@ impl Hub {
     /// All rows of views at one epoch.
     pub fn snapshot(&self, wanted: &mut Wanted, why: &str) -> (String, Place) {
         let state = self.state();
-        wanted.crowd = state.crowd(wanted);
+        state.count(wanted);
         let at = Place { claim: state.claim, epoch: state.epoch };
         let head = state.head(at.epoch, state.horizon, wanted, Some(why));
         // Copied, so that nobody waits for the text to be made.
@@ -295,7 +299,11 @@ impl Hub {
 
     /// What follows for who is at a place, or comes anew.
     pub fn next(&self, wanted: &mut Wanted, place: Option<Place>) -> Next {
-        let why = match self.resume(wanted, place) {
+        let follows = match place {
+            Some(_) if self.is_other_crowd(wanted) => Err("a crowd may have come or gone"),
+            _ => self.resume(wanted, place),
+        };
+        let why = match follows {
             Ok(next) => return next,
             Err(why) => why,
         };
@@ -303,9 +311,16 @@ impl Hub {
         Next::Event("snapshot", text, place)
     }
 
-    /// Looks how many vehicles there are where a subscriber looks, who has gone on from another subscription.
-    pub fn look(&self, wanted: &mut Wanted) {
-        wanted.crowd = self.state().crowd(wanted);
+    /// Whether vehicles are to be left out that a subscriber has, or it lacks some, as far as is known: who goes on from
+    /// another subscription may have either. It is counted now and then.
+    fn is_other_crowd(&self, wanted: &mut Wanted) -> bool {
+        let is_known = wanted.counted.is_some();
+        if wanted.most.is_none() || wanted.counted.is_some_and(|counted| counted.elapsed() < COUNTED_EVERY) {
+            return false;
+        }
+        let was_crowd = wanted.crowd.is_some();
+        self.state().count(wanted);
+        !is_known || wanted.crowd.is_some() != was_crowd
     }
 
     /// The frame after a place, or why there is none.
@@ -338,9 +353,16 @@ impl Hub {
 impl State {
     /// How many vehicles there are where a subscriber looks, if they are more than it wants.
     fn crowd(&self, wanted: &Wanted) -> Option<usize> {
-        let (area, most) = (wanted.area.as_ref()?, wanted.most?);
-        let places = self.views.get(&VEHICLES)?.rows.iter().filter_map(place);
-        Some(places.filter(|place| area.has(*place)).count()).filter(|count| *count > most)
+        let most = wanted.most.filter(|_| wanted.views.iter().any(|(id, _)| *id == VEHICLES))?;
+        // It has to fall by a tenth, so that it does not come and go with a vehicle.
+        let most = if wanted.crowd.is_some() { most - most / 10 } else { most };
+        let shown = self.views.get(&VEHICLES)?.rows.iter().filter(|row| wanted.shows(row));
+        Some(shown.count()).filter(|count| *count > most)
+    }
+
+    /// Counts, for now.
+    fn count(&self, wanted: &mut Wanted) {
+        (wanted.crowd, wanted.counted) = (self.crowd(wanted), Some(Instant::now()));
     }
 
     /// What is said of all views; who sees a part of them is told how many rows there are.
@@ -348,7 +370,7 @@ impl State {
         let horizon = Value::from(horizon.map(time));
         let mut head = format!("\"epoch\":{epoch},\"horizon\":{horizon}");
         why.iter().for_each(|why| head += &format!(",\"why\":\"{why}\""));
-        if wanted.area.is_some() {
+        if wanted.area.is_some() || wanted.most.is_some() {
             let count = |(id, name): &Named| Some((name.to_string(), self.views.get(id)?.rows.len().into()));
             let counts: serde_json::Map<String, Value> = wanted.views.iter().filter_map(count).collect();
             head += &format!(",\"rows\":{},\"crowded\":{}", Value::from(counts), Value::from(wanted.crowd));

@@ -164,6 +164,41 @@ fn only_what_is_in_sight_is_sent_and_a_crowd_is_counted() {
     let crowded = next(None);
     assert_eq!((keys(&crowded).len(), &crowded["crowded"]), (0, &3.into()));
     hub.publish(vehicles(4, &[(1, Some(11))]));
-    assert_eq!(keys(&next(at(7, 3))).len(), 0, "until it asks for another area");
+    assert_eq!(keys(&next(at(7, 3))).len(), 0, "until it is counted again");
+    let mut anywhere = Wanted::new(all_of(&hub, "vehicles").views, None, Some(2));
+    let (all, _) = hub.snapshot(&mut anywhere, "first");
+    let all: Value = serde_json::from_str(&all).unwrap();
+    assert_eq!((keys(&all).len(), &all["crowded"]), (0, &3.into()), "also before it says where it looks");
     drop(watch);
+}
+
+#[test]
+fn a_crowd_is_counted_now_and_then_and_does_not_come_and_go_with_a_vehicle() {
+    let rows = |there: u128| (1..=21).map(|id| (id, Some(if id <= there { 10 } else { 50 }))).collect::<Vec<_>>();
+    let hub = hub([vehicles(1, &rows(20))]);
+    let watch = hub.watch();
+    let mut wanted = Wanted::new(all_of(&hub, "vehicles").views, "9,9,12,12".parse().ok(), Some(20));
+    let (mut place, mut epoch) = (None, 1);
+    let mut next = |there| {
+        if place.is_some() {
+            epoch += 1;
+            hub.publish(vehicles(epoch, &rows(there)));
+            wanted.counted = wanted.counted.and_then(|counted| counted.checked_sub(COUNTED_EVERY));
+        }
+        let Next::Event(kind, text, reached) = hub.next(&mut wanted, place) else { panic!("nothing follows") };
+        place = Some(reached);
+        (kind, serde_json::from_str::<Value>(&text).unwrap()["crowded"].as_u64())
+    };
+    assert_eq!(next(20), ("snapshot", None));
+    assert_eq!(next(20), ("changes", None));
+    assert_eq!(next(21), ("snapshot", Some(21)));
+    assert_eq!(next(19), ("changes", Some(19)), "in the band it is one");
+    assert_eq!(next(18), ("snapshot", None));
+    assert_eq!(next(20), ("changes", None), "in the band it is none");
+    drop(watch);
+    let mut other = Wanted::new(all_of(&hub, "vehicles").views, None, Some(20));
+    assert!(matches!(hub.next(&mut other, place), Next::Event("snapshot", ..)), "what it has is not known");
+    let mut cells = Wanted::new(all_of(&hub, "cells").views, None, Some(0));
+    hub.snapshot(&mut cells, "first");
+    assert_eq!(cells.crowd, None, "who asks for no vehicles");
 }

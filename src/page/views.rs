@@ -61,12 +61,12 @@ pub fn router(site: Site, api: Router) -> Router {
     };
     let page = match site.elsewhere {
         Some(text) => get(move || async move { text }),
-        None => get(|| async { asset("index.html") }),
+        None => get(|asked: HeaderMap| async move { asset("index.html", &asked) }),
     };
     let login = Router::new().route("/login", post(login)).layer(DefaultBodyLimit::max(LONGEST_FORM));
     let page = Router::new()
         .route("/", page)
-        .route("/assets/{*path}", get(|Path(path): Path<String>| async move { asset(&path) }))
+        .route("/assets/{*path}", get(|Path(path): Path<String>, asked: HeaderMap| async move { asset(&path, &asked) }))
         .merge(login.with_state(Arc::clone(&access)));
     api.merge(views).merge(page).layer(from_fn_with_state(access, guard))
 }
@@ -109,12 +109,11 @@ async fn changes(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
-    let mut wanted = wanted(&hub, &names, &uri)?;
+    let wanted = wanted(&hub, &names, &uri)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     // An id that is none is one of another run.
     let place = last.map(|id| id.parse().unwrap_or(Place { claim: u64::MAX, epoch: 0 }));
     let changed = hub.watch();
-    hub.look(&mut wanted);
     let subscriber = Subscriber { hub, wanted, place, changed };
     Ok(Sse::new(futures::stream::unfold(subscriber, Subscriber::next)).keep_alive(KeepAlive::default()))
 }

@@ -37,7 +37,7 @@ use crate::lake::store::Requests;
 use crate::page::{self, Hub, Site};
 use crate::process::metrics::{self, Metrics, Parts};
 use crate::process::source::Source;
-use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound};
+use crate::process::{Budget, Fatal, LakeAccess, Process, Reading, StateBound, allocator};
 use crate::standing::{Registry, Rules, Silences, rules};
 use graph::{Worker0, build};
 use start::{ClaimedLake, open_lake};
@@ -81,6 +81,7 @@ impl Run {
         let budget = for_rows(config.memory - queues, config.derives);
         let rows = Arc::new(Budget::new(budget));
         let state = Arc::new(StateBound::new(&held, config.state_memory));
+        runtime.spawn(allocator::give_back(Arc::clone(&held), config.memory));
         lake.requests().into_iter().flat_map(Requests::collectors).for_each(|requests| metrics.register(requests));
         metrics.health.watch(Parts {
             budget: Arc::clone(&rows),

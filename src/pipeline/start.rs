@@ -96,6 +96,7 @@ pub fn open(
     process.metrics.claimed(state.seq);
     process.metrics.files(&state.files);
     process.hub.iter().for_each(|hub| hub.begin(state.seq));
+    process.metrics.stands_at(state.horizon);
     let topics = Topics::new(config.topics.clone(), state.topics.clone());
     let Plan { added, accepted } = plan(config, available, &state, &topics, catalog.as_ref())?;
     accepted.iter().for_each(|loss| tracing::warn!("{loss}"));
@@ -139,7 +140,8 @@ pub fn open(
         sinks.push(Box::new(sink));
         told
     });
-    let decisions = Decisions::new(process.alerts.rules.clone(), state.alerts.open());
+    let log_ahead = config.policy.lateness.saturating_add(config.policy.slack);
+    let decisions = Decisions::new(process.alerts.rules.clone(), log_ahead, state.alerts.open());
     let access = (process.lake.clone(), Arc::clone(&process.metrics));
     let compactor = config.compact.then(|| compactor(process, &state)).transpose()?;
     let packed = compactor.as_ref().map(Compactor::ready);

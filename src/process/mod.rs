@@ -1,5 +1,6 @@
 //! What the workers and tasks of one process share: the byte budget, the wish to stop, the first fatal error.
 
+pub mod allocator;
 pub mod backlog;
 mod cause;
 pub mod metrics;

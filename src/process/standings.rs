@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use citystream_dataflows::time::bindings::{Partition, Position, Standing};
 use citystream_dataflows::time::holding::Holding;
 use citystream_dataflows::time::{Micros, TimePolicy};
-use indicatif::HumanDuration;
 use serde::Serialize;
 
 use super::cause::{Cause, Part, seconds};
@@ -168,7 +167,7 @@ impl Holder {
     pub fn cause(&self, of: usize) -> Cause {
         let (partition, seconds) = (name(self.partition), about_time(self.seconds));
         let others = if of > 1 { format!(", and so do {} more", of - 1) } else { String::new() };
-        let behind = HumanDuration(Duration::from_secs(self.behind.max(0) as u64 / 1_000_000));
+        let behind = about_time(Duration::from_micros(self.behind.max(0) as u64));
         let (part, name, says) = match self.reason {
             Reason::Silent => (
                 Part::Horizon,

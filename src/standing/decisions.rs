@@ -1,5 +1,5 @@
 //! What becomes of alerts at a seal: a function of the rows that have changed since the last one, of what was decided until then,
-//! and of the horizon. No clock.
+//! of the horizon, and of how far it is behind the log. No clock.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,10 @@ pub type Touched = (usize, String, Option<Row>);
 pub struct Decisions {
     rules: Vec<Rule>,
     open: BTreeMap<(usize, String), Open>,
+    /// Those that no rule is about any more: over at the next seal.
+    let_go: Vec<Event>,
+    /// By how much the log is ahead of the horizon, at least.
+    log_ahead: Micros,
 }
 
 /// An alert that has begun.
@@ -34,15 +38,18 @@ struct Open {
 }
 
 impl Decisions {
-    /// Goes on from the alerts that a history leaves open. One that no rule is about any more is let go.
-    pub fn new<'a>(rules: Vec<Rule>, open: impl Iterator<Item = &'a Event>) -> Decisions {
-        let found = open.filter_map(|event| {
-            let rule = rules.iter().position(|rule| rule.name == event.alert)?;
+    /// Goes on from the alerts that a history leaves open. One that no rule is about any more is over. The log is ahead of the
+    /// horizon by `log_ahead` at least.
+    pub fn new<'a>(rules: Vec<Rule>, log_ahead: Micros, open: impl Iterator<Item = &'a Event>) -> Decisions {
+        let (mut found, mut let_go) = (BTreeMap::new(), Vec::new());
+        for event in open {
             let (is_raised, since, at) = (event.phase == Phase::Raised, event.since, event.at);
-            Some(((rule, event.key.clone()), Open { is_raised, since, at, value: None }))
-        });
-        let open = found.collect();
-        Decisions { rules, open }
+            match rules.iter().position(|rule| rule.name == event.alert) {
+                Some(rule) => drop(found.insert((rule, event.key.clone()), Open { is_raised, since, at, value: None })),
+                None => let_go.push(event.clone()),
+            }
+        }
+        Decisions { rules, open: found, let_go, log_ahead }
     }
 
     /// The rules.
@@ -64,7 +71,7 @@ impl Decisions {
 
     /// Decides.
     pub fn seal(&mut self, horizon: Micros, touched: Vec<Touched>) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events: Vec<Event> = self.let_go.drain(..).map(|event| without_rule(event, horizon)).collect();
         for (rule, key, row) in touched {
             events.extend(self.judge(horizon, rule, key, row));
         }
@@ -98,7 +105,7 @@ impl Decisions {
                 let is_raised = open.is_raised;
                 let phase = if is_raised { Phase::Cleared } else { Phase::Dropped };
                 let mut event = event(asked, &name.1, &Open { value, ..*open }, phase, horizon);
-                event.why = is_raised.then(|| why(row.as_ref(), open.at).to_owned());
+                event.why = is_raised.then(|| why(row.as_ref(), open.at.saturating_add(self.log_ahead)).to_owned());
                 self.open.remove(&name);
                 Some(event)
             }
@@ -110,21 +117,26 @@ impl Decisions {
     }
 }
 
-/// Why an alert is over that was raised at this horizon.
+/// Why an alert is over that was raised when the log was at this time.
+///
+/// A response that happened before that was not known then, as its record was late: had it come in time, nothing would have been
+/// raised. What vehicles, cells and clusters are changes with time: it was so, and is over.
 fn why(row: Option<&Row>, raised: Micros) -> &'static str {
-    let known_by = match row {
-        None => return "the row is gone",
-        Some(Row::Incident(row)) => row.responded,
-        Some(Row::Vehicle(row)) => Some(row.stamp.time),
-        Some(Row::Cell(row)) => row.flow.map(|flow| flow.stamp.time),
-        Some(Row::Cluster(_) | Row::Worst(_)) => None,
-    };
-    // What tells so now is of a time before it was raised: had it come in time, nothing would have been raised.
-    if known_by.is_some_and(|time| time <= raised) {
-        "a correction: it should not have been raised"
-    } else {
-        "it is over"
+    match row {
+        None => "the row is gone",
+        Some(Row::Incident(row)) if row.responded.is_some_and(|time| time <= raised) => {
+            "a correction: it should not have been raised"
+        }
+        Some(_) => "it is over",
     }
+}
+
+/// The end of an alert that no rule is about any more.
+fn without_rule(event: Event, horizon: Micros) -> Event {
+    let is_raised = event.phase == Phase::Raised;
+    let phase = if is_raised { Phase::Cleared } else { Phase::Dropped };
+    let why = is_raised.then(|| "the settings have no such alert any more".to_owned());
+    Event { phase, at: horizon, value: None, why, ..event }
 }
 
 fn event(rule: &Rule, key: &str, open: &Open, phase: Phase, at: Micros) -> Event {
@@ -163,7 +175,7 @@ mod tests {
     fn what_lasts_is_raised_once_and_cleared_once() {
         let rules =
             rule(json!({ "view": "clusters", "measure": "cells", "at_least": 3, "until_below": 2, "for": "5m" }));
-        let mut decisions = Decisions::new(rules, std::iter::empty());
+        let mut decisions = Decisions::new(rules, 0, std::iter::empty());
         let mut seal = |minute: i64, row: Option<Option<Row>>| {
             phases(&decisions.seal(minute * MINUTE, row.map(|row| (0, "1".to_owned(), row)).into_iter().collect()))
         };
@@ -180,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_need_not_last_is_raised_at_once() {
-        let mut decisions = Decisions::new(rule(json!({ "view": "clusters" })), std::iter::empty());
+        let mut decisions = Decisions::new(rule(json!({ "view": "clusters" })), 0, std::iter::empty());
         let events = decisions.seal(7, vec![(0, "1".to_owned(), jam(1))]);
         assert_eq!((phases(&events), events[0].value), (vec![Phase::Raised], None), "one step in a commit");
         let events = decisions.seal(8, vec![(0, "1".to_owned(), None)]);
@@ -191,11 +203,11 @@ mod tests {
     fn who_goes_on_decides_as_who_was_there_before() {
         let rules = || rule(json!({ "view": "clusters", "measure": "cells", "at_least": 3, "for": "5m" }));
         for crash in 0..8 {
-            let (mut decisions, mut alerts) = (Decisions::new(rules(), std::iter::empty()), Alerts::default());
+            let (mut decisions, mut alerts) = (Decisions::new(rules(), 0, std::iter::empty()), Alerts::default());
             let mut told = Vec::new();
             for minute in 0..8 {
                 if minute == crash {
-                    decisions = Decisions::new(rules(), alerts.open());
+                    decisions = Decisions::new(rules(), 0, alerts.open());
                 }
                 let row = match minute {
                     1 => Some(jam(4)),
@@ -212,6 +224,20 @@ mod tests {
     }
 
     #[test]
+    fn an_alert_without_a_rule_is_over_and_says_so() {
+        let (mut alerts, jams) = (Alerts::default(), |rules| Decisions::new(rules, 0, std::iter::empty()));
+        let mut decisions = jams(rule(json!({ "view": "clusters" })));
+        alerts.apply(1, &decisions.seal(MINUTE, vec![(0, "1".to_owned(), jam(1))]), None);
+        let mut decisions = Decisions::new(Vec::new(), 0, alerts.open());
+        let events = decisions.seal(2 * MINUTE, Vec::new());
+        assert_eq!(phases(&events), [Phase::Cleared]);
+        assert!(events[0].why.as_deref().unwrap().contains("no such alert"));
+        alerts.apply(2, &events, None);
+        assert_eq!(alerts.open().count(), 0);
+        assert_eq!(decisions.seal(3 * MINUTE, Vec::new()), [], "once");
+    }
+
+    #[test]
     fn a_correction_clears_what_it_unmakes_and_says_so() {
         let rules = rule(json!({ "ready": "no-response" }));
         let incident = |responded| {
@@ -220,8 +246,9 @@ mod tests {
                 Incident { life, at: Place::default(), kind: None, severity: None, responded, last: 0, statuses: 1 };
             Some(Row::Incident(row))
         };
-        for (responded, expected) in [(3, "a correction"), (12, "it is over")] {
-            let mut decisions = Decisions::new(rules.clone(), std::iter::empty());
+        // When it is raised the log is at minute 23.
+        for (responded, expected) in [(3, "a correction"), (22, "a correction"), (24, "it is over")] {
+            let mut decisions = Decisions::new(rules.clone(), 12 * MINUTE, std::iter::empty());
             let mut seal = |minute: i64, row| decisions.seal(minute * MINUTE, vec![(0, "i".to_owned(), row)]);
             assert_eq!(phases(&seal(0, incident(None))), [Phase::Pending]);
             assert_eq!(phases(&seal(11, incident(None))), [Phase::Raised]);

@@ -5,7 +5,7 @@ use citystream_live::rows::{Row, View};
 use serde_json::{Map, Value, json};
 
 use super::definition::{Refused, about, refuse};
-use super::silence::Silence;
+use super::silence::{self, Silence};
 use crate::lake::history::views::Views;
 use crate::spelling;
 use crate::units;
@@ -139,9 +139,10 @@ impl Rule {
 /// The fields of a ready one, and what is given beside it.
 fn with_ready(given: &Map<String, Value>) -> Result<Map<String, Value>, Refused> {
     let Some(ready) = given.get("ready") else { return Ok(given.clone()) };
-    let names = READY.map(|(name, _)| name).join(", ");
+    let silences = silence::READY.map(|(name, _)| name);
+    let names = || READY.map(|(name, _)| name).into_iter().chain(silences).collect::<Vec<_>>().join(", ");
     let Some((name, made)) = READY.iter().find(|(name, _)| ready.as_str() == Some(name)) else {
-        return refuse("ready", format!("{ready} is none of {names}"));
+        return refuse("ready", format!("{ready} is none of {}", names()));
     };
     if *name == "geofence" && !given.contains_key("view") {
         return refuse("view", "is missing: a view of vehicles in an area");

@@ -13,7 +13,7 @@ use crate::lake::history::views::Views;
 use crate::units;
 
 /// The ready ones, and how long each may be silent if nothing else is said.
-const READY: [(&str, &str); 2] = [("vehicle-silent", "10m"), ("topic-silent", "5m")];
+pub(super) const READY: [(&str, &str); 2] = [("vehicle-silent", "10m"), ("topic-silent", "5m")];
 const FIELDS: [&str; 4] = ["ready", "view", "topic", "silent_for"];
 /// What has been silent for so long is not waited for any more.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);

@@ -16,7 +16,7 @@ export function follow({ seen, status }) {
       for (const [key, row] of Object.entries(rows)) row === null ? held.delete(key) : held.set(key, row);
       changed[name] = Object.keys(rows);
     }
-    if (whole) city.crowded = frame.crowded ?? null;
+    city.crowded = frame.crowded ?? null;
     city.rows = frame.rows ?? null;
     Object.assign(city, { epoch: frame.epoch, horizon: frame.horizon, at: performance.now() });
     status("live");
@@ -29,7 +29,7 @@ export function follow({ seen, status }) {
     const answer = await fetch("/api/views").catch(() => null);
     if (!answer?.ok) return refused(answer);
     // The browser comes back by itself, and says how far it was.
-    source = new EventSource(`/api/views/${VIEWS.join(",")}/changes${area ? `?bbox=${area}&most=${MOST}` : ""}`);
+    source = new EventSource(`/api/views/${VIEWS.join(",")}/changes?most=${MOST}${area ? `&bbox=${area}` : ""}`);
     source.addEventListener("snapshot", take(true));
     source.addEventListener("changes", take(false));
     source.addEventListener("error", async () => {

@@ -3,7 +3,7 @@
 mod api;
 mod families;
 mod health;
-mod machine;
+pub(super) mod machine;
 mod page;
 mod past;
 mod scrape;
@@ -188,11 +188,16 @@ impl Metrics {
         all.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_gauge().get_value() as u64).sum()
     }
 
+    /// The last commit's horizon; before there is one, that of what the lake holds.
+    pub fn stands_at(&self, horizon: Option<Micros>) {
+        self.horizon.set(horizon.map_or(0, |horizon| horizon / 1_000_000));
+    }
+
     /// A commit has landed.
     pub fn committed(&self, commit: &Commit) {
         self.commit_seq.set(commit.seq as i64);
         self.commit_time.set(commit.time_ms / 1000);
-        self.horizon.set(commit.horizon.map_or(0, |h| h / 1_000_000));
+        self.stands_at(commit.horizon);
         for (topic, Ledger { on_time, late, expired, duplicate, dead, missed, .. }) in &commit.ledger {
             self.missed.with_label_values(&[topic.name()]).inc_by(missed.total());
             for (outcome, count) in OUTCOMES.iter().zip([on_time, late, expired, duplicate, dead]) {

@@ -14,7 +14,7 @@ use crate::lake::Lake;
 use crate::lake::history::commit::File;
 use crate::sink::tidy::{Adder, Pace, Sum, TidyError, sound};
 use crate::sink::write::group::OpenFile;
-use crate::sink::write::{EncodedFile, properties};
+use crate::sink::write::{EncodedFile, Properties};
 
 /// How many files are read at the same time.
 const READ_AHEAD: usize = 8;
@@ -53,8 +53,11 @@ pub async fn pack(
     }
     drop(gets);
     let room = removed.iter().map(|file| file.bytes as usize).sum();
-    let properties = properties::of(table).map_err(EncodeError::from)?;
-    let mut made = OpenFile::new(table, &properties, room)?;
+    let properties = Properties::of(table).map_err(EncodeError::from)?;
+    // What was packed before is compressed: its rows are more.
+    let is_first = removed.iter().all(|file| file.level == 0);
+    let properties = if is_first { properties.for_bytes(room) } else { &properties.much };
+    let mut made = OpenFile::new(table, properties, room)?;
     let mut taken = adder(table)?;
     merge(table, &inputs, (&mut taken, pace), &mut made)?;
     drop(inputs);

@@ -17,7 +17,7 @@ use crate::lake::Lake;
 use crate::lake::history::commit::{Count, File};
 use crate::sink::tidy::{Adder, Pace, Sum, TidyError, sound};
 use crate::sink::write::group::OpenFile;
-use crate::sink::write::{EncodeError, properties};
+use crate::sink::write::{EncodeError, Properties};
 
 /// Which rows go.
 type Goes<'a> = dyn Fn(&RecordBatch) -> Vec<bool> + 'a;
@@ -87,8 +87,8 @@ fn without(
     if metadata.schema().fields() != schema(table).fields() {
         return Err(damaged(format!("it has other columns than {}", table.name())));
     }
-    let properties = properties::of(table).map_err(EncodeError::from)?;
-    let mut made = OpenFile::new(table, &properties, bytes.len())?;
+    let properties = Properties::of(table).map_err(EncodeError::from)?;
+    let mut made = OpenFile::new(table, &properties.much, bytes.len())?;
     let (mut kept, mut is_any) = (adder(table)?, false);
     for group in 0..metadata.metadata().num_row_groups() {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata.clone());

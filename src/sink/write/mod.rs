@@ -10,12 +10,13 @@ pub mod encoder_thread;
 pub(in crate::sink) mod group;
 mod join;
 mod operators;
-pub(in crate::sink) mod properties;
+mod properties;
 
 pub use complete::complete;
 pub use encoder::{Encoder, EncoderOptions};
 pub use group::EncodedFile;
 pub use operators::{Written, gather, write};
+pub(in crate::sink) use properties::Properties;
 
 use crate::error::RunError;
 

@@ -12,16 +12,16 @@ use crate::columns::tables::{self, LOG_TIME, QUALITY_WINDOW, Table};
 const LITTLE: usize = 32 << 10;
 
 /// The writer properties of a table's files, by how much is in them.
-pub(super) struct Properties {
+pub(in crate::sink) struct Properties {
     little: WriterProperties,
-    pub(super) much: WriterProperties,
+    pub(in crate::sink) much: WriterProperties,
 }
 
 impl Properties {
-    /// A little file is packed soon. Until then a compressor for a column takes longer than to write it, but for text that hardly
+    /// A little file is packed soon, or stays little. A compressor for a column takes longer than to write it, but for text that hardly
     /// repeats; and what helps to leave out a part of a column would be a third of the file.
-    pub(super) fn of(table: Table) -> Result<Properties, ParquetError> {
-        let much = of(table)?;
+    pub(in crate::sink) fn of(table: Table) -> Result<Properties, ParquetError> {
+        let much = much(table)?;
         let (compression, little) = (compression()?, much.clone().into_builder());
         let little = little.set_compression(Compression::UNCOMPRESSED).set_statistics_enabled(EnabledStatistics::None);
         let little = tables::schema(table).fields().iter().fold(little, |builder, field| {
@@ -35,13 +35,13 @@ impl Properties {
     }
 
     /// Those of a file that begins with so many bytes of rows.
-    pub(super) fn for_bytes(&self, bytes: usize) -> &WriterProperties {
+    pub(in crate::sink) fn for_bytes(&self, bytes: usize) -> &WriterProperties {
         if bytes < LITTLE { &self.little } else { &self.much }
     }
 }
 
-/// The writer properties of files of much: of many rows, or of other files.
-pub(in crate::sink) fn of(table: Table) -> Result<WriterProperties, ParquetError> {
+/// The writer properties of files of much.
+fn much(table: Table) -> Result<WriterProperties, ParquetError> {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("citystream ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)
