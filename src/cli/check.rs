@@ -11,10 +11,10 @@ use crate::pipeline::check::{Finding, check as look};
 
 pub const EXAMPLES: &str = "\
 Looks at all that `run` looks at before it claims the lake: the address to
-listen on, the other processes (each has to be checked at the same time), topics
-and partitions, the lake's settings and its store, and where reading would
-begin. Nothing is claimed, so a run that holds the lake goes on. Ends as `run`
-would: with 0, or the exit code of what is wrong.
+listen on, the other processes (each has to be checked at the same time), views
+and alerts, topics and partitions, the lake's settings and its store, and where
+reading would begin. Nothing is claimed, so a run that holds the lake goes on.
+Ends as `run` would: with 0, or the exit code of what is wrong.
 
 Examples:
   citystream check --lake s3://bucket/city --bootstrap-servers HOST:9092

@@ -338,8 +338,8 @@ pub fn lake(command: LakeCommand, file: Option<&str>) -> Result<i32, RunError> {
         }
         LakeCommand::Sql { reader, settings } => {
             let config = load(&settings, file)?;
-            let lake = open(&runtime, &config)?;
-            lake_sql::show(&runtime, &config, &lake, &reader)
+            let (lake, made_for) = open_with_settings(&runtime, &config)?;
+            lake_sql::show(&runtime, &config, (&lake, &made_for), &reader)
         }
     }
 }

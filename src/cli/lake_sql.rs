@@ -1,13 +1,13 @@
 //! `citystream lake sql`: what to paste into a reader.
 
-use citystream_dataflows::tables::Derived;
 use tokio::runtime::Runtime;
 
 use super::out::put;
 use crate::config::Config;
 use crate::error::RunError;
+use crate::lake::history::roots;
+use crate::lake::history::settings::Settings;
 use crate::lake::history::versions::Published;
-use crate::lake::history::{roots, settings};
 use crate::lake::inspect::sql::{self, Contents};
 use crate::lake::{Lake, delta};
 use crate::process::source::store_options;
@@ -16,11 +16,13 @@ use crate::process::source::store_options;
 pub const READERS: [&str; 4] = ["duckdb", "polars", "spark", "athena"];
 
 /// Prints it.
-pub fn show(runtime: &Runtime, config: &Config, lake: &Lake, reader: &str) -> Result<i32, RunError> {
-    let derived = match runtime.block_on(settings::read(lake))? {
-        Some(settings) => settings.derived()?,
-        None => Derived::all().collect(),
-    };
+pub fn show(
+    runtime: &Runtime,
+    config: &Config,
+    (lake, made_for): (&Lake, &Settings),
+    reader: &str,
+) -> Result<i32, RunError> {
+    let derived = made_for.derived()?;
     let horizon = runtime.block_on(roots::state(lake))?.and_then(|state| state.horizon);
     let contents = Contents { derived, horizon };
     let options = store_options(config);

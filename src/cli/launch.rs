@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use citystream_cluster::hostfile;
 use indicatif::ProgressBar;
@@ -30,8 +31,12 @@ addresses of each, and all processes prove the secret to each other:
 
 When a process is lost, all start again from the last commit: at once, and then
 after 1, 2, 4 .. 30 s as long as no commit lands. It ends with the exit code of
-what no restart mends (2, 3, 5, 6). Ctrl-C or SIGTERM commits what has been read
-and ends with 0. Another width: end it, and start it with other -n and -w.";
+what no restart mends (2, 3, 5, 6; 7 where there is nothing to drain). Ctrl-C or
+SIGTERM commits what has been read and ends with 0. Another width: end it, and
+start it with other -n and -w.";
+
+/// How often it is said whose address is not known.
+const NAMED_EVERY: Duration = Duration::from_secs(30);
 
 /// What is to be launched, beside the settings of `run`.
 #[derive(Debug, clap::Args)]
@@ -47,16 +52,24 @@ pub struct LaunchArgs {
 /// Looks after this host's processes until they have ended in order, or cannot go on.
 pub fn launch(args: &LaunchArgs, log: LogArgs, given: &Table, file: Option<&str>) -> Result<i32, RunError> {
     let effective = config::effective(given, file)?;
-    let config = Config::check(&effective)?;
-    let here = processes_here(args, &config, given.contains_key("process"))?;
+    let config = Config::check_cluster(&effective)?;
+    let mut seen = Seen::new(Signals::listen()?);
+    let Some(here) = processes_here(args, &config, given.contains_key("process"), &seen)? else {
+        return Ok(args.stopped_code.into());
+    };
     let program = std::env::current_exe().map_err(|error| RunError::Failed(format!("cannot find itself: {error}")))?;
     let names: Vec<String> = here.iter().map(usize::to_string).collect();
     note!("citystream: process {} of {}, workers each: {}", names.join(", "), config.processes, config.workers);
     let listen = effective.get("listen").and_then(toml::Value::as_str);
-    let of_one = |(number, process)| (process, arguments(given, file, log, listen.map(|first| nth(first, number))));
+    // By default as much as one process may have is for all of this host.
+    let state = effective.get("state-memory").is_none().then(|| config.state_memory / here.len() as u64);
+    let of_one = |(number, process)| {
+        let mut arguments = arguments(given, file, log, listen.map(|first| nth(first, number)));
+        arguments.extend(state.map(|bytes| format!("--state-memory={bytes}").into()));
+        (process, arguments)
+    };
     let here = here.into_iter().enumerate().map(of_one).collect();
     let processes = Processes { program, here, finite: config.until_drained };
-    let mut seen = Seen::new(Signals::listen()?);
     let end = supervise(&processes, &mut seen);
     stay_above(None);
     Ok(match end? {
@@ -65,20 +78,35 @@ pub fn launch(args: &LaunchArgs, log: LogArgs, given: &Table, file: Option<&str>
     })
 }
 
-/// Which of the processes are this host's.
-fn processes_here(args: &LaunchArgs, config: &Config, is_given: bool) -> Result<Vec<usize>, RunError> {
+/// Which of the processes are this host's; `None` if asked to end before that is known.
+fn processes_here(
+    args: &LaunchArgs,
+    config: &Config,
+    is_given: bool,
+    seen: &Seen,
+) -> Result<Option<Vec<usize>>, RunError> {
     if is_given {
-        return Ok(vec![config.process]);
+        return Ok(Some(vec![config.process]));
     }
     let Some(path) = config.hostfile.as_deref().filter(|_| config.processes > 1) else {
-        return Ok((0..config.processes).collect());
+        return Ok(Some((0..config.processes).collect()));
     };
     let addresses = hostfile::read(path, config.processes).map_err(|error| RunError::Usage(error.to_string()))?;
-    let here = here(&addresses, args.here.as_deref());
-    if here.is_empty() {
-        return Err(none_here(path, args.here.as_deref()));
+    let mut said: Option<Instant> = None;
+    while seen.signals() == 0 {
+        let unknown = match here(&addresses, args.here.as_deref()) {
+            Ok(here) if here.is_empty() => return Err(none_here(path, args.here.as_deref())),
+            Ok(here) => return Ok(Some(here).filter(|_| seen.signals() == 0)),
+            Err(unknown) => unknown,
+        };
+        if said.is_none_or(|said| said.elapsed() > NAMED_EVERY) {
+            said = Some(Instant::now());
+            let unknown = escaped(unknown);
+            warn(&format!("waiting for the address of {unknown} (hostfile {}): it may be this host's", path.display()));
+        }
+        std::thread::sleep(Duration::from_millis(500));
     }
-    Ok(here)
+    Ok(None)
 }
 
 fn none_here(path: &Path, only: Option<&str>) -> RunError {

@@ -63,7 +63,7 @@ fn find(words: &[String]) -> Result<Command, RunError> {
     for word in words {
         let found = command.find_subcommand(word).cloned();
         command = found.ok_or_else(|| {
-            let name = command.get_bin_name().unwrap_or_default();
+            let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
             RunError::Usage(format!("man: `{name}` has no command `{word}`; `{name} --help` lists them"))
         })?;
     }

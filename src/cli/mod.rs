@@ -190,19 +190,22 @@ pub enum Command {
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> i32 {
-    let (words, from_variables) = config::flags_from_environment(Cli::command(), std::env::args_os());
+    let (words, from_variables) = match config::flags_from_environment(Cli::command(), std::env::args_os()) {
+        Ok(given) => given,
+        Err(error) => return complain(&error),
+    };
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &from_variables),
     };
     private_files();
-    match log::start(cli.log).and_then(|()| dispatch(cli)) {
-        Ok(code) => code,
-        Err(error) => {
-            out::complain(&escaped(&error.to_string()));
-            error.exit_code()
-        }
-    }
+    log::start(cli.log).and_then(|()| dispatch(cli)).unwrap_or_else(|error| complain(&error))
+}
+
+/// Says why it cannot go on; the exit code.
+fn complain(error: &RunError) -> i32 {
+    out::complain(&escaped(&error.to_string()));
+    error.exit_code()
 }
 
 /// Says what is wrong with the command line; flags that are none of its words are named with their variables.

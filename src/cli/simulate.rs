@@ -1,7 +1,7 @@
 //! `citystream simulate`: a simulated city's records, to a directory, to Kafka or to nowhere, and the truth about them.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -202,6 +202,8 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     let pace = pace(args);
     let (mut sink, last) = sink(args, config)?;
     let mut simulator = Simulator::new(options(args, config, last)?, args.threads)?;
+    // Before anything is sent: a log whose truth is lost cannot be told again.
+    let told = args.truth.as_deref().map(|path| Ok::<_, RunError>((path, open(path)?))).transpose()?;
     let feeds = args.live.then(|| feed::start(&args.apis, config::api_keys()?)).transpose()?;
     if let Some(feeds) = &feeds {
         simulator.lay(Arc::new(feeds.apis.clone()));
@@ -219,7 +221,7 @@ pub(super) fn simulate(args: &SimulateArgs, config: &Config) -> Result<i32, RunE
     put!(truth);
     say!("  {seconds:.1} s, {:.0} records/s", truth.records as f64 / seconds);
     feeds.iter().flat_map(|feeds| feeds.apis.status()).for_each(|status| say!("{}", feed_line(&status)));
-    args.truth.as_deref().map_or(Ok(0), |path| write(path, &truth).map(|()| 0))
+    told.map_or(Ok(0), |(path, file)| write(path, file, &truth).map(|()| 0))
 }
 
 fn sink(args: &SimulateArgs, config: &Config) -> Result<(Box<dyn Sink>, Option<i64>), RunError> {
@@ -294,10 +296,16 @@ fn bar(pace: &Pace) -> ProgressBar {
     }
 }
 
-fn write(path: &str, truth: &Truth) -> Result<(), RunError> {
-    let failed = |error: &dyn std::fmt::Display| RunError::Failed(format!("cannot write {path}: {error}"));
-    let file = File::create(path).map_err(|error| failed(&error))?;
-    serde_json::to_writer_pretty(BufWriter::new(file), truth).map_err(|error| failed(&error))
+/// A file that is to be written to; what is in it stays until then.
+fn open(path: &str) -> Result<File, RunError> {
+    let opened = File::options().write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| RunError::Usage(format!("--truth: cannot write {path}: {error}")))
+}
+
+fn write(path: &str, mut file: File, truth: &Truth) -> Result<(), RunError> {
+    let text = serde_json::to_vec_pretty(truth).map_err(|error| RunError::Failed(error.to_string()))?;
+    let written = file.set_len(0).and_then(|()| file.write_all(&text));
+    written.map_err(|error| RunError::Failed(format!("cannot write {path}: {error}")))
 }
 
 impl From<SinkError> for RunError {

@@ -54,6 +54,14 @@ pub struct RunArgs {
     page: String,
 }
 
+impl RunArgs {
+    /// Of `HOST:PORT` it is http.
+    fn address(&self) -> String {
+        let page = self.page.trim_end_matches('/');
+        if page.contains("://") { page.to_owned() } else { format!("http://{page}") }
+    }
+}
+
 /// Shown below the help of `view`, and of each of its commands.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -91,7 +99,7 @@ pub fn view(command: ViewCommand, file: Option<&str>) -> Result<i32, RunError> {
     match command {
         ViewCommand::Add { name, kind, fields, run } => {
             let answer = ask(&run, token, Method::POST, &format!("/{name}"), Some(definition(&kind, &fields)?))?;
-            done(&answer, &format!("{}/api/views/{name} has it", run.page.trim_end_matches('/')));
+            done(&answer, &format!("{}/api/views/{name} has it", run.address()));
         }
         ViewCommand::List { run } => {
             let views: Map<String, Value> =
@@ -141,13 +149,21 @@ fn ask(
 ) -> Result<String, RunError> {
     // The HTTP client takes one, whether it is needed or not; another that is there already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let failed = |error: reqwest::Error| RunError::Failed(format!("{}: {}", run.page, reason(&error)));
+    let page = run.address();
+    let failed = |error: reqwest::Error| {
+        let hint = if error.is_connect() {
+            "; is a run there, with --live on? --page says where it serves its page"
+        } else {
+            ""
+        };
+        RunError::Failed(format!("{page}: {}{hint}", reason(&error)))
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| RunError::Failed(error.to_string()))?;
     let (status, text) = runtime
         .block_on(async {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-            let mut request = client.request(method, format!("{}/api/standing{path}", run.page.trim_end_matches('/')));
+            let mut request = client.request(method, format!("{page}/api/standing{path}"));
             if let Some(token) = token {
                 request = request.bearer_auth(token);
             }
@@ -161,7 +177,7 @@ fn ask(
     match status {
         StatusCode::OK | StatusCode::ACCEPTED => Ok(text),
         StatusCode::UNPROCESSABLE_ENTITY => Err(RunError::Usage(escaped(text.trim_end()))),
-        _ => Err(RunError::Failed(escaped(&format!("{}: {status}: {}", run.page, text.trim_end())))),
+        _ => Err(RunError::Failed(escaped(&format!("{page}: {status}: {}", text.trim_end())))),
     }
 }
 

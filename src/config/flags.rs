@@ -207,7 +207,7 @@ const PACE_SETTINGS: &[Declared] = &[
         "BYTES",
         None,
         "Bytes of what is in reach, a process: at it, only the partitions furthest behind are read [default: 60% of the \
-         machine's memory, or of the container's]",
+         machine's memory, or of the container's; of launch shared by its processes]",
     ),
     (
         "listen",

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 
 use citystream_live_apis::Secret;
 use citystream_wire::Topic;
-use clap::Command;
+use clap::{Arg, Command};
 use toml::{Table, Value};
 
 use super::effective::{Effective, Origin};
@@ -129,15 +129,21 @@ fn overlay_variable(all: &mut Effective, variables: &Variables, variable: &str, 
 
 /// Refuses variables of ours that are nearly a setting's. Others may be anybody's: a cluster's manager sets some.
 fn refuse_misspelt(variables: &Variables) -> Result<(), RunError> {
-    let known: Vec<String> = keys().map(variable).chain(["LOG", "LOG_FORMAT"].map(str::to_owned)).collect();
+    let others = ["LOG", "LOG_FORMAT", "ALERT_SECRET"].map(str::to_owned);
+    let known: Vec<String> = keys().map(variable).chain(others).collect();
+    refuse_nearly(variables, PREFIX, &known)
+}
+
+/// Refuses variables of this prefix that are nearly a known one's.
+fn refuse_nearly(variables: &Variables, prefix: &str, known: &[String]) -> Result<(), RunError> {
     for name in variables.keys() {
-        let Some(name) = name.strip_prefix(PREFIX) else { continue };
+        let Some(name) = name.strip_prefix(prefix) else { continue };
         let bare = name.strip_suffix("_FILE").unwrap_or(name);
         if known.iter().any(|known| known == name || known == bare) {
             continue;
         }
         if let Some(meant) = meant(bare, known.iter().map(String::as_str)) {
-            return Err(usage(format!("{PREFIX}{name} is no setting: did you mean {PREFIX}{meant}?")));
+            return Err(usage(format!("{prefix}{name} is no setting: did you mean {prefix}{meant}?")));
         }
     }
     Ok(())
@@ -162,16 +168,31 @@ fn settings_file(given: Option<&str>) -> Result<SettingsFile, RunError> {
 /// # Errors
 /// What is no TOML; a name that is no setting; a value of another type.
 pub fn parse(path: &str, text: &str) -> Result<SettingsFile, RunError> {
-    let mut values: Table = text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", e.message())))?;
+    let mut values: Table =
+        text.parse().map_err(|e: toml::de::Error| usage(format!("{path}: {}", unreadable(text, &e))))?;
     for (key, value) in &mut values {
         if !TABLES.contains(&key.as_str()) && !keys().any(|known| known == key) {
             let meant = meant(key, keys()).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
             let help = if meant.is_empty() { "; `citystream run --help` lists them" } else { "" };
             return Err(usage(format!("{path}: no setting is called `{key}`{meant}{help}")));
         }
-        check_type(key, value).map_err(|expected| usage(format!("{path}: `{key}` is {value}, expected {expected}")))?;
+        check_type(key, value)
+            .map_err(|expected| usage(format!("{path}: `{key}` is {}, expected {expected}", kind(key, value))))?;
     }
     Ok(SettingsFile { path: path.to_owned(), values })
+}
+
+/// What is wrong with a text that is no TOML, and in which line; the line itself may hold a secret.
+fn unreadable(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    format!("{line}{}", error.message())
+}
+
+/// A value, for a message; where secrets may be in it, only of which kind it is.
+fn kind(key: &str, value: &Value) -> String {
+    let is_open = !SECRETS.contains(&key) && !LISTS.contains(&key) && !TABLES.contains(&key);
+    if is_open { value.to_string() } else { format!("of type {}", value.type_str()) }
 }
 
 /// A value as the flag of that name would be given; what is expected, if it is of another type.
@@ -222,37 +243,57 @@ fn from_file(value: &str, named_by: &str) -> Result<String, RunError> {
     }
 }
 
+/// The words of a command line, and which of its flags are from which variable.
+pub type Words = (Vec<OsString>, Vec<(String, String)>);
+
 /// The command line, with flags that only `simulate` and `feed` have and that the environment gives (`CITYSTREAM_SIMULATE_SEED`);
 /// these also by themselves, each with its variable.
-pub fn flags_from_environment(
-    cli: Command,
-    given: impl Iterator<Item = OsString>,
-) -> (Vec<OsString>, Vec<(String, String)>) {
-    let (mut words, mut from): (Vec<OsString>, _) = (given.collect(), Vec::new());
+///
+/// # Errors
+/// A name that is nearly such a variable's; a switch that is neither true nor false.
+pub fn flags_from_environment(cli: Command, given: impl Iterator<Item = OsString>) -> Result<Words, RunError> {
+    let words: Vec<OsString> = given.collect();
     let command = words.iter().skip(1).find_map(|word| cli.find_subcommand(word));
-    let Some(command) = command.filter(|command| ["simulate", "feed"].contains(&command.get_name())) else {
-        return (words, from);
+    match command.filter(|command| ["simulate", "feed"].contains(&command.get_name())) {
+        Some(command) => with_variables(command, words, &environment()),
+        None => Ok((words, Vec::new())),
+    }
+}
+
+fn with_variables(command: &Command, mut words: Vec<OsString>, variables: &Variables) -> Result<Words, RunError> {
+    let prefix = format!("{PREFIX}{}_", variable(command.get_name()));
+    // `--live` is a switch here, and a setting of `run`.
+    let is_setting = |takes: bool, long: &str| takes && keys().any(|key| key == long);
+    let own = |flag: &&Arg| {
+        let takes = flag.get_action().takes_values();
+        flag.get_long().is_some_and(|long| !is_setting(takes, long))
     };
-    for flag in command.get_arguments() {
-        let Some(long) = flag.get_long().filter(|long| !keys().any(|key| key == *long)) else { continue };
+    let known: Vec<String> = command.get_arguments().filter(own).filter_map(Arg::get_long).map(variable).collect();
+    refuse_nearly(variables, &prefix, &known)?;
+    let mut from = Vec::new();
+    for flag in command.get_arguments().filter(own) {
+        let long = flag.get_long().unwrap_or_default();
         let is_given = |word: &OsString| {
             let word = word.to_str().and_then(|word| word.strip_prefix("--"));
             word.is_some_and(|word| word.split('=').next() == Some(long))
         };
-        let name = format!("{PREFIX}{}_{}", variable(command.get_name()), variable(long));
-        let Some(value) = std::env::var_os(&name).filter(|_| !words.iter().any(is_given)) else { continue };
-        let takes_value = flag.get_action().takes_values();
-        if takes_value || value == "true" {
-            let mut word = OsString::from(format!("--{long}"));
-            if takes_value {
-                word.push("=");
-                word.push(value);
-            }
-            words.push(word);
-            from.push((format!("--{long}"), name));
+        let name = format!("{prefix}{}", variable(long));
+        let Some(value) = variables.get(&name).filter(|value| !value.is_empty() && !words.iter().any(is_given)) else {
+            continue;
+        };
+        let mut word = OsString::from(format!("--{long}"));
+        if flag.get_action().takes_values() {
+            word.push("=");
+            word.push(value);
+        } else if value == "false" {
+            continue;
+        } else if value != "true" {
+            return Err(usage(format!("{name} is {}: expected true or false", value.display())));
         }
+        words.push(word);
+        from.push((format!("--{long}"), name));
     }
-    (words, from)
+    Ok((words, from))
 }
 
 /// What is to be logged: `CITYSTREAM_LOG`, in the form of `RUST_LOG`.
@@ -332,6 +373,36 @@ mod tests {
         {
             assert_eq!(meant(anybodys), None, "{anybodys}");
         }
+    }
+
+    #[test]
+    fn an_error_about_a_secret_does_not_tell_it() {
+        for text in [
+            "[kafka]\n\"sasl.password\" = \"hunter2\"",
+            "kafka = [\"sasl.password=hunter2\", 1]",
+            "cluster-secret = [\"hunter2\"]",
+            "workers = 1\ncluster-secret = \"hunter2",
+        ] {
+            let error = file(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(file("workers = 1\nlake = \"").unwrap_err().to_string().contains("line 2: "));
+    }
+
+    #[test]
+    fn flags_of_the_simulator_have_variables() {
+        let flags = [Arg::new("seed").long("seed"), Arg::new("live").long("live").action(clap::ArgAction::SetTrue)];
+        let simulate = Command::new("simulate").args(flags);
+        let words = |given: &[(&str, &str)]| {
+            let variables = given.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
+            with_variables(&simulate, vec!["--seed=1".into()], &variables).map(|(words, _)| words.len())
+        };
+        assert_eq!(words(&[("CITYSTREAM_SIMULATE_SEED", "2")]).unwrap(), 1, "a flag wins");
+        assert_eq!(words(&[("CITYSTREAM_SIMULATE_LIVE", "true")]).unwrap(), 2);
+        assert_eq!(words(&[("CITYSTREAM_SIMULATE_LIVE", "false")]).unwrap(), 1);
+        assert_eq!(words(&[("CITYSTREAM_SIMULATE_SERVICE_HOST", "10.0.0.1")]).unwrap(), 1, "a cluster's manager's");
+        assert!(words(&[("CITYSTREAM_SIMULATE_LIVE", "yes")]).unwrap_err().to_string().contains("true or false"));
+        assert!(words(&[("CITYSTREAM_SIMULATE_SEDE", "2")]).unwrap_err().to_string().contains("_SEED?"));
     }
 
     #[test]

@@ -253,14 +253,27 @@ impl Config {
         Ok(config)
     }
 
-    /// As [`check`](Config::check), for a process of a run: of several each has to be told which it is.
+    /// As [`check`](Config::check), for all processes of a run: where there are several hosts, how many has to be told.
+    ///
+    /// # Errors
+    /// The same, and a number that has not been told.
+    pub fn check_cluster(settings: &Effective) -> Result<Config, RunError> {
+        let config = Config::check(settings)?;
+        if settings.is_given("hostfile") && !settings.is_given("processes") {
+            return Err(Values(settings).error("hostfile", "how many processes are there? Say -n as well"));
+        }
+        Ok(config)
+    }
+
+    /// As [`check_cluster`](Config::check_cluster), for a process of a run: of several each has to be told which it is.
     ///
     /// # Errors
     /// The same, and a process that has not been told.
     pub fn check_process(settings: &Effective) -> Result<Config, RunError> {
-        let config = Config::check(settings)?;
+        let config = Config::check_cluster(settings)?;
         if config.standing.is_declared() && !config.live {
-            let why = "the settings declare views or alerts, which are made of live views";
+            let why =
+                "the settings declare views or alerts, which are made of live views: say --live on, or live = \"on\"";
             return Err(Values(settings).error("live", why));
         }
         if config.processes > 1 && !settings.is_given("process") {
@@ -366,7 +379,8 @@ fn kafka_settings(values: &Values<'_>) -> Result<Vec<(String, String)>, RunError
         .list(flags::LIST)
         .map(|item| match item.split_once('=') {
             Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
-            None => Err(usage(format!("{} {item}: expected key=value", values.0.name(flags::LIST)))),
+            // It may be a secret.
+            None => Err(usage(format!("{}: one has no `=`: expected key=value", values.0.name(flags::LIST)))),
         })
         .collect()
 }
@@ -422,6 +436,8 @@ mod tests {
         let effective = |text: &str| {
             merged(&Settings::default(), parse("citystream.toml", text).unwrap(), &Variables::new()).unwrap()
         };
+        let error = Config::check_process(&effective("hostfile = \"hosts.txt\"")).unwrap_err().to_string();
+        assert!(error.contains("-n"), "{error}");
         let error = Config::check_process(&effective("processes = 2")).unwrap_err().to_string();
         assert!(error.contains("own -p, 0 to 1, and -h HOSTFILE"), "{error}");
         assert!(Config::check(&effective("processes = 2")).is_ok(), "other commands are no process of a run");

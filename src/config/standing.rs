@@ -59,7 +59,7 @@ impl Standing {
     }
 
     /// Whether it takes live views.
-    pub(super) fn is_declared(&self) -> bool {
+    pub fn is_declared(&self) -> bool {
         !self.views.is_empty() || !self.alerts.is_empty()
     }
 }

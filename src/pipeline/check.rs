@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::start::{self, row_semantics};
-use super::{connect, io_threads};
+use super::{alert_rules, connect, io_threads, registry};
 use crate::config::Config;
 use crate::error::RunError;
 use crate::lake::history::{roots, settings};
@@ -36,6 +36,9 @@ pub fn check(config: &Config, mut tell: impl FnMut(Finding)) -> Result<(), RunEr
     let _entered = runtime.enter();
     tell(Finding { what: "listen", found: listen(config) });
     tell(Finding { what: "peers", found: peers(config) });
+    if config.standing.is_declared() {
+        tell(Finding { what: "views", found: views(config) });
+    }
     let source = told(&mut tell, "source", source(config, runtime.handle()));
     let lake = told(&mut tell, "lake", runtime.block_on(lake(config)));
     if let (Some((catalog, available)), Some(state)) = (source, lake) {
@@ -68,6 +71,14 @@ fn peers(config: &Config) -> Result<String, RunError> {
     }
     connect(config)?;
     Ok(format!("all {} processes have met, with the same settings", config.processes))
+}
+
+/// The standing views and alerts that the settings declare.
+fn views(config: &Config) -> Result<String, RunError> {
+    registry(config)?;
+    let alerts = alert_rules(config)?;
+    let alerts = alerts.rules.len() + alerts.silences.len();
+    Ok(format!("{} standing views, {alerts} alerts", config.standing.views.len()))
 }
 
 /// What there is to read, and who says so.

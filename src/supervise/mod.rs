@@ -27,8 +27,8 @@ use child::{Child, describe};
 const LOOK: Duration = Duration::from_millis(20);
 /// How long those that are left may take to see that one is lost.
 const NOTICE: Duration = Duration::from_secs(3);
-/// How long those that were asked to end may take.
-const PATIENCE: Duration = Duration::from_secs(12);
+/// How long those that were asked to end may take: they give up by themselves after 9 s.
+const PATIENCE: Duration = Duration::from_millis(9500);
 /// A process that has run so long was of use, where no commit can be seen.
 const OF_USE: Duration = Duration::from_secs(60);
 
@@ -60,9 +60,11 @@ pub trait Watch {
 pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, RunError> {
     let mut backoff = Backoff::default();
     let mut restarts = 0;
+    // One for all attempts: a signal before the first, or between two of them, is heard by the next one.
+    let before = 0;
     loop {
         let mut attempt = Attempt::start(processes, restarts)?;
-        let end = attempt.follow(watch, processes.finite);
+        let end = attempt.follow(watch, processes.finite, before);
         let landed = attempt.has_landed();
         drop(attempt);
         restarts += 1;
@@ -72,7 +74,7 @@ pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, R
                 let pause = backoff.after(landed);
                 let when = if pause.is_zero() { "now".to_owned() } else { format!("in {} s", pause.as_secs()) };
                 watch.event(&format!("{what}: all start again {when}"));
-                if !rest(pause, watch) {
+                if !rest(pause, watch, before) {
                     return Ok(0);
                 }
             }
@@ -80,16 +82,13 @@ pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, R
     }
 }
 
-/// Waits; false if asked to end meanwhile.
-fn rest(pause: Duration, watch: &impl Watch) -> bool {
-    let (begun, heard) = (Instant::now(), watch.signals());
-    while begun.elapsed() < pause {
-        if watch.signals() > heard {
-            return false;
-        }
+/// Waits; false if asked to end meanwhile: there are more signals than before.
+fn rest(pause: Duration, watch: &impl Watch, before: u32) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < pause && watch.signals() == before {
         thread::sleep(LOOK);
     }
-    true
+    watch.signals() == before
 }
 
 /// How an attempt ended.
@@ -142,9 +141,9 @@ impl Attempt {
         self.landed || self.begun.elapsed() > OF_USE
     }
 
-    fn follow(&mut self, watch: &mut impl Watch, finite: bool) -> End {
-        self.heard = watch.signals();
-        let asked_before = self.heard;
+    /// To the end of all; signals beyond those `before` are passed on.
+    fn follow(&mut self, watch: &mut impl Watch, finite: bool, before: u32) -> End {
+        self.heard = before;
         while self.children.iter().any(|child| child.end.is_none()) {
             self.pass_on(watch);
             self.hear(watch);
@@ -160,11 +159,11 @@ impl Attempt {
         match (self.for_good, self.lost.take()) {
             (Some(code), _) => End::For(code),
             // A process of another host was: it drains all, and is to be waited for.
-            (None, None) if !finite && self.heard == asked_before => End::Lost("asked to end elsewhere".to_owned()),
+            (None, None) if !finite && self.heard == before => End::Lost("asked to end elsewhere".to_owned()),
             (None, None) => End::For(0),
-            (None, Some(Loss { what, .. })) if self.heard > asked_before => {
+            (None, Some(Loss { what, .. })) if self.heard > before => {
                 watch.event(&format!("{what}; nothing starts again, as all were asked to end"));
-                End::For(if self.heard > asked_before + 1 { INTERRUPTED } else { 0 })
+                End::For(if self.heard > before + 1 { INTERRUPTED } else { 0 })
             }
             (None, Some(Loss { what, .. })) => End::Lost(what),
         }
@@ -200,7 +199,7 @@ impl Attempt {
                 self.lost = Some(loss);
             }
             let mut patience = NOTICE;
-            if let Some(code @ (2 | 3 | 5 | 6)) = end.code() {
+            if let Some(code @ (2 | 3 | 5 | 6 | 7)) = end.code() {
                 self.for_good.get_or_insert(code);
                 self.children.iter().for_each(|child| child.signal(Signal::TERM));
                 patience = PATIENCE;

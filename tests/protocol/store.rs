@@ -1,6 +1,6 @@
 //! A store that breaks the way stores break, at every verb: replies that are lost after the effect, effects that come after
-//! the client has gone, conflicts where nothing is, 500, objects that a listing does not show yet, deletions that stop half
-//! way, calls that take very long. What it does and when is told to the history.
+//! the client has gone, conflicts where nothing is, 500, deletions that stop half way, calls that take very
+//! long. Listings are of the moment, as S3 promises them since 2020. What it does and when is told to the history.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};

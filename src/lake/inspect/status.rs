@@ -174,7 +174,8 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let why = match self.standing {
             Standing::Behind => "has records to read, or its end is not confirmed",
-            Standing::CaughtUp | Standing::Drained => "delivers",
+            Standing::CaughtUp => "delivers",
+            Standing::Drained => "is drained",
             Standing::Quiet => "is quiet",
         };
         let clock = self.log_clock.as_deref().unwrap_or("none yet");

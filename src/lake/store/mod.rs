@@ -426,7 +426,9 @@ fn parse(location: &str) -> Result<Location, StoreError> {
     let path = location.strip_prefix("file://").unwrap_or(location);
     match path {
         "" => Err(wrong("it is empty")),
-        path if path.contains("://") => Err(wrong("write a directory, file:///directory or s3://bucket/prefix")),
+        path if path.contains("://") || path.starts_with("s3:") => {
+            Err(wrong("write a directory, file:///directory or s3://bucket/prefix"))
+        }
         path => Ok(Location::Local(path.into())),
     }
 }
@@ -460,7 +462,7 @@ mod tests {
         let s3 = |bucket: &str, prefix: &str| Location::S3 { bucket: bucket.into(), prefix: prefix.into() };
         assert_eq!(parse("s3://b").unwrap(), s3("b", ""));
         assert_eq!(parse("s3://b//x//y/").unwrap(), s3("b", "x/y"));
-        for wrong in ["", "s3://", "gs://b/x", "file://"] {
+        for wrong in ["", "s3://", "s3:/b/x", "gs://b/x", "file://"] {
             let error = parse(wrong).unwrap_err().to_string();
             assert_eq!(error.lines().count(), 1, "{error}");
         }

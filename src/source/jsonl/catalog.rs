@@ -82,6 +82,10 @@ fn partitions(dir: &Path) -> Result<Vec<i32>, SourceError> {
             "the topic directory {} is missing; create it, or let `citystream simulate --to dir:...` do so",
             dir.display()
         )),
+        io::ErrorKind::NotADirectory => SourceError::Mistaken(format!(
+            "{} is no directory: the source is one with a folder for each topic",
+            dir.display()
+        )),
         _ => unusable(dir, &e),
     })?;
     let mut found = Vec::new();
