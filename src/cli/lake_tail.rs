@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use citystream_dataflows::tables::Derived;
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -53,10 +54,18 @@ pub fn show(runtime: &Runtime, lake: &Lake, args: &TailArgs) -> Result<i32, RunE
     }
     let mut screen = Screen::new(table, args);
     let mut last = runtime.block_on(read::head(lake, None))?;
-    if let Some(last) = last {
-        screen.print(&runtime.block_on(table.last(lake, last, args.rows as usize))?);
-    }
+    let rows = match last {
+        Some(last) => runtime.block_on(table.last(lake, last, args.rows as usize))?,
+        None => Vec::new(),
+    };
+    screen.print(&rows);
     if !args.follow {
+        if rows.is_empty() && args.rows > 0 {
+            let is_sealed = Derived::from_name(&args.table).is_some();
+            let hint =
+                if is_sealed { format!("; what may still change is in {}_now", args.table) } else { String::new() };
+            note!("{} has no rows yet{hint}", args.table);
+        }
         return Ok(0);
     }
     loop {

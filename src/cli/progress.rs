@@ -30,6 +30,8 @@ pub struct Progress {
     is_bytes: bool,
     line: Option<ProgressBar>,
     shown: Instant,
+    /// Whether a commit with records has been shown.
+    has_landed: bool,
     /// The last commit and what had been read, as last shown elsewhere than on a terminal.
     noted: Option<(u64, u64)>,
     committed: Rate,
@@ -63,6 +65,7 @@ impl Progress {
             is_bytes: matches!(config.source, SourceConfig::Dir { .. }),
             line: out::draw(),
             shown: Instant::now(),
+            has_landed: false,
             noted: None,
             committed: Rate::default(),
             read: Rate::default(),
@@ -70,10 +73,13 @@ impl Progress {
         }
     }
 
-    /// Shows where it stands, if it is time and something has moved.
+    /// Shows where it stands, if it is time and something has moved; the first commit at once, by which `launch` sees that the
+    /// processes are of use.
     pub fn show(&mut self) {
         let due = if self.line.is_some() { ON_TERMINAL } else { IN_A_LOG };
-        if self.shown.elapsed() >= due {
+        let is_first = !self.has_landed && self.metrics.committed_records() > 0;
+        self.has_landed |= is_first;
+        if is_first || self.shown.elapsed() >= due {
             let stand = self.stand();
             match &self.line {
                 Some(line) => line.set_message(stand.to_string()),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::json;
-use toml::Value;
+use toml::{Table, Value};
 
-use super::flags::{SECRETS, settings};
+use super::flags::{SECRETS, TABLES, settings};
 use crate::escape::escaped;
 
 /// Where a value is from. The last of these wins.
@@ -82,7 +82,8 @@ impl Effective {
         settings().filter(|setting| self.is_given(setting.name)).map(|setting| self.shown(setting.name))
     }
 
-    /// Lines of TOML, secrets masked; behind a value that somebody has set stands where.
+    /// Lines of TOML, secrets masked; behind a value that somebody has set stands where. Views and alerts come last, as a table
+    /// does not end before the next one.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         for key in settings().map(|setting| setting.name) {
@@ -95,6 +96,9 @@ impl Effective {
             };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{key} = {}{origin}", masked(key, value));
+        }
+        for (key, tables) in self.tables() {
+            let _ = write!(text, "\n{}", Table::from_iter([(key.to_owned(), tables.clone())]));
         }
         text
     }
@@ -111,7 +115,13 @@ impl Effective {
                 Origin::File(path) => json!({"value": value, "origin": "file", "name": path}),
             }
         };
-        settings().map(|setting| (setting.name.to_owned(), one(setting.name))).collect::<serde_json::Map<_, _>>().into()
+        let keys = settings().map(|setting| setting.name).chain(self.tables().map(|(key, _)| key));
+        keys.map(|key| (key.to_owned(), one(key))).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    /// Views and alerts, where there are some.
+    fn tables(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        TABLES.into_iter().filter_map(|key| Some((key, self.get(key)?)))
     }
 }
 
@@ -215,6 +225,16 @@ mod tests {
         assert_eq!(effective.shown(SECRET), "CITYSTREAM_CLUSTER_SECRET=***");
         let shown = effective.to_json(|_| None).to_string() + &effective.to_toml();
         assert!(!shown.contains("me:secret") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_printed_can_be_a_settings_file() {
+        let mut effective = effective();
+        let declared: Table = "slow = { kind = \"cells\", ratio_below = 0.5 }".parse().expect("a table");
+        effective.set("views", Value::Table(declared.clone()), Origin::File("citystream.toml".to_owned()));
+        let printed: Table = effective.to_toml().parse().expect("TOML");
+        assert_eq!(printed["views"], Value::Table(declared));
+        assert_eq!(effective.to_json(|_| None)["views"]["value"]["slow"]["kind"], json!("cells"));
     }
 
     #[test]

@@ -48,21 +48,27 @@ impl Target {
         if text.is_empty() {
             return Err(RunError::Usage(format!("nothing to explain: name {FORMS}")));
         }
+        let in_table = text.split_once(':').and_then(|(table, key)| in_table(table, key, topics));
+        let known = in_table.or_else(|| record(text, topics));
         if let Some(time) = time {
+            if known.is_some() {
+                return Err(RunError::Usage(format!("{text:?} has no other time: leave {time:?} out")));
+            }
             let at = iso(time).ok_or_else(|| {
                 RunError::Usage(format!("{time:?} is no time such as 2026-01-05T08:00:00Z (UTC where it says no zone)"))
             })?;
             return Ok(Target::At(text.to_owned(), at));
         }
-        let in_table = text.split_once(':').and_then(|(table, key)| in_table(table, key, topics));
-        let known = in_table.or_else(|| record(text, topics));
         Ok(known.unwrap_or_else(|| Target::Name(text.to_owned())))
     }
 }
 
 /// A row of a table that there is.
 fn in_table(name: &str, key: &str, topics: &PerTopic<String>) -> Option<Target> {
-    if let Some(table) = Derived::all().find(|table| table.name() == name || table.changes() == name) {
+    let is_named = |table: &Derived| {
+        table.name() == name || table.changes() == name || name.strip_suffix("_now") == Some(table.name())
+    };
+    if let Some(table) = Derived::all().find(is_named) {
         return Some(Target::Row { table, key: in_micros(table, key) });
     }
     match Table::from_name(name) {
@@ -122,7 +128,7 @@ mod tests {
             assert_eq!(read(text, None).unwrap(), record);
         }
         let row = |table: &str, key: &str| Target::Row { table: Derived::from_name(table).unwrap(), key: key.into() };
-        for text in ["vehicle_15m:car:7/1000", "vehicle_15m_changes:car:7/1000"] {
+        for text in ["vehicle_15m:car:7/1000", "vehicle_15m_changes:car:7/1000", "vehicle_15m_now:car:7/1000"] {
             assert_eq!(read(text, None).unwrap(), row("vehicle_15m", "car:7/1000"));
         }
         for text in ["traffic_5m:7/1970-01-01T00:05:00Z", "traffic_5m:7/1970-01-01T00:05:00", "traffic_5m:7/300000000"]
@@ -133,6 +139,7 @@ mod tests {
             assert_eq!(read(text, None).unwrap(), Target::Name(text.into()));
         }
         assert_eq!(read("v:7/1", Some("1970-01-01T01:00:00+01:00")).unwrap(), Target::At("v:7/1".into(), 0));
+        assert!(read("gps/0/42", Some("1970-01-01T01:00:00Z")).unwrap_err().to_string().contains("leave"));
         assert!(read("v", Some("noon")).unwrap_err().to_string().contains("no time such as"));
         assert!(read("", None).unwrap_err().to_string().contains("gps/0/42"));
     }

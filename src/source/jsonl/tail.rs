@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use citystream_dataflows::time::bindings::NextOffset;
 use citystream_dataflows::time::{LOG_TIMES, Micros};
 
-use super::envelope::Format;
+use super::envelope::{Format, Parsed};
 use super::header::{self, Start};
 use crate::source::ends::{End, Ends};
 use crate::source::{Record, SourceError};
 
 /// How much is read at once.
 const BLOCK: usize = 64 << 10;
-/// The longest line: far above what a decoder accepts, far below what would endanger the process.
-const LONGEST: usize = 64 << 20;
+/// The longest line that is read whole: far above what a decoder accepts, far below what would endanger the process.
+pub(super) const LONGEST: usize = 64 << 20;
+/// What is kept of a longer one, which is a payload that nobody accepts.
+pub(super) const KEPT: usize = 1 << 20;
 /// How often the path is compared with the open file.
 const LOOK: Duration = Duration::from_millis(500);
 /// The id of topics of bare records, which have no header to hold one.
@@ -35,6 +37,8 @@ pub(super) struct Tail {
     unread: Range<usize>,
     /// How much of `unread` is known to hold no newline.
     searched: usize,
+    /// Bytes of the first line that were dropped behind its first `KEPT`, as it is too long.
+    dropped: usize,
     /// The file position of the end of `unread`.
     filled_to: u64,
     /// Up to where the file has been looked at: what lies between had no newline.
@@ -73,6 +77,7 @@ impl Tail {
             buffer: Vec::new(),
             unread: 0..0,
             searched: 0,
+            dropped: 0,
             filled_to: next.0.max(0) as u64,
             seen_to: next.0.max(0) as u64,
             last_log_time: LOG_TIMES.start,
@@ -115,7 +120,7 @@ impl Tail {
             self.ends.tell(End { at: metadata.len() as i64, asked, answered: asked });
         }
         // Behind the last complete line may be a part of one, which is not there yet.
-        let at = if self.next_line().is_none() { self.seen_to } else { self.filled_to - self.unread.len() as u64 };
+        let at = if self.next_line().is_none() { self.seen_to } else { self.next_start() };
         self.ends.reached(at as i64, asked)
     }
 
@@ -124,11 +129,16 @@ impl Tail {
         self.ends.latest().map(|end| NextOffset(end.at))
     }
 
+    /// The file position of the first line that has not been handed out.
+    fn next_start(&self) -> u64 {
+        self.filled_to - (self.unread.len() + self.dropped) as u64
+    }
+
     /// A line without newline is not there yet: its writer may come back and cut it off.
     fn forget_torn_line(&mut self) {
-        self.filled_to -= self.unread.len() as u64;
+        self.filled_to = self.next_start();
         self.unread = 0..0;
-        self.searched = 0;
+        (self.searched, self.dropped) = (0, 0);
     }
 
     /// The next complete line in the buffer, without its newline; does not hand it out.
@@ -151,28 +161,32 @@ impl Tail {
         format: &Format,
         take: &mut dyn FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let end = line.end + 1;
+        let (end, length) = (line.end + 1, line.len() + self.dropped);
         let next = self.filled_to as i64 - (self.unread.end - end) as i64;
-        let offset = next - (end - line.start) as i64;
-        let parsed = format.parse(&self.buffer[line]);
+        let offset = next - (length + 1) as i64;
+        // By its length alone, so that it does not matter in which blocks it came.
+        let is_cut = length > LONGEST;
+        let parsed = if is_cut {
+            Parsed { log_time: None, key: None, payload: Some(&self.buffer[line.start..line.start + KEPT]) }
+        } else {
+            format.parse(&self.buffer[line])
+        };
         let log_time = parsed.log_time.unwrap_or(self.last_log_time);
         if LOG_TIMES.contains(&log_time) {
             self.last_log_time = log_time;
         }
         self.unread.start = end;
-        self.searched = 0;
+        (self.searched, self.dropped) = (0, 0);
         let (key, payload) = (parsed.key.as_deref(), parsed.payload);
-        take(Record { offset, next: NextOffset(next), log_time, key, payload, length: None })
+        take(Record { offset, next: NextOffset(next), log_time, key, payload, length: is_cut.then_some(length) })
     }
 
     /// Reads another block behind what is left; `false` at the end of the file.
     fn fill(&mut self) -> Result<bool, SourceError> {
         self.buffer.copy_within(self.unread.clone(), 0);
         self.unread = 0..self.unread.len();
-        if self.unread.len() > LONGEST {
-            let start = self.filled_to - self.unread.len() as u64;
-            let what = format!("the line at {start} is longer than {} MiB", LONGEST >> 20);
-            return Err(SourceError::Unusable(format!("{}: {what}", self.path.display())));
+        if self.unread.len() + self.dropped > LONGEST {
+            self.drop_rest();
         }
         if self.buffer.len() < self.unread.end + BLOCK {
             self.buffer.resize((self.unread.end + BLOCK).max(self.buffer.len() * 2), 0);
@@ -183,6 +197,15 @@ impl Tail {
         self.filled_to += read as u64;
         self.seen_to = self.filled_to;
         Ok(read > 0)
+    }
+
+    /// Of a line that is too long, and all that is unread, the beginning is kept.
+    fn drop_rest(&mut self) {
+        self.dropped += self.unread.len() - KEPT;
+        self.unread.end = KEPT;
+        self.searched = KEPT;
+        self.buffer.truncate(KEPT);
+        self.buffer.shrink_to(2 * KEPT);
     }
 
     /// At the end of the file, now and then: whether it still is the file, and still as long.
@@ -242,6 +265,7 @@ impl Tail {
             let whole = if start == first { 0 } else { position(&block, b'\n').map_or(block.len(), |i| i + 1) };
             let found = block[whole..]
                 .rsplit(|b| *b == b'\n')
+                .filter(|line| line.len() <= LONGEST)
                 .find_map(|line| format.parse(line).log_time.filter(|time| LOG_TIMES.contains(time)));
             match found {
                 Some(log_time) => return Ok(log_time),

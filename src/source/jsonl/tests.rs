@@ -13,6 +13,7 @@ use citystream_dataflows::time::bindings::{NextOffset, Partition, Topic};
 use citystream_wire::PerTopic;
 use tempfile::TempDir;
 
+use super::tail::{KEPT, LONGEST};
 use super::{JsonlCatalog, JsonlOptions, JsonlReader, JsonlWriter, WriteError};
 use crate::source::contract::{self, Kept, TestLog, keep, nothing, until_drained};
 use crate::source::{Catalog, Reader, SourceError};
@@ -367,4 +368,32 @@ fn any_cut_of_writes_and_reads_gives_the_same_records() {
         }
         assert!(got == wanted, "seed {seed}: {} of {} records", got.len(), wanted.len());
     }
+}
+
+#[test]
+fn of_a_line_that_is_too_long_the_beginning_is_kept_and_reading_goes_on() {
+    let mut log = Log::new();
+    log.raw(b"{\"ts\": 1700000000000, \"key\": null, \"value\": 1}\n");
+    log.raw(&vec![b'x'; LONGEST + 5]);
+    let first = log.first(P);
+    let mut reader = log.reader_at(first);
+    let all = |reader: &mut JsonlReader| {
+        let mut found = Vec::new();
+        let mut take = |record: crate::source::Record<'_>| {
+            let payload = record.payload.map_or(0, <[u8]>::len);
+            found.push((record.offset, record.next.0, record.log_time, payload, record.length));
+            ControlFlow::Continue(())
+        };
+        reader.poll(P, &mut take).unwrap();
+        found
+    };
+    let first = all(&mut reader);
+    assert_eq!(first.len(), 1, "a line without newline is not there yet");
+    log.raw(b"\n{\"ts\": 1700000001000, \"key\": null, \"value\": 22}\n");
+    let rest = all(&mut reader);
+    let (time, start, end) = (first[0].2, first[0].1, first[0].1 + LONGEST as i64 + 6);
+    assert_eq!(rest[0], (start, end, time, KEPT, Some(LONGEST + 5)));
+    assert_eq!((rest[1].0, rest[1].3, rest[1].4), (end, 2, None));
+    let again = all(&mut log.reader_at(NextOffset(start)));
+    assert_eq!(again, rest, "who starts again reads the same");
 }
