@@ -36,7 +36,7 @@ fn who_waits_for_a_sealed_table_learns_when_it_is_or_what_holds_it() {
     assert_eq!((code, &found["seq"], &found["version"]), (0, &json!(1), &json!(1)), "{said}");
     let (code, said) = wait(&plan, 9, &[]);
     assert!(code == 7 && said.lines().count() == 1, "{said}");
-    assert!(said.contains("it is before 2026-06-01T08:08:00Z") && said.contains("gps/0 delivers"), "{said}");
+    assert!(said.contains("it is before 2026-06-01T08:08:00Z") && said.contains("gps/0 is drained"), "{said}");
     log.records("gps", 0, &[1260], |_| json!({}));
     plan.drain(1, 2);
     let (code, said) = wait(&plan, 9, &[]);
