@@ -236,7 +236,9 @@ async function run(browser) {
       if (/^Vehicle/.test(await detail.locator("h2").textContent())) return true;
       await page.keyboard.press("Escape");
     });
-    await until("the lake explains it", 30, async () => /Derived once more from these records: the same row/.test(await detail.textContent()));
+    await until("the lake explains it", 30, async () => /Derived once more from these records: the same row/.test(await detail.textContent())).catch(async (error) => {
+      throw new Error(`${error.message}: ${await detail.textContent()}`);
+    });
     assert.ok(/In the lake: enriched_pings:\d+\/\d+.*Commit \d+ it appeared.*Records: .*raw_gps/s.test(await detail.textContent()));
     const link = page.url();
     assert.match(link, /#view=vehicles&key=[^&]+&at=[^&]+&zoom=/);
