@@ -16,10 +16,11 @@ use axum::response::{IntoResponse, Response};
 use super::access::{Access, Verdict, values};
 use super::assets::asset;
 
-/// How long a client may take over the body of a request, and the longest one.
+/// How long a client may take over the body of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest one is a view: an area of as many points as there may be, with room to spare.
 const LONGEST: usize = 1 << 20;
-/// What may be asked without a token has only a form.
+/// Of what may be asked without a token it is the form that brings the token.
 const LONGEST_FORM: usize = 4096;
 
 /// Nothing of the page comes from elsewhere, and nothing of it goes there.

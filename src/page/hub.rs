@@ -314,13 +314,13 @@ impl Hub {
     /// Whether vehicles are to be left out that a subscriber has, or it lacks some, as far as is known: who goes on from
     /// another subscription may have either. It is counted now and then.
     fn is_other_crowd(&self, wanted: &mut Wanted) -> bool {
-        let is_known = wanted.counted.is_some();
-        if wanted.most.is_none() || wanted.counted.is_some_and(|counted| counted.elapsed() < COUNTED_EVERY) {
+        let (Some(_), Some(counted)) = (wanted.most, wanted.counted) else { return wanted.most.is_some() };
+        if counted.elapsed() < COUNTED_EVERY {
             return false;
         }
         let was_crowd = wanted.crowd.is_some();
         self.state().count(wanted);
-        !is_known || wanted.crowd.is_some() != was_crowd
+        wanted.crowd.is_some() != was_crowd
     }
 
     /// The frame after a place, or why there is none.

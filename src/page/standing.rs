@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -20,8 +20,6 @@ use super::show::time;
 use crate::lake::history::alerts::{Event, Phase};
 use crate::standing::{Refused, Registry};
 
-/// The longest definition: an area of as many points as there may be, with room to spare.
-const LONGEST: usize = 1 << 20;
 /// Who has asked for a view is told that it is there, or, after so long, that it will be.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
@@ -34,7 +32,6 @@ pub fn router(hub: Arc<Hub>, registry: Arc<Registry>) -> Router {
         .route("/api/alerts", get(alerts))
         .route("/api/standing", get(list))
         .route("/api/standing/{name}", post(add).delete(remove).layer(from_fn(from_here)))
-        .layer(DefaultBodyLimit::max(LONGEST))
         .with_state((hub, registry))
 }
 

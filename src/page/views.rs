@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
@@ -23,9 +23,6 @@ use super::hub::{Hub, Named, Next, Place, Wanted};
 use super::standing;
 use crate::config::Token;
 use crate::standing::Registry;
-
-/// Bytes of the form that brings the token, at most.
-const LONGEST_FORM: usize = 4096;
 
 /// What is served, and where.
 pub struct Site {
@@ -63,7 +60,7 @@ pub fn router(site: Site, api: Router) -> Router {
         Some(text) => get(move || async move { text }),
         None => get(|asked: HeaderMap| async move { asset("index.html", &asked) }),
     };
-    let login = Router::new().route("/login", post(login)).layer(DefaultBodyLimit::max(LONGEST_FORM));
+    let login = Router::new().route("/login", post(login));
     let page = Router::new()
         .route("/", page)
         .route("/assets/{*path}", get(|Path(path): Path<String>, asked: HeaderMap| async move { asset(&path, &asked) }))

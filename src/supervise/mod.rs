@@ -60,11 +60,9 @@ pub trait Watch {
 pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, RunError> {
     let mut backoff = Backoff::default();
     let mut restarts = 0;
-    // One for all attempts: a signal before the first, or between two of them, is heard by the next one.
-    let before = 0;
     loop {
         let mut attempt = Attempt::start(processes, restarts)?;
-        let end = attempt.follow(watch, processes.finite, before);
+        let end = attempt.follow(watch, processes.finite);
         let landed = attempt.has_landed();
         drop(attempt);
         restarts += 1;
@@ -74,7 +72,7 @@ pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, R
                 let pause = backoff.after(landed);
                 let when = if pause.is_zero() { "now".to_owned() } else { format!("in {} s", pause.as_secs()) };
                 watch.event(&format!("{what}: all start again {when}"));
-                if !rest(pause, watch, before) {
+                if !rest(pause, watch) {
                     return Ok(0);
                 }
             }
@@ -82,13 +80,13 @@ pub fn supervise(processes: &Processes, watch: &mut impl Watch) -> Result<i32, R
     }
 }
 
-/// Waits; false if asked to end meanwhile: there are more signals than before.
-fn rest(pause: Duration, watch: &impl Watch, before: u32) -> bool {
+/// Waits; false if asked to end.
+fn rest(pause: Duration, watch: &impl Watch) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < pause && watch.signals() == before {
+    while begun.elapsed() < pause && watch.signals() == 0 {
         thread::sleep(LOOK);
     }
-    watch.signals() == before
+    watch.signals() == 0
 }
 
 /// How an attempt ended.
@@ -118,7 +116,7 @@ struct Attempt {
     for_good: Option<i32>,
     /// When those that are left are killed.
     deadline: Option<Instant>,
-    /// Signals passed on.
+    /// Signals passed on: also those from before it began, so that none is lost between two attempts.
     heard: u32,
 }
 
@@ -141,9 +139,7 @@ impl Attempt {
         self.landed || self.begun.elapsed() > OF_USE
     }
 
-    /// To the end of all; signals beyond those `before` are passed on.
-    fn follow(&mut self, watch: &mut impl Watch, finite: bool, before: u32) -> End {
-        self.heard = before;
+    fn follow(&mut self, watch: &mut impl Watch, finite: bool) -> End {
         while self.children.iter().any(|child| child.end.is_none()) {
             self.pass_on(watch);
             self.hear(watch);
@@ -159,11 +155,11 @@ impl Attempt {
         match (self.for_good, self.lost.take()) {
             (Some(code), _) => End::For(code),
             // A process of another host was: it drains all, and is to be waited for.
-            (None, None) if !finite && self.heard == before => End::Lost("asked to end elsewhere".to_owned()),
+            (None, None) if !finite && self.heard == 0 => End::Lost("asked to end elsewhere".to_owned()),
             (None, None) => End::For(0),
-            (None, Some(Loss { what, .. })) if self.heard > before => {
+            (None, Some(Loss { what, .. })) if self.heard > 0 => {
                 watch.event(&format!("{what}; nothing starts again, as all were asked to end"));
-                End::For(if self.heard > before + 1 { INTERRUPTED } else { 0 })
+                End::For(if self.heard > 1 { INTERRUPTED } else { 0 })
             }
             (None, Some(Loss { what, .. })) => End::Lost(what),
         }
